@@ -1,0 +1,85 @@
+# Each target does all of its own set-up in .venv; a second run finds it done.
+# Needs Python 3.11 or newer, make and a package index (pip's own settings hold).
+#
+#   make demo     sort TPC-H lineitem on an embedded cluster, check it, print the report
+#   make test     run the tests          make bench    compare with Dask, Polars, DuckDB
+#   make lint     run every checker      make format   rewrite the code as lint wants it
+#   make clean    remove all that make made
+#
+# Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for test, bench).
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test bench lint format clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+SF ?= 1
+DEMO := build/demo
+LINEITEM := $(DEMO)/lineitem-sf$(SF)
+SORTED := $(DEMO)/sorted
+BY := l_shipdate,l_orderkey:desc,l_linenumber
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# ---------------------------------------------------------------- what users run
+
+demo: $(VENV)/installed-demo $(LINEITEM)/complete
+	@echo "== demo 2/3: sorting by $(BY)"
+	@$(BIN)/dlsort sort $(LINEITEM)/lineitem $(SORTED) --by "$(BY)" --overwrite --report $(DEMO)/report.json
+	@echo "== demo 3/3: checking the order, and rows against the source"
+	@$(BIN)/dlsort check $(SORTED) --by "$(BY)" --against $(LINEITEM)/lineitem
+	@echo "== demo: done; the sorted rows are in $(SORTED), the report in $(DEMO)/report.json"
+
+test: $(VENV)/installed-test
+	@$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/installed-bench
+	@$(BIN)/python benchmarks/end_to_end.py $(ARGS)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --cache-dir build/import-linter
+	$(BIN)/codespell
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis
+	find dlsort kernels cluster tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------- set-up
+
+# One stamp for each extra, newer than pyproject.toml once the extra is installed.
+$(VENV)/installed-%: pyproject.toml $(VENV)/created
+	@echo "== set-up: installing dlsort[$*] into $(VENV) (once; a minute or two)"
+	@$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	@touch $@
+
+# The first interpreter that is new enough and can really make an environment:
+# a version manager's shim may stand in the path and run nothing.
+PYTHONS = $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3 python)
+$(VENV)/created:
+	@set -e; for python in $(PYTHONS); do \
+	    if "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	        echo "== set-up: making $(VENV) with $$("$$python" --version)"; \
+	        rm -rf $(VENV); "$$python" -m venv $(VENV); touch $@; exit 0; \
+	    fi; \
+	done; \
+	echo "make: no Python 3.11 or newer with its venv module among: $(PYTHONS)." >&2; \
+	echo "make: install one (on Debian and Ubuntu python3-venv too), or name one: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+# Kept for the next demo, also when the environment is made anew.
+$(LINEITEM)/complete: | $(VENV)/installed-demo
+	@echo "== demo 1/3: making TPC-H lineitem at scale factor $(SF) in $(LINEITEM)"
+	@rm -rf $(LINEITEM)
+	@$(BIN)/tpchgen-cli parquet -s $(SF) --tables=lineitem --parts=8 --output-dir $(LINEITEM)
+	@touch $@

@@ -1,0 +1,170 @@
+"""Clusters to run an exchange on: one in this process, local processes, or someone's."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing import spawn
+from typing import Any
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import Client, LocalCluster
+
+from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.jobs import run
+
+__all__ = ["SchedulerUnreachableError", "connect", "run"]
+
+_MIB = 2**20
+
+
+class SchedulerUnreachableError(ExchangeError):
+    """No scheduler answered at the address that was given."""
+
+
+@contextmanager
+def connect(
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    memory_bytes: int | None = None,
+    temp_dir: str | None = None,
+    connect_timeout_s: float = 5.0,
+) -> Iterator[Client]:
+    """Yield a client of a cluster, and take down on leaving what was set up.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        Address of a running scheduler. The other arguments but
+        ``connect_timeout_s`` are its owner's business and ignored.
+    workers : int, optional
+        Worker processes to start on this machine. None: no process is
+        started; one worker lives in this one, where shards change hands
+        without a copy.
+    threads : int, optional
+        Threads of all workers together; default: the cores.
+    memory_bytes : int, optional
+        Memory of all workers together. Dask itself is not told to watch it:
+        stores keep to their share and spill beyond.
+    temp_dir : str, optional
+        An existing folder for spilled shards; default: the system's.
+    connect_timeout_s : float
+        How long to wait for ``scheduler``.
+
+    Raises
+    ------
+    SchedulerUnreachableError
+        If nothing answers at ``scheduler``.
+
+    Examples
+    --------
+    >>> with connect(threads=1) as client:
+    ...     client.submit(pow, 2, 10).result()
+    1024
+    """
+    with ExitStack() as stack:
+        if scheduler is not None:
+            client = _reach(scheduler, connect_timeout_s)
+        else:
+            folder = tempfile.TemporaryDirectory(prefix="dlsort-", dir=temp_dir)
+            client = _start(
+                stack, workers, threads or CPU_COUNT, memory_bytes, stack.enter_context(folder)
+            )
+        stack.callback(client.close)
+        yield client
+
+
+def _start(
+    stack: ExitStack,
+    workers: int | None,
+    threads: int,
+    memory_bytes: int | None,
+    local_directory: str,
+) -> Client:
+    """Start a cluster that ends with ``stack``."""
+    n_workers = workers or 1
+    memory_limit = (memory_bytes or 0) // n_workers
+    stack.enter_context(dask.config.set(_config(memory_limit)))
+    if workers is not None:
+        stack.enter_context(_own_main())
+    cluster = LocalCluster(
+        n_workers=n_workers,
+        threads_per_worker=max(1, threads // n_workers),
+        processes=workers is not None,
+        memory_limit=memory_limit,
+        local_directory=local_directory,
+        dashboard_address=None,
+        # Without an address the (empty) HTTP server would ask for port 8787.
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        silence_logs=logging.ERROR,
+    )
+    stack.callback(cluster.close)
+    return Client(cluster)
+
+
+def _reach(address: str, timeout_s: float) -> Client:
+    try:
+        return Client(address, timeout=timeout_s)
+    except (OSError, ValueError) as error:
+        msg = (
+            f"no Dask scheduler answered at {address} within {timeout_s:g} s"
+            f" ({_sentence(error)}). Start one with `dask scheduler`, or leave the address"
+            " out to sort on this machine."
+        )
+        raise SchedulerUnreachableError(msg) from error
+
+
+def _config(memory_limit: int) -> dict[str, Any]:
+    """Return the Dask configuration of a cluster that only sorts."""
+    sending = memory_limit // 8 or 1024 * _MIB
+    return {
+        # Shards are not Dask's to weigh or move: the store has its own budget.
+        "distributed.worker.memory.target": False,
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+        # A worker killed at its limit would be started, and grow, again.
+        "distributed.worker.memory.terminate": False,
+        "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.worker.profile.enabled": False,
+        "distributed.worker.http.routes": [],
+        "distributed.scheduler.http.routes": [],
+        # How often a task may lose its worker before it counts as the cause.
+        "distributed.scheduler.allowed-failures": 3,
+        # Units on their way are in nobody's budget: bound them.
+        "distributed.p2p.comm.buffer": min(max(sending, 32 * _MIB), 1024 * _MIB),
+        "distributed.p2p.comm.concurrency": 4,
+        "distributed.p2p.comm.retry.count": 5,
+    }
+
+
+@contextmanager
+def _own_main() -> Iterator[None]:
+    """Give worker processes a main module of their own.
+
+    A spawned process imports the parent's main module, so that a script
+    without ``if __name__ == "__main__"`` would start clusters without end.
+    Workers need nothing from it: Dask pickles what it defines by value.
+    """
+    prepare = spawn.get_preparation_data
+
+    def prepare_worker(name: str) -> dict[str, Any]:
+        data = prepare(name)
+        if name.startswith("Dask Worker process"):
+            data.pop("init_main_from_path", None)
+            data["init_main_from_name"] = "dlsort_cluster.worker_main"
+        return data
+
+    spawn.get_preparation_data = prepare_worker
+    try:
+        yield
+    finally:
+        spawn.get_preparation_data = prepare
+
+
+def _sentence(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,205 @@
+"""The words of an exchange: what a caller hands in and what comes back.
+
+    source ──split──▶ Split ──rows cross the cluster──▶ shards ──merge──▶ output
+             (one task an input)                        (one task a partition)
+
+``split`` groups one input's rows by output partition, ``merge`` makes one
+output partition from the rows that every input had for it. What lies between
+is the business of :mod:`dlsort_cluster.p2p` or :mod:`dlsort_cluster.taskgraph`;
+neither knows how a row finds its partition, nor what happens to it then.
+
+Everything here travels with the task graph, so this module imports nothing
+heavy: Dask's scheduler loads it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+__all__ = [
+    "Exchange",
+    "ExchangeError",
+    "Layer",
+    "RowsLostError",
+    "Slot",
+    "SpillError",
+    "SpillFullError",
+    "Split",
+    "Transferred",
+]
+
+
+class Split(NamedTuple):
+    """One input's rows, grouped by output partition.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        Rows grouped by output partition, in input order inside one.
+    starts : (n_parts + 1,) int64
+        Partition ``p`` is ``table[starts[p]:starts[p + 1]]``.
+    stats : object
+        Small and picklable; handed back to whoever runs the exchange.
+    """
+
+    table: pa.Table
+    starts: np.ndarray
+    stats: Any = None
+
+
+class Slot(NamedTuple):
+    """Where a merged partition stands among all rows.
+
+    Attributes
+    ----------
+    part : int
+        This partition.
+    n_parts : int
+        Number of partitions of the exchange, also where only some are asked for.
+    first_row : int
+        Rows in all partitions before this one.
+    n_rows : int
+        Rows of this partition: the sum of what every input reported for it.
+    """
+
+    part: int
+    n_parts: int
+    first_row: int
+    n_rows: int
+
+
+class Transferred(NamedTuple):
+    """What a transfer task returns: a receipt, not the rows.
+
+    Attributes
+    ----------
+    run_id : int
+        The run that took the rows.
+    counts : (n_parts,) int64
+        Rows handed over for each partition.
+    stats : object
+        ``Split.stats``.
+    """
+
+    run_id: int
+    counts: np.ndarray
+    stats: Any
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """An exchange: how to split inputs and how to merge partitions.
+
+    Attributes
+    ----------
+    token : str
+        Unique; names the tasks and the run.
+    n_parts : int
+        Number of output partitions.
+    split : callable
+        ``split(source, context, input_id) -> Split``. A run may be started
+        again after a worker was lost, so it must give the same rows in the
+        same order every time.
+    merge : callable
+        ``merge(shards, context, slot) -> output``, with the shards in input
+        order. Inputs without a row for the partition are left out, but one
+        (empty) shard is always there, for its schema, if there is any input.
+        It may run more than once, even at the same time on two workers: what
+        it writes should bear a name of its own until it is complete.
+    store_bytes : int or None
+        Shards kept in memory by each worker before they go to disk. ``None``:
+        30 % of the worker's memory limit, or of the machine's memory where
+        the worker has no limit.
+    temp_dir : str or None
+        Where they go then. ``None``: the worker's ``local_directory``.
+    """
+
+    token: str
+    n_parts: int
+    split: Callable[[Any, Any, int], Split]
+    merge: Callable[[list[pa.Table], Any, Slot], Any]
+    store_bytes: int | None = None
+    temp_dir: str | None = None
+
+
+class Layer(NamedTuple):
+    """The tasks of an exchange.
+
+    Attributes
+    ----------
+    graph : dict
+        Key to task.
+    transfer_keys : list
+        One an input; each gives a :class:`Transferred`.
+    output_keys : list
+        One a requested partition, ``(name, i)``; each gives what ``merge`` gave.
+    """
+
+    graph: dict[Any, Any]
+    transfer_keys: list[Any]
+    output_keys: list[Any]
+
+
+class ExchangeError(RuntimeError):
+    """An exchange can't go on; the message says why and what to do."""
+
+
+class RowsLostError(ExchangeError):
+    """A partition does not hold the rows that the inputs reported for it."""
+
+
+class SpillError(ExchangeError):
+    """Shards could not be written to, or read from, the temporary folder."""
+
+
+class SpillFullError(SpillError):
+    """There is no space left where shards are spilled."""
+
+
+def slot_of(part: int, counts: np.ndarray) -> Slot:
+    """Return where partition ``part`` stands, from the rows of every partition."""
+    first_row = int(counts[:part].sum())
+    return Slot(part, len(counts), first_row, int(counts[part]))
+
+
+def check_split(found: Split, n_parts: int, input_id: int) -> None:
+    """Refuse a split whose starts don't cover its table.
+
+    Raises
+    ------
+    ValueError
+        If ``starts`` has the wrong length, descends, or misses rows.
+    """
+    starts, n_rows = found.starts, found.table.num_rows
+    lengths = starts[1:] - starts[:-1]
+    whole = len(starts) == n_parts + 1 and starts[0] == 0 and starts[-1] == n_rows
+    if not whole or (lengths < 0).any():
+        msg = (
+            f"split of input {input_id}: starts must be {n_parts + 1} non-decreasing"
+            f" numbers from 0 to {n_rows:,} (rows); got {len(starts)} from"
+            f" {starts[:1]} to {starts[-1:]}."
+        )
+        raise ValueError(msg)
+
+
+def check_rows(shards: list[pa.Table], slot: Slot, run: str) -> None:
+    """Compare a partition's rows with what the inputs reported.
+
+    Raises
+    ------
+    RowsLostError
+        If they differ.
+    """
+    n_found = sum(shard.num_rows for shard in shards)
+    if n_found != slot.n_rows:
+        msg = (
+            f"run {run}: partition {slot.part} has {n_found:,} rows, the inputs sent"
+            f" {slot.n_rows:,}. This is a bug: please report it."
+        )
+        raise RowsLostError(msg)

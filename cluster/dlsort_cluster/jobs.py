@@ -1,0 +1,174 @@
+"""Submit an exchange, watch it, and leave nothing running whatever happens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from distributed import Client, Future, wait
+from distributed.scheduler import KilledWorker
+
+from dlsort_cluster.exchange import ExchangeError, Layer
+
+__all__ = ["JobCancelledError", "Progress", "WorkersLostError", "run"]
+
+Progress = Callable[[list[Any], list[Any]], None]
+
+# How long to wait for tasks that are at work when a job is given up. Their
+# threads can't be stopped, but seldom work for more than seconds.
+_DRAIN_S = 60.0
+
+
+class WorkersLostError(ExchangeError):
+    """Worker after worker died over the same task."""
+
+
+class JobCancelledError(ExchangeError):
+    """Someone cancelled the job, or the scheduler went away."""
+
+
+def run(
+    client: Client,
+    layer: Layer,
+    on_progress: Progress | None = None,
+    *,
+    on_spilled: Callable[[int], None] | None = None,
+    poll_s: float = 0.1,
+) -> tuple[list[Any], list[Any]]:
+    """Run an exchange and return what its tasks gave.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Where to run.
+    layer : Layer
+        The exchange's tasks.
+    on_progress : callable, optional
+        ``on_progress(stats, outputs)`` is called in this thread with what has
+        become ready since the last call: ``Split.stats`` of inputs, and
+        outputs. Each is reported once, even if lost and made again.
+    on_spilled : callable, optional
+        Called once, at the end, with the bytes that all stores wrote to disk.
+    poll_s : float
+        Time between two looks at the tasks.
+
+    Returns
+    -------
+    stats : list
+        ``Split.stats`` of every input, in order.
+    outputs : list
+        Every output, in order. Both are as of the end of the job.
+
+    Raises
+    ------
+    Exception
+        What a task raised, as it raised it. By then no task of the job is
+        running any more (but for some that work on for over a minute).
+    WorkersLostError
+        If a task took down one worker after another.
+    JobCancelledError
+        If the job was cancelled elsewhere, or the scheduler is gone.
+    """
+    keys = [*layer.transfer_keys, *layer.output_keys]
+    futures = client.get(layer.graph, keys, sync=False)
+    n_inputs = len(layer.transfer_keys)
+    try:
+        _watch(client, futures, n_inputs, on_progress, poll_s)
+        results = client.gather(futures)
+        if on_spilled is not None:
+            on_spilled(_spilled_bytes(client, layer))
+    except BaseException as error:
+        _give_up(client, futures, layer)
+        if isinstance(error, KilledWorker):
+            raise _workers_lost(error) from error
+        raise
+    finally:
+        for future in futures:
+            future.release()
+    return [receipt.stats for receipt in results[:n_inputs]], results[n_inputs:]
+
+
+def _watch(
+    client: Client,
+    futures: Sequence[Future[Any]],
+    n_inputs: int,
+    on_progress: Progress | None,
+    poll_s: float,
+) -> None:
+    """Return when every future was ready once; raise what the first failed one raised."""
+    pending = dict(enumerate(futures))
+    while pending:
+        # Waiting for one costs the same however many there are, and ends the
+        # moment that the last is ready.
+        with suppress(TimeoutError):
+            wait([pending[max(pending)]], timeout=poll_s)
+        ready = []
+        for place, future in pending.items():
+            status = future.status
+            if status == "error":
+                _, error, traceback = "", future.exception(), future.traceback()
+                raise error.with_traceback(traceback)
+            if status == "cancelled":
+                msg = "the job was cancelled elsewhere, or its scheduler went away."
+                raise JobCancelledError(msg)
+            if status == "finished":
+                ready.append(place)
+        for place in ready:
+            del pending[place]
+        if ready and on_progress is not None:
+            _report(client, futures, ready, n_inputs, on_progress)
+
+
+def _report(
+    client: Client,
+    futures: Sequence[Future[Any]],
+    ready: list[int],
+    n_inputs: int,
+    on_progress: Progress,
+) -> None:
+    stats = client.gather([futures[i] for i in ready if i < n_inputs], errors="skip")
+    outputs = client.gather([futures[i] for i in ready if i >= n_inputs], errors="skip")
+    on_progress([receipt.stats for receipt in stats], outputs)
+
+
+def _spilled_bytes(client: Client, layer: Layer) -> int:
+    """Ask the stores before the run is closed."""
+    try:
+        from dlsort_cluster import p2p
+    except ImportError:  # an untested version; a plain graph has no stores
+        return 0
+    names = [key for key in layer.graph if isinstance(key, str)]
+    return sum(client.run(p2p.spilled_bytes, names, on_error="ignore").values())
+
+
+def _give_up(client: Client, futures: Sequence[Future[Any]], layer: Layer) -> None:
+    """Cancel the tasks, and wait until those that are at work have ended."""
+    with suppress(Exception):
+        client.cancel(futures, force=True)
+        names = {key[0] if isinstance(key, tuple) else key for key in layer.graph}
+        deadline = time.monotonic() + _DRAIN_S
+        pause_s = 0.005
+        while time.monotonic() < deadline:
+            busy = client.run(_n_busy, names, on_error="ignore")
+            if not any(busy.values()):
+                return
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.2)
+
+
+def _n_busy(names: set[str], dask_worker: Any) -> int:
+    """Count this worker's threads that run tasks of these names."""
+    return sum(
+        (key[0] if isinstance(key, tuple) else key) in names
+        for key in dask_worker.active_threads.values()
+    )
+
+
+def _workers_lost(error: KilledWorker) -> WorkersLostError:
+    return WorkersLostError(
+        f"task {error.task!r} was tried {error.allowed_failures + 1} times, and its worker"
+        " died every time, probably for lack of memory. Give the job more memory, fewer"
+        " threads, or more and so smaller partitions."
+    )

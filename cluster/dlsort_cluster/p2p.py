@@ -1,0 +1,413 @@
+"""An exchange on Dask's peer-to-peer shuffle engine.
+
+The only module that knows ``distributed.shuffle``, and tied to the versions
+that it is tested with. From the engine come run ids, restarts when a worker
+is lost, back-pressure on sending, retries and the dashboard's shuffle page.
+Replaced is all that touches rows:
+
+====================  =====================================================
+engine's own          here
+====================  =====================================================
+split in the engine   ``Exchange.split``, outside of the engine's errors
+sorted again on       rows come grouped by partition, so what a worker gets
+arrival               from one input is one slice
+sent to oneself too   a worker's own rows go to its store as they are
+one writer on the     spilled by the threads that bring the rows
+event loop
+popped on read, an    kept until the run is closed, every input accounted
+empty frame if gone   for, rows counted
+====================  =====================================================
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from dask._task_spec import Task, TaskRef
+from distributed.core import ErrorMessage, OKMessage
+from distributed.exceptions import Reschedule
+from distributed.metrics import context_meter
+from distributed.shuffle._core import (
+    P2PBarrierTask,
+    ShuffleId,
+    ShuffleRun,
+    ShuffleSpec,
+    barrier_key,
+    id_from_key,
+    get_worker_plugin,
+)
+from distributed.shuffle._exceptions import P2PConsistencyError, ShuffleClosedError
+from distributed.shuffle._limiter import ResourceLimiter
+from distributed.system import MEMORY_LIMIT
+
+from dlsort_cluster import taskgraph
+from dlsort_cluster.exchange import (
+    Exchange,
+    ExchangeError,
+    Layer,
+    Split,
+    Transferred,
+    check_rows,
+    check_split,
+    slot_of,
+)
+from dlsort_cluster.store import ShardStore, StoreClosedError
+from dlsort_cluster.wire import Unit, cut, pack, unpack
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from distributed.shuffle._worker_plugin import ShuffleWorkerPlugin
+
+__all__ = ["build", "spilled_bytes", "supported"]
+
+# Calendar versions; the engine's classes are private and may change with any.
+_TESTED = ((2026, 8), (2026, 8))
+
+# Share of a worker's memory for shards when the caller does not say.
+_STORE_SHARE = 0.3
+
+
+def supported() -> bool:
+    """Tell whether the installed ``distributed`` is in the tested range."""
+    year, month = version("distributed").split(".")[:2]
+    return _TESTED[0] <= (int(year), int(month)) <= _TESTED[1]
+
+
+def build(
+    exchange: Exchange,
+    name: str,
+    sources: Sequence[Any],
+    context: Any,
+    parts: Sequence[int] | None = None,
+) -> Layer:
+    """Lay the tasks of an exchange.
+
+    Parameters
+    ----------
+    exchange : Exchange
+        What to run.
+    name : str
+        Name of the output keys, unique to this exchange.
+    sources : sequence
+        One an input: picklable objects, or ``TaskRef`` to other tasks.
+    context : object
+        Handed to each split and merge: a small picklable object or ``TaskRef``.
+    parts : sequence of int, optional
+        Ascending output partitions that are wanted; all if None. Output
+        ``(name, i)`` is partition ``parts[i]``.
+    """
+    if not sources or (parts is not None and not len(parts)):
+        return taskgraph.build(exchange, name, sources, context, parts)
+    run = ShuffleId(taskgraph.graph_token(exchange, parts))
+    spec = ExchangeSpec(
+        id=run,
+        disk=False,
+        n_inputs=len(sources),
+        parts=range(exchange.n_parts) if parts is None else tuple(parts),
+        store_bytes=exchange.store_bytes,
+        temp_dir=exchange.temp_dir,
+    )
+    transfer_keys = [(f"dlsort-transfer-{run}", i) for i in range(len(sources))]
+    graph: dict[Any, Any] = {
+        key: Task(key, _transfer, run, exchange, source, context, i)
+        for i, (key, source) in enumerate(zip(transfer_keys, sources, strict=True))
+    }
+    barrier = barrier_key(run)
+    refs = [TaskRef(key) for key in transfer_keys]
+    graph[barrier] = P2PBarrierTask(barrier, _barrier, run, *refs, spec=spec)
+    output_keys = [(name, i) for i in range(len(spec.parts))]
+    for key, part in zip(output_keys, spec.parts, strict=True):
+        graph[key] = Task(key, _unpack, run, exchange.merge, part, TaskRef(barrier), context)
+    return Layer(graph, transfer_keys, output_keys)
+
+
+def spilled_bytes(keys: Sequence[Any], dask_worker: Any) -> int:
+    """Return what one worker's stores have written to disk for a graph's runs.
+
+    Parameters
+    ----------
+    keys : sequence
+        The graph's keys.
+    dask_worker : distributed.Worker
+        Passed by ``Client.run``.
+    """
+    runs = dask_worker.extensions["shuffle"].shuffle_runs._active_runs
+    found = [runs.get(id_from_key(key)) for key in keys]
+    return sum(run.store.spilled_bytes for run in found if isinstance(run, ExchangeRun))
+
+
+class _Passed(NamedTuple):
+    """What the barrier gives: the run that holds all rows, and where they are."""
+
+    run_id: int
+    counts: np.ndarray
+
+
+# ---------------------------------------------------------------- tasks
+
+
+def _transfer(
+    run: ShuffleId, exchange: Exchange, source: Any, context: Any, input_id: int
+) -> Transferred:
+    """Split one input and hand its rows to the run."""
+    found = exchange.split(source, context, input_id)
+    check_split(found, exchange.n_parts, input_id)
+    with _engine_errors(run, "transfer"):
+        run_id = get_worker_plugin().add_partition(found, input_id, run)
+    return Transferred(run_id, np.diff(found.starts), found.stats)
+
+
+def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
+    """Wait until every row has arrived, in one run, and add up the counts."""
+    with _engine_errors(run, "barrier"):
+        run_id = get_worker_plugin().barrier(run, [r.run_id for r in receipts])
+    return _Passed(run_id, np.sum([r.counts for r in receipts], axis=0))
+
+
+def _unpack(
+    run: ShuffleId,
+    merge: Callable[..., Any],
+    part: int,
+    passed: _Passed,
+    context: Any,
+) -> Any:
+    """Fetch one partition's rows and merge them."""
+    slot = slot_of(part, passed.counts)
+    with _engine_errors(run, "unpack"):
+        shards = get_worker_plugin().get_output_partition(run, passed.run_id, part)
+        check_rows(shards, slot, f"{run[:8]}[{passed.run_id}]")
+    return merge(shards, context, slot)
+
+
+@contextmanager
+def _engine_errors(run: ShuffleId, phase: str) -> Iterator[None]:
+    """Let errors that say what is wrong pass, and run a task again whose run is over.
+
+    A task may still be at work for a run that was given up, and Dask may take
+    that attempt for the new one: then its failure would end the whole job.
+    """
+    try:
+        yield
+    except (Reschedule, ExchangeError):
+        raise
+    except ShuffleClosedError:
+        raise Reschedule from None
+    except P2PConsistencyError as error:
+        # Without its barrier task no new attempt could do better.
+        if "does not exist" in str(error):
+            raise
+        raise Reschedule from None
+    except Exception as error:
+        msg = f"run {run[:8]} failed during {phase}: {error!r}"
+        raise ExchangeError(msg) from error
+
+
+# ---------------------------------------------------------------- engine
+
+
+@dataclass(frozen=True)
+class ExchangeSpec(ShuffleSpec[int]):
+    """What the scheduler and every worker must know of an exchange; a few KB."""
+
+    n_inputs: int
+    parts: Sequence[int]
+    store_bytes: int | None
+    temp_dir: str | None
+
+    @property
+    def output_partitions(self) -> Iterator[int]:  # type: ignore[override]
+        """The partitions that are wanted."""
+        yield from self.parts
+
+    def pick_worker(self, partition: int, workers: Sequence[str]) -> str:
+        """Give each worker one range of the wanted partitions."""
+        place = self.parts.index(partition)
+        return workers[len(workers) * place // len(self.parts)]
+
+    def create_run_on_worker(
+        self,
+        run_id: int,
+        span_id: str | None,
+        worker_for: dict[int, str],
+        plugin: ShuffleWorkerPlugin,
+    ) -> ExchangeRun:
+        """Start this worker's share of a run."""
+        return ExchangeRun(self, run_id, span_id, worker_for, plugin)
+
+
+class ExchangeRun(ShuffleRun[int, Any]):
+    """One worker's share of one run.
+
+    Rows for other workers leave through the engine's comm buffer, one message
+    an input and worker, also an empty one: so each store can tell whether it
+    has heard from every input.
+    """
+
+    def __init__(
+        self,
+        spec: ExchangeSpec,
+        run_id: int,
+        span_id: str | None,
+        worker_for: dict[int, str],
+        plugin: ShuffleWorkerPlugin,
+    ) -> None:
+        worker = plugin.worker
+        super().__init__(
+            id=spec.id,
+            run_id=run_id,
+            span_id=span_id,
+            local_address=worker.address,
+            directory=worker.local_directory,
+            executor=plugin._executor,
+            rpc=worker.rpc,
+            digest_metric=worker.digest_metric,
+            scheduler=worker.scheduler,
+            memory_limiter_disk=ResourceLimiter(None),
+            memory_limiter_comms=plugin.memory_limiter_comms,
+            disk=False,
+            loop=worker.loop,
+        )
+        self.n_inputs = spec.n_inputs
+        self.worker_for = worker_for
+        owned: dict[str, list[int]] = {}
+        for part in sorted(worker_for):
+            owned.setdefault(worker_for[part], []).append(part)
+        self._parts_of = {address: np.array(parts) for address, parts in owned.items()}
+        self._arriving: dict[int, asyncio.Future[None]] = {}
+        self._given_up = asyncio.Event()
+        limit = spec.store_bytes
+        if limit is None:
+            memory = worker.memory_manager.memory_limit or MEMORY_LIMIT
+            limit = int(memory * _STORE_SHARE)
+        self.store = ShardStore(
+            run=f"{self.id[:8]}[{run_id}]",
+            worker=self.local_address,
+            parts=owned.get(self.local_address, []),
+            limit_bytes=limit,
+            temp_dir=spec.temp_dir or worker.local_directory,
+        )
+
+    # -- sending, in the transfer task's thread
+
+    def _shard_partition(
+        self, data: Split, partition_id: int
+    ) -> dict[str, tuple[int, tuple[np.ndarray, np.ndarray]]]:
+        messages = {}
+        n_bytes = 0
+        for address, parts in self._parts_of.items():
+            unit = cut(data.table, data.starts, parts)
+            if address == self.local_address:
+                self._keep(partition_id, unit)
+            else:
+                messages[address] = (partition_id, pack(unit))
+                n_bytes += messages[address][1][1].nbytes
+        context_meter.digest_metric("p2p-shards", n_bytes, "bytes")
+        context_meter.digest_metric("p2p-shards", len(messages), "count")
+        return messages
+
+    async def send(
+        self, address: str, shards: list[tuple[int, Any]]
+    ) -> OKMessage | ErrorMessage:
+        """Send messages, but stop trying as soon as the run is given up.
+
+        The engine may try for minutes to reach a worker that is gone, and a
+        worker does not close before its runs are closed.
+        """
+        sending = asyncio.ensure_future(super().send(address, shards))
+        given_up = asyncio.ensure_future(self._given_up.wait())
+        try:
+            await asyncio.wait({sending, given_up}, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                msg = f"{self} was given up"
+                raise ShuffleClosedError(msg)
+            return sending.result()
+        finally:
+            sending.cancel()
+            given_up.cancel()
+
+    # -- receiving, on the event loop
+
+    async def _receive(self, data: list[tuple[int, Any]]) -> None:
+        self.raise_if_closed()
+        await asyncio.gather(*(self._arrive(*message) for message in data))
+
+    async def _arrive(self, input_id: int, packed: tuple[np.ndarray, np.ndarray]) -> None:
+        """Store a unit; a message that was sent twice waits for the first one."""
+        arriving = self._arriving.get(input_id)
+        if arriving is None:
+            self.received.add(input_id)
+            self.total_recvd += packed[1].nbytes
+            arriving = asyncio.ensure_future(self.offload(self._unpack, input_id, packed))
+            self._arriving[input_id] = arriving
+        try:
+            await asyncio.shield(arriving)
+        except Exception as error:
+            self._exception = self._exception or error
+            raise
+
+    def _unpack(self, input_id: int, packed: tuple[np.ndarray, np.ndarray]) -> None:
+        self._keep(input_id, unpack(*packed))
+
+    def _keep(self, input_id: int, unit: Unit) -> None:
+        try:
+            self.store.put(input_id, unit)
+        except StoreClosedError as error:
+            raise ShuffleClosedError(str(error)) from None
+
+    async def inputs_done(self) -> None:
+        """Send what is left; tell of a full disk later, in words.
+
+        The scheduler would hand on no more than the text of an error raised
+        here, so an error with a message of its own waits for the next task.
+        """
+        with suppress(ExchangeError):
+            await super().inputs_done()
+
+    # -- reading, in the unpack task's thread
+
+    def _get_assigned_worker(self, i: int) -> str:
+        return self.worker_for[i]
+
+    def _get_output_partition(
+        self, partition_id: int, key: Any, **kwargs: Any
+    ) -> list[pa.Table]:
+        if isinstance(self._exception, ExchangeError):
+            raise self._exception
+        try:
+            return self.store.read(partition_id, self.n_inputs)
+        except StoreClosedError as error:
+            raise ShuffleClosedError(str(error)) from None
+
+    # -- life
+
+    def fail(self, exception: Exception) -> None:
+        """Give the run up, so that each of its tasks asks to be run again."""
+        super().fail(ShuffleClosedError(str(exception)))
+
+    async def close(self) -> None:
+        """Drop all shards and stop sending."""
+        self._given_up.set()
+        # Off the loop: to free gigabytes of disk takes a while.
+        closing = asyncio.get_running_loop().run_in_executor(self.executor, self.store.close)
+        try:
+            await closing
+        finally:
+            await super().close()
+
+    def heartbeat(self) -> dict[str, Any]:
+        """Report to the dashboard's shuffle page, with the store as its disk."""
+        return super().heartbeat() | {"disk": self.store.heartbeat()}
+
+    def read(self, path: Any) -> Any:
+        """Refuse: nothing is kept in the engine's own buffers."""
+        raise NotImplementedError
+
+    def deserialize(self, buffer: Any) -> Any:
+        """Refuse: nothing is kept in the engine's own buffers."""
+        raise NotImplementedError

@@ -1,0 +1,42 @@
+"""How large a machine or a cluster is."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from distributed import Client
+from distributed.system import MEMORY_LIMIT
+
+__all__ = ["ClusterSize", "machine_memory_bytes", "size_of"]
+
+
+class ClusterSize(NamedTuple):
+    """Worker processes, threads in all, and memory in all (0: no limit set)."""
+
+    n_processes: int
+    n_threads: int
+    memory_bytes: int
+
+
+def machine_memory_bytes() -> int:
+    """Return the machine's memory, or the container's where that is less."""
+    return int(MEMORY_LIMIT)
+
+
+def size_of(client: Client) -> ClusterSize:
+    """Return the size of the cluster a client is connected to.
+
+    Raises
+    ------
+    RuntimeError
+        If it has no worker.
+    """
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    if not workers:
+        msg = "the cluster has no worker; start at least one with `dask worker`."
+        raise RuntimeError(msg)
+    return ClusterSize(
+        len(workers),
+        sum(worker["nthreads"] for worker in workers),
+        sum(worker["memory_limit"] or 0 for worker in workers),
+    )

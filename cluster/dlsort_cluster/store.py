@@ -1,0 +1,230 @@
+"""Where a worker keeps the shards it was sent, in memory or on disk.
+
+One unit an input (see :mod:`dlsort_cluster.wire`). A unit that still fits the
+store's budget stays in memory as it came; any other is written to disk by the
+thread that brought it, which is the back-pressure. Nothing is taken out on
+read, so a merge may run again.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import threading
+
+import pyarrow as pa
+
+from dlsort_cluster import spill
+from dlsort_cluster.exchange import RowsLostError, SpillError, SpillFullError
+from dlsort_cluster.wire import Unit, compact
+
+__all__ = ["ShardStore", "StoreClosedError"]
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class StoreClosedError(Exception):
+    """The store was closed, for instance because its run was given up."""
+
+
+class ShardStore:
+    """The shards of one run on one worker.
+
+    Parameters
+    ----------
+    run : str
+        Name of the run, for messages.
+    worker : str
+        Address of the worker, for messages.
+    parts : sequence of int
+        The partitions this worker owns, ascending.
+    limit_bytes : int
+        Bytes of units to keep in memory.
+    temp_dir : str
+        An existing folder for what goes beyond.
+
+    Attributes
+    ----------
+    memory_bytes, spilled_bytes, read_bytes : int
+        Bytes held in memory, written to disk, read back from disk.
+
+    Notes
+    -----
+    All methods may be called from any thread.
+    """
+
+    def __init__(
+        self, *, run: str, worker: str, parts: list[int], limit_bytes: int, temp_dir: str
+    ) -> None:
+        self.run = run
+        self.worker = worker
+        self.limit_bytes = limit_bytes
+        self.temp_dir = temp_dir
+        self.memory_bytes = 0
+        self.spilled_bytes = 0
+        self.read_bytes = 0
+        self.total_bytes = 0
+        self._place = {part: place for place, part in enumerate(parts)}
+        self._units: dict[int, Unit | spill.Spilled] = {}
+        self._taken: set[int] = set()
+        self._idle_files: list[spill.SpillFile] = []  # nobody is writing to these
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def put(self, input_id: int, unit: Unit) -> bool:
+        """Keep a unit; return False if this input's is there already.
+
+        Raises
+        ------
+        StoreClosedError
+            If the store is closed.
+        SpillFullError, SpillError
+            If the unit had to go to disk and could not.
+        """
+        n_bytes = unit.table.nbytes
+        with self._lock:
+            self._check_open()
+            if input_id in self._taken:
+                return False
+            self._taken.add(input_id)
+            in_memory = self.memory_bytes + n_bytes <= self.limit_bytes
+            if in_memory:
+                self.memory_bytes += n_bytes
+        try:
+            kept: Unit | spill.Spilled
+            if in_memory:
+                kept = Unit(compact(unit.table), unit.starts)
+            else:
+                kept = self._spill(unit, n_bytes)
+        except BaseException:
+            with self._lock:
+                self._taken.discard(input_id)
+                if in_memory and not self._closed:
+                    self.memory_bytes -= n_bytes
+            raise
+        with self._lock:
+            self._check_open()
+            self._units[input_id] = kept
+            self.total_bytes += n_bytes
+        return True
+
+    def read(self, part: int, n_inputs: int) -> list[pa.Table]:
+        """Return a partition's shards in input order.
+
+        Shards without rows are left out, but for one if all are empty.
+
+        Raises
+        ------
+        RowsLostError
+            If the unit of one of the ``n_inputs`` inputs is not there.
+        StoreClosedError
+            If the store is closed.
+        """
+        with self._lock:
+            self._check_open()
+            units = [self._units.get(input_id) for input_id in range(n_inputs)]
+        if None in units:
+            msg = (
+                f"run {self.run}: input {units.index(None)} of {n_inputs} never reached"
+                f" {self.worker}, which needs it for partition {part}."
+                " This is a bug: please report it."
+            )
+            raise RowsLostError(msg)
+        place = self._place[part]
+        shards = []
+        for unit in units:
+            assert unit is not None
+            first, last = int(unit.starts[place]), int(unit.starts[place + 1])
+            if last > first:
+                shards.append(self._rows(unit, first, last))
+        if not shards and units:
+            assert units[0] is not None
+            shards.append(self._rows(units[0], 0, 0))
+        return shards
+
+    def close(self) -> None:
+        """Forget all units and give their disk space back; may be called twice.
+
+        What a thread is just reading or writing goes when it is done.
+        """
+        with self._lock:
+            self._closed = True
+            self._units.clear()
+            self._idle_files.clear()
+            self.memory_bytes = 0
+
+    def heartbeat(self) -> dict[str, float]:
+        """Return the numbers that the dashboard's shuffle page shows."""
+        return {
+            "memory": self.memory_bytes,
+            "total": self.total_bytes,
+            "buckets": len(self._units),  # the page's own word
+            "written": self.spilled_bytes,
+            "read": self.read_bytes,
+            "avg_size": self.total_bytes / max(1, len(self._units)),
+            "avg_duration": 0.0,
+            "memory_limit": self.limit_bytes,
+        }
+
+    def _check_open(self) -> None:
+        if self._closed:
+            msg = f"run {self.run}: the store on {self.worker} is closed"
+            raise StoreClosedError(msg)
+
+    def _spill(self, unit: Unit, n_bytes: int) -> spill.Spilled:
+        """Write a unit to disk, or leave no trace of it."""
+        with self._lock:
+            file = self._idle_files.pop() if self._idle_files else None
+        try:
+            file = file or spill.SpillFile(self.temp_dir)
+            spilled = spill.write(file, unit, n_bytes)
+        except OSError as error:
+            raise self._spill_error(error, n_bytes) from error
+        with self._lock:
+            self.spilled_bytes += int(spilled.offsets[-1] - spilled.offsets[0])
+            if not self._closed:
+                self._idle_files.append(file)
+        return spilled
+
+    def _spill_error(self, error: OSError, n_bytes: int) -> SpillError:
+        place = f"{self.temp_dir} on {self.worker}"
+        advice = "set temporary-directory (--temp-dir) to a"
+        if error.errno not in _NO_SPACE:
+            return SpillError(
+                f"run {self.run}: cannot spill to {place}: {error}."
+                f" Make it writable, or {advice} folder that is."
+            )
+        try:
+            free = _size(shutil.disk_usage(self.temp_dir).free)
+        except OSError:
+            free = "unknown"
+        return SpillFullError(
+            f"run {self.run}: no space left in {place} (needed {_size(n_bytes)}, free"
+            f" {free}). Add workers, or {advice} larger disk."
+        )
+
+    def _rows(self, unit: Unit | spill.Spilled, first: int, last: int) -> pa.Table:
+        if isinstance(unit, Unit):
+            return unit.table.slice(first, last - first)
+        try:
+            table, n_read = spill.read(unit, first, last)
+        except OSError as error:
+            msg = f"run {self.run}: cannot read back from {self.temp_dir}: {error}."
+            raise SpillError(msg) from error
+        with self._lock:
+            self.read_bytes += n_read
+        return table
+
+
+def _size(n_bytes: int) -> str:
+    """Return bytes as people read them.
+
+    Examples
+    --------
+    >>> _size(3 * 2**29), _size(5 * 2**20)
+    ('1.5 GiB', '5.0 MiB')
+    """
+    for unit, power in (("GiB", 30), ("MiB", 20)):
+        if n_bytes >= 2**power:
+            return f"{n_bytes / 2**power:.1f} {unit}"
+    return f"{n_bytes / 2**10:.1f} KiB"

@@ -1,0 +1,110 @@
+"""An exchange as a plain task graph, for any of Dask's schedulers.
+
+Splits stay whole in memory (or in Dask's own spill space), and a merge task
+depends on all of them: N inputs and P partitions take N + P tasks, not N × P,
+and each merge slices what it needs without a copy. On one machine that is as
+good as the engine while the rows fit in memory; on several, each worker ends
+up with all rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from dask._task_spec import Task, TaskRef
+from dask.base import tokenize
+
+from dlsort_cluster.exchange import (
+    Exchange,
+    Layer,
+    Split,
+    Transferred,
+    check_rows,
+    check_split,
+    slot_of,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["build", "graph_token"]
+
+
+def graph_token(exchange: Exchange, parts: Sequence[int] | None) -> str:
+    """Name the tasks of an exchange and a selection of its partitions."""
+    if parts is None or len(parts) == exchange.n_parts:
+        return exchange.token
+    return f"{exchange.token}-{tokenize(tuple(parts))[:8]}"
+
+
+def build(
+    exchange: Exchange,
+    name: str,
+    sources: Sequence[Any],
+    context: Any,
+    parts: Sequence[int] | None = None,
+) -> Layer:
+    """Lay the tasks of an exchange; see :func:`dlsort_cluster.p2p.build`."""
+    token = graph_token(exchange, parts)
+    split_keys = [(f"dlsort-split-{token}", i) for i in range(len(sources))]
+    transfer_keys = [(f"dlsort-transfer-{token}", i) for i in range(len(sources))]
+    counts_key = f"dlsort-counts-{token}"
+    graph: dict[Any, Any] = {}
+    for i, source in enumerate(sources):
+        split, transfer = split_keys[i], transfer_keys[i]
+        graph[split] = Task(split, _split, exchange, source, context, i)
+        graph[transfer] = Task(transfer, _receipt, TaskRef(split))
+    receipts = [TaskRef(key) for key in transfer_keys]
+    graph[counts_key] = Task(counts_key, _counts, exchange.n_parts, *receipts)
+    splits = [TaskRef(key) for key in split_keys]
+    wanted = range(exchange.n_parts) if parts is None else parts
+    output_keys = [(name, i) for i in range(len(wanted))]
+    for key, part in zip(output_keys, wanted, strict=True):
+        graph[key] = Task(
+            key,
+            _merge,
+            token,
+            exchange.merge,
+            int(part),
+            TaskRef(counts_key),
+            context,
+            *splits,
+        )
+    return Layer(graph, transfer_keys, output_keys)
+
+
+def _split(exchange: Exchange, source: Any, context: Any, input_id: int) -> Split:
+    found = exchange.split(source, context, input_id)
+    check_split(found, exchange.n_parts, input_id)
+    return found
+
+
+def _receipt(found: Split) -> Transferred:
+    return Transferred(0, np.diff(found.starts), found.stats)
+
+
+def _counts(n_parts: int, *receipts: Transferred) -> np.ndarray:
+    return np.sum(
+        [receipt.counts for receipt in receipts], axis=0, initial=0, dtype=np.int64
+    ) + np.zeros(n_parts, np.int64)
+
+
+def _merge(
+    token: str,
+    merge: Callable[..., Any],
+    part: int,
+    counts: np.ndarray,
+    context: Any,
+    *splits: Split,
+) -> Any:
+    slot = slot_of(part, counts)
+    shards: list[pa.Table] = []
+    for table, starts, _ in splits:
+        if starts[part + 1] > starts[part]:
+            shards.append(table.slice(starts[part], starts[part + 1] - starts[part]))
+    if not shards and splits:
+        shards.append(splits[0].table.slice(0, 0))
+    check_rows(shards, slot, token[:8])
+    return merge(shards, context, slot)

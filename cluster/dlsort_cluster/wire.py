@@ -1,0 +1,90 @@
+"""How shards look on the wire and on disk: Arrow IPC streams.
+
+A unit is what one input has for one worker: the rows of all partitions that
+the worker owns, and where each partition starts. Between workers it is two
+byte arrays: the starts, and one IPC stream of the rows.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+__all__ = ["Unit", "compact", "cut", "pack", "read_stream", "unpack"]
+
+# Rows are looked at through NumPy views, which need each type's own alignment;
+# a message read from a socket starts anywhere.
+_READ = pa.ipc.IpcReadOptions(ensure_alignment=pa.ipc.Alignment.DataTypeSpecific)
+
+# Bytes that a slice may keep alive beyond its own before it is worth a copy.
+_SLACK = 1.25
+
+
+class Unit(NamedTuple):
+    """What one input has for one worker.
+
+    Attributes
+    ----------
+    table : pyarrow.Table
+        The rows of the worker's partitions.
+    starts : (k + 1,) int64
+        The worker's ``j``-th partition is ``table[starts[j]:starts[j + 1]]``.
+    """
+
+    table: pa.Table
+    starts: np.ndarray
+
+
+def cut(table: pa.Table, starts: np.ndarray, parts: np.ndarray) -> Unit:
+    """Take the rows of some partitions, without copying them.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Rows grouped by partition.
+    starts : (n_parts + 1,) int64
+        Partition ``p`` is ``table[starts[p]:starts[p + 1]]``.
+    parts : (k,) int64
+        Ascending partition numbers; neighbours are taken as one slice.
+    """
+    lengths = starts[parts + 1] - starts[parts]
+    unit_starts = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum(lengths, out=unit_starts[1:])
+    breaks = np.flatnonzero(np.diff(parts) != 1) + 1
+    slices = [
+        table.slice(starts[run[0]], starts[run[-1] + 1] - starts[run[0]])
+        for run in np.split(parts, breaks)
+        if len(run)
+    ]
+    if len(slices) == 1:
+        return Unit(slices[0], unit_starts)
+    return Unit(pa.concat_tables(slices) if slices else table.slice(0, 0), unit_starts)
+
+
+def pack(unit: Unit) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``(starts, stream)`` as two uint8 arrays, ready to be sent."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, unit.table.schema) as writer:
+        writer.write_table(unit.table)
+    stream = np.frombuffer(sink.getvalue(), np.uint8)
+    return np.ascontiguousarray(unit.starts).view(np.uint8), stream
+
+
+def unpack(starts: np.ndarray, stream: np.ndarray) -> Unit:
+    """Undo :func:`pack`; the rows stay where they are if they are aligned."""
+    # A received array may lie anywhere and be read-only; starts are small.
+    return Unit(read_stream(stream), np.frombuffer(bytes(starts), np.int64))
+
+
+def read_stream(stream: np.ndarray | pa.Buffer) -> pa.Table:
+    """Read a whole IPC stream from memory, zero-copy where alignment allows."""
+    return pa.ipc.open_stream(pa.py_buffer(stream), options=_READ).read_all()
+
+
+def compact(table: pa.Table) -> pa.Table:
+    """Copy a table that keeps much more memory alive than its own rows need."""
+    if table.get_total_buffer_size() <= _SLACK * table.nbytes:
+        return table
+    return read_stream(pack(Unit(table, np.zeros(1, np.int64)))[1])

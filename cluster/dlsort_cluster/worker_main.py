@@ -1,0 +1,12 @@
+"""The main module of worker processes that :func:`dlsort_cluster.clusters.connect` starts.
+
+Ctrl-C reaches every process of the terminal's group. The caller's process
+decides what follows; a worker that obeyed too would be started again.
+"""
+
+from __future__ import annotations
+
+import signal
+
+if __name__ == "__mp_main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

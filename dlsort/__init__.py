@@ -1,0 +1,56 @@
+"""dlsort: a distributed learned sort for dataframes and Parquet datasets on Dask.
+
+>>> import dlsort, numpy as np
+>>> dlsort.argsort(np.array([3, 1, 2]))
+array([1, 2, 0])
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dlsort.dataset import sort_dataset
+    from dlsort.errors import DlsortError
+    from dlsort.frame import sort_values
+    from dlsort.keys import SortKey
+    from dlsort.report import SortReport
+    from dlsort.table import argsort, sort_table
+
+__all__ = [
+    "DlsortError",
+    "SortKey",
+    "SortReport",
+    "argsort",
+    "sort_dataset",
+    "sort_table",
+    "sort_values",
+]
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "DlsortError": "errors",
+    "SortKey": "keys",
+    "SortReport": "report",
+    "argsort": "table",
+    "sort_dataset": "dataset",
+    "sort_table": "table",
+    "sort_values": "frame",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a door when it is first used: the command line's help needs none."""
+    if name in _HOME:
+        value = getattr(import_module(f"dlsort.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    msg = f"module 'dlsort' has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted([*__all__, "__version__"])

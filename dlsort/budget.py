@@ -1,0 +1,84 @@
+"""Budget: how a job's memory is shared out, and the partition sizes that follow.
+
+    memory of a process = base + shards that wait + threads × (copies × partition)
+
+The shards' share is what the exchange keeps before it spills; the rest bounds
+the size of a partition, since each thread works on one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlsort.errors import BadOptionError
+from dlsort.options import MIB, TUNING
+from dlsort.report import format_bytes
+from dlsort.source import Source
+
+__all__ = ["Budget", "count_parts", "plan_budget"]
+
+SMALLEST_PART = MIB  # below that, task overhead outweighs the rows
+ONE_PART_BYTES = 16 * MIB  # up to here one part is better than one a thread
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Sizes in bytes that keep a job within its memory.
+
+    Parameters
+    ----------
+    store_bytes : int
+        Shards that a process keeps in memory.
+    part_bytes, piece_bytes : int
+        Largest output and input partition.
+    """
+
+    store_bytes: int
+    part_bytes: int
+    piece_bytes: int
+
+
+def plan_budget(memory_bytes: int, n_processes: int, n_threads: int) -> Budget:
+    """Share out a job's memory.
+
+    Parameters
+    ----------
+    memory_bytes : int
+        For the whole job.
+    n_processes, n_threads : int
+        Processes that do the work; threads in all.
+
+    Raises
+    ------
+    BadOptionError
+        If it is too small to work with.
+    """
+    threads_each = -(-n_threads // n_processes)
+    fixed = TUNING.base_bytes
+    smallest = fixed + threads_each * TUNING.working_copies * SMALLEST_PART * 4
+    free = memory_bytes // n_processes - fixed
+    store = int(free * TUNING.store_share)
+    part = (free - store) // (threads_each * TUNING.working_copies)
+    if memory_bytes // n_processes < smallest:
+        msg = (
+            f"memory is {format_bytes(memory_bytes)}, too small to work with: "
+            f"{n_processes} process{'es' if n_processes > 1 else ''} and {n_threads} "
+            f"thread{'s' if n_threads > 1 else ''} need at least "
+            f"{format_bytes(smallest * n_processes)}."
+        )
+        raise BadOptionError(msg)
+    return Budget(store, part, min(part, TUNING.input_bytes))
+
+
+def count_parts(source: Source, part_bytes: int, n_threads: int) -> int:
+    """Return how many output partitions of about ``part_bytes`` the source makes.
+
+    A multiple of the threads, so that they finish together; one for a source
+    of a few megabytes.
+    """
+    if source.n_rows == 0:
+        return 1
+    n_parts = max(1, -(-source.arrow_bytes // part_bytes))
+    if n_parts == 1 and source.arrow_bytes <= ONE_PART_BYTES:
+        return 1
+    return min(-(-n_parts // n_threads) * n_threads, source.n_rows)

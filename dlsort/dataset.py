@@ -1,0 +1,309 @@
+"""The batch door: a Parquet dataset in, a sorted Parquet dataset out."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dlsort_cluster.clusters import connect, run
+from dlsort_cluster.sizes import machine_memory_bytes, size_of
+
+from dlsort.buffers import concat_rows
+from dlsort.budget import Budget, count_parts, plan_budget
+from dlsort.encoding import choose_encodings
+from dlsort.errors import BadOptionError, OutOfOrderError, RowsLostError
+from dlsort.keys import By, SortKey, format_by, parse_by
+from dlsort.options import TUNING, parse_bytes
+from dlsort.order import first_disorder
+from dlsort.plan import DatasetPlan, InputStats, OutputStats, Reader
+from dlsort.progress import NoProgress, Progress
+from dlsort.proof import total
+from dlsort.report import SortReport
+from dlsort.sample import plan_sample
+from dlsort.sink import Writer, check_compression, check_destination, part_name, staging
+from dlsort.source import Source, cut_pieces, dictionary_columns, open_source
+from dlsort.words import check_key_types
+
+__all__ = ["sort_dataset"]
+
+
+def sort_dataset(
+    src: str | Path,
+    dst: str | Path,
+    *,
+    by: By,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    partitions: int | None = None,
+    partition_size: int | str | None = None,
+    memory: int | str | None = None,
+    temp_dir: str | Path | None = None,
+    compression: str = "snappy",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> SortReport:
+    """Sort a Parquet dataset into another one.
+
+    The sort is stable: rows with equal keys keep the order of the source, files
+    taken in natural order of their names. The result is proved (row count,
+    checksum of whole rows, order) before it is published; on any failure the
+    destination is as it was.
+
+    Parameters
+    ----------
+    src : str or Path
+        A Parquet file, a folder of them, or a glob.
+    dst : str or Path
+        A folder to make. Its parts' name order is the sort order.
+    by : str, SortKey or a sequence of these
+        The key, as in ``"day,price:desc,note:asc:nulls_first"``.
+    scheduler : str, optional
+        Address of a running Dask cluster, ``tcp://host:port``. It must see
+        source and destination under the same paths.
+    workers : int, optional
+        Worker processes to start on this machine. Neither this nor
+        ``scheduler``: an embedded cluster, in this process.
+    threads : int, optional
+        Threads in all; by default one a core.
+    partitions : int, optional
+        Number of parts.
+    partition_size : int or str, optional
+        Size of a part in memory, in bytes or as in ``"128MiB"``; not with
+        ``partitions``.
+    memory : int or str, optional
+        Memory for the whole job. By default 70 % of the machine's, or what
+        the cluster's workers have.
+    temp_dir : str or Path, optional
+        Where rows go that don't fit the memory.
+    compression : str
+        ``snappy``, ``zstd``, ``gzip``, ``lz4``, ``brotli`` or ``none``.
+    overwrite : bool
+        Replace a destination that holds files, once the new one is proved.
+    progress : Progress, optional
+        Told as the job goes.
+
+    Returns
+    -------
+    SortReport
+        Rows, bytes, seconds a phase, balance, memory, checksum.
+
+    Raises
+    ------
+    DlsortError
+        One of :mod:`dlsort.errors`, with a sentence that says what to do.
+
+    Examples
+    --------
+    >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq
+    >>> folder = tempfile.mkdtemp()
+    >>> pq.write_table(pa.table({"x": [3, 1, 2]}), folder + "/in.parquet")
+    >>> report = sort_dataset(folder + "/in.parquet", folder + "/out", by="x")
+    >>> report.rows, pq.read_table(folder + "/out")["x"].to_pylist()
+    (3, [1, 2, 3])
+    """
+    began = time.perf_counter()
+    keys = parse_by(by)
+    _check_options(scheduler, workers, threads, partitions, partition_size)
+    codec = check_compression(compression)
+    part_bytes = None if partition_size is None else parse_bytes(partition_size, "partition_size")
+    memory_bytes = None if memory is None else parse_bytes(memory, "memory")
+    destination = check_destination(dst, overwrite=overwrite)
+    source = open_source(src)
+    check_key_types(source.schema, keys)
+    report = SortReport(str(src), str(dst), format_by(keys), rows=source.n_rows)
+    report.input_files, report.input_bytes = len(source.files), source.stored_bytes
+    report.arrow_bytes = source.arrow_bytes
+    report.phases.open_s = time.perf_counter() - began
+    report.workers = workers or 0
+    if scheduler is None:
+        # told before a cluster is started for nothing
+        memory_bytes = memory_bytes or int(machine_memory_bytes() * TUNING.job_memory_share)
+        plan_budget(memory_bytes, max(1, workers or 1), threads or max(1, workers or 1))
+    with connect(
+        scheduler=scheduler,
+        workers=workers,
+        threads=threads,
+        memory_bytes=memory_bytes,
+        temp_dir=None if temp_dir is None else str(temp_dir),
+    ) as client:
+        n_processes, n_threads, limit_bytes = size_of(client)
+        report.threads = n_threads
+        if scheduler is not None:
+            report.workers = n_processes
+        budget = plan_budget(
+            memory_bytes or limit_bytes or machine_memory_bytes(), n_processes, n_threads
+        )
+        n_parts = partitions or count_parts(
+            source, part_bytes or min(TUNING.partition_bytes, budget.part_bytes), n_threads
+        )
+        started = time.perf_counter()
+        report.phases.start_s = started - began - report.phases.open_s
+        with staging(destination, overwrite=overwrite) as folder:
+            writer = Writer(
+                str(folder),
+                source.schema,
+                keys,
+                choose_encodings(source.schema, source.layouts),
+                codec,
+            )
+            plan = _plan(source, keys, writer, n_parts, budget, temp_dir)
+            report.input_parts, report.output_parts = len(plan.pieces), n_parts
+            inputs, outputs = _run(client, plan, source.n_rows, progress or NoProgress(), report)
+            publishing = time.perf_counter()
+            _check(source, keys, inputs, outputs, report)
+            _check_visible(folder, outputs, n_parts)
+        report.phases.publish_s = time.perf_counter() - publishing
+    report.proved = True
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+def _check_options(
+    scheduler: str | None,
+    workers: int | None,
+    threads: int | None,
+    partitions: int | None,
+    partition_size: int | str | None,
+) -> None:
+    counts = {"workers": workers, "threads": threads, "partitions": partitions}
+    for name, value in counts.items():
+        if value is not None and (not isinstance(value, int) or value < 1):
+            msg = f"{name} is {value!r}; expected a whole number of at least 1."
+            raise BadOptionError(msg)
+    if partitions is not None and partition_size is not None:
+        msg = "partitions and partition_size are both given; give one of them."
+        raise BadOptionError(msg)
+    if scheduler is not None and (workers is not None or threads is not None):
+        msg = "scheduler is given with workers or threads; a running cluster has its own."
+        raise BadOptionError(msg)
+    if workers is not None and threads is not None and threads < workers:
+        msg = f"threads is {threads}, fewer than workers ({workers}); each process needs one."
+        raise BadOptionError(msg)
+
+
+def _plan(
+    source: Source,
+    keys: tuple[SortKey, ...],
+    writer: Writer,
+    n_parts: int,
+    budget: Budget,
+    temp_dir: str | Path | None,
+) -> DatasetPlan:
+    pieces = cut_pieces(source, budget.piece_bytes)
+    return DatasetPlan(
+        uuid.uuid4().hex,
+        Reader(source.schema, dictionary_columns(source), keys),
+        writer,
+        pieces,
+        plan_sample(source, pieces, keys, n_parts) if n_parts > 1 else [],
+        n_parts,
+        budget.store_bytes,
+        None if temp_dir is None else str(Path(temp_dir).absolute()),
+    )
+
+
+def _run(
+    client: Any, plan: DatasetPlan, n_rows: int, progress: Progress, report: SortReport
+) -> tuple[list[InputStats], list[OutputStats]]:
+    """Run the tasks, telling progress, and note the phases' times."""
+    progress.phase("sample", n_rows)
+    progress.phase("partition", n_rows)
+    progress.phase("sort", n_rows)
+    done = {"partition": 0, "sort": 0}
+
+    def on_progress(inputs: Sequence[InputStats], outputs: Sequence[OutputStats]) -> None:
+        for name, stats in (("partition", inputs), ("sort", outputs)):
+            if stats:
+                done[name] += sum(s.proof.rows for s in stats)
+                progress.finish("sample")
+                # a run that was started again passes the same rows twice
+                progress.rows(name, min(done[name], n_rows))
+
+    began_at = time.time()
+    inputs, outputs = run(client, plan.layer(), on_progress)
+    for name in ("sample", "partition", "sort"):
+        progress.finish(name)
+    clocks = [s.clock for s in (*inputs, *outputs)]
+    split_at = min((s.clock.began for s in inputs), default=began_at)
+    sort_at = max((s.clock.ended for s in inputs), default=split_at)
+    phases = report.phases
+    phases.sample_s = split_at - began_at
+    phases.partition_s = sort_at - split_at
+    phases.sort_s = max((s.clock.ended for s in outputs), default=sort_at) - sort_at
+    for clock in clocks:
+        for step, seconds in clock.work.items():
+            phases.work[step] = phases.work.get(step, 0.0) + seconds
+    peaks: dict[str, int] = {}
+    for clock in clocks:
+        peaks[clock.process] = max(peaks.get(clock.process, 0), clock.peak_bytes)
+    report.peak_memory_bytes = sum(peaks.values())
+    return inputs, outputs
+
+
+def _check(
+    source: Source,
+    keys: tuple[SortKey, ...],
+    inputs: Sequence[InputStats],
+    outputs: Sequence[OutputStats],
+    report: SortReport,
+) -> None:
+    """Compare source and sink, and the order across parts.
+
+    Raises
+    ------
+    RowsLostError
+        If row counts or checksums differ.
+    OutOfOrderError
+        If a part begins before the one above it ends.
+    """
+    read, written = total(s.proof for s in inputs), total(s.proof for s in outputs)
+    if not source.n_rows == read.rows == written.rows:
+        msg = (
+            f"{source.n_rows:,} rows in the source, {read.rows:,} read, {written.rows:,} written. "
+            "Nothing was published. This is a bug: please report it."
+        )
+        raise RowsLostError(msg)
+    if read != written:
+        msg = (
+            f"the rows' checksum was {read.checksum} when read and {written.checksum} when "
+            "written. Nothing was published. This is a bug, or bad memory: please report it."
+        )
+        raise RowsLostError(msg)
+    edges = [s.edges for s in sorted(outputs, key=lambda s: s.part) if s.edges.num_rows]
+    bad = first_disorder(concat_rows(edges), keys) if edges else -1
+    if bad >= 0:
+        msg = (
+            f"part {bad // 2 + 1} of those with rows begins before the one above it ends. "
+            "Nothing was published. This is a bug: please report it."
+        )
+        raise OutOfOrderError(msg)
+    report.checksum = written.checksum
+    report.part_rows = [s.proof.rows for s in sorted(outputs, key=lambda s: s.part)]
+    report.output_bytes = sum(s.file_bytes for s in outputs)
+    mean = written.rows / max(len(outputs), 1)
+    report.balance = max(report.part_rows, default=0) / mean if mean else 1.0
+
+
+def _check_visible(folder: Path, outputs: Sequence[OutputStats], n_parts: int) -> None:
+    """Make sure that the workers' parts are where this process will publish them.
+
+    Raises
+    ------
+    RowsLostError
+        If a part is missing or has another size.
+    """
+    for stats in outputs:
+        path = folder / part_name(stats.part, n_parts)
+        if not path.is_file() or path.stat().st_size != stats.file_bytes:
+            msg = (
+                f"{path.name} was written by a worker but is not in {folder} here. "
+                "Nothing was published; source and destination must be on storage that the "
+                "client and all workers share under the same paths."
+            )
+            raise RowsLostError(msg)
+
+

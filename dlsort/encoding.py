@@ -1,0 +1,108 @@
+"""How columns are stored in the source, and how they are best stored in the result.
+
+pyarrow's default writes a dictionary for every column and falls back to plain
+pages when it has grown too large: the slow way for a column of mostly distinct
+values, and twice the bytes. The source's footers tell which columns are worth
+a dictionary; integers and what is stored as them are delta-packed otherwise.
+On TPC-H lineitem that halves the writer's time at a smaller file (DESIGN.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from dlsort.options import TUNING
+
+__all__ = ["ColumnLayout", "Encodings", "choose_encodings", "layouts", "readable_as_dictionary"]
+
+DELTA_TYPES = ("INT32", "INT64")
+DECIMAL_AS_INTEGER = 18  # digits that fit a 64-bit integer
+
+
+@dataclass(frozen=True)
+class ColumnLayout:
+    """How one leaf column is stored over all files.
+
+    Parameters
+    ----------
+    physical_type : str
+        Parquet's type, such as ``INT64``.
+    n_values : int
+        Values in all.
+    dictionary_bytes : int
+        Size of all dictionary pages as stored.
+    with_dictionary : int
+        Values in column chunks that have a dictionary page.
+    """
+
+    physical_type: str
+    n_values: int = 0
+    dictionary_bytes: int = 0
+    with_dictionary: int = 0
+
+    @property
+    def few_distinct(self) -> bool:
+        """Whether its dictionaries are small beside its values."""
+        return (
+            self.with_dictionary == self.n_values > 0
+            and self.dictionary_bytes <= TUNING.dictionary_value_bytes * self.n_values
+        )
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """What the writer is told: leaf paths with a dictionary, and those delta-packed."""
+
+    dictionary: tuple[str, ...]
+    delta: tuple[str, ...]
+
+
+def layouts(footers: Iterable[pq.FileMetaData]) -> dict[str, ColumnLayout]:
+    """Return how each leaf column is stored, by its path."""
+    found: dict[str, ColumnLayout] = {}
+    for footer in footers:
+        for index in range(footer.num_row_groups):
+            group = footer.row_group(index)
+            for i in range(group.num_columns):
+                chunk = group.column(i)
+                path = chunk.path_in_schema
+                found[path] = _with_chunk(found.get(path, ColumnLayout(chunk.physical_type)), chunk)
+    return found
+
+
+def _with_chunk(layout: ColumnLayout, chunk: pq.ColumnChunkMetaData) -> ColumnLayout:
+    start, data = chunk.dictionary_page_offset, chunk.data_page_offset
+    has_dictionary = chunk.has_dictionary_page and start is not None and 0 < start < data
+    return ColumnLayout(
+        layout.physical_type,
+        layout.n_values + chunk.num_values,
+        layout.dictionary_bytes + (data - start if has_dictionary else 0),
+        layout.with_dictionary + (chunk.num_values if has_dictionary else 0),
+    )
+
+
+def readable_as_dictionary(field: pa.Field, stored: Mapping[str, ColumnLayout]) -> bool:
+    """Return whether a column of strings should stay a dictionary on its way through."""
+    kind = field.type
+    text = pt.is_string(kind) or pt.is_binary(kind) or kind in (pa.string_view(), pa.binary_view())
+    layout = stored.get(field.name)
+    return text and layout is not None and layout.few_distinct
+
+
+def choose_encodings(schema: pa.Schema, stored: Mapping[str, ColumnLayout]) -> Encodings:
+    """Return the encodings of the result from how the source is stored."""
+    dictionary, delta = [], []
+    for path, layout in stored.items():
+        kind = schema.field(path).type if path in schema.names else None
+        if layout.few_distinct or (kind is not None and pt.is_dictionary(kind)):
+            dictionary.append(path)
+        elif layout.physical_type in DELTA_TYPES or (
+            kind is not None and pt.is_decimal(kind) and kind.precision <= DECIMAL_AS_INTEGER
+        ):
+            delta.append(path)
+    return Encodings(tuple(dictionary), tuple(delta))

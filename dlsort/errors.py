@@ -1,0 +1,86 @@
+"""What can go wrong, one class a cause; each message is one sentence or two.
+
+Every message says what was found, what was expected and what to do. The
+command line prints the message alone and exits with 2. Each class keeps the
+built-in type that a caller would have expected (``FileNotFoundError``,
+``TypeError``, ...), so that plain ``except`` clauses work too.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BadKeyError",
+    "BadOptionError",
+    "CorruptSourceError",
+    "DestinationError",
+    "DestinationExistsError",
+    "DestinationFullError",
+    "DlsortError",
+    "KeyTypeError",
+    "NotProvedError",
+    "OutOfOrderError",
+    "RowsLostError",
+    "SchemaMismatchError",
+    "SourceNotFoundError",
+    "UnknownColumnError",
+]
+
+
+class DlsortError(Exception):
+    """Base of all errors that dlsort raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the message alone (``KeyError`` would print its repr)."""
+        return str(self.args[0]) if self.args else ""
+
+
+class BadOptionError(DlsortError, ValueError):
+    """An option or argument has a value that can't be used."""
+
+
+class BadKeyError(DlsortError, ValueError):
+    """The description of the key (``by``) is malformed."""
+
+
+class UnknownColumnError(DlsortError, KeyError):
+    """A key column is not in the data."""
+
+
+class KeyTypeError(DlsortError, TypeError):
+    """A key column has a type that can't be sorted by."""
+
+
+class SourceNotFoundError(DlsortError, FileNotFoundError):
+    """The source does not exist or holds no Parquet file."""
+
+
+class CorruptSourceError(DlsortError, OSError):
+    """A source file is truncated or is not Parquet."""
+
+
+class SchemaMismatchError(DlsortError, ValueError):
+    """Two source files disagree on a column."""
+
+
+class DestinationError(DlsortError, OSError):
+    """The destination can't be written."""
+
+
+class DestinationExistsError(DestinationError, FileExistsError):
+    """The destination already holds something."""
+
+
+class DestinationFullError(DestinationError):
+    """There is no space left where the destination is."""
+
+
+class NotProvedError(DlsortError, RuntimeError):
+    """The proof failed: what was written is not the sorted source."""
+
+
+class RowsLostError(NotProvedError):
+    """Rows or their bytes differ between source and sink."""
+
+
+class OutOfOrderError(NotProvedError):
+    """Rows at the sink are not in order."""

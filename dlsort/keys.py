@@ -1,0 +1,150 @@
+"""The key: which columns to sort by, each with its direction and null place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from dlsort.errors import BadKeyError, UnknownColumnError
+
+__all__ = ["By", "SortKey", "check_columns", "format_by", "parse_by"]
+
+DIRECTIONS = {"asc": False, "desc": True}
+NULL_PLACES = {"nulls_first": True, "nulls_last": False}
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """One key column.
+
+    Parameters
+    ----------
+    column : str
+        Column name.
+    descending : bool
+        Largest first.
+    nulls_first : bool
+        Nulls and NaN come before all values, in either direction.
+    """
+
+    column: str
+    descending: bool = False
+    nulls_first: bool = False
+
+    def __str__(self) -> str:
+        """Return the key as ``--by`` writes it."""
+        direction = ":desc" if self.descending else ""
+        return f"{self.column}{direction}{':nulls_first' if self.nulls_first else ''}"
+
+
+By = str | SortKey | Sequence[str | SortKey]
+
+
+def parse_by(by: By) -> tuple[SortKey, ...]:
+    """Read a key from text or from a list of columns.
+
+    Parameters
+    ----------
+    by : str, SortKey or a sequence of these
+        ``"a,b:desc,c:asc:nulls_first"``: columns by comma, each followed by
+        an optional direction (``asc``, ``desc``) and an optional null place
+        (``nulls_first``, ``nulls_last``). In a sequence each element is one
+        column, written the same way, so a name that holds a comma can be
+        given there; a name that holds a colon needs a :class:`SortKey`.
+
+    Returns
+    -------
+    tuple of SortKey
+        In order of significance.
+
+    Raises
+    ------
+    BadKeyError
+        If the text can't be read, is empty, or names a column twice.
+
+    Examples
+    --------
+    >>> [str(k) for k in parse_by("day, price:desc , note:asc:nulls_first")]
+    ['day', 'price:desc', 'note:nulls_first']
+    """
+    items: Iterable[str | SortKey]
+    if isinstance(by, str):
+        items = by.split(",")
+    elif isinstance(by, SortKey):
+        items = [by]
+    else:
+        items = by
+    keys = tuple(item if isinstance(item, SortKey) else _parse_one(item) for item in items)
+    if not keys:
+        msg = "the key names no column; give at least one, as in by='day,price:desc'."
+        raise BadKeyError(msg)
+    seen: set[str] = set()
+    for key in keys:
+        if key.column in seen:
+            msg = f"the key names column {key.column!r} twice; name each column once."
+            raise BadKeyError(msg)
+        seen.add(key.column)
+    return keys
+
+
+def _parse_one(text: str) -> SortKey:
+    if not isinstance(text, str):
+        msg = f"a key column is {text!r}; expected a column name or a SortKey."
+        raise BadKeyError(msg)
+    column, *marks = (part.strip() for part in text.split(":"))
+    if not column:
+        msg = (
+            f"the key {text!r} has no column name; "
+            "write COLUMN[:asc|:desc][:nulls_first|:nulls_last], by comma."
+        )
+        raise BadKeyError(msg)
+    key = SortKey(column)
+    given: set[str] = set()
+    for mark in marks:
+        if mark in DIRECTIONS and "direction" not in given:
+            key = replace(key, descending=DIRECTIONS[mark])
+            given.add("direction")
+        elif mark in NULL_PLACES and "nulls" not in given:
+            key = replace(key, nulls_first=NULL_PLACES[mark])
+            given.add("nulls")
+        else:
+            msg = (
+                f"can't read {mark!r} in the key {text!r}; "
+                "expected one of asc, desc and one of nulls_first, nulls_last."
+            )
+            raise BadKeyError(msg)
+    return key
+
+
+def format_by(keys: Iterable[SortKey]) -> str:
+    """Return keys as ``--by`` writes them.
+
+    Examples
+    --------
+    >>> format_by(parse_by("a:desc,b"))
+    'a:desc,b'
+    """
+    return ",".join(map(str, keys))
+
+
+def check_columns(keys: Iterable[SortKey], names: Sequence[str]) -> None:
+    """Raise unless each key column is in the data exactly once.
+
+    Raises
+    ------
+    UnknownColumnError
+        If a column is missing, or its name stands there twice.
+    """
+    for key in keys:
+        count = list(names).count(key.column)
+        if count == 1:
+            continue
+        if count > 1:
+            msg = f"there are {count} columns named {key.column!r}; a key column's name must be unique."
+            raise UnknownColumnError(msg)
+        close = get_close_matches(key.column, names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        shown = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
+        msg = f"there is no column {key.column!r}.{hint} The columns are: {shown}."
+        raise UnknownColumnError(msg)

@@ -1,0 +1,250 @@
+"""The lead: the first word of a key, with as many key columns in it as fit.
+
+Each column's word is taken relative to the range of some *reference* rows and
+packed to the exact bits that range needs, one column after the other, until
+64 bits are full. The last one may get in with its top bits only. The local
+sort's reference is the rows themselves; the model's is its splitters, and a
+row outside their range then gets a code below or above all of them. So for
+any row r and any reference row s, with complete columns only::
+
+    lead(r) < lead(s)  ⇒  r sorts before s
+    lead(r) > lead(s)  ⇒  r sorts after s
+    lead(r) = lead(s)  ⇒  they tie on the complete columns
+
+which is all that an exact binary search over the splitters needs, and, with
+the rows themselves as reference, all that a sort needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from dlsort_kernels import add_code, common_prefix, prefix_words
+
+from dlsort.keys import SortKey
+from dlsort.words import BytesColumn, Column, FixedColumn, Mask, Words
+
+__all__ = ["ColumnCode", "LeadCode", "fit_lead"]
+
+WORD_BITS = 64
+WORD_BYTES = 8
+SHORT_BYTES = 7  # a value this short fits a word together with its length
+WIDE_SPAN = 2**62  # from here on a word loses its lowest bits, to leave codes for the outside
+FEWEST_BITS = 4  # part of a column enters the lead only if it gets this many bits
+
+
+@dataclass(frozen=True)
+class ColumnCode:
+    """How one column's values become codes in the lead.
+
+    Parameters
+    ----------
+    lo, hi : int
+        Range of the reference rows' words, after ``coarse``.
+    coarse : int
+        Low bits of the word left out because the range is too wide.
+    bits, drop : int
+        Bits that the code takes in the lead; low bits of the code left out.
+    has_nulls : bool
+        A code is kept for null.
+    prefix : bytes or None
+        A bytes column: what all reference values begin with.
+    short : bool
+        A bytes column: the word is the next 7 bytes and the length.
+    """
+
+    descending: bool
+    nulls_first: bool
+    lo: int
+    hi: int
+    coarse: int
+    bits: int
+    drop: int
+    has_nulls: bool
+    prefix: bytes | None
+    short: bool
+
+    def add(self, lead: Words, column: Column) -> None:
+        """Shift the lead left and put this column's codes at its low end, in place."""
+        words, outside = _first_words(column, self.prefix, short=self.short)
+        if self.coarse:
+            words = words >> np.uint64(self.coarse)
+        add_code(
+            lead,
+            words,
+            column.null,
+            outside,
+            lo=self.lo,
+            hi=self.hi,
+            bits=self.bits,
+            drop=self.drop,
+            descending=self.descending,
+            nulls_first=self.nulls_first,
+            has_nulls=self.has_nulls,
+        )
+
+
+@dataclass(frozen=True)
+class LeadCode:
+    """How the key columns become the lead.
+
+    Parameters
+    ----------
+    codes : tuple of ColumnCode
+        One a column in the lead.
+    complete : int
+        How many columns, from the first, are in it with all that tells their
+        values apart.
+    """
+
+    codes: tuple[ColumnCode, ...]
+    complete: int
+
+    def lead(self, columns: Sequence[Column]) -> Words:
+        """Return the lead of each row, (n,) uint64; time O(n) a column."""
+        lead = np.zeros(len(columns[0]), np.uint64)
+        for code, column in zip(self.codes, columns, strict=False):
+            code.add(lead, column)
+        return lead
+
+
+def fit_lead(
+    columns: Sequence[Column], keys: Sequence[SortKey], *, spare_nulls: bool = False
+) -> LeadCode:
+    """Return the packing that suits some reference rows.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        The reference rows' key columns.
+    keys : sequence of SortKey
+        Direction and null place of each.
+    spare_nulls : bool
+        Keep a code for null in each column even if no reference row is null.
+
+    Returns
+    -------
+    LeadCode
+    """
+    left = WORD_BITS
+    codes: list[ColumnCode] = []
+    complete = 0
+    for column, key in zip(columns, keys, strict=True):
+        code, exact = _fit_column(column, key, has_nulls=spare_nulls or column.null is not None)
+        if code.bits > left:
+            if left >= FEWEST_BITS:
+                drop = code.bits - left
+                codes.append(_narrowed(code, left, drop))
+            break
+        codes.append(code)
+        left -= code.bits
+        if not exact:
+            break
+        complete += 1
+    return LeadCode(tuple(codes), complete)
+
+
+def _narrowed(code: ColumnCode, bits: int, drop: int) -> ColumnCode:
+    from dataclasses import replace
+
+    return replace(code, bits=bits, drop=drop)
+
+
+def _fit_column(column: Column, key: SortKey, *, has_nulls: bool) -> tuple[ColumnCode, bool]:
+    prefix, short = None, False
+    if isinstance(column, BytesColumn):
+        prefix, short = _fit_bytes(column)
+        exact = short
+    else:
+        exact = column.outside is None
+    words, outside = _first_words(column, prefix, short=short)
+    lo, hi = _range(words, column.null, outside)
+    coarse = 0
+    while (hi >> coarse) - (lo >> coarse) >= WIDE_SPAN:
+        coarse += 1
+        exact = False
+    lo, hi = lo >> coarse, hi >> coarse
+    n_codes = hi - lo + 3 + has_nulls
+    code = ColumnCode(
+        key.descending,
+        key.nulls_first,
+        lo,
+        hi,
+        coarse,
+        bits=(n_codes - 1).bit_length(),
+        drop=0,
+        has_nulls=has_nulls,
+        prefix=prefix,
+        short=short,
+    )
+    return code, exact
+
+
+def _range(
+    words: Words, null: Mask | None, outside: npt.NDArray[np.int8] | None
+) -> tuple[int, int]:
+    if outside is not None:
+        inside = outside == 0
+        words = words[inside if null is None else inside & ~null]
+    elif null is not None:
+        words = words[~null]
+    return (int(words.min()), int(words.max())) if len(words) else (0, 0)
+
+
+def _fit_bytes(column: BytesColumn) -> tuple[bytes, bool]:
+    """Return the common prefix, and whether all that follows is short."""
+    valid = None if column.null is None else ~column.null
+    n_bytes = common_prefix(column.offsets, column.data, valid)
+    lengths = np.diff(column.offsets)
+    if valid is not None:
+        lengths = lengths[valid]
+    first = 0 if valid is None or not len(lengths) else int(np.argmax(valid))
+    start = int(column.offsets[first]) if len(lengths) else 0
+    prefix = column.data[start : start + n_bytes].tobytes()
+    longest = int(lengths.max()) if len(lengths) else 0
+    return prefix, longest - n_bytes <= SHORT_BYTES
+
+
+def _first_words(
+    column: Column, prefix: bytes | None, *, short: bool
+) -> tuple[Words, npt.NDArray[np.int8] | None]:
+    if isinstance(column, FixedColumn):
+        return column.first, column.outside
+    prefix = prefix or b""
+    outside = _beside_prefix(column, prefix)
+    words = prefix_words(column.offsets, column.data, len(prefix), None)
+    if short:
+        lengths = np.diff(column.offsets).astype(np.int64) - len(prefix)
+        np.clip(lengths, 0, WORD_BYTES, out=lengths)
+        words &= ~np.uint64(0xFF)
+        words |= lengths.view(np.uint64)
+    return words, outside
+
+
+def _beside_prefix(column: BytesColumn, prefix: bytes) -> npt.NDArray[np.int8] | None:
+    """Return −1 or +1 for values that sort before or after all that begin with the prefix."""
+    outside: npt.NDArray[np.int8] | None = None
+    lengths = None
+    for depth in range(0, len(prefix), WORD_BYTES):
+        piece = prefix[depth : depth + WORD_BYTES]
+        unused = np.uint64(8 * (WORD_BYTES - len(piece)))
+        words = prefix_words(column.offsets, column.data, depth, None) >> unused
+        wanted = np.uint64(int.from_bytes(piece, "big"))
+        if lengths is None:
+            lengths = np.diff(column.offsets)
+        # a value that ends inside the prefix sorts before it even where the
+        # zero padding looks the same
+        short = (words == wanted) & (lengths < depth + len(piece))
+        if (words == wanted).all() and not short.any():
+            continue
+        if outside is None:
+            outside = np.zeros(len(words), np.int8)
+        undecided = outside == 0
+        outside[undecided & ((words < wanted) | short)] = -1
+        outside[undecided & (words > wanted)] = 1
+    if outside is not None and column.null is not None:
+        outside[column.null] = 0
+    return outside

@@ -1,0 +1,109 @@
+"""Every tunable, once: its unit, and the measurement or argument that chose it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlsort.errors import BadOptionError
+
+__all__ = ["GIB", "MIB", "Tuning", "TUNING", "parse_bytes"]
+
+MIB = 2**20
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The tunables of a job.
+
+    Attributes
+    ----------
+    partition_bytes : int
+        Arrow size of an output partition when nobody says. At 128 MiB a
+        column of eight bytes (a few MiB) stays in the last-level cache while
+        it is gathered, and a snappy file of it has 30 to 60 MB.
+    input_bytes : int
+        Arrow size of an input partition: pieces of this size keep all threads
+        busy to the end, at about 1 ms of task overhead each.
+    balance : float
+        Largest partition over the mean that the sample is sized for; below
+        the promised 1.05 because the formula is an expectation.
+    sample_share : float
+        Share of the source's bytes that a sample may read when the source is
+        small. Reading a twentieth costs about 2 % of a job.
+    sample_key_share : float
+        Share of the key columns' bytes that it may read on a source of
+        ``large_bytes`` or more.
+    large_bytes : int
+        From here on the promise of a tenth of the key columns holds.
+    job_memory_share : float
+        Share of the machine's memory that a job may use when nobody says.
+    store_share : float
+        Share of a process's memory for shards that wait; what goes beyond is
+        spilled.
+    working_copies : int
+        How many times its own size an output partition needs while it is
+        merged, sorted, gathered and written, per thread: shards, their
+        concatenation, the gathered rows and the encoded file.
+    base_bytes : int
+        What a process takes before it holds a row: Python, NumPy, Arrow,
+        Dask and the compiled kernels (measured 190 to 260 MiB).
+    row_group_rows : int
+        Rows of an output row group; readers are tuned to 122,880 to 1,048,576.
+    dictionary_value_bytes : float
+        A column chunk whose dictionary page has at most this many bytes a
+        value is worth keeping as a dictionary: l_comment has 4.2, flags 0.
+    """
+
+    partition_bytes: int = 128 * MIB
+    input_bytes: int = 128 * MIB
+    balance: float = 1.035
+    sample_share: float = 0.05
+    sample_key_share: float = 0.10
+    large_bytes: int = GIB
+    job_memory_share: float = 0.7
+    store_share: float = 0.45
+    working_copies: int = 4
+    base_bytes: int = 256 * MIB
+    row_group_rows: int = 1_048_576 // 4
+    dictionary_value_bytes: float = 0.5
+
+
+TUNING = Tuning()
+
+_UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def parse_bytes(text: str | int, name: str) -> int:
+    """Read a number of bytes such as ``128MiB``, ``4GB`` or ``4g``.
+
+    Raises
+    ------
+    BadOptionError
+        If it can't be read or is not above zero.
+
+    Examples
+    --------
+    >>> parse_bytes("1.5KiB", "size"), parse_bytes("2GB", "size")
+    (1536, 2000000000)
+    """
+    if isinstance(text, int) and not isinstance(text, bool):
+        value = float(text)
+    else:
+        compact = str(text).replace(" ", "")
+        digits = compact.rstrip("iIbBkKmMgGtT")
+        unit = compact[len(digits) :].upper()
+        try:
+            value = float(digits)
+            if unit.endswith("IB"):
+                value *= _BINARY[unit[:-2]]
+            else:
+                value *= _UNITS[unit.removesuffix("B") if len(unit) > 1 else unit]
+        except (ValueError, KeyError):
+            msg = f"{name} is {text!r}; expected a size such as 128MiB or 4GB."
+            raise BadOptionError(msg) from None
+    if not 1 <= value < 2**63:
+        msg = f"{name} is {text!r}; expected at least 1 byte."
+        raise BadOptionError(msg)
+    return int(value)

@@ -1,0 +1,211 @@
+"""The stable order of rows by their key, and where rows are out of order.
+
+All of dlsort's sorting meets here: the lead decides most rows, words after it
+are read only for rows that tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.types as pt
+from dlsort_kernels import (
+    compare_bytes,
+    compare_words,
+    first_descent,
+    refine,
+    refine_bytes,
+    run_rows,
+    sort_words,
+)
+
+from dlsort.buffers import combine
+from dlsort.keys import SortKey
+from dlsort.lead import fit_lead
+from dlsort.words import BytesColumn, Column, FixedColumn, Words, key_columns
+
+__all__ = ["Runs", "argsort", "argsort_runs", "first_disorder", "rank_dictionaries", "rank_values"]
+
+Rows = npt.NDArray[np.uint32]
+Positions = npt.NDArray[np.int64]
+Runs = tuple[Positions, Positions]
+
+
+def argsort(table: pa.Table, keys: Sequence[SortKey]) -> Rows:
+    """Return the stable order of the rows of a table of key columns.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Exactly the key columns, in key order (:func:`dlsort.words.key_table`).
+    keys : sequence of SortKey
+        Direction and null place of each.
+
+    Returns
+    -------
+    (n,) uint32
+        Row numbers in sorted order; rows with equal keys keep their order.
+
+    Notes
+    -----
+    Expected time O(n) for one word a key; each further word is read for tied
+    rows only.
+    """
+    return _argsort(key_columns(rank_dictionaries(table)), keys, runs=False)[0]
+
+
+def argsort_runs(table: pa.Table, keys: Sequence[SortKey]) -> tuple[Rows, Runs]:
+    """Return the stable order, and the runs of rows with equal keys in it.
+
+    Returns
+    -------
+    order : (n,) uint32
+    runs : tuple of (k,) int64
+        Starts and ends, as positions in ``order``, of runs of two rows or more.
+    """
+    return _argsort(key_columns(rank_dictionaries(table)), keys, runs=True)
+
+
+def _argsort(
+    columns: Sequence[Column], keys: Sequence[SortKey], *, runs: bool
+) -> tuple[Rows, Runs]:
+    lead, complete = _lead(columns, keys)
+    done = complete == len(columns)
+    order, starts, ends = sort_words(lead, runs=runs or not done)
+    for column, key in zip(columns[complete:], keys[complete:], strict=True):
+        if not len(starts):
+            break
+        starts, ends = _refine_column(order, (starts, ends), column, key)
+    return order, (starts, ends)
+
+
+def _lead(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[Words, int]:
+    """Return the lead of the rows by their own range, and how many columns it holds whole."""
+    column = columns[0]
+    if len(columns) == 1 and isinstance(column, FixedColumn):
+        if column.null is None and column.outside is None:
+            return (~column.first if keys[0].descending else column.first), 1
+    code = fit_lead(columns, keys)
+    return code.lead(columns), code.complete
+
+
+def _refine_column(order: Rows, runs: Runs, column: Column, key: SortKey) -> Runs:
+    """Sort tied runs by one more column, in place; return what still ties."""
+    of_null = (np.empty(0, np.int64), np.empty(0, np.int64))
+    if column.null is not None:
+        flags = _null_flags(column.null[run_rows(order, *runs)], key)
+        runs = refine(order, *runs, flags)
+        first_null = column.null[order[runs[0]]]
+        of_null = (runs[0][first_null], runs[1][first_null])
+        runs = (runs[0][~first_null], runs[1][~first_null])
+    if isinstance(column, BytesColumn):
+        runs = refine_bytes(
+            order, *runs, column.offsets, column.data, descending=key.descending
+        )
+    else:
+        for level in column.levels():
+            if not len(runs[0]):
+                break
+            words = level[run_rows(order, *runs)]
+            runs = refine(order, *runs, ~words if key.descending else words)
+    if not len(of_null[0]):
+        return runs
+    starts = np.concatenate([runs[0], of_null[0]])
+    ends = np.concatenate([runs[1], of_null[1]])
+    in_place = np.argsort(starts)
+    return starts[in_place], ends[in_place]
+
+
+def _null_flags(null: npt.NDArray[np.bool_], key: SortKey) -> Words:
+    return (null ^ key.nulls_first).astype(np.uint64)
+
+
+def first_disorder(table: pa.Table, keys: Sequence[SortKey]) -> int:
+    """Return the first row that sorts after the row below it, or −1 if there is none.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Exactly the key columns, in key order.
+    keys : sequence of SortKey
+        Direction and null place of each.
+
+    Returns
+    -------
+    int
+        ``i`` such that row ``i + 1`` should come before row ``i``.
+
+    Notes
+    -----
+    Time O(n) a word; later columns are read only for neighbours that tie.
+    """
+    if table.num_rows < 2:
+        return -1
+    columns = key_columns(rank_dictionaries(table))
+    lead, complete = _lead(columns, keys)
+    bad, ties = first_descent(lead)
+    for column, key in zip(columns[complete:], keys[complete:], strict=True):
+        if not len(ties):
+            break
+        sign = _compare_neighbours(column, key, ties)
+        after = ties[sign > 0]
+        if len(after):
+            bad = int(after[0])  # ties lie below an earlier find
+        ties = ties[sign == 0]
+        ties = ties[ties < bad] if bad >= 0 else ties
+    return bad
+
+
+def _compare_neighbours(column: Column, key: SortKey, rows: Positions) -> npt.NDArray[np.int8]:
+    """Return the sign of row ``i`` against row ``i + 1`` for each given ``i``."""
+    if isinstance(column, BytesColumn):
+        sign = compare_bytes(column.offsets, column.data, rows, rows + 1)
+    else:
+        sign = np.zeros(len(rows), np.int8)
+        for level in column.levels():
+            np.copyto(sign, compare_words(level[rows], level[rows + 1]), where=sign == 0)
+    if key.descending:
+        sign = -sign
+    if column.null is not None:
+        left = column.null[rows].astype(np.int8)
+        right = column.null[rows + 1].astype(np.int8)
+        with_null = (left | right).astype(bool)
+        sign[with_null] = ((right - left) if key.nulls_first else (left - right))[with_null]
+    return sign
+
+
+def rank_dictionaries(table: pa.Table) -> pa.Table:
+    """Return the table with each dictionary column replaced by its values' ranks.
+
+    Equal values of one dictionary get one rank. An ordered dictionary's own
+    order is the order; otherwise values are ranked by value.
+    """
+    for i, field in enumerate(table.schema):
+        if pt.is_dictionary(field.type):
+            array = combine(table.column(i))
+            ranks = rank_values(array.dictionary, ordered=field.type.ordered)
+            table = table.set_column(i, field.name, look_up(ranks, array))
+    return table
+
+
+def rank_values(values: pa.Array, *, ordered: bool) -> pa.Array:
+    """Return the rank of each value of a dictionary, (d,) uint32; null for a null."""
+    columns = key_columns(pa.table({"v": values}))
+    if ordered:
+        ranks = np.arange(len(values), dtype=np.uint32)
+    else:
+        order, (starts, ends) = _argsort(columns, [SortKey("v")], runs=True)
+        new = np.ones(len(values), np.uint32)
+        for start, end in zip(starts, ends, strict=True):
+            new[start + 1 : end] = 0
+        ranks = np.empty(len(values), np.uint32)
+        ranks[order] = np.cumsum(new, dtype=np.uint32)
+    return pa.array(ranks, mask=columns[0].null)  # NaN among the values counts as null
+
+
+def look_up(ranks: pa.Array, array: pa.DictionaryArray) -> pa.Array:
+    """Return ``ranks`` at a dictionary array's indices; null where either is null."""
+    return ranks.take(array.indices)

@@ -1,0 +1,207 @@
+"""The plan: one call a phase, in order.
+
+:func:`split_piece` is what every input partition goes through and
+:func:`write_partition` what every output partition goes through; the cluster
+package carries the shards between them. The model is fitted by a task of the
+same graph, so nothing comes back to the client on the way.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import pyarrow as pa
+from dlsort_cluster.exchange import Exchange, Layer, Slot, Split
+from dlsort_cluster.layers import build
+from dlsort_cluster.tasks import call, call_with_all, ref
+
+from dlsort.buffers import to_transport, transport_schema
+from dlsort.errors import OutOfOrderError
+from dlsort.keys import SortKey
+from dlsort.local_sort import sort_shards
+from dlsort.model import Model, fit_model
+from dlsort.order import first_disorder
+from dlsort.partition import find_partitions, group
+from dlsort.proof import Proof, prove
+from dlsort.report import peak_memory_bytes
+from dlsort.sample import Sample, SampleTask, join_samples, take_sample
+from dlsort.sink import Writer
+from dlsort.source import Piece, read_piece
+from dlsort.words import key_table
+
+__all__ = ["DatasetPlan", "InputStats", "OutputStats", "Reader", "split_piece", "write_partition"]
+
+
+@dataclass
+class Clock:
+    """Thread seconds by step, and where and when a task ran."""
+
+    began: float = field(default_factory=time.time)
+    ended: float = 0.0
+    process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    peak_bytes: int = 0
+    work: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time inside to a step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.work[name] = self.work.get(name, 0.0) + time.perf_counter() - start
+            self.ended = time.time()
+            self.peak_bytes = peak_memory_bytes()
+
+
+@dataclass(frozen=True)
+class InputStats:
+    """What an input partition amounted to."""
+
+    proof: Proof
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class OutputStats:
+    """What an output partition amounted to.
+
+    Parameters
+    ----------
+    part : int
+        Which one.
+    proof : Proof
+        Of the rows as they went to the writer.
+    file_bytes : int
+        Size of the part.
+    edges : pyarrow.Table
+        Key columns of its first and last row; no rows where it is empty.
+    """
+
+    part: int
+    proof: Proof
+    file_bytes: int
+    edges: pa.Table
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How to read input partitions; the same for all of them."""
+
+    schema: pa.Schema
+    as_dictionary: tuple[str, ...]
+    keys: tuple[SortKey, ...]
+
+    def read(self, piece: Piece) -> pa.Table:
+        """Return the piece's rows, views cast, each column one chunk."""
+        return to_transport(read_piece(piece, self.schema, self.schema.names, self.as_dictionary))
+
+    def sample(self, task: SampleTask) -> Sample:
+        """Return some keys of one row group."""
+        return take_sample(task, self.schema, self.keys, self.as_dictionary)
+
+    def fit(self, n_parts: int, samples: Sequence[Sample]) -> Model:
+        """Return the model that the samples teach."""
+        empty = key_table(transport_schema(self.schema).empty_table(), self.keys)
+        sample = join_samples(samples, empty)
+        return fit_model(sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts)
+
+
+def split_piece(reader: Reader, piece: Piece, model: Model, input_id: int) -> Split:
+    """Read, prove and partition one input partition."""
+    clock = Clock()
+    with clock.step("read"):
+        table = reader.read(piece)
+    with clock.step("prove"):
+        proof = prove(table)
+    with clock.step("classify"):
+        part = find_partitions(table, model, input_id)
+    with clock.step("split"):
+        grouped, starts = group(table, part, model.n_parts)
+    return Split(grouped, starts, InputStats(proof, clock))
+
+
+def write_partition(writer: Writer, shards: list[pa.Table], model: Model, slot: Slot) -> OutputStats:
+    """Sort, check, prove and write one output partition.
+
+    Raises
+    ------
+    OutOfOrderError
+        If the rows are not in order after the sort.
+    """
+    clock = Clock()
+    with clock.step("sort"):
+        table = sort_shards(shards, writer.keys)
+    with clock.step("prove"):
+        keys = key_table(table, writer.keys)
+        bad = first_disorder(keys, writer.keys)
+        if bad >= 0:
+            msg = (
+                f"partition {slot.part}: row {bad + 1:,} sorts before row {bad:,}. "
+                "Nothing was published. This is a bug: please report it."
+            )
+            raise OutOfOrderError(msg)
+        proof = prove(table)
+        edges = keys.take([0, keys.num_rows - 1]) if keys.num_rows else keys
+    with clock.step("write"):
+        file_bytes = writer.write(table, slot.part, slot.n_parts)
+    return OutputStats(slot.part, proof, file_bytes, edges, clock)
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """All the tasks of a Parquet-to-Parquet job.
+
+    Parameters
+    ----------
+    token : str
+        Names the job's tasks; unique.
+    reader, writer : Reader, Writer
+        The two ends.
+    pieces : list of Piece
+        The input partitions, in order.
+    samples : list of SampleTask
+        What the model is fitted to.
+    n_parts : int
+        Number of output partitions.
+    store_bytes : int or None
+        Memory for waiting shards in each process.
+    temp_dir : str or None
+        Where shards beyond that go.
+    """
+
+    token: str
+    reader: Reader
+    writer: Writer
+    pieces: list[Piece]
+    samples: list[SampleTask]
+    n_parts: int
+    store_bytes: int | None
+    temp_dir: str | None
+
+    def layer(self) -> Layer:
+        """Return sample → model → partition → exchange → sort and write, as tasks."""
+        sampled = [f"dlsort-sample-{self.token}-{i}" for i in range(len(self.samples))]
+        model = f"dlsort-model-{self.token}"
+        graph = {
+            key: call(key, self.reader.sample, task)
+            for key, task in zip(sampled, self.samples, strict=True)
+        }
+        graph[model] = call_with_all(model, partial(self.reader.fit, self.n_parts), sampled)
+        exchange = Exchange(
+            self.token,
+            self.n_parts,
+            partial(split_piece, self.reader),
+            partial(write_partition, self.writer),
+            self.store_bytes,
+            self.temp_dir,
+        )
+        layer = build(exchange, f"dlsort-part-{self.token}", self.pieces, ref(model))
+        return Layer({**graph, **layer.graph}, layer.transfer_keys, layer.output_keys)

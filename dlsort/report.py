@@ -1,0 +1,147 @@
+"""Report: what a job did, as text and JSON."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PhaseSeconds", "SortReport", "format_bytes", "peak_memory_bytes"]
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+@dataclass
+class PhaseSeconds:
+    """Seconds a phase.
+
+    The first five are wall-clock and follow one another; ``work`` holds the
+    threads' own seconds, summed over all of them, by step.
+    """
+
+    open_s: float = 0.0
+    start_s: float = 0.0
+    sample_s: float = 0.0
+    partition_s: float = 0.0
+    sort_s: float = 0.0
+    publish_s: float = 0.0
+    work: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class SortReport:
+    """What :func:`dlsort.sort_dataset` did.
+
+    Attributes
+    ----------
+    src, dst, by : str
+        As given; ``by`` in the form of ``--by``.
+    rows : int
+        Rows sorted.
+    input_files, input_parts, output_parts : int
+        Source files; input partitions; output partitions.
+    input_bytes, arrow_bytes, output_bytes : int
+        Stored size of the source, estimated size in memory, stored size of
+        the result.
+    seconds : float
+        Wall-clock from call to published result.
+    phases : PhaseSeconds
+        Where they went.
+    balance, expected_balance : float
+        Largest partition over the mean; the same as the sample foretold it.
+    part_rows : list of int
+        Rows of each part.
+    spilled_bytes, peak_memory_bytes : int
+        Shards written to the temporary folder; highest resident memory, summed
+        over the processes that did the work.
+    checksum : str
+        128-bit checksum of all rows, order-independent, equal at source and
+        sink.
+    proved : bool
+        Row count, checksum and order were checked.
+    workers, threads : int
+        Worker processes (0: embedded) and threads in all.
+    """
+
+    src: str
+    dst: str
+    by: str
+    rows: int = 0
+    input_files: int = 0
+    input_parts: int = 0
+    output_parts: int = 0
+    input_bytes: int = 0
+    arrow_bytes: int = 0
+    output_bytes: int = 0
+    seconds: float = 0.0
+    phases: PhaseSeconds = field(default_factory=PhaseSeconds)
+    balance: float = 1.0
+    expected_balance: float = 1.0
+    part_rows: list[int] = field(default_factory=list)
+    spilled_bytes: int = 0
+    peak_memory_bytes: int = 0
+    checksum: str = ""
+    proved: bool = False
+    workers: int = 0
+    threads: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all figures as plain numbers and strings."""
+        return asdict(self)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the report as JSON; with a path, write it there too."""
+        text = json.dumps(self.to_dict(), indent=2)
+        if path is not None:
+            Path(path).write_text(text + "\n")
+        return text
+
+    def to_text(self) -> str:
+        """Return the report as a few lines for people."""
+        phases = self.phases
+        steps = ", ".join(f"{name} {s:.2f}" for name, s in phases.work.items())
+        where = f"{self.workers} worker processes" if self.workers else "embedded"
+        rate = f", {self.rows / self.seconds / 1e6:.2f} M rows/s" if self.seconds else ""
+        lines = [
+            f"sorted     {self.rows:,} rows by {self.by}",
+            f"from       {self.src} ({self.input_files:,} files, {format_bytes(self.input_bytes)})",
+            f"to         {self.dst} ({self.output_parts:,} parts, {format_bytes(self.output_bytes)})",
+            f"time       {self.seconds:.2f} s{rate}; {where}, {self.threads} threads",
+            f"phases     open {phases.open_s:.2f}, start {phases.start_s:.2f}, "
+            f"sample {phases.sample_s:.2f}, partition {phases.partition_s:.2f}, "
+            f"sort {phases.sort_s:.2f}, publish {phases.publish_s:.2f} s",
+            f"threads'   {steps} s",
+            f"balance    largest partition {self.balance:.3f} x mean "
+            f"(the sample said {self.expected_balance:.3f})",
+            f"memory     peak {format_bytes(self.peak_memory_bytes)}, "
+            f"spilled {format_bytes(self.spilled_bytes)}",
+        ]
+        if self.proved:
+            lines.append(
+                f"proved     {self.rows:,} rows in order, checksum {self.checksum} at source and sink"
+            )
+        return "\n".join(lines)
+
+
+def format_bytes(n_bytes: float) -> str:
+    """Return a size for people.
+
+    Examples
+    --------
+    >>> format_bytes(1536), format_bytes(0)
+    ('1.5 KiB', '0 B')
+    """
+    for unit in UNITS:
+        if n_bytes < 1024 or unit == UNITS[-1]:
+            break
+        n_bytes /= 1024
+    return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
+
+
+def peak_memory_bytes() -> int:
+    """Return this process's highest resident memory so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,330 @@
+"""Source: Parquet files as pieces that can be read one by one.
+
+Only footers are read here, until :func:`read_piece` reads the rows. A piece is
+a run of row groups of one file, cut so that its Arrow size suits the memory;
+pieces in order are the input's row order, which the stable sort keeps.
+"""
+
+from __future__ import annotations
+
+import glob as globbing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+from dask.utils import natural_sort_key
+
+from dlsort.encoding import ColumnLayout, layouts, readable_as_dictionary
+from dlsort.errors import CorruptSourceError, SchemaMismatchError, SourceNotFoundError
+
+__all__ = [
+    "Piece",
+    "RowGroup",
+    "Source",
+    "cut_pieces",
+    "dictionary_columns",
+    "find_files",
+    "open_source",
+    "read_piece",
+]
+
+FOOTER_THREADS = 8  # footers are small reads: latency, not bandwidth, is what costs
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """One row group: where it is, its rows, and its Arrow and stored sizes.
+
+    ``column_bytes`` are the stored (compressed) bytes of each flat column.
+    """
+
+    file: int
+    index: int
+    n_rows: int
+    arrow_bytes: int
+    stored_bytes: int
+    column_bytes: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A Parquet dataset, as its footers tell it.
+
+    Parameters
+    ----------
+    files : tuple of str
+        Paths, in natural order of their names.
+    schema : pyarrow.Schema
+        The one schema of all of them, with the first file's metadata.
+    row_groups : tuple of RowGroup
+        All row groups, in row order.
+    layouts : dict of str to ColumnLayout
+        How each leaf column is stored, by its path.
+    footers : tuple of pyarrow.parquet.FileMetaData
+        The footers; they stay on the client.
+    """
+
+    files: tuple[str, ...]
+    schema: pa.Schema
+    row_groups: tuple[RowGroup, ...]
+    layouts: dict[str, ColumnLayout]
+    footers: tuple[pq.FileMetaData, ...]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows in all."""
+        return sum(group.n_rows for group in self.row_groups)
+
+    @property
+    def arrow_bytes(self) -> int:
+        """Estimated Arrow size in bytes."""
+        return sum(group.arrow_bytes for group in self.row_groups)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Size of all column chunks as stored, in bytes."""
+        return sum(group.stored_bytes for group in self.row_groups)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One input partition: some row groups of one file. Small and picklable.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    row_groups : tuple of int
+        Their numbers in the file, ascending.
+    n_rows, arrow_bytes : int
+        Their rows and estimated Arrow size.
+    first_group : int
+        Number of the first one in ``Source.row_groups``.
+    """
+
+    path: str
+    row_groups: tuple[int, ...]
+    n_rows: int
+    arrow_bytes: int
+    first_group: int
+
+
+def find_files(src: str | Path) -> list[str]:
+    """Return the Parquet files that a path, folder or glob names, in natural order.
+
+    In a folder, files at any depth count, but none whose name, or a folder's
+    on the way, begins with ``_`` or ``.``; if any ends in ``.parquet`` or
+    ``.pq``, only those do.
+
+    Raises
+    ------
+    SourceNotFoundError
+        If there is none.
+    """
+    path = Path(src)
+    if path.is_file():
+        return [str(path)]
+    if path.is_dir():
+        found = [p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))]
+        named = [p for p in found if p.suffix in (".parquet", ".pq", ".parq")]
+        if not named:
+            msg = f"{src} holds no Parquet file; expected at least one *.parquet in it."
+            raise SourceNotFoundError(msg)
+        return sorted(map(str, named), key=natural_sort_key)
+    matched = [m for m in globbing.glob(str(src), recursive=True) if Path(m).is_file()]  # noqa: PTH207 - Path.glob refuses absolute patterns
+    if not matched:
+        what = "matches no file" if globbing.has_magic(str(src)) else "does not exist"
+        msg = f"{src} {what}; expected a Parquet file, a folder of them or a glob."
+        raise SourceNotFoundError(msg)
+    return sorted(matched, key=natural_sort_key)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(("_", ".")) for part in path.parts)
+
+
+def open_source(src: str | Path) -> Source:
+    """Read the footers of a dataset.
+
+    Raises
+    ------
+    SourceNotFoundError
+        If there is no Parquet file.
+    CorruptSourceError
+        If a file is truncated or is not Parquet; the message names it.
+    SchemaMismatchError
+        If two files disagree on a column; the message names all three.
+    """
+    files = [str(Path(f).absolute()) for f in find_files(src)]
+    with ThreadPoolExecutor(FOOTER_THREADS) as pool:
+        footers = list(pool.map(_footer, files))
+    schema = footers[0][0]
+    for path, (other, _) in zip(files, footers, strict=True):
+        schema = _agreed(schema, files[0], other, path)
+    groups = tuple(
+        _row_group(metadata, number, index, schema)
+        for number, (_, metadata) in enumerate(footers)
+        for index in range(metadata.num_row_groups)
+    )
+    metadata = tuple(footer for _, footer in footers)
+    return Source(tuple(files), schema, groups, layouts(metadata), metadata)
+
+
+def _footer(path: str) -> tuple[pa.Schema, pq.FileMetaData]:
+    try:
+        with pq.ParquetFile(path) as file:
+            return file.schema_arrow, file.metadata
+    except (pa.ArrowException, OSError) as error:
+        raise _corrupt(path, error) from error
+
+
+def _corrupt(path: str, error: BaseException) -> CorruptSourceError:
+    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, PermissionError):
+        return CorruptSourceError(f"can't read {path}: permission denied.")
+    return CorruptSourceError(
+        f"can't read {path}: it is truncated, corrupt or not Parquet ({first_line}). "
+        "Replace the file or leave it out of the source."
+    )
+
+
+def _agreed(schema: pa.Schema, path: str, other: pa.Schema, other_path: str) -> pa.Schema:
+    """Return the schema with fields nullable where either has them so; raise if types differ."""
+    for name in [*schema.names, *(n for n in other.names if n not in schema.names)]:
+        left = schema.field(name).type if name in schema.names else "missing"
+        right = other.field(name).type if name in other.names else "missing"
+        if left != right:
+            msg = (
+                f"the files disagree on column {name!r}: it is {left} in {path} "
+                f"and {right} in {other_path}; expected the same schema in every file."
+            )
+            raise SchemaMismatchError(msg)
+    for i, field in enumerate(schema):
+        if not field.nullable and other.field(field.name).nullable:
+            schema = schema.set(i, field.with_nullable(True))
+    return schema
+
+
+def _row_group(metadata: pq.FileMetaData, file: int, index: int, schema: pa.Schema) -> RowGroup:
+    group = metadata.row_group(index)
+    column_bytes: dict[str, int] = {}
+    stored = arrow = 0
+    for i in range(group.num_columns):
+        chunk = group.column(i)
+        stored += chunk.total_compressed_size
+        path = chunk.path_in_schema
+        arrow += _arrow_bytes(chunk, schema.field(path).type if path in schema.names else None)
+        column_bytes[path] = column_bytes.get(path, 0) + chunk.total_compressed_size
+    return RowGroup(file, index, group.num_rows, arrow, stored, column_bytes)
+
+
+def _arrow_bytes(chunk: pq.ColumnChunkMetaData, kind: pa.DataType | None) -> int:
+    """Estimate the Arrow size of a column chunk: exact for fixed widths, at least for the rest."""
+    n_values: int = chunk.num_values
+    if kind is not None and not pt.is_nested(kind):
+        try:
+            return n_values * kind.bit_width // 8
+        except ValueError:
+            pass  # variable width
+    return max(chunk.total_uncompressed_size, 4 * n_values)
+
+
+def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:
+    """Return the input partitions: runs of row groups of at most ``piece_bytes`` Arrow size.
+
+    A row group is never cut, so one that is larger makes a piece by itself.
+    Runs of one file are evened out, so that no small rest is left.
+    """
+    pieces: list[Piece] = []
+    groups = source.row_groups
+    start = 0
+    while start < len(groups):
+        stop = start
+        while stop < len(groups) and groups[stop].file == groups[start].file:
+            stop += 1
+        of_file = groups[start:stop]
+        n_pieces = max(1, -(-sum(g.arrow_bytes for g in of_file) // piece_bytes))
+        for run in _even_runs(of_file, n_pieces):
+            first = start + run[0]
+            chosen = groups[first : start + run[1]]
+            pieces.append(
+                Piece(
+                    source.files[chosen[0].file],
+                    tuple(g.index for g in chosen),
+                    sum(g.n_rows for g in chosen),
+                    sum(g.arrow_bytes for g in chosen),
+                    first,
+                )
+            )
+        start = stop
+    return pieces
+
+
+def _even_runs(groups: Sequence[RowGroup], n_runs: int) -> Iterable[tuple[int, int]]:
+    total = sum(g.arrow_bytes for g in groups)
+    start, passed = 0, 0
+    for i, group in enumerate(groups):
+        passed += group.arrow_bytes
+        if i + 1 == len(groups) or passed * n_runs >= total * (_run_of(start, groups, total, n_runs) + 1):
+            yield start, i + 1
+            start = i + 1
+
+
+def _run_of(start: int, groups: Sequence[RowGroup], total: int, n_runs: int) -> int:
+    before = sum(g.arrow_bytes for g in groups[:start])
+    return min(n_runs - 1, round(before * n_runs / total)) if total else 0
+
+
+def read_piece(
+    piece: Piece, source_schema: pa.Schema, columns: list[str], as_dictionary: Iterable[str] = ()
+) -> pa.Table:
+    """Read the rows of a piece.
+
+    Parameters
+    ----------
+    piece : Piece
+        What to read.
+    source_schema : pyarrow.Schema
+        The dataset's schema; its nullability is given to the columns.
+    columns : list of str
+        Which columns, in this order.
+    as_dictionary : iterable of str
+        Columns of strings to keep as dictionaries.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``piece.n_rows`` rows; dictionary columns differ from the schema's type.
+
+    Raises
+    ------
+    CorruptSourceError
+        If the file can't be read, or holds other rows than its footer says.
+    """
+    try:
+        with pq.ParquetFile(
+            piece.path, read_dictionary=[c for c in as_dictionary if c in columns], pre_buffer=False
+        ) as file:
+            table = file.read_row_groups(list(piece.row_groups), columns=columns, use_threads=False)
+    except (pa.ArrowException, OSError, IndexError) as error:
+        raise _corrupt(piece.path, error) from error
+    if table.num_rows != piece.n_rows or set(table.column_names) != set(columns):
+        error = ValueError(f"{table.num_rows:,} rows where there were {piece.n_rows:,}")
+        raise _corrupt(piece.path, error)
+    table = table.select(columns)
+    fields = [
+        table.schema.field(i).with_nullable(source_schema.field(name).nullable)
+        for i, name in enumerate(columns)
+    ]
+    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+
+
+def dictionary_columns(source: Source) -> tuple[str, ...]:
+    """Return the string columns that are best kept as dictionaries on the way through."""
+    return tuple(
+        field.name for field in source.schema if readable_as_dictionary(field, source.layouts)
+    )

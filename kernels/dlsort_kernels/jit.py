@@ -1,0 +1,144 @@
+"""The whole JIT policy: how a kernel is compiled, cached and loaded.
+
+A kernel is compiled when its module is imported, for the array types it declares and no
+others. So no sort ever waits for a compiler, and a call with an unexpected dtype is a
+``TypeError`` rather than a slow surprise.
+
+Signatures name their arrays by what the kernel does with them: ``reads(uint64)`` takes
+any aligned C-contiguous array, read-only ones too (Arrow buffers are read-only), and
+``writes(uint64)`` a writable one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import filelock
+import numba
+import numpy as np
+from numba import types
+from numba.core import config
+
+__all__ = ["compiled", "inlined", "kernel", "loading", "reads", "writes"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Every kernel of this process, for `compiled`.
+_kernels: list[Any] = []
+
+
+def reads(dtype: Any, ndim: int = 1) -> Any:
+    """Return the type of an array argument that the kernel only reads."""
+    return types.Array(dtype, ndim, "C", readonly=True)
+
+
+def writes(dtype: Any, ndim: int = 1) -> Any:
+    """Return the type of an array argument that the kernel writes into."""
+    return types.Array(dtype, ndim, "C")
+
+
+def kernel(*signatures: Any) -> Callable[[F], F]:
+    """Compile a function for the given signatures, now and for these only.
+
+    With ``NUMBA_DISABLE_JIT=1`` the plain function runs and gives the same results.
+
+    Parameters
+    ----------
+    *signatures : numba signature
+        For example ``types.int64(reads(types.uint64), writes(types.uint32))``.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
+
+    def decorate(function: F) -> F:
+        if config.DISABLE_JIT:
+            return _plain(function)
+        policy: dict[str, Any] = {
+            "nogil": True,
+            # Division by zero is never reached; the checks for it would block SIMD.
+            "error_model": "numpy",
+            "boundscheck": False,
+            "fastmath": False,
+        }
+        try:
+            dispatcher = numba.njit(list(signatures), cache=True, **policy)(function)
+        except RuntimeError as error:
+            if "cannot cache function" not in str(error):
+                raise
+            # Neither the package nor the home folder can be written: compile each time.
+            dispatcher = numba.njit(list(signatures), **policy)(function)
+        dispatcher.disable_compile()
+        _kernels.append(dispatcher)
+        return cast(F, dispatcher)
+
+    return decorate
+
+
+def inlined(function: F) -> F:
+    """Make a small function callable from kernels, compiled into each of its callers.
+
+    Keep it in the caller's file: numba's cache notices changes to that file only.
+    """
+    return cast(F, numba.extending.register_jitable(function))
+
+
+def compiled() -> int:
+    """Return how many kernels this process had to compile; 0 if all came from the cache.
+
+    Examples
+    --------
+    >>> from dlsort_kernels import compiled
+    >>> compiled() >= 0
+    True
+    """
+    return sum(sum(each.stats.cache_misses.values()) for each in _kernels)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Hold the lock under which kernels are compiled and loaded.
+
+    Several processes that fill one cache index at once can mix up its entries (numba
+    issue 4807), so they take turns. The lock lies beside numba's cache, or in the user's
+    cache folder if the package's own folder cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        if not config.DISABLE_JIT:
+            for folder in _lock_folders():
+                lock = filelock.FileLock(folder / "dlsort-kernels.lock")
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    stack.enter_context(lock)
+                except (OSError, NotImplementedError):
+                    continue
+                break
+        yield
+
+
+def _lock_folders() -> list[Path]:
+    """Return the folders to try for the lock, in the order numba tries its cache."""
+    if config.CACHE_DIR:
+        return [Path(config.CACHE_DIR)]
+    folders = [Path(__file__).parent / "__pycache__"]
+    # No home folder at all (some containers): numba has no cache to guard there either.
+    with contextlib.suppress(RuntimeError):
+        folders.append(Path.home() / ".cache" / "dlsort")
+    return folders
+
+
+def _plain(function: F) -> F:
+    """Return the uncompiled function, with arithmetic that wraps round in silence."""
+
+    @functools.wraps(function)
+    def run(*args: Any) -> Any:
+        with np.errstate(all="ignore"):
+            return function(*args)
+
+    return cast(F, run)

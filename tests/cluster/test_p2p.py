@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+import asyncio
+
+import exchange_kit as kit
+import pytest
+from dask._task_spec import Task, TaskRef
+from distributed import Client, LocalCluster
+from dlsort_cluster import p2p, store
+from dlsort_cluster.clusters import connect, run
+from dlsort_cluster.exchange import ExchangeError, RowsLostError, Split
+from dlsort_cluster.store import ShardStore
+
+
+@pytest.fixture(scope="module")
+def one_worker():
+    with connect(threads=2) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def three_workers():
+    with (
+        LocalCluster(
+            n_workers=3,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(params=["one_worker", "three_workers"])
+def client(request):
+    return request.getfixturevalue(request.param)
+
+
+def active_runs(client):
+    return sum(client.run(lambda dask_worker: len(runs_of(dask_worker))).values())
+
+
+def runs_of(worker):
+    return worker.extensions["shuffle"].shuffle_runs._runs
+
+
+def assert_no_runs(client):
+    """Wait until the workers have dropped their runs: the scheduler tells them in its own time."""
+
+    async def gone(dask_worker):
+        for _ in range(500):
+            if not runs_of(dask_worker):
+                return True
+            await asyncio.sleep(0.01)
+        return False
+
+    assert all(client.run(gone).values())
+
+
+def test_every_row_arrives_once_and_in_input_order(client):
+    layer = p2p.build(kit.exchange(), "out", kit.sources(9), 6)
+    stats, outputs = run(client, layer)
+    assert stats == [("stats", i) for i in range(9)]
+    kit.check(outputs, 9)
+    assert_no_runs(client)
+
+
+def test_rows_that_do_not_fit_the_store_are_spilled_and_read_back(client, tmp_path):
+    spilled = []
+    exchange = kit.exchange(store_bytes=10_000, temp_dir=str(tmp_path))
+    layer = p2p.build(exchange, "out", kit.sources(9), 6)
+    _, outputs = run(client, layer, on_spilled=spilled.append)
+    kit.check(outputs, 9)
+    assert spilled[0] > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_spilled_that_fits(client):
+    spilled = []
+    run(client, p2p.build(kit.exchange(), "out", kit.sources(3), 6), on_spilled=spilled.append)
+    assert spilled == [0]
+
+
+@pytest.mark.parametrize("parts", [[3], [0, 1, 5], [1]])
+def test_only_the_wanted_partitions_are_made(client, parts):
+    layer = p2p.build(kit.exchange(), "out", kit.sources(5), 6, parts)
+    _, outputs = run(client, layer)
+    kit.check(outputs, 5, parts=parts)
+
+
+def test_two_selections_of_one_exchange_do_not_meet(client):
+    exchange = kit.exchange()
+    first = p2p.build(exchange, "first", kit.sources(4), 6, [0, 2])
+    second = p2p.build(exchange, "second", kit.sources(4), 6, [3, 4])
+    futures = client.get({**first.graph, **second.graph}, second.output_keys, sync=False)
+    kit.check(run(client, first)[1], 4, parts=[0, 2])
+    kit.check(client.gather(futures), 4, parts=[3, 4])
+
+
+def test_more_workers_than_partitions(three_workers):
+    _, outputs = run(three_workers, p2p.build(kit.exchange(2), "out", kit.sources(5), 2))
+    kit.check(outputs, 5, n_parts=2)
+
+
+def test_partitions_scattered_over_workers_still_arrive(three_workers, monkeypatch):
+    monkeypatch.setattr(
+        p2p.ExchangeSpec, "pick_worker", lambda self, part, workers: sorted(workers)[part % 3]
+    )
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), "out", kit.sources(5), 6))
+    kit.check(outputs, 5)
+
+
+def test_no_input_gives_empty_partitions(client):
+    layer = p2p.build(kit.exchange(merge=count_shards), "out", [], 6)
+    stats, outputs = run(client, layer)
+    assert stats == []
+    assert outputs == [(0, 0)] * 6
+
+
+def count_shards(shards, context, slot):
+    return len(shards), slot.n_rows
+
+
+def test_inputs_without_rows_still_hand_on_their_schema(client):
+    _, outputs = run(client, p2p.build(kit.exchange(), "out", kit.sources(3, n_rows=0), 6))
+    assert [table.num_rows for _, table in outputs] == [0] * 6
+    assert all("text" in table.column_names for _, table in outputs)
+
+
+def test_sources_and_context_may_come_from_other_tasks(client):
+    inputs = [TaskRef(("input", i)) for i in range(4)]
+    layer = p2p.build(kit.exchange(), "out", inputs, TaskRef("n-parts"))
+    layer.graph.update({("input", i): Task(("input", i), kit.Source, 200) for i in range(4)})
+    layer.graph["n-parts"] = Task("n-parts", int, "6")
+    _, outputs = run(client, layer)
+    kit.check(outputs, 4)
+
+
+def test_own_error_of_split_keeps_its_type(client, tmp_path):
+    exchange = kit.exchange(store_bytes=0, temp_dir=str(tmp_path))
+    layer = p2p.build(exchange, "out", kit.sources(9, trouble="split", at=6), 6)
+    with pytest.raises(kit.CorruptFileError, match="part 7 is truncated"):
+        run(client, layer)
+    assert_no_runs(client)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_own_error_of_merge_keeps_its_type(client):
+    layer = p2p.build(kit.exchange(merge=kit.merge_with_trouble), "out", kit.sources(4), 6)
+    with pytest.raises(kit.CorruptFileError, match="part 2 is cursed"):
+        run(client, layer)
+    assert_no_runs(client)
+
+
+def test_a_split_that_loses_rows_is_refused(client):
+    exchange = kit.exchange()
+    layer = p2p.build(exchange_with(exchange, split_short), "out", kit.sources(2), 6)
+    with pytest.raises(ValueError, match="split of input 0: starts must be 7 non-decreasing"):
+        run(client, layer)
+
+
+def exchange_with(exchange, split):
+    return type(exchange)(exchange.token, exchange.n_parts, split, exchange.merge)
+
+
+def split_short(source, context, input_id):
+    table, starts, stats = kit.split(source, context, input_id)
+    return Split(table, starts[:-1], stats)
+
+
+def test_a_unit_that_never_arrived_is_missed(client, monkeypatch):
+    put = ShardStore.put
+    monkeypatch.setattr(
+        ShardStore, "put", lambda self, i, unit: True if i == 3 else put(self, i, unit)
+    )
+    with pytest.raises(RowsLostError, match=r"input 3 of 5 never reached .* Please|please"):
+        run(client, p2p.build(kit.exchange(), "out", kit.sources(5), 6))
+
+
+def test_a_row_that_got_lost_on_the_way_is_missed(client, monkeypatch):
+    rows = ShardStore._rows
+    monkeypatch.setattr(
+        ShardStore,
+        "_rows",
+        lambda self, unit, first, last: rows(self, unit, first, max(first, last - 1)),
+    )
+    with pytest.raises(RowsLostError, match="the inputs sent"):
+        run(client, p2p.build(kit.exchange(), "out", kit.sources(5), 6))
+
+
+def test_a_repeated_message_is_ignored(three_workers, monkeypatch):
+    send = p2p.ExchangeRun.send
+
+    async def send_twice(self, address, shards):
+        await send(self, address, shards)
+        return await send(self, address, shards)
+
+    monkeypatch.setattr(p2p.ExchangeRun, "send", send_twice)
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), "out", kit.sources(5), 6))
+    kit.check(outputs, 5)
+
+
+def test_big_units_go_as_buffers_of_their_own(three_workers):
+    # below 64 KiB the engine would pickle several into one message
+    layer = p2p.build(kit.exchange(), "out", kit.sources(3, n_rows=20_000), 6)
+    _, outputs = run(three_workers, layer)
+    kit.check(outputs, 3, n_rows=20_000)
+
+
+def test_an_error_inside_the_engine_says_where(client, monkeypatch):
+    def broken(*args):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(p2p, "cut", broken)
+    with pytest.raises(ExchangeError, match=r"failed during transfer: KeyError\('a bug'\)"):
+        run(client, p2p.build(kit.exchange(), "out", kit.sources(2), 6))
+
+
+def test_a_worker_that_leaves_starts_the_run_again(three_workers):
+    """Remove a worker from the scheduler between transfer and unpack, twice."""
+    left = []
+
+    def leave(dask_scheduler):
+        address = sorted(dask_scheduler.workers)[0]
+        worker = dask_scheduler.workers[address]
+        return dask_scheduler.remove_worker(worker.address, stimulus_id="test", close=False)
+
+    def on_progress(stats, outputs):
+        if outputs and len(left) < 2:
+            left.append(three_workers.run_on_scheduler(leave))
+
+    layer = p2p.build(kit.exchange(), "out", kit.sources(9), 6)
+    _, outputs = run(three_workers, layer, on_progress)
+    kit.check(outputs, 9)
+
+
+def test_the_dashboard_is_shown_the_stores_numbers(one_worker):
+    seen = []
+
+    def on_spilled(_):
+        seen.append(
+            one_worker.run(
+                lambda dask_worker: dask_worker.extensions["shuffle"].shuffle_runs.heartbeat()
+            )
+        )
+
+    layer = p2p.build(kit.exchange(store_bytes=10_000), "out", kit.sources(4), 6)
+    run(one_worker, layer, on_spilled=on_spilled)
+    (beats,) = seen[0].values()
+    (beat,) = beats.values()
+    assert beat["disk"]["memory_limit"] == 10_000
+    assert beat["disk"]["written"] > 0
+    assert beat["disk"]["read"] > 0
+    assert beat["disk"].keys() >= {"memory", "total", "buckets", "avg_size", "avg_duration"}
+
+
+def test_the_installed_version_is_supported():
+    assert p2p.supported()
+
+
+@pytest.mark.parametrize(
+    ("version", "supported"), [("2025.12.1", False), ("2026.8.0", True), ("2027.1.0", False)]
+)
+def test_only_tested_versions_are_supported(monkeypatch, version, supported):
+    monkeypatch.setattr(p2p, "version", lambda _: version)
+    assert p2p.supported() is supported
+
+
+def test_store_size_follows_the_workers_memory_limit(one_worker):
+    assert store.ShardStore is ShardStore
