@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlsort.check import CheckReport, check_dataset
     from dlsort.dataset import sort_dataset
     from dlsort.errors import DlsortError
     from dlsort.frame import sort_values
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from dlsort.table import argsort, sort_table
 
 __all__ = [
+    "CheckReport",
     "DlsortError",
     "SortKey",
     "SortReport",
     "argsort",
+    "check_dataset",
     "sort_dataset",
     "sort_table",
     "sort_values",
@@ -31,10 +34,12 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOME = {
+    "CheckReport": "check",
     "DlsortError": "errors",
     "SortKey": "keys",
     "SortReport": "report",
     "argsort": "table",
+    "check_dataset": "check",
     "sort_dataset": "dataset",
     "sort_table": "table",
     "sort_values": "frame",

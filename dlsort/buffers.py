@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
+
 from dlsort_kernels import unpack_bits
 
 __all__ = [
@@ -35,7 +36,9 @@ __all__ = [
 NARROW_BYTES = 2**31 - 1  # most bytes that 32-bit offsets can reach
 
 
-def _view(buffer: pa.Buffer | None, dtype: npt.DTypeLike, start: int, count: int) -> npt.NDArray[Any]:
+def _view(
+    buffer: pa.Buffer | None, dtype: npt.DTypeLike, start: int, count: int
+) -> npt.NDArray[Any]:
     """Return ``count`` items of a buffer from item ``start``, typed as writable.
 
     numba compiles read-only arrays apart from writable ones; Arrow buffers are
@@ -199,7 +202,9 @@ def _transport_type(kind: pa.DataType) -> pa.DataType:
         return pa.list_(_transport_field(kind.value_field))
     if pt.is_map(kind):
         return pa.map_(
-            _transport_field(kind.key_field), _transport_field(kind.item_field), kind.keys_sorted
+            _transport_field(kind.key_field),
+            _transport_field(kind.item_field),
+            kind.keys_sorted,
         )
     return kind
 

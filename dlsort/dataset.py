@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dlsort_cluster.clusters import connect, run
-from dlsort_cluster.sizes import machine_memory_bytes, size_of
-
-from dlsort.buffers import concat_rows
 from dlsort.budget import Budget, count_parts, plan_budget
+from dlsort.buffers import concat_rows
 from dlsort.encoding import choose_encodings
 from dlsort.errors import BadOptionError, OutOfOrderError, RowsLostError
 from dlsort.keys import By, SortKey, format_by, parse_by
@@ -26,6 +23,8 @@ from dlsort.sample import plan_sample
 from dlsort.sink import Writer, check_compression, check_destination, part_name, staging
 from dlsort.source import Source, cut_pieces, dictionary_columns, open_source
 from dlsort.words import check_key_types
+from dlsort_cluster.clusters import connect, run
+from dlsort_cluster.sizes import machine_memory_bytes, size_of
 
 __all__ = ["sort_dataset"]
 
@@ -109,7 +108,9 @@ def sort_dataset(
     keys = parse_by(by)
     _check_options(scheduler, workers, threads, partitions, partition_size)
     codec = check_compression(compression)
-    part_bytes = None if partition_size is None else parse_bytes(partition_size, "partition_size")
+    part_bytes = (
+        None if partition_size is None else parse_bytes(partition_size, "partition_size")
+    )
     memory_bytes = None if memory is None else parse_bytes(memory, "memory")
     destination = check_destination(dst, overwrite=overwrite)
     source = open_source(src)
@@ -152,7 +153,9 @@ def sort_dataset(
             )
             plan = _plan(source, keys, writer, n_parts, budget, temp_dir)
             report.input_parts, report.output_parts = len(plan.pieces), n_parts
-            inputs, outputs = _run(client, plan, source.n_rows, progress or NoProgress(), report)
+            inputs, outputs = _run(
+                client, plan, source.n_rows, progress or NoProgress(), report
+            )
             publishing = time.perf_counter()
             _check(source, keys, inputs, outputs, report)
             _check_visible(folder, outputs, n_parts)
@@ -171,7 +174,7 @@ def _check_options(
 ) -> None:
     counts = {"workers": workers, "threads": threads, "partitions": partitions}
     for name, value in counts.items():
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and value < 1:
             msg = f"{name} is {value!r}; expected a whole number of at least 1."
             raise BadOptionError(msg)
     if partitions is not None and partition_size is not None:
@@ -263,8 +266,8 @@ def _check(
     read, written = total(s.proof for s in inputs), total(s.proof for s in outputs)
     if not source.n_rows == read.rows == written.rows:
         msg = (
-            f"{source.n_rows:,} rows in the source, {read.rows:,} read, {written.rows:,} written. "
-            "Nothing was published. This is a bug: please report it."
+            f"{source.n_rows:,} rows in the source, {read.rows:,} read, {written.rows:,} "
+            "written. Nothing was published. This is a bug: please report it."
         )
         raise RowsLostError(msg)
     if read != written:
@@ -305,5 +308,3 @@ def _check_visible(folder: Path, outputs: Sequence[OutputStats], n_parts: int) -
                 "client and all workers share under the same paths."
             )
             raise RowsLostError(msg)
-
-

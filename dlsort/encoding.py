@@ -71,7 +71,9 @@ def layouts(footers: Iterable[pq.FileMetaData]) -> dict[str, ColumnLayout]:
             for i in range(group.num_columns):
                 chunk = group.column(i)
                 path = chunk.path_in_schema
-                found[path] = _with_chunk(found.get(path, ColumnLayout(chunk.physical_type)), chunk)
+                found[path] = _with_chunk(
+                    found.get(path, ColumnLayout(chunk.physical_type)), chunk
+                )
     return found
 
 
@@ -89,7 +91,9 @@ def _with_chunk(layout: ColumnLayout, chunk: pq.ColumnChunkMetaData) -> ColumnLa
 def readable_as_dictionary(field: pa.Field, stored: Mapping[str, ColumnLayout]) -> bool:
     """Return whether a column of strings should stay a dictionary on its way through."""
     kind = field.type
-    text = pt.is_string(kind) or pt.is_binary(kind) or kind in (pa.string_view(), pa.binary_view())
+    text = (
+        pt.is_string(kind) or pt.is_binary(kind) or kind in (pa.string_view(), pa.binary_view())
+    )
     layout = stored.get(field.name)
     return text and layout is not None and layout.few_distinct
 

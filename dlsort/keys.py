@@ -88,7 +88,7 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
     return keys
 
 
-def _parse_one(text: str) -> SortKey:
+def _parse_one(text: object) -> SortKey:
     if not isinstance(text, str):
         msg = f"a key column is {text!r}; expected a column name or a SortKey."
         raise BadKeyError(msg)
@@ -141,7 +141,7 @@ def check_columns(keys: Iterable[SortKey], names: Sequence[str]) -> None:
         if count == 1:
             continue
         if count > 1:
-            msg = f"there are {count} columns named {key.column!r}; a key column's name must be unique."
+            msg = f"{count} columns are named {key.column!r}; a key column must be the only one."
             raise UnknownColumnError(msg)
         close = get_close_matches(key.column, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

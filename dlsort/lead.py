@@ -22,10 +22,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from dlsort_kernels import add_code, common_prefix, prefix_words
 
 from dlsort.keys import SortKey
 from dlsort.words import BytesColumn, Column, FixedColumn, Mask, Words
+from dlsort_kernels import add_code, common_prefix, prefix_words
 
 __all__ = ["ColumnCode", "LeadCode", "fit_lead"]
 

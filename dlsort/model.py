@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
-from dlsort_kernels import build_cells
 
 from dlsort.buffers import combine
 from dlsort.errors import KeyTypeError
@@ -28,6 +27,7 @@ from dlsort.lead import LeadCode, fit_lead
 from dlsort.order import argsort, look_up, rank_values
 from dlsort.take import take_table
 from dlsort.words import Column, Words, key_columns
+from dlsort_kernels import build_cells
 
 __all__ = ["Codebook", "Model", "fit_model"]
 
@@ -77,7 +77,9 @@ class Codebook:
         else:
             same = np.zeros(len(place), np.bool_)
         codes = (2 * place + same).astype(np.uint32)
-        return look_up(pa.array(codes, mask=ranks[n:].is_null().to_numpy(zero_copy_only=False)), array)
+        return look_up(
+            pa.array(codes, mask=ranks[n:].is_null().to_numpy(zero_copy_only=False)), array
+        )
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,6 @@ class Model:
         The splitters' leads, ascending.
     cells : object
         Lookup table over the leads (kernels).
-    expected : (n_parts,) float64
-        Share of the rows that the sample expects in each partition.
     """
 
     keys: tuple[SortKey, ...]
@@ -115,7 +115,6 @@ class Model:
     code: LeadCode
     leads: Words
     cells: Any
-    expected: npt.NDArray[np.float64]
 
     def columns(self, table: pa.Table) -> list[Column]:
         """Return a table's key columns as words, dictionaries by the codebooks."""
@@ -177,8 +176,6 @@ def fit_model(
     columns = key_columns(_coded(splitters, codebooks))
     code = fit_lead(columns, keys, spare_nulls=True)
     leads = code.lead(columns)
-    sample_leads = code.lead(key_columns(_coded(take_table(sample, order), codebooks)))
-    middle = np.concatenate([[0.0], (depth - weight[order] / 2)[at], [n_rows]])
     return Model(
         tuple(keys),
         n_parts,
@@ -188,8 +185,7 @@ def fit_model(
         codebooks,
         code,
         leads,
-        build_cells(leads, sample_leads),
-        np.diff(middle) / n_rows if n_rows else np.zeros(n_parts),
+        build_cells(leads),
     )
 
 
@@ -202,7 +198,9 @@ def _codebooks(splitters: pa.Table, keys: Sequence[SortKey]) -> dict[int, Codebo
         if field.type.ordered:
             books[i] = Codebook(array.dictionary, ordered=True, column=key.column)
             continue
-        distinct = array.dictionary.take(array.indices.unique().drop_null()).unique().drop_null()
+        distinct = (
+            array.dictionary.take(array.indices.unique().drop_null()).unique().drop_null()
+        )
         order = argsort(pa.table({"v": distinct}), [SortKey("v")])
         books[i] = Codebook(distinct.take(pa.array(order)), ordered=False, column=key.column)
     return books

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dlsort.errors import BadOptionError
 
-__all__ = ["GIB", "MIB", "Tuning", "TUNING", "parse_bytes"]
+__all__ = ["GIB", "MIB", "TUNING", "Tuning", "parse_bytes"]
 
 MIB = 2**20
 GIB = 2**30

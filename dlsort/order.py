@@ -12,6 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
+
+from dlsort.buffers import combine
+from dlsort.keys import SortKey
+from dlsort.lead import fit_lead
+from dlsort.words import BytesColumn, Column, FixedColumn, Words, key_columns
 from dlsort_kernels import (
     compare_bytes,
     compare_words,
@@ -22,12 +27,14 @@ from dlsort_kernels import (
     sort_words,
 )
 
-from dlsort.buffers import combine
-from dlsort.keys import SortKey
-from dlsort.lead import fit_lead
-from dlsort.words import BytesColumn, Column, FixedColumn, Words, key_columns
-
-__all__ = ["Runs", "argsort", "argsort_runs", "first_disorder", "rank_dictionaries", "rank_values"]
+__all__ = [
+    "Runs",
+    "argsort",
+    "argsort_runs",
+    "first_disorder",
+    "rank_dictionaries",
+    "rank_values",
+]
 
 Rows = npt.NDArray[np.uint32]
 Positions = npt.NDArray[np.int64]
@@ -85,9 +92,9 @@ def _argsort(
 def _lead(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[Words, int]:
     """Return the lead of the rows by their own range, and how many columns it holds whole."""
     column = columns[0]
-    if len(columns) == 1 and isinstance(column, FixedColumn):
-        if column.null is None and column.outside is None:
-            return (~column.first if keys[0].descending else column.first), 1
+    plain = isinstance(column, FixedColumn) and column.null is None and column.outside is None
+    if len(columns) == 1 and plain:
+        return (~column.first if keys[0].descending else column.first), 1
     code = fit_lead(columns, keys)
     return code.lead(columns), code.complete
 

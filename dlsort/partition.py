@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from dlsort_kernels import classify, group_rows, settle_ties, tied_rows
 
 from dlsort.buffers import concat_rows
 from dlsort.model import Model
 from dlsort.order import argsort
 from dlsort.take import take_table
 from dlsort.words import key_table
+from dlsort_kernels import classify, group_rows, settle_ties, tied_rows
 
 __all__ = ["find_partitions", "group"]
 
@@ -99,4 +99,3 @@ def group(table: pa.Table, part: Parts, n_parts: int) -> tuple[pa.Table, npt.NDA
 
 def _in_order(part: Parts) -> bool:
     return not len(part) or bool((part[1:] >= part[:-1]).all())
-

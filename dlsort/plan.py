@@ -17,9 +17,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import pyarrow as pa
-from dlsort_cluster.exchange import Exchange, Layer, Slot, Split
-from dlsort_cluster.layers import build
-from dlsort_cluster.tasks import call, call_with_all, ref
 
 from dlsort.buffers import to_transport, transport_schema
 from dlsort.errors import OutOfOrderError
@@ -34,8 +31,18 @@ from dlsort.sample import Sample, SampleTask, join_samples, take_sample
 from dlsort.sink import Writer
 from dlsort.source import Piece, read_piece
 from dlsort.words import key_table
+from dlsort_cluster.exchange import Exchange, Layer, Slot, Split
+from dlsort_cluster.layers import build
+from dlsort_cluster.tasks import call, call_with_all, ref
 
-__all__ = ["DatasetPlan", "InputStats", "OutputStats", "Reader", "split_piece", "write_partition"]
+__all__ = [
+    "DatasetPlan",
+    "InputStats",
+    "OutputStats",
+    "Reader",
+    "split_piece",
+    "write_partition",
+]
 
 
 @dataclass
@@ -101,7 +108,9 @@ class Reader:
 
     def read(self, piece: Piece) -> pa.Table:
         """Return the piece's rows, views cast, each column one chunk."""
-        return to_transport(read_piece(piece, self.schema, self.schema.names, self.as_dictionary))
+        return to_transport(
+            read_piece(piece, self.schema, self.schema.names, self.as_dictionary)
+        )
 
     def sample(self, task: SampleTask) -> Sample:
         """Return some keys of one row group."""
@@ -111,7 +120,9 @@ class Reader:
         """Return the model that the samples teach."""
         empty = key_table(transport_schema(self.schema).empty_table(), self.keys)
         sample = join_samples(samples, empty)
-        return fit_model(sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts)
+        return fit_model(
+            sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts
+        )
 
 
 def split_piece(reader: Reader, piece: Piece, model: Model, input_id: int) -> Split:
@@ -128,7 +139,9 @@ def split_piece(reader: Reader, piece: Piece, model: Model, input_id: int) -> Sp
     return Split(grouped, starts, InputStats(proof, clock))
 
 
-def write_partition(writer: Writer, shards: list[pa.Table], model: Model, slot: Slot) -> OutputStats:
+def write_partition(
+    writer: Writer, shards: list[pa.Table], model: Model, slot: Slot
+) -> OutputStats:
     """Sort, check, prove and write one output partition.
 
     Raises

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
-from dlsort_kernels import fold, hash_bytes, hash_lists, hash_lookup, hash_raw, hash_words
 
 from dlsort.buffers import bytes_views, combine, fixed_view, nulls, to_transport
 from dlsort.words import is_bytes
+from dlsort_kernels import fold, hash_bytes, hash_lists, hash_lookup, hash_raw, hash_words
 
 __all__ = ["Proof", "prove", "total"]
 
@@ -49,7 +49,9 @@ class Proof:
     def __add__(self, other: Proof) -> Proof:
         """Return the proof of both sets of rows together."""
         return Proof(
-            self.rows + other.rows, (self.low + other.low) % LANE, (self.high + other.high) % LANE
+            self.rows + other.rows,
+            (self.low + other.low) % LANE,
+            (self.high + other.high) % LANE,
         )
 
     @property
@@ -89,7 +91,10 @@ def prove(table: pa.Table) -> Proof:
     False
     """
     table = to_transport(table)
-    columns = [(_seed(name), combine(c)) for name, c in zip(table.column_names, table.columns, strict=True)]
+    columns = [
+        (_seed(name), combine(c))
+        for name, c in zip(table.column_names, table.columns, strict=True)
+    ]
     low = high = 0
     tables = [_dictionary_hashes(array, seed) for seed, array in columns]
     for start in range(0, table.num_rows, ROWS_A_BLOCK):
@@ -168,7 +173,9 @@ def _hash_dictionary(
 
 def _hash_struct(acc: Hashes, array: pa.StructArray, null: Mask | None, seed: int) -> None:
     inner = np.zeros(len(array), np.uint64)
-    for field, child in zip(array.type, (array.field(i) for i in range(array.type.num_fields)), strict=True):
+    for field, child in zip(
+        array.type, (array.field(i) for i in range(array.type.num_fields)), strict=True
+    ):
         _hash(inner, child, seed ^ _seed(field.name))
     hash_words(acc, inner, null, seed)
 

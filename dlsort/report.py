@@ -50,8 +50,8 @@ class SortReport:
         Wall-clock from call to published result.
     phases : PhaseSeconds
         Where they went.
-    balance, expected_balance : float
-        Largest partition over the mean; the same as the sample foretold it.
+    balance : float
+        Largest partition over the mean.
     part_rows : list of int
         Rows of each part.
     spilled_bytes, peak_memory_bytes : int
@@ -79,7 +79,6 @@ class SortReport:
     seconds: float = 0.0
     phases: PhaseSeconds = field(default_factory=PhaseSeconds)
     balance: float = 1.0
-    expected_balance: float = 1.0
     part_rows: list[int] = field(default_factory=list)
     spilled_bytes: int = 0
     peak_memory_bytes: int = 0
@@ -105,24 +104,23 @@ class SortReport:
         steps = ", ".join(f"{name} {s:.2f}" for name, s in phases.work.items())
         where = f"{self.workers} worker processes" if self.workers else "embedded"
         rate = f", {self.rows / self.seconds / 1e6:.2f} M rows/s" if self.seconds else ""
+        read, written = format_bytes(self.input_bytes), format_bytes(self.output_bytes)
         lines = [
             f"sorted     {self.rows:,} rows by {self.by}",
-            f"from       {self.src} ({self.input_files:,} files, {format_bytes(self.input_bytes)})",
-            f"to         {self.dst} ({self.output_parts:,} parts, {format_bytes(self.output_bytes)})",
+            f"from       {self.src} ({self.input_files:,} files, {read})",
+            f"to         {self.dst} ({self.output_parts:,} parts, {written})",
             f"time       {self.seconds:.2f} s{rate}; {where}, {self.threads} threads",
             f"phases     open {phases.open_s:.2f}, start {phases.start_s:.2f}, "
             f"sample {phases.sample_s:.2f}, partition {phases.partition_s:.2f}, "
             f"sort {phases.sort_s:.2f}, publish {phases.publish_s:.2f} s",
             f"threads'   {steps} s",
-            f"balance    largest partition {self.balance:.3f} x mean "
-            f"(the sample said {self.expected_balance:.3f})",
+            f"balance    largest partition {self.balance:.3f} x mean",
             f"memory     peak {format_bytes(self.peak_memory_bytes)}, "
             f"spilled {format_bytes(self.spilled_bytes)}",
         ]
         if self.proved:
-            lines.append(
-                f"proved     {self.rows:,} rows in order, checksum {self.checksum} at source and sink"
-            )
+            same = f"checksum {self.checksum} at source and sink"
+            lines.append(f"proved     {self.rows:,} rows in order, {same}")
         return "\n".join(lines)
 
 

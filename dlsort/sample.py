@@ -14,6 +14,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,15 @@ from dlsort.source import Piece, RowGroup, Source, read_piece
 from dlsort.take import take_table
 from dlsort.words import key_table
 
-__all__ = ["Draw", "Sample", "SampleTask", "join_samples", "plan_sample", "rows_needed", "take_sample"]
+__all__ = [
+    "Draw",
+    "Sample",
+    "SampleTask",
+    "join_samples",
+    "plan_sample",
+    "rows_needed",
+    "take_sample",
+]
 
 SEED = 20_200_614  # any constant: the same input gives the same sample, hence the same parts
 OVERLAP = 0.5  # row groups that span this share of all ranges, on average, count as mixed
@@ -176,7 +185,7 @@ def _stratified(candidates: Sequence[int], cost: Sequence[int], allowed: float) 
     n = min(len(candidates), max(1, int(allowed / mean + 1e-9)))
     rng = np.random.default_rng([SEED, n, len(candidates)])
     edges = [len(candidates) * i // n for i in range(n + 1)]
-    return [candidates[int(rng.integers(a, b))] for a, b in zip(edges, edges[1:], strict=False)]
+    return [candidates[int(rng.integers(a, b))] for a, b in pairwise(edges)]
 
 
 def _overlap(source: Source, name: str) -> float:

@@ -31,7 +31,14 @@ from dlsort.errors import (
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
 
-__all__ = ["COMPRESSIONS", "Writer", "check_compression", "check_destination", "part_name", "staging"]
+__all__ = [
+    "COMPRESSIONS",
+    "Writer",
+    "check_compression",
+    "check_destination",
+    "part_name",
+    "staging",
+]
 
 COMPRESSIONS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none")
 FEWEST_DIGITS = 5
@@ -126,7 +133,7 @@ def _publish(folder: Path, destination: Path, *, overwrite: bool) -> None:
     try:
         if destination.is_dir():
             if any(destination.iterdir()) and not overwrite:
-                msg = f"{destination} was filled by someone else meanwhile; nothing was published."
+                msg = f"{destination} was filled by someone meanwhile; nothing was published."
                 raise DestinationExistsError(msg)
             destination.rename(old)
         try:
@@ -151,7 +158,9 @@ def write_error(error: OSError, path: Path | str) -> DestinationError:
                 f"no space left while writing {path} ({free / 2**20:,.0f} MiB free). "
                 "Nothing was published; free some space or choose another destination."
             )
-        return DestinationFullError(f"no space left while writing {path}. Nothing was published.")
+        return DestinationFullError(
+            f"no space left while writing {path}. Nothing was published."
+        )
     return DestinationError(f"{path} can't be written: {error.strerror or error}.")
 
 
@@ -242,7 +251,9 @@ class Writer:
         The rows come as dictionaries and offset strings where that saves work;
         a reader is to see the types of the source.
         """
-        metadata = {k: v for k, v in (self.schema.metadata or {}).items() if k != b"ARROW:schema"}
+        metadata = {
+            k: v for k, v in (self.schema.metadata or {}).items() if k != b"ARROW:schema"
+        }
         metadata[b"ARROW:schema"] = base64.b64encode(self.schema.serialize().to_pybytes())
         return metadata
 
@@ -259,7 +270,9 @@ class Writer:
             kind = self.schema.field(key.column).type
             if pt.is_floating(kind) or (pt.is_dictionary(kind) and kind.ordered):
                 break
-            claimed.append(pq.SortingColumn(leaves[key.column], key.descending, key.nulls_first))
+            claimed.append(
+                pq.SortingColumn(leaves[key.column], key.descending, key.nulls_first)
+            )
         return claimed or None
 
 

@@ -183,7 +183,9 @@ def _footer(path: str) -> tuple[pa.Schema, pq.FileMetaData]:
 
 
 def _corrupt(path: str, error: BaseException) -> CorruptSourceError:
-    first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    first_line = (
+        str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    )
     if isinstance(error, PermissionError):
         return CorruptSourceError(f"can't read {path}: permission denied.")
     return CorruptSourceError(
@@ -193,7 +195,7 @@ def _corrupt(path: str, error: BaseException) -> CorruptSourceError:
 
 
 def _agreed(schema: pa.Schema, path: str, other: pa.Schema, other_path: str) -> pa.Schema:
-    """Return the schema with fields nullable where either has them so; raise if types differ."""
+    """Return the schema, nullable where either is; raise if types differ."""
     for name in [*schema.names, *(n for n in other.names if n not in schema.names)]:
         left = schema.field(name).type if name in schema.names else "missing"
         right = other.field(name).type if name in other.names else "missing"
@@ -223,7 +225,7 @@ def _row_group(metadata: pq.FileMetaData, file: int, index: int, schema: pa.Sche
 
 
 def _arrow_bytes(chunk: pq.ColumnChunkMetaData, kind: pa.DataType | None) -> int:
-    """Estimate the Arrow size of a column chunk: exact for fixed widths, at least for the rest."""
+    """Estimate the Arrow size of a column chunk; exact for fixed widths."""
     n_values: int = chunk.num_values
     if kind is not None and not pt.is_nested(kind):
         try:
@@ -269,7 +271,9 @@ def _even_runs(groups: Sequence[RowGroup], n_runs: int) -> Iterable[tuple[int, i
     start, passed = 0, 0
     for i, group in enumerate(groups):
         passed += group.arrow_bytes
-        if i + 1 == len(groups) or passed * n_runs >= total * (_run_of(start, groups, total, n_runs) + 1):
+        if i + 1 == len(groups) or passed * n_runs >= total * (
+            _run_of(start, groups, total, n_runs) + 1
+        ):
             yield start, i + 1
             start = i + 1
 
@@ -280,7 +284,10 @@ def _run_of(start: int, groups: Sequence[RowGroup], total: int, n_runs: int) -> 
 
 
 def read_piece(
-    piece: Piece, source_schema: pa.Schema, columns: list[str], as_dictionary: Iterable[str] = ()
+    piece: Piece,
+    source_schema: pa.Schema,
+    columns: list[str],
+    as_dictionary: Iterable[str] = (),
 ) -> pa.Table:
     """Read the rows of a piece.
 
@@ -307,14 +314,18 @@ def read_piece(
     """
     try:
         with pq.ParquetFile(
-            piece.path, read_dictionary=[c for c in as_dictionary if c in columns], pre_buffer=False
+            piece.path,
+            read_dictionary=[c for c in as_dictionary if c in columns],
+            pre_buffer=False,
         ) as file:
-            table = file.read_row_groups(list(piece.row_groups), columns=columns, use_threads=False)
+            table = file.read_row_groups(
+                list(piece.row_groups), columns=columns, use_threads=False
+            )
     except (pa.ArrowException, OSError, IndexError) as error:
         raise _corrupt(piece.path, error) from error
     if table.num_rows != piece.n_rows or set(table.column_names) != set(columns):
-        error = ValueError(f"{table.num_rows:,} rows where there were {piece.n_rows:,}")
-        raise _corrupt(piece.path, error)
+        found = ValueError(f"{table.num_rows:,} rows where there were {piece.n_rows:,}")
+        raise _corrupt(piece.path, found)
     table = table.select(columns)
     fields = [
         table.schema.field(i).with_nullable(source_schema.field(name).nullable)

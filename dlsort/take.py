@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
-from dlsort_kernels import gather_bits, gather_bytes, gather_fixed, gather_lists
 
 from dlsort.buffers import bitmap, bytes_views, combine, raw_view
+from dlsort_kernels import gather_bits, gather_bytes, gather_fixed, gather_lists
 
 __all__ = ["take_array", "take_table"]
 
@@ -102,7 +102,9 @@ def _list_child(array: pa.Array) -> pa.Array:
     )
 
 
-def _take_flat(array: pa.Array, rows: Rows, validity: pa.Buffer | None, n_null: int) -> pa.Array:
+def _take_flat(
+    array: pa.Array, rows: Rows, validity: pa.Buffer | None, n_null: int
+) -> pa.Array:
     kind, n = array.type, len(rows)
     if pt.is_boolean(kind):
         bits = bitmap(array, 1)
@@ -119,4 +121,3 @@ def _take_flat(array: pa.Array, rows: Rows, validity: pa.Buffer | None, n_null: 
         new_offsets, new_data = gather_bytes(offsets.astype(np.int64), data, rows)
     buffers = [validity, pa.py_buffer(new_offsets), pa.py_buffer(new_data)]
     return pa.Array.from_buffers(kind, n, buffers, n_null)
-

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
-from dlsort_kernels import decimal_words, float_words, int_words, limb_words
 
 from dlsort.buffers import bytes_views, combine, fixed_view, nulls, to_transport
 from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey, check_columns
+from dlsort_kernels import decimal_words, float_words, int_words, limb_words
 
 __all__ = [
     "BytesColumn",

@@ -14,7 +14,20 @@ from dlsort.keys import SortKey
 
 Make = Callable[[np.random.Generator, int], list[Any]]
 
-WORDS = ["", "a", "ab", "abc", "b\0", "b", "b\0\0", "zoë", "日本", "prefix-12345678-x", "prefix-12345678-y", "p" * 40]
+WORDS = [
+    "",
+    "a",
+    "ab",
+    "abc",
+    "b\0",
+    "b",
+    "b\0\0",
+    "zoë",
+    "日本",
+    "prefix-12345678-x",
+    "prefix-12345678-y",
+    "p" * 40,
+]
 
 
 def _integers(kind: pa.DataType) -> Make:
@@ -38,7 +51,10 @@ def _floats(kind: pa.DataType) -> Make:
 
     def make(rng: np.random.Generator, n: int) -> list[Any]:
         normal = rng.normal(size=n) * 10.0 ** rng.integers(-3, 4, n)
-        values = [special[i % len(special)] if rng.random() < 0.4 else float(v) for i, v in enumerate(normal)]
+        values = [
+            special[i % len(special)] if rng.random() < 0.4 else float(v)
+            for i, v in enumerate(normal)
+        ]
         if kind == pa.float16():
             return [np.float16(v) for v in values]
         return values
@@ -47,7 +63,9 @@ def _floats(kind: pa.DataType) -> Make:
 
 
 def _bytes(rng: np.random.Generator, n: int) -> list[Any]:
-    return [rng.integers(0, 3, int(rng.integers(0, 12)), dtype=np.uint8).tobytes() for _ in range(n)]
+    return [
+        rng.integers(0, 3, int(rng.integers(0, 12)), dtype=np.uint8).tobytes() for _ in range(n)
+    ]
 
 
 def _strings(rng: np.random.Generator, n: int) -> list[Any]:
@@ -78,14 +96,25 @@ KEY_TYPES: dict[str, tuple[pa.DataType, Make]] = {
     **{
         str(k): (k, _integers(k))
         for k in (
-            pa.int8(), pa.int16(), pa.int32(), pa.int64(),
-            pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(),
+            pa.int8(),
+            pa.int16(),
+            pa.int32(),
+            pa.int64(),
+            pa.uint8(),
+            pa.uint16(),
+            pa.uint32(),
+            pa.uint64(),
         )
     },
     **{str(k): (k, _floats(k)) for k in (pa.float16(), pa.float32(), pa.float64())},
     "bool": (pa.bool_(), lambda rng, n: [bool(v) for v in rng.integers(0, 2, n)]),
     "date32": (pa.date32(), _from_integers(-5000, 40000)),
-    "date64": (pa.date64(), lambda rng, n: [dt.date(1970, 1, 1) + dt.timedelta(int(v)) for v in rng.integers(-500, 500, n)]),
+    "date64": (
+        pa.date64(),
+        lambda rng, n: [
+            dt.date(1970, 1, 1) + dt.timedelta(int(v)) for v in rng.integers(-500, 500, n)
+        ],
+    ),
     "time32": (pa.time32("s"), _from_integers(0, 86400)),
     "time64": (pa.time64("us"), _from_integers(0, 86_400_000_000)),
     "timestamp": (pa.timestamp("us"), _from_integers(-(2**50), 2**50)),
@@ -103,14 +132,24 @@ KEY_TYPES: dict[str, tuple[pa.DataType, Make]] = {
     "binary": (pa.binary(), _bytes),
     "large_binary": (pa.large_binary(), _bytes),
     "binary_view": (pa.binary_view(), _bytes),
-    "fixed_size_binary": (pa.binary(5), lambda rng, n: [rng.integers(0, 2, 5, dtype=np.uint8).tobytes() for _ in range(n)]),
+    "fixed_size_binary": (
+        pa.binary(5),
+        lambda rng, n: [rng.integers(0, 2, 5, dtype=np.uint8).tobytes() for _ in range(n)],
+    ),
     "dictionary": (pa.dictionary(pa.int8(), pa.string()), _strings),
     "dictionary_int": (pa.dictionary(pa.int32(), pa.int64()), _from_integers(-5, 5)),
     "null": (pa.null(), lambda rng, n: [None] * n),
 }
 
 
-def column(rng: np.random.Generator, name: str, n: int, *, nulls: float = 0.2, distinct: int | None = None) -> pa.Array:
+def column(
+    rng: np.random.Generator,
+    name: str,
+    n: int,
+    *,
+    nulls: float = 0.2,
+    distinct: int | None = None,
+) -> pa.Array:
     """Return ``n`` random values of a key type, some null, perhaps of few distinct values."""
     kind, make = KEY_TYPES[name]
     values = make(rng, n)
@@ -129,7 +168,6 @@ def column(rng: np.random.Generator, name: str, n: int, *, nulls: float = 0.2, d
     return pa.array(values, kind)
 
 
-
 def payload(n: int) -> pa.Table:
     """Return a column of every payload layout, each value telling its row."""
     ids = range(n)
@@ -143,11 +181,23 @@ def payload(n: int) -> pa.Table:
             "dec": pa.array([Decimal(i) for i in ids], pa.decimal128(20, 0)),
             "dec256": pa.array([Decimal(i) for i in ids], pa.decimal256(60, 0)),
             "fsb3": pa.array([i.to_bytes(3, "big") for i in ids], pa.binary(3)),
-            "text": pa.array([None if i % 5 == 0 else f"row {i}" * (i % 4) for i in ids], pa.string()),
-            "view": pa.array([f"a rather long text of row {i}" for i in ids], pa.string()).cast(pa.string_view()),
-            "list": pa.array([[i] * (i % 3) if i % 4 else None for i in ids], pa.list_(pa.int32())),
-            "nested": pa.array([[{"a": i, "b": [str(i)]}] for i in ids], pa.large_list(pa.struct([("a", pa.int64()), ("b", pa.list_(pa.string()))]))),
-            "struct": pa.array([{"x": i, "y": f"{i}"} if i % 6 else None for i in ids], pa.struct([("x", pa.int32()), ("y", pa.string())])),
+            "text": pa.array(
+                [None if i % 5 == 0 else f"row {i}" * (i % 4) for i in ids], pa.string()
+            ),
+            "view": pa.array([f"a rather long text of row {i}" for i in ids], pa.string()).cast(
+                pa.string_view()
+            ),
+            "list": pa.array(
+                [[i] * (i % 3) if i % 4 else None for i in ids], pa.list_(pa.int32())
+            ),
+            "nested": pa.array(
+                [[{"a": i, "b": [str(i)]}] for i in ids],
+                pa.large_list(pa.struct([("a", pa.int64()), ("b", pa.list_(pa.string()))])),
+            ),
+            "struct": pa.array(
+                [{"x": i, "y": f"{i}"} if i % 6 else None for i in ids],
+                pa.struct([("x", pa.int32()), ("y", pa.string())]),
+            ),
             "map": pa.array([[(str(i), i)] for i in ids], pa.map_(pa.string(), pa.int64())),
             "fixed_list": pa.array([[i, i + 1] for i in ids], pa.list_(pa.int16(), 2)),
             "dict": pa.array([f"c{i % 5}" for i in ids], pa.string()).dictionary_encode(),

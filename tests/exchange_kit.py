@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+
 from dlsort_cluster.exchange import Exchange, Slot, Split
 
 
@@ -31,7 +32,9 @@ class Source:
     marker: str = ""
 
 
-def sources(n_inputs: int, *, trouble: str = "", at: int = 0, marker: str = "", n_rows: int = 200):
+def sources(
+    n_inputs: int, *, trouble: str = "", at: int = 0, marker: str = "", n_rows: int = 200
+):
     """Return inputs of which number ``at`` is in trouble."""
     plain = [Source(n_rows) for _ in range(n_inputs)]
     plain[at] = replace(plain[at], trouble=trouble, marker=str(marker))
@@ -54,7 +57,9 @@ def make_table(part: np.ndarray, input_id: int, rows: np.ndarray) -> pa.Table:
             "row": rows,
             "text": [f"{input_id}/{row}" * (row % 5) for row in rows],
             "kind": pa.array([f"kind {row % 3}" for row in rows]).dictionary_encode(),
-            "flag": pa.array([None if row % 7 == 0 else row % 2 == 0 for row in rows], pa.bool_()),
+            "flag": pa.array(
+                [None if row % 7 == 0 else row % 2 == 0 for row in rows], pa.bool_()
+            ),
         }
     )
 

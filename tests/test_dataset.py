@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from arrow_data import KEY_TYPES, column, oracle, payload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlsort
+from arrow_data import KEY_TYPES, column, oracle, payload
 from dlsort import local_sort, plan
 from dlsort.errors import OutOfOrderError, RowsLostError
 from dlsort.keys import SortKey
@@ -84,8 +84,14 @@ def test_field_metadata_and_nullability_are_kept(tmp_path):
         ],
         metadata={"owner": "me", "pandas": "{}"},
     )
-    ext = pa.array([bytes(16)] * 3, pa.binary(16)).cast(schema.field("ext").type) if hasattr(pa, "uuid") else [1, 2, 3]
-    table = pa.table([[3, 1, 2], pa.array(["c", "a", "b"]).cast(pa.string_view()), ext], schema=schema)
+    ext = (
+        pa.array([bytes(16)] * 3, pa.binary(16)).cast(schema.field("ext").type)
+        if hasattr(pa, "uuid")
+        else [1, 2, 3]
+    )
+    table = pa.table(
+        [[3, 1, 2], pa.array(["c", "a", "b"]).cast(pa.string_view()), ext], schema=schema
+    )
     source = write(tmp_path / "in", [table])
     dlsort.sort_dataset(source, tmp_path / "out", by="k:desc", partitions=2)
     before = pq.ParquetFile(source / "in-0.parquet").schema_arrow
@@ -97,7 +103,9 @@ def test_field_metadata_and_nullability_are_kept(tmp_path):
 def test_sorting_columns_are_claimed(tmp_path):
     source = write(tmp_path / "in", [pa.table({"p": [1, 2], "k": ["b", "a"], "f": [0.5, 1.5]})])
     dlsort.sort_dataset(source, tmp_path / "out", by="k:desc:nulls_first,f,p")
-    claim = pq.ParquetFile(next((tmp_path / "out").iterdir())).metadata.row_group(0).sorting_columns
+    claim = (
+        pq.ParquetFile(next((tmp_path / "out").iterdir())).metadata.row_group(0).sorting_columns
+    )
     assert claim == (pq.SortingColumn(1, descending=True, nulls_first=True),)
 
 
@@ -148,7 +156,9 @@ def test_a_spoiled_result_is_never_published(tmp_path, monkeypatch, story):
 def test_parts_that_overlap_are_never_published(tmp_path, monkeypatch):
     source = write(tmp_path / "in", [pa.table({"k": list(range(100))})])
     monkeypatch.setattr(
-        plan, "find_partitions", lambda t, model, i: (np.arange(t.num_rows) % 3).astype(np.uint32)
+        plan,
+        "find_partitions",
+        lambda t, model, i: (np.arange(t.num_rows) % 3).astype(np.uint32),
     )
     with pytest.raises(OutOfOrderError):
         dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=3)
@@ -159,7 +169,9 @@ def test_each_row_is_read_once_after_the_sample(tmp_path, monkeypatch):
     source = write(tmp_path / "in", [payload(50), payload(70)], row_group_size=10)
     read = []
     real = plan.read_piece
-    monkeypatch.setattr(plan, "read_piece", lambda piece, *rest: read.append(piece) or real(piece, *rest))
+    monkeypatch.setattr(
+        plan, "read_piece", lambda piece, *rest: read.append(piece) or real(piece, *rest)
+    )
     dlsort.sort_dataset(source, tmp_path / "out", by="id", partitions=4)
     groups = [(p.path, g) for p in read for g in p.row_groups]
     assert len(groups) == len(set(groups)) == 12
@@ -167,7 +179,10 @@ def test_each_row_is_read_once_after_the_sample(tmp_path, monkeypatch):
 
 def test_same_parts_on_any_cluster(tmp_path):
     rng = np.random.default_rng(4)
-    tables = [pa.table({"k": rng.integers(0, 50, 5000), "id": rng.permutation(5000)}) for _ in range(3)]
+    tables = [
+        pa.table({"k": rng.integers(0, 50, 5000), "id": rng.permutation(5000)})
+        for _ in range(3)
+    ]
     source = write(tmp_path / "in", tables, row_group_size=700)
     shapes = [{"threads": 1}, {"threads": 3, "memory": "900MiB"}, {"workers": 2, "threads": 2}]
     results = []
@@ -181,7 +196,9 @@ def test_same_parts_on_any_cluster(tmp_path):
 def test_shards_beyond_the_memory_are_spilled_and_gone_afterwards(tmp_path, monkeypatch):
     rng = np.random.default_rng(6)
     tables = [
-        pa.table({"k": rng.integers(0, 10**9, 40_000), "s": [rng.bytes(20) for _ in range(40_000)]})
+        pa.table(
+            {"k": rng.integers(0, 10**9, 40_000), "s": [rng.bytes(20) for _ in range(40_000)]}
+        )
         for _ in range(4)
     ]
     source = write(tmp_path / "in", tables)
@@ -208,7 +225,8 @@ class KillOne(NoProgress):
     def rows(self, name: str, done: int) -> None:
         if self.killed is None:
             workers = [
-                p for p in psutil.Process().children(recursive=True)
+                p
+                for p in psutil.Process().children(recursive=True)
                 if "spawn_main" in " ".join(p.cmdline())
             ]
             self.killed = workers[0].pid
@@ -217,13 +235,25 @@ class KillOne(NoProgress):
 
 def test_a_worker_killed_in_the_middle_costs_no_row(tmp_path):
     rng = np.random.default_rng(9)
-    tables = [pa.table({"k": rng.integers(0, 1000, 60_000), "id": np.arange(i * 60_000, (i + 1) * 60_000)}) for i in range(12)]
+    tables = [
+        pa.table(
+            {"k": rng.integers(0, 1000, 60_000), "id": np.arange(i * 60_000, (i + 1) * 60_000)}
+        )
+        for i in range(12)
+    ]
     source = write(tmp_path / "in", tables)
     killer = KillOne()
     spill = tmp_path / "spill"
     spill.mkdir()
     report = dlsort.sort_dataset(
-        source, tmp_path / "out", by="k", workers=2, threads=2, partitions=8, progress=killer, temp_dir=spill
+        source,
+        tmp_path / "out",
+        by="k",
+        workers=2,
+        threads=2,
+        partitions=8,
+        progress=killer,
+        temp_dir=spill,
     )
     assert killer.killed is not None
     got = pa.concat_tables(parts(tmp_path / "out"))

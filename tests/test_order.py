@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from arrow_data import KEY_TYPES, column, is_missing, oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arrow_data import KEY_TYPES, column, is_missing, oracle
 from dlsort.keys import SortKey
 from dlsort.order import argsort, argsort_runs, first_disorder
 from dlsort.take import take_table
@@ -17,7 +17,9 @@ from dlsort.words import key_table
 
 
 def sort_keys(names: list[str]) -> st.SearchStrategy[tuple[SortKey, ...]]:
-    return st.tuples(*(st.builds(SortKey, st.just(n), st.booleans(), st.booleans()) for n in names))
+    return st.tuples(
+        *(st.builds(SortKey, st.just(n), st.booleans(), st.booleans()) for n in names)
+    )
 
 
 @pytest.mark.parametrize("kind", KEY_TYPES)
@@ -41,7 +43,10 @@ def test_several_keys_of_any_types_sort_like_pythons_stable_sort(data):
     nulls = data.draw(st.sampled_from([0.0, 0.2, 0.9]))
     names = [f"k{i}" for i in range(len(kinds))]
     table = pa.table(
-        {n_: column(rng, k, n, nulls=nulls, distinct=distinct) for n_, k in zip(names, kinds, strict=True)}
+        {
+            n_: column(rng, k, n, nulls=nulls, distinct=distinct)
+            for n_, k in zip(names, kinds, strict=True)
+        }
     )
     keys = data.draw(sort_keys(names))
     got = argsort(key_table(table, keys), keys).tolist()
@@ -57,7 +62,9 @@ def test_disorder_is_found_at_the_first_place(data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     kinds = data.draw(st.lists(st.sampled_from(sorted(KEY_TYPES)), min_size=1, max_size=3))
     names = [f"k{i}" for i in range(len(kinds))]
-    table = pa.table({n: column(rng, k, 12, distinct=4) for n, k in zip(names, kinds, strict=True)})
+    table = pa.table(
+        {n: column(rng, k, 12, distinct=4) for n, k in zip(names, kinds, strict=True)}
+    )
     keys = data.draw(sort_keys(names))
     rank = {row: place for place, row in enumerate(oracle(table, keys))}
     runs = argsort_runs(key_table(table, keys), keys)
@@ -84,8 +91,8 @@ def test_runs_are_the_rows_with_equal_keys(data):
     values = [None if is_missing(v) else v for v in table["k"].to_pylist()]
     tied = [values[i] for i in order]
     want = []
-    for i, j in itertools.groupby(range(40), key=lambda i: (tied[i] is None, tied[i])):
-        rows = list(j)
+    for _, run in itertools.groupby(range(40), key=lambda i: (tied[i] is None, tied[i])):
+        rows = list(run)
         if len(rows) > 1:
             want.append((rows[0], rows[-1] + 1))
     assert list(zip(starts.tolist(), ends.tolist(), strict=True)) == want
@@ -105,7 +112,9 @@ def test_pandas_stable_sort_agrees(by, ascending, na_position):
     )
     frame.loc[rng.random(3000) < 0.1, "a"] = np.nan
     frame.loc[rng.random(3000) < 0.1, "c"] = pd.NA
-    want = frame.sort_values(by, ascending=ascending, na_position=na_position, kind="stable").index
+    want = frame.sort_values(
+        by, ascending=ascending, na_position=na_position, kind="stable"
+    ).index
     keys = tuple(SortKey(c, not ascending, na_position == "first") for c in by)
     table = pa.Table.from_pandas(frame, preserve_index=False)
     assert argsort(key_table(table, keys), keys).tolist() == want.tolist()
@@ -113,7 +122,9 @@ def test_pandas_stable_sort_agrees(by, ascending, na_position):
 
 def test_ordered_dictionary_sorts_by_its_own_order():
     sizes = pa.DictionaryArray.from_arrays(
-        pa.array([2, 0, 1, None, 0], pa.int8()), pa.array(["small", "medium", "big"]), ordered=True
+        pa.array([2, 0, 1, None, 0], pa.int8()),
+        pa.array(["small", "medium", "big"]),
+        ordered=True,
     )
     keys = (SortKey("s"),)
     assert argsort(pa.table({"s": sizes}), keys).tolist() == [1, 4, 2, 0, 3]

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from arrow_data import KEY_TYPES, column, payload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arrow_data import KEY_TYPES, column, payload
 from dlsort.proof import Proof, prove, total
 
 
@@ -37,16 +37,22 @@ def test_each_type_tells_values_and_nulls_apart(kind):
     alone = {}
     for i in range(200):
         value = values[i].as_py()
-        alone.setdefault(repr(value), set()).add(prove(pa.table({"c": values.slice(i, 1)})).checksum)
+        alone.setdefault(repr(value), set()).add(
+            prove(pa.table({"c": values.slice(i, 1)})).checksum
+        )
     sums = [next(iter(s)) for s in alone.values()]
     assert all(len(s) == 1 for s in alone.values())
     assert len(set(sums)) == len(sums)
 
 
-@pytest.mark.parametrize("layout", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int16(), pa.string())])
+@pytest.mark.parametrize(
+    "layout", [pa.large_string(), pa.string_view(), pa.dictionary(pa.int16(), pa.string())]
+)
 def test_strings_hash_alike_in_every_layout(layout):
     texts = pa.array(["", None, "a", "a longer text than a view holds inline", "a"])
-    other = texts.cast(layout) if not pa.types.is_dictionary(layout) else texts.dictionary_encode()
+    other = (
+        texts.cast(layout) if not pa.types.is_dictionary(layout) else texts.dictionary_encode()
+    )
     assert prove(pa.table({"s": other})) == prove(pa.table({"s": texts}))
 
 

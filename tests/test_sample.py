@@ -16,7 +16,12 @@ def large_source(n_groups: int, key_share: float) -> Source:
     group_bytes = 3 * GIB // n_groups
     groups = tuple(
         RowGroup(
-            g // 10, g % 10, 1_000_000, group_bytes, group_bytes, {"k": int(group_bytes * key_share), "v": 1}
+            g // 10,
+            g % 10,
+            1_000_000,
+            group_bytes,
+            group_bytes,
+            {"k": int(group_bytes * key_share), "v": 1},
         )
         for g in range(n_groups)
     )

@@ -3,16 +3,18 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
-from arrow_data import KEY_TYPES, column, payload
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arrow_data import KEY_TYPES, column, payload
 from dlsort.buffers import concat_rows, from_transport, to_transport
 from dlsort.take import take_table
 
 
 def taken(table: pa.Table, rows: list[int]) -> pa.Table:
-    return from_transport(take_table(to_transport(table), np.array(rows, np.uint32)), table.schema)
+    return from_transport(
+        take_table(to_transport(table), np.array(rows, np.uint32)), table.schema
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -50,7 +52,13 @@ def test_many_chunks_become_one():
 def test_dictionaries_that_differ_are_joined():
     kind = pa.dictionary(pa.int8(), pa.string())
     pieces = [
-        pa.table({"d": pa.array([str(100 * p + i) for i in range(100)]).dictionary_encode().cast(kind)})
+        pa.table(
+            {
+                "d": pa.array([str(100 * p + i) for i in range(100)])
+                .dictionary_encode()
+                .cast(kind)
+            }
+        )
         for p in range(3)
     ]
     joined = concat_rows([to_transport(piece) for piece in pieces])

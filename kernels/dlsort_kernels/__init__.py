@@ -1,16 +1,87 @@
-"""Numpy in, numpy out: the compiled loops of dlsort."""
+"""Numpy in, numpy out: the compiled loops of dlsort.
 
-import importlib
-import importlib.util
+::
+
+    key parts    words        values as words: unsigned integers that sort alike
+                 lead         several words' bits packed into the first word of a key
+    partition    classify     how many splitters lie below each word
+                 ties         rows that tie with a splitter
+                 group        rows grouped by partition
+    local sort   sort         the stable order of words, and where they tie
+                 refine       ties sorted by the next word
+                 refine_bytes ties sorted by variable-length values
+    payload      gather       columns in a new order
+    proof        hash         a checksum of rows
+                 disorder     whether words are in order
+"""
 
 from dlsort_kernels.jit import compiled, loading
 
-__all__ = ["compiled"]
-
+# Importing a module compiles its kernels or loads them from numba's cache.
 with loading():
-    for _name in ("words", "lead", "sort", "refine_bytes", "classify", "gather", "hash", "disorder"):
-        if importlib.util.find_spec(f"dlsort_kernels.{_name}"):
-            _module = importlib.import_module(f"dlsort_kernels.{_name}")
-            for _public in _module.__all__:
-                globals()[_public] = getattr(_module, _public)
-                __all__.append(_public)
+    from dlsort_kernels.classify import Cells, build_cells, classify
+    from dlsort_kernels.disorder import compare_bytes, compare_words, first_descent
+    from dlsort_kernels.gather import (
+        gather_bits,
+        gather_bytes,
+        gather_fixed,
+        gather_lists,
+        unpack_bits,
+    )
+    from dlsort_kernels.group import group_rows
+    from dlsort_kernels.hash import (
+        fold,
+        hash_bytes,
+        hash_lists,
+        hash_lookup,
+        hash_raw,
+        hash_words,
+    )
+    from dlsort_kernels.lead import add_code
+    from dlsort_kernels.refine import refine, run_rows
+    from dlsort_kernels.refine_bytes import refine_bytes
+    from dlsort_kernels.sort import sort_words
+    from dlsort_kernels.ties import settle_ties, tied_rows
+    from dlsort_kernels.words import (
+        common_prefix,
+        decimal_words,
+        float_words,
+        int_words,
+        limb_words,
+        prefix_words,
+    )
+
+__all__ = [
+    "Cells",
+    "add_code",
+    "build_cells",
+    "classify",
+    "common_prefix",
+    "compare_bytes",
+    "compare_words",
+    "compiled",
+    "decimal_words",
+    "first_descent",
+    "float_words",
+    "fold",
+    "gather_bits",
+    "gather_bytes",
+    "gather_fixed",
+    "gather_lists",
+    "group_rows",
+    "hash_bytes",
+    "hash_lists",
+    "hash_lookup",
+    "hash_raw",
+    "hash_words",
+    "int_words",
+    "limb_words",
+    "prefix_words",
+    "refine",
+    "refine_bytes",
+    "run_rows",
+    "settle_ties",
+    "sort_words",
+    "tied_rows",
+    "unpack_bits",
+]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from dlsort_kernels.arrays import Mask, Words
 from dlsort_kernels.jit import kernel, reads, writes
 
 __all__ = ["add_code"]
@@ -17,9 +18,9 @@ ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 def add_code(
-    lead: npt.NDArray[np.uint64],
-    words: npt.NDArray[np.uint64],
-    nulls: npt.NDArray[np.bool] | None,
+    lead: Words,
+    words: Words,
+    nulls: Mask | None,
     outside: npt.NDArray[np.int8] | None,
     *,
     lo: int,
@@ -102,9 +103,19 @@ def add_code(
         types.uint64,
     )
 )
-def _add_code(  # type: ignore[no-untyped-def]
-    lead, words, nulls, outside, lo, hi, turn, base, null_code, bits, drop
-):
+def _add_code(
+    lead: Words,
+    words: Words,
+    nulls: Mask,
+    outside: npt.NDArray[np.int8],
+    lo: np.uint64,
+    hi: np.uint64,
+    turn: np.uint64,
+    base: np.uint64,
+    null_code: np.uint64,
+    bits: np.uint64,
+    drop: np.uint64,
+) -> None:
     # Two shifts, because a shift by 64 is undefined.
     half = bits >> U1
     rest = bits - half

@@ -17,14 +17,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
+from dlsort_kernels.arrays import Words
 from dlsort_kernels.jit import kernel, reads, writes
 
 __all__ = ["Curve", "draw", "fit_curve", "pack_learned", "worth_learning"]
-
-U64 = npt.NDArray[np.uint64]
 
 # Base and shift of 1,024 cells take 16 KB: they stay in the first-level cache.
 CELL_BITS = 10
@@ -50,11 +48,11 @@ class Curve(NamedTuple):
     lo: np.uint64
     top: np.uint64
     cell_bits: np.uint64
-    base: U64
-    shift: U64
+    base: Words
+    shift: Words
 
 
-def draw(words: U64) -> U64:
+def draw(words: Words) -> Words:
     """Return a sorted sample of the words. Drawn at random: strides miss periodic data."""
     rows = np.random.default_rng(len(words)).integers(0, len(words), SAMPLE)
     sample = words[rows]
@@ -62,7 +60,7 @@ def draw(words: U64) -> U64:
     return sample
 
 
-def worth_learning(sample: U64, n: int, shift: int) -> bool:
+def worth_learning(sample: Words, n: int, shift: int) -> bool:
     """Return whether codes by a plain shift would tie so often that a curve pays."""
     gaps = np.diff(sample)
     codes = (gaps >> np.uint64(shift)).astype(np.float64)
@@ -73,7 +71,7 @@ def worth_learning(sample: U64, n: int, shift: int) -> bool:
     return unequal * UNEQUAL_NS + equal * EQUAL_NS > LEARNED_NS
 
 
-def fit_curve(sample: U64, lowest: int, highest: int, code_bits: int) -> Curve:
+def fit_curve(sample: Words, lowest: int, highest: int, code_bits: int) -> Curve:
     """Return the map that gives cells codes by their share of the sample.
 
     Parameters
@@ -104,15 +102,15 @@ def fit_curve(sample: U64, lowest: int, highest: int, code_bits: int) -> Curve:
     # One bit of the code says whether it is exact; rounding down keeps the sum below.
     bits = np.floor(np.log2(share)).astype(np.int64) + code_bits - 1
     widths = [max(lo - lowest, 1), *[1 << cell_bits] * n_cells, max(highest + 1 - top, 1)]
-    shift = [max(0, (width - 1).bit_length() - int(b)) for width, b in zip(widths, bits, strict=True)]
-    n_codes = [((width - 1) >> s) + 1 for width, s in zip(widths, shift, strict=True)]
-    base = []
+    shifts, base = [], []
     total = 0
-    for cell, (s, n) in enumerate(zip(shift, n_codes, strict=True)):
+    for cell, (width, b) in enumerate(zip(widths, bits.tolist(), strict=True)):
+        shift = max(0, (width - 1).bit_length() - b)
         # Inner cells shift the distance from lo, not from their own start.
-        skipped = max(cell - 1, 0) << cell_bits >> s if cell <= n_cells else 0
-        base.append((2 * (total - skipped) + (s > 0)) % 2**64)
-        total += n
+        skipped = max(cell - 1, 0) << cell_bits >> shift if cell <= n_cells else 0
+        shifts.append(shift)
+        base.append((2 * (total - skipped) + (shift > 0)) % 2**64)
+        total += ((width - 1) >> shift) + 1
     return Curve(
         np.uint64(lowest),
         np.uint64(lo),
@@ -120,11 +118,11 @@ def fit_curve(sample: U64, lowest: int, highest: int, code_bits: int) -> Curve:
         np.uint64(min(top, 2**64 - 1)),
         np.uint64(cell_bits),
         np.array(base, dtype=np.uint64),
-        np.array(shift, dtype=np.uint64),
+        np.array(shifts, dtype=np.uint64),
     )
 
 
-def pack_learned(words: U64, curve: Curve, row_bits: int, packed: U64) -> None:
+def pack_learned(words: Words, curve: Curve, row_bits: int, packed: Words) -> None:
     """Write each word's learned code above its row's number."""
     _pack_learned(words, *curve, np.uint64(row_bits), packed)
 
@@ -142,9 +140,17 @@ def pack_learned(words: U64, curve: Curve, row_bits: int, packed: U64) -> None:
         writes(types.uint64),
     )
 )
-def _pack_learned(  # type: ignore[no-untyped-def]
-    words, lowest, lo, top, cell_bits, base, shift, row_bits, packed
-):
+def _pack_learned(
+    words: Words,
+    lowest: np.uint64,
+    lo: np.uint64,
+    top: np.uint64,
+    cell_bits: np.uint64,
+    base: Words,
+    shift: Words,
+    row_bits: np.uint64,
+    packed: Words,
+) -> None:
     n_inner = np.uint64(len(base)) - np.uint64(2)
     for i in range(len(words)):
         word = words[i]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
+from dlsort_kernels.arrays import Mask, Places, Rows, Words
 from dlsort_kernels.jit import kernel, reads, writes
 
 __all__ = ["list_equal", "list_ties", "pack", "scan", "take_words", "unpack"]
@@ -22,7 +23,7 @@ REVERSED = 2
 
 
 @kernel(types.UniTuple(types.uint64, 3)(reads(types.uint64)))
-def scan(words):  # type: ignore[no-untyped-def]
+def scan(words: Words) -> tuple[np.uint64, np.uint64, np.uint64]:
     """Return (UNSORTED | SORTED | REVERSED, lowest word, highest word) of one or more words.
 
     REVERSED is strictly decreasing: only then is turning the rows round stable.
@@ -51,7 +52,9 @@ def scan(words):  # type: ignore[no-untyped-def]
         reads(types.uint64), types.uint64, types.uint64, types.uint64, writes(types.uint64)
     )
 )
-def pack(words, lo, shift, row_bits, packed):  # type: ignore[no-untyped-def]
+def pack(
+    words: Words, lo: np.uint64, shift: np.uint64, row_bits: np.uint64, packed: Words
+) -> None:
     """Write ``(word - lo) >> shift`` above each row's number."""
     for i in range(len(words)):
         packed[i] = (((words[i] - lo) >> shift) << row_bits) | np.uint64(i)
@@ -60,7 +63,7 @@ def pack(words, lo, shift, row_bits, packed):  # type: ignore[no-untyped-def]
 @kernel(
     types.UniTuple(types.uint64, 2)(reads(types.uint64), types.uint64, writes(types.uint32))
 )
-def unpack(packed, row_bits, order):  # type: ignore[no-untyped-def]
+def unpack(packed: Words, row_bits: np.uint64, order: Rows) -> tuple[np.uint64, np.uint64]:
     """Write the rows of sorted ``packed``; return (runs of tied codes, rows in them)."""
     mask = (U1 << row_bits) - U1
     n = np.uint64(len(packed))
@@ -91,7 +94,9 @@ def unpack(packed, row_bits, order):  # type: ignore[no-untyped-def]
         writes(types.boolean),
     )
 )
-def list_ties(packed, row_bits, starts, ends, inexact):  # type: ignore[no-untyped-def]
+def list_ties(
+    packed: Words, row_bits: np.uint64, starts: Places, ends: Places, inexact: Mask
+) -> None:
     """Write where the runs of tied codes lie, and the lowest bit of each run's code.
 
     The three arrays have one place more than there are runs, as scratch.
@@ -127,7 +132,7 @@ def list_ties(packed, row_bits, starts, ends, inexact):  # type: ignore[no-untyp
 
 
 @kernel(types.int64(reads(types.uint64), writes(types.int64), writes(types.int64)))
-def list_equal(words, starts, ends):  # type: ignore[no-untyped-def]
+def list_equal(words: Words, starts: Places, ends: Places) -> int:
     """Write where runs of equal words lie, as far as there is room; return how many."""
     n_runs = 0
     i = 1
@@ -147,7 +152,7 @@ def list_equal(words, starts, ends):  # type: ignore[no-untyped-def]
 
 
 @kernel(types.void(reads(types.uint64), reads(types.uint32), writes(types.uint64)))
-def take_words(words, rows, out):  # type: ignore[no-untyped-def]
+def take_words(words: Words, rows: Rows, out: Words) -> None:
     """Write the words of the rows."""
     for i in range(len(rows)):
         out[i] = words[rows[i]]

@@ -9,74 +9,80 @@ cost of the bytes that it has in common, so no value is read much more than once
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
+from dlsort_kernels.arrays import Bytes, Offsets, Places, Rows, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
-from dlsort_kernels.sort import refine
+from dlsort_kernels.refine import refine
+from dlsort_kernels.unaligned import prefetch
+from dlsort_kernels.words import load_big_endian
 
 __all__ = ["refine_bytes"]
-
-Offsets = npt.NDArray[np.int32] | npt.NDArray[np.int64]
-I64 = npt.NDArray[np.int64]
 
 # Longest run sorted by insertion with whole comparisons.
 SHORT = 4
 # Bytes of value in a word; the last byte counts them.
 STEP = 7
 
+# Rows ahead of which memory is asked for: 350 ms → 230 for 1 M strings of 37 bytes.
+AHEAD = 24
+
 U0 = np.uint64(0)
 ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
 def refine_bytes(
-    order: npt.NDArray[np.uint32],
-    starts: I64,
-    ends: I64,
+    order: Rows,
+    starts: Places,
+    ends: Places,
     offsets: Offsets,
-    data: npt.NDArray[np.uint8],
+    data: Bytes,
     *,
     depth: int = 0,
     descending: bool = False,
-) -> tuple[I64, I64]:
+) -> tuple[Places, Places]:
     """Sort runs of tied rows by their binary values, in place and stably.
 
-    Parameters
-    ----------
-    order : (n,) uint32
-        Rows; those of each run are put in order.
-    starts, ends : (k,) int64
-        Run ``r`` is ``order[starts[r]:ends[r]]``; the runs lie apart and in order.
-    offsets : (rows + 1,) int32 or int64
-    data : (bytes,) uint8
-        Row ``i``'s value is ``data[offsets[i]:offsets[i + 1]]``.
-    depth : int
-        Bytes that the values of each run are known to share. A value may end up to 8
-        bytes before, if zero bytes in its place compared equal (`prefix_words`).
-    descending : bool
-        Highest value first. Equal values keep their order in both directions.
+        Parameters
+        ----------
+        order : (n,) uint32
+            Rows; those of each run are put in order.
+        starts, ends : (k,) int64
+            Run ``r`` is ``order[starts[r]:ends[r]]``; the runs lie apart and in order.
+        offsets : (rows + 1,) int32 or int64
+        data : (bytes,) uint8
+            Row ``i``'s value is ``data[offsets[i]:offsets[i + 1]]``.
+        depth : int
+            Bytes that the values of each run are known to share. A value may end up to 8
+            bytes before, if zero bytes in its place compared equal (`prefix_words`).
+        descending : bool
+            Highest value first. Equal values keep their order in both directions.
 
-    Returns
-    -------
-    starts, ends : (j,) int64
-        The runs of two rows or more whose values are equal.
+        Returns
+        -------
+        starts, ends : (j,) int64
+            The runs of two rows or more whose values are equal.
 
-    Notes
-    -----
-    Time O(m log m + bytes) for m rows in runs, with 16 bytes a row of scratch.
+        Notes
+        -----
+        Time O(m log m + bytes) for m rows in runs, with 16 bytes a row of scratch.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dlsort_kernels import refine_bytes
-    >>> order = np.array([0, 1, 2], dtype=np.uint32)
-    >>> data = np.frombuffer(b"owlantowl", dtype=np.uint8)
-    >>> offsets = np.array([0, 3, 6, 9], dtype=np.int32)
-    >>> refine_bytes(order, np.array([0]), np.array([3]), offsets, data)
-    (array([1]), array([3]))
-    >>> order.tolist()
-    [1, 0, 2]
+        Examples
+        --------
+        >>> from typing import Any
+
+    import numpy as np
+        >>> from dlsort_kernels import refine_bytes
+        >>> order = np.array([0, 1, 2], dtype=np.uint32)
+        >>> data = np.frombuffer(b"owlantowl", dtype=np.uint8)
+        >>> offsets = np.array([0, 3, 6, 9], dtype=np.int32)
+        >>> refine_bytes(order, np.array([0]), np.array([3]), offsets, data)
+        (array([1]), array([3]))
+        >>> order.tolist()
+        [1, 0, 2]
     """
     depths = np.full(len(starts), depth, np.int64)
     equal_starts, equal_ends = [], []
@@ -104,24 +110,12 @@ def refine_bytes(
 
 
 @inlined
-def _load(data, at):  # type: ignore[no-untyped-def]
-    """Return 8 bytes as a big-endian word. LLVM makes one load and one swap of it."""
-    word = np.uint64(data[at]) << np.uint64(56)
-    word |= np.uint64(data[at + np.uint64(1)]) << np.uint64(48)
-    word |= np.uint64(data[at + np.uint64(2)]) << np.uint64(40)
-    word |= np.uint64(data[at + np.uint64(3)]) << np.uint64(32)
-    word |= np.uint64(data[at + np.uint64(4)]) << np.uint64(24)
-    word |= np.uint64(data[at + np.uint64(5)]) << np.uint64(16)
-    word |= np.uint64(data[at + np.uint64(6)]) << np.uint64(8)
-    word |= np.uint64(data[at + np.uint64(7)])
-    return word
-
-
-@inlined
-def _shared(data, left, right, n):  # type: ignore[no-untyped-def]
+def _shared(data: Bytes, left: Any, right: Any, n: Any) -> Any:
     """Return how many of the ``n`` bytes from ``left`` and ``right`` on are the same."""
     j = 0
-    while j + 8 <= n and _load(data, np.uint64(left + j)) == _load(data, np.uint64(right + j)):
+    while j + 8 <= n and load_big_endian(data, np.uint64(left + j)) == load_big_endian(
+        data, np.uint64(right + j)
+    ):
         j += 8
     while j < n and data[left + j] == data[right + j]:
         j += 1
@@ -129,7 +123,7 @@ def _shared(data, left, right, n):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _compare(offsets, data, left, right, depth):  # type: ignore[no-untyped-def]
+def _compare(offsets: Offsets, data: Bytes, left: Any, right: Any, depth: Any) -> int:
     """Return −1, 0 or 1: how the values of two rows compare from byte ``depth`` on."""
     left_at = np.int64(offsets[left]) + depth
     right_at = np.int64(offsets[right]) + depth
@@ -145,7 +139,16 @@ def _compare(offsets, data, left, right, depth):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _word(offsets, data, row, depth):  # type: ignore[no-untyped-def]
+def _fetch(order: Rows, i: Any, offsets: Offsets, data: Bytes, depth: Any) -> None:
+    """Ask for what the rows further on will need; they most likely have the same depth."""
+    ahead = i + AHEAD
+    if ahead + AHEAD < len(order):
+        prefetch(offsets, np.int64(order[ahead + AHEAD]))
+        prefetch(data, np.int64(offsets[order[ahead]]) + depth)
+
+
+@inlined
+def _word(offsets: Offsets, data: Bytes, row: Any, depth: Any) -> np.uint64:
     """Return 7 bytes of a row's value from ``depth`` on, and how many of them it has."""
     at = np.int64(offsets[row]) + depth
     # Down to −8: values may end before the depth.
@@ -153,7 +156,7 @@ def _word(offsets, data, row, depth):  # type: ignore[no-untyped-def]
     word = U0
     if size > 0:
         if at + 8 <= len(data):
-            word = _load(data, np.uint64(at)) & (ONES << np.uint64(64 - 8 * size))
+            word = load_big_endian(data, np.uint64(at)) & (ONES << np.uint64(64 - 8 * size))
         else:
             for j in range(size):
                 word |= np.uint64(data[at + j]) << np.uint64(56 - 8 * j)
@@ -161,7 +164,9 @@ def _word(offsets, data, row, depth):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _common(order, start, end, offsets, data, depth):  # type: ignore[no-untyped-def]
+def _common(
+    order: Rows, start: Any, end: Any, offsets: Offsets, data: Bytes, depth: Any
+) -> tuple[Any, Any]:
     """Return what the values of a run share from ``depth`` on, and whether that is all."""
     first = np.int64(order[start])
     at = np.int64(offsets[first]) + depth
@@ -195,9 +200,19 @@ def _common(order, start, end, offsets, data, depth):  # type: ignore[no-untyped
         for each in (reads(types.int32), reads(types.int64))
     )
 )
-def _settle(  # type: ignore[no-untyped-def]
-    order, starts, ends, depths, offsets, data, descending, out_starts, out_ends, left, words
-):
+def _settle(
+    order: Rows,
+    starts: Places,
+    ends: Places,
+    depths: Places,
+    offsets: Offsets,
+    data: Bytes,
+    descending: bool,
+    out_starts: Places,
+    out_ends: Places,
+    left: Places,
+    words: Words,
+) -> tuple[int, int, int]:
     """Sort short runs, list runs of equal values, and find the others' next words.
 
     Where a run's rows have a word in common, its depth moves on past all they share.
@@ -219,6 +234,7 @@ def _settle(  # type: ignore[no-untyped-def]
                 first = _word(offsets, data, np.int64(order[start]), depth)
                 differs = U0
                 for i in range(n):
+                    _fetch(order, start + i, offsets, data, depth)
                     word = _word(offsets, data, np.int64(order[start + i]), depth)
                     differs |= word ^ first
                     words[n_rows + i] = word ^ turn
@@ -242,6 +258,8 @@ def _settle(  # type: ignore[no-untyped-def]
                 n_left += 1
                 n_rows += n
             continue
+        for i in range(start, end):
+            _fetch(order, i, offsets, data, depth)
         for i in range(start + 1, end):
             row = order[i]
             j = i

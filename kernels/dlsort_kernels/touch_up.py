@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
+from dlsort_kernels.arrays import Places, Rows, Words
 from dlsort_kernels.jit import kernel, reads, writes
 
 __all__ = ["copy_rows", "pack_runs", "settle_short", "unpack_runs"]
@@ -29,9 +30,18 @@ _LISTS = (writes(types.int64), writes(types.int64), writes(types.int64))
         writes(types.int64),
     )
 )
-def settle_short(  # type: ignore[no-untyped-def]
-    order, starts, ends, bases, words, short, held, out_starts, out_ends, left
-):
+def settle_short(
+    order: Rows,
+    starts: Places,
+    ends: Places,
+    bases: Places,
+    words: Words,
+    short: int,
+    held: Words,
+    out_starts: Places,
+    out_ends: Places,
+    left: Places,
+) -> tuple[int, int]:
     """Sort the runs of up to ``short`` rows, and list what is left to do.
 
     Run ``r``'s words are ``words[bases[r]:]``. Writes the runs that are still tied, and
@@ -101,7 +111,16 @@ def settle_short(  # type: ignore[no-untyped-def]
         writes(types.uint64),
     )
 )
-def pack_runs(starts, ends, bases, words, at_bits, lows, spans, packed):  # type: ignore[no-untyped-def]
+def pack_runs(
+    starts: Places,
+    ends: Places,
+    bases: Places,
+    words: Words,
+    at_bits: np.uint64,
+    lows: Words,
+    spans: Words,
+    packed: Words,
+) -> np.uint64:
     """Pack (run, code of the word, place in the run) for runs that lie one after another.
 
     The codes of a run are ``(word - lowest) >> shift``, after the codes of the run before;
@@ -158,10 +177,20 @@ def pack_runs(starts, ends, bases, words, at_bits, lows, spans, packed):  # type
         *_LISTS,
     )
 )
-def unpack_runs(  # type: ignore[no-untyped-def]
-    order, starts, ends, bases, words, at_bits, packed, rows, sorted_words,
-    out_starts, out_ends, out_bases,
-):
+def unpack_runs(
+    order: Rows,
+    starts: Places,
+    ends: Places,
+    bases: Places,
+    words: Words,
+    at_bits: np.uint64,
+    packed: Words,
+    rows: Rows,
+    sorted_words: Words,
+    out_starts: Places,
+    out_ends: Places,
+    out_bases: Places,
+) -> int:
     """Put the rows of sorted ``packed`` runs in place; list the runs whose codes tie.
 
     ``rows`` is scratch for the longest run. ``sorted_words`` takes the words in their new
@@ -201,7 +230,7 @@ def unpack_runs(  # type: ignore[no-untyped-def]
         reads(types.uint32), reads(types.int64), reads(types.int64), writes(types.uint32)
     )
 )
-def copy_rows(order, starts, ends, out):  # type: ignore[no-untyped-def]
+def copy_rows(order: Rows, starts: Places, ends: Places, out: Rows) -> None:
     """Write the rows of all runs, run after run."""
     at = 0
     for run in range(len(starts)):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
+from dlsort_kernels.arrays import Bytes, Mask, Offsets, Rows, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 
 __all__ = [
@@ -17,20 +20,17 @@ __all__ = [
     "prefix_words",
 ]
 
-U64 = npt.NDArray[np.uint64]
-
 SIGN = np.uint64(1 << 63)
 ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 # The bits of +infinity: a float whose bits without the sign are above these is a NaN.
 INFINITY = np.uint64(0x7FF0000000000000)
 U0 = np.uint64(0)
 U1 = np.uint64(1)
-U8 = np.uint64(8)
 
 OFFSETS = (reads(types.int32), reads(types.int64))
 
 
-def int_words(a: npt.NDArray[np.integer | np.bool]) -> U64:
+def int_words(a: npt.NDArray[np.integer | np.bool]) -> Words:
     """Return the words of integers or booleans.
 
     Parameters
@@ -56,7 +56,7 @@ def int_words(a: npt.NDArray[np.integer | np.bool]) -> U64:
     return words
 
 
-def float_words(a: npt.NDArray[np.floating]) -> tuple[U64, npt.NDArray[np.bool] | None]:
+def float_words(a: npt.NDArray[np.floating]) -> tuple[Words, Mask | None]:
     """Return the words of floats, and which of them are NaN.
 
     Parameters
@@ -86,7 +86,7 @@ def float_words(a: npt.NDArray[np.floating]) -> tuple[U64, npt.NDArray[np.bool] 
 
 
 @kernel(types.int64(reads(types.uint64), writes(types.uint64)))
-def _float_words(bits, out):  # type: ignore[no-untyped-def]
+def _float_words(bits: Words, out: Words) -> int:
     n_nan = 0
     for i in range(len(bits)):
         x = bits[i]
@@ -99,7 +99,7 @@ def _float_words(bits, out):  # type: ignore[no-untyped-def]
     return n_nan
 
 
-def decimal_words(a: U64) -> tuple[U64, npt.NDArray[np.int8] | None]:
+def decimal_words(a: Words) -> tuple[Words, npt.NDArray[np.int8] | None]:
     """Return one word per decimal where its integer fits int64.
 
     Parameters
@@ -133,7 +133,7 @@ def decimal_words(a: U64) -> tuple[U64, npt.NDArray[np.int8] | None]:
 
 
 @kernel(types.int64(reads(types.uint64, 2), writes(types.uint64), writes(types.int8)))
-def _decimal_words(a, out, outside):  # type: ignore[no-untyped-def]
+def _decimal_words(a: Words, out: Words, outside: npt.NDArray[np.int8]) -> int:
     n_outside = 0
     top = a.shape[1] - 1
     for i in range(len(a)):
@@ -155,7 +155,7 @@ def _decimal_words(a, out, outside):  # type: ignore[no-untyped-def]
     return n_outside
 
 
-def limb_words(a: U64) -> list[U64]:
+def limb_words(a: Words) -> list[Words]:
     """Return the words of wide integers, the most significant first.
 
     Parameters
@@ -181,11 +181,11 @@ def limb_words(a: U64) -> list[U64]:
 
 
 def prefix_words(
-    offsets: npt.NDArray[np.int32] | npt.NDArray[np.int64],
-    data: npt.NDArray[np.uint8],
+    offsets: Offsets,
+    data: Bytes,
     depth: int,
-    rows: npt.NDArray[np.uint32] | None = None,
-) -> U64:
+    rows: Rows | None = None,
+) -> Words:
     """Return 8 bytes of each value, from byte ``depth`` on, as one big-endian word.
 
     Parameters
@@ -222,25 +222,33 @@ def prefix_words(
 
 
 @inlined
-def _load(data, at, n):  # type: ignore[no-untyped-def]
-    """Return up to 8 bytes from byte ``at`` of which ``n`` belong to the value."""
-    at = np.uint64(at)
-    if at + U8 <= np.uint64(len(data)):
-        # LLVM turns this into one load and one byte swap.
-        word = np.uint64(data[at]) << np.uint64(56)
-        word |= np.uint64(data[at + U1]) << np.uint64(48)
-        word |= np.uint64(data[at + np.uint64(2)]) << np.uint64(40)
-        word |= np.uint64(data[at + np.uint64(3)]) << np.uint64(32)
-        word |= np.uint64(data[at + np.uint64(4)]) << np.uint64(24)
-        word |= np.uint64(data[at + np.uint64(5)]) << np.uint64(16)
-        word |= np.uint64(data[at + np.uint64(6)]) << np.uint64(8)
-        word |= np.uint64(data[at + np.uint64(7)])
-        if n < 8:
-            word = word & ~(ONES >> np.uint64(8 * n)) if n > 0 else U0
-        return word
+def load_big_endian(data: Bytes, at: Any) -> np.uint64:
+    """Return ``data[at:at + 8]`` as a word that sorts as the bytes do; ``at`` is uint64.
+
+    LLVM makes one load and one byte swap of it.
+    """
+    word = np.uint64(data[at]) << np.uint64(56)
+    word |= np.uint64(data[at + np.uint64(1)]) << np.uint64(48)
+    word |= np.uint64(data[at + np.uint64(2)]) << np.uint64(40)
+    word |= np.uint64(data[at + np.uint64(3)]) << np.uint64(32)
+    word |= np.uint64(data[at + np.uint64(4)]) << np.uint64(24)
+    word |= np.uint64(data[at + np.uint64(5)]) << np.uint64(16)
+    word |= np.uint64(data[at + np.uint64(6)]) << np.uint64(8)
+    word |= np.uint64(data[at + np.uint64(7)])
+    return word
+
+
+@inlined
+def load_prefix(data: Bytes, at: Any, size: Any) -> np.uint64:
+    """Return the first 8 of the ``size`` bytes from ``at`` on, padded with zero bytes."""
+    if at + 8 <= len(data):
+        word = load_big_endian(data, np.uint64(at))
+        # Two shifts, because a shift by 64 is undefined.
+        spare = np.uint64(4 * (8 - min(max(size, 0), 8)))
+        return ((word >> spare) >> spare << spare) << spare
     word = U0
-    for j in range(min(n, 8)):
-        word |= np.uint64(data[at + np.uint64(j)]) << np.uint64(56 - 8 * j)
+    for j in range(min(size, 8)):
+        word |= np.uint64(data[at + j]) << np.uint64(56 - 8 * j)
     return word
 
 
@@ -252,19 +260,15 @@ def _load(data, at, n):  # type: ignore[no-untyped-def]
         for each in OFFSETS
     )
 )
-def _prefix_words(offsets, data, depth, rows, out):  # type: ignore[no-untyped-def]
+def _prefix_words(offsets: Offsets, data: Bytes, depth: int, rows: Rows, out: Words) -> None:
     every = len(rows) == 0
     for i in range(len(out)):
         row = np.int64(i) if every else np.int64(rows[i])
         start = np.int64(offsets[row]) + depth
-        out[i] = _load(data, start, np.int64(offsets[row + 1]) - start)
+        out[i] = load_prefix(data, start, np.int64(offsets[row + 1]) - start)
 
 
-def common_prefix(
-    offsets: npt.NDArray[np.int32] | npt.NDArray[np.int64],
-    data: npt.NDArray[np.uint8],
-    valid: npt.NDArray[np.bool] | None = None,
-) -> int:
+def common_prefix(offsets: Offsets, data: Bytes, valid: Mask | None = None) -> int:
     """Return how many leading bytes all valid values share.
 
     Parameters
@@ -294,7 +298,7 @@ def common_prefix(
 
 
 @kernel(*(types.int64(each, reads(types.uint8), reads(types.boolean)) for each in OFFSETS))
-def _common_prefix(offsets, data, valid):  # type: ignore[no-untyped-def]
+def _common_prefix(offsets: Offsets, data: Bytes, valid: Mask) -> int:
     shared = np.int64(-1)
     first = np.int64(0)
     for i in range(len(offsets) - 1):
@@ -308,12 +312,12 @@ def _common_prefix(offsets, data, valid):  # type: ignore[no-untyped-def]
         shared = min(shared, n)
         j = np.int64(0)
         while j < shared:
-            left = _load(data, first + j, shared - j)
-            if left != _load(data, start + j, shared - j):
+            left = load_prefix(data, first + j, shared - j)
+            if left != load_prefix(data, start + j, shared - j):
                 while j < shared and data[first + j] == data[start + j]:
                     j += 1
                 shared = j
             j += 8
         if shared == 0:
             break
-    return max(shared, 0)
+    return int(max(shared, 0))

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 
-import exchange_kit as kit
 import pytest
 from dask._task_spec import Task, TaskRef
 from distributed import Client, LocalCluster
-from dlsort_cluster import p2p, store
+
+import exchange_kit as kit
+from dlsort_cluster import p2p
 from dlsort_cluster.clusters import connect, run
 from dlsort_cluster.exchange import ExchangeError, RowsLostError, Split
 from dlsort_cluster.store import ShardStore
@@ -18,8 +20,8 @@ def one_worker():
         yield client
 
 
-@pytest.fixture(scope="module")
-def three_workers():
+@contextmanager
+def start_three_workers():
     with (
         LocalCluster(
             n_workers=3,
@@ -30,6 +32,12 @@ def three_workers():
         ) as cluster,
         Client(cluster) as client,
     ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def three_workers():
+    with start_three_workers() as client:
         yield client
 
 
@@ -157,7 +165,7 @@ def test_own_error_of_merge_keeps_its_type(client):
 def test_a_split_that_loses_rows_is_refused(client):
     exchange = kit.exchange()
     layer = p2p.build(exchange_with(exchange, split_short), "out", kit.sources(2), 6)
-    with pytest.raises(ValueError, match="split of input 0: starts must be 7 non-decreasing"):
+    with pytest.raises(ValueError, match=r"split of input \d: starts must be 7 non-decreasing"):
         run(client, layer)
 
 
@@ -184,7 +192,9 @@ def test_a_row_that_got_lost_on_the_way_is_missed(client, monkeypatch):
     monkeypatch.setattr(
         ShardStore,
         "_rows",
-        lambda self, unit, first, last: rows(self, unit, first, max(first, last - 1)),
+        lambda self, unit, first, last, maps: rows(
+            self, unit, first, max(first, last - 1), maps
+        ),
     )
     with pytest.raises(RowsLostError, match="the inputs sent"):
         run(client, p2p.build(kit.exchange(), "out", kit.sources(5), 6))
@@ -218,42 +228,45 @@ def test_an_error_inside_the_engine_says_where(client, monkeypatch):
         run(client, p2p.build(kit.exchange(), "out", kit.sources(2), 6))
 
 
-def test_a_worker_that_leaves_starts_the_run_again(three_workers):
-    """Remove a worker from the scheduler between transfer and unpack, twice."""
-    left = []
-
-    def leave(dask_scheduler):
+@pytest.mark.parametrize("phase", ["transfer", "merge"])
+def test_a_worker_that_leaves_starts_the_run_again(phase, tmp_path):
+    async def leave(dask_scheduler):
         address = sorted(dask_scheduler.workers)[0]
-        worker = dask_scheduler.workers[address]
-        return dask_scheduler.remove_worker(worker.address, stimulus_id="test", close=False)
+        await dask_scheduler.remove_worker(address, stimulus_id="test")
+
+    n_left = 0
 
     def on_progress(stats, outputs):
-        if outputs and len(left) < 2:
-            left.append(three_workers.run_on_scheduler(leave))
+        nonlocal n_left
+        if not n_left and (stats if phase == "transfer" else outputs):
+            n_left += 1
+            client.run_on_scheduler(leave)
 
-    layer = p2p.build(kit.exchange(), "out", kit.sources(9), 6)
-    _, outputs = run(three_workers, layer, on_progress)
-    kit.check(outputs, 9)
+    with start_three_workers() as client:
+        exchange = kit.exchange(store_bytes=10_000, temp_dir=str(tmp_path))
+        layer = p2p.build(exchange, "out", kit.sources(99), 6)
+        _, outputs = run(client, layer, on_progress, poll_s=0.01)
+        kit.check(outputs, 99)
+        assert_no_runs(client)
+        assert n_left == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_dashboard_is_shown_the_stores_numbers(one_worker):
-    seen = []
-
-    def on_spilled(_):
-        seen.append(
-            one_worker.run(
-                lambda dask_worker: dask_worker.extensions["shuffle"].shuffle_runs.heartbeat()
-            )
-        )
-
     layer = p2p.build(kit.exchange(store_bytes=10_000), "out", kit.sources(4), 6)
-    run(one_worker, layer, on_spilled=on_spilled)
-    (beats,) = seen[0].values()
+    (barrier,) = (key for key in layer.graph if isinstance(key, str))
+    held = one_worker.get(layer.graph, [barrier, *layer.output_keys], sync=False)
+    kit.check(one_worker.gather(held[1:]), 4)
+    (beats,) = one_worker.run(heartbeat).values()
     (beat,) = beats.values()
     assert beat["disk"]["memory_limit"] == 10_000
     assert beat["disk"]["written"] > 0
     assert beat["disk"]["read"] > 0
     assert beat["disk"].keys() >= {"memory", "total", "buckets", "avg_size", "avg_duration"}
+
+
+def heartbeat(dask_worker):
+    return dask_worker.extensions["shuffle"].shuffle_runs.heartbeat()
 
 
 def test_the_installed_version_is_supported():
@@ -266,7 +279,3 @@ def test_the_installed_version_is_supported():
 def test_only_tested_versions_are_supported(monkeypatch, version, supported):
     monkeypatch.setattr(p2p, "version", lambda _: version)
     assert p2p.supported() is supported
-
-
-def test_store_size_follows_the_workers_memory_limit(one_worker):
-    assert store.ShardStore is ShardStore

@@ -1,0 +1,389 @@
+"""Check: is a dataset in order, and does it hold the rows of another one?
+
+Pieces of a few row groups are read on several threads, the key columns alone
+unless rows are compared too. A piece leaves behind its first row out of order,
+its first and last key and its checksum, so memory holds one piece a thread
+however large the dataset is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.types as pt
+from dask.system import CPU_COUNT
+
+from dlsort.buffers import concat_rows
+from dlsort.errors import BadOptionError
+from dlsort.keys import By, SortKey, format_by, parse_by
+from dlsort.options import TUNING
+from dlsort.order import first_disorder
+from dlsort.progress import NoProgress, Progress
+from dlsort.proof import Proof, prove
+from dlsort.source import Piece, Source, cut_pieces, dictionary_columns, open_source, read_piece
+from dlsort.words import check_key_types, key_table
+
+__all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
+
+LONGEST_VALUE = 60  # characters of a key value that a message shows
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row stands, and its key.
+
+    Parameters
+    ----------
+    file : str
+        Path of the file.
+    row_group, row : int
+        Row group in the file, and row in the row group; both counted from 0,
+        as :meth:`pyarrow.parquet.ParquetFile.read_row_group` counts.
+    key : str
+        The row's key for people, as in ``day=1996-03-13, id=7``.
+    """
+
+    file: str
+    row_group: int
+    row: int
+    key: str
+
+    def __str__(self) -> str:
+        """Return file, row group and row."""
+        return f"{self.file}, row group {self.row_group}, row {self.row}"
+
+
+@dataclass(frozen=True)
+class Disorder:
+    """The first row that sorts before the row above it, and that row."""
+
+    row: Place
+    above: Place
+
+    def __str__(self) -> str:
+        """Return the sentence that names both rows."""
+        return (
+            f"not in order: {self.row} ({self.row.key}) sorts before the row above it, "
+            f"{self.above} ({self.above.key}); row groups and rows are counted from 0."
+        )
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What :func:`check_dataset` found.
+
+    Parameters
+    ----------
+    src, by : str
+        The dataset and the key that were checked.
+    files, row_groups, rows : int
+        What the dataset holds, by its footers.
+    disorder : Disorder or None
+        The first row out of order, if any.
+    against : str or None
+        The dataset that rows were compared with.
+    differences : tuple of str
+        One sentence for each way in which the two datasets differ.
+    checksum : str or None
+        Checksum of all rows, equal in both; None where rows were not compared
+        or differ.
+    """
+
+    src: str
+    by: str
+    files: int
+    row_groups: int
+    rows: int
+    disorder: Disorder | None = None
+    against: str | None = None
+    differences: tuple[str, ...] = ()
+    checksum: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the rows are in order and, if compared, the same."""
+        return self.disorder is None and not self.differences
+
+    def to_text(self) -> str:
+        """Return the findings as a line or two for people."""
+        lines = []
+        if self.disorder is None:
+            plural = "" if self.files == 1 else "s"
+            lines.append(
+                f"in order   {self.rows:,} rows by {self.by}, in {self.files:,} file{plural} of {self.src}"
+            )
+        else:
+            lines.append(str(self.disorder))
+        lines += self.differences
+        if self.against is not None and not self.differences:
+            lines.append(
+                f"same rows  {self.rows:,} rows, checksum {self.checksum}, as in {self.against}"
+            )
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a piece leaves behind: its edges are none, or its first and last key."""
+
+    proof: Proof
+    disorder: tuple[int, pa.Table] | None = None
+    edges: pa.Table | None = None
+
+
+@dataclass
+class _Order:
+    """The order across pieces, fed in order; remembers the last key so far."""
+
+    source: Source
+    keys: tuple[SortKey, ...]
+    first: Disorder | None = None
+    last: tuple[pa.Table, Piece] | None = field(default=None, repr=False)
+
+    def feed(self, piece: Piece, found: _Found) -> None:
+        """Take one more piece into account."""
+        if self.first is not None or found.edges is None:
+            return
+        if self.last is not None:
+            above, of = self.last
+            pair = concat_rows([above, found.edges.slice(0, 1)])
+            if first_disorder(pair, self.keys) >= 0:
+                self.first = Disorder(
+                    self._place(piece, 0, pair.slice(1)),
+                    self._place(of, of.n_rows - 1, pair.slice(0, 1)),
+                )
+                return
+        if found.disorder is not None:
+            row, pair = found.disorder
+            self.first = Disorder(
+                self._place(piece, row + 1, pair.slice(1)),
+                self._place(piece, row, pair.slice(0, 1)),
+            )
+        self.last = found.edges.slice(1), piece
+
+    def _place(self, piece: Piece, row: int, key: pa.Table) -> Place:
+        groups = self.source.row_groups[piece.first_group :][: len(piece.row_groups)]
+        ends = list(accumulate(group.n_rows for group in groups))
+        which = bisect_right(ends, row)
+        first = ends[which - 1] if which else 0
+        shown = ", ".join(f"{c}={_show(v)}" for c, v in zip(key.column_names, key, strict=True))
+        return Place(piece.path, groups[which].index, row - first, shown)
+
+
+def check_dataset(
+    src: str | Path,
+    *,
+    by: By,
+    against: str | Path | None = None,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> CheckReport:
+    """Check that a Parquet dataset is in order, and compare its rows with another's.
+
+    Parameters
+    ----------
+    src : str or Path
+        A Parquet file, a folder of them, or a glob; files are taken in natural
+        order of their names.
+    by : str, SortKey or a sequence of these
+        The key, as in ``"day,price:desc,note:asc:nulls_first"``.
+    against : str or Path, optional
+        A dataset that should hold the same rows, in any order: row count,
+        columns and checksum of whole rows are compared. Column order, nullability
+        and layout (``string`` or ``string_view``, dictionary or not) don't count.
+    threads : int, optional
+        Threads that read; by default one a core.
+    progress : Progress, optional
+        Told as the check goes.
+
+    Returns
+    -------
+    CheckReport
+        Its ``ok`` says whether all is well, its ``disorder`` which row is the
+        first out of order.
+
+    Raises
+    ------
+    DlsortError
+        If a dataset can't be read or the key does not fit it.
+
+    Notes
+    -----
+    Without ``against`` only key columns are read, and reading ends at the first
+    row out of order.
+
+    Examples
+    --------
+    >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq
+    >>> path = tempfile.mkdtemp() + "/part.parquet"
+    >>> pq.write_table(pa.table({"x": [1, 3, 2]}), path)
+    >>> report = check_dataset(path, by="x")
+    >>> report.ok, report.disorder.row.row, report.disorder.row.key
+    (False, 2, 'x=2')
+    """
+    keys = parse_by(by)
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        msg = f"threads is {threads!r}; expected a whole number of at least 1."
+        raise BadOptionError(msg)
+    source = open_source(src)
+    check_key_types(source.schema, keys)
+    other = None if against is None else open_source(against)
+    progress = progress or NoProgress()
+    differences = [] if other is None else _differences(source, str(src), other, str(against))
+    whole = other is not None and not differences
+    order = _Order(source, keys)
+    proof, other_proof = Proof(), Proof()
+    with _pool(threads or CPU_COUNT) as pool:
+        for piece, found in _read(source, keys, pool, progress, "check", whole=whole):
+            order.feed(piece, found)
+            proof += found.proof
+            if order.first is not None and not whole:
+                break
+        if whole and other is not None:
+            for _, found in _read(other, (), pool, progress, "against", whole=True):
+                other_proof += found.proof
+            if proof != other_proof:
+                differences.append(
+                    f"not the same rows: both have {proof.rows:,} rows, but their checksum is "
+                    f"{proof.checksum} in {src} and {other_proof.checksum} in {against}."
+                )
+    return CheckReport(
+        str(src),
+        format_by(keys),
+        len(source.files),
+        len(source.row_groups),
+        source.n_rows,
+        order.first,
+        None if against is None else str(against),
+        tuple(differences),
+        proof.checksum if whole and not differences else None,
+    )
+
+
+@contextmanager
+def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Give a thread pool that drops what it has not begun when it is left."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="dlsort-check")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(
+    source: Source,
+    keys: tuple[SortKey, ...],
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+    phase: str,
+    *,
+    whole: bool,
+) -> Iterator[tuple[Piece, _Found]]:
+    """Yield each piece with what it leaves behind, in order."""
+    columns = source.schema.names if whole else [key.column for key in keys]
+    as_dictionary = tuple(c for c in dictionary_columns(source) if c in columns)
+
+    def look(piece: Piece) -> _Found:
+        table = read_piece(piece, source.schema, columns, as_dictionary)
+        proof = prove(table) if whole else Proof()
+        return _look(table, keys, proof) if keys and table.num_rows else _Found(proof)
+
+    pieces = cut_pieces(source, TUNING.input_bytes)
+    progress.phase(phase, source.n_rows)
+    done = 0
+    for piece, found in zip(pieces, pool.map(look, pieces), strict=True):
+        yield piece, found
+        done += piece.n_rows
+        progress.rows(phase, done)
+    progress.finish(phase)
+
+
+def _look(table: pa.Table, keys: tuple[SortKey, ...], proof: Proof) -> _Found:
+    table = key_table(table, keys)
+    bad = first_disorder(table, keys)
+    pair = None if bad < 0 else (bad, _plain(table.slice(bad, 2)))
+    last = table.num_rows - 1
+    return _Found(proof, pair, _plain(concat_rows([table.slice(0, 1), table.slice(last)])))
+
+
+def _plain(rows: pa.Table) -> pa.Table:
+    """Return a few rows free of the piece that they come from: its buffers and dictionaries.
+
+    An ordered dictionary is kept: its own order is the order.
+    """
+    for i, column in enumerate(rows.schema):
+        kind = column.type
+        if pt.is_dictionary(kind) and not kind.ordered:
+            decoded = rows.column(i).cast(kind.value_type)
+            rows = rows.set_column(i, column.with_type(kind.value_type), decoded)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows.combine_chunks())
+    with pa.ipc.open_stream(sink.getvalue()) as reader:
+        return reader.read_all()
+
+
+def _differences(source: Source, src: str, other: Source, against: str) -> list[str]:
+    """Return how row counts and columns differ, one sentence a difference."""
+    found = []
+    if source.n_rows != other.n_rows:
+        found.append(
+            f"not the same rows: {source.n_rows:,} in {src}, {other.n_rows:,} in {against}."
+        )
+    for name in dict.fromkeys([*source.schema.names, *other.schema.names]):
+        here, there = _column_type(source.schema, name), _column_type(other.schema, name)
+        if here != there:
+            found.append(
+                f"not the same columns: {name!r} is {here or 'missing'} in {src} "
+                f"and {there or 'missing'} in {against}."
+            )
+    return found
+
+
+def _column_type(schema: pa.Schema, name: str) -> pa.DataType | None:
+    return _value_type(schema.field(name).type) if name in schema.names else None
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the values, whatever their layout."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _value_type(kind.storage_type)
+    if pt.is_dictionary(kind):
+        return _value_type(kind.value_type)
+    if pt.is_large_string(kind) or kind == pa.string_view():
+        return pa.string()
+    if pt.is_large_binary(kind) or kind == pa.binary_view():
+        return pa.binary()
+    if pt.is_struct(kind):
+        return pa.struct([(f.name, _value_type(f.type)) for f in kind])
+    if pt.is_map(kind):
+        return pa.map_(_value_type(kind.key_type), _value_type(kind.item_type))
+    if pt.is_fixed_size_list(kind):
+        return pa.list_(_value_type(kind.value_type), kind.list_size)
+    if pt.is_list(kind) or pt.is_large_list(kind):
+        return pa.list_(_value_type(kind.value_type))
+    return kind
+
+
+def _show(column: pa.ChunkedArray) -> str:
+    """Return a key value for people: short, and quoted where it is text."""
+    if column[0].is_valid:
+        text = _text(column)
+        return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
+    return "null"
+
+
+def _text(column: pa.ChunkedArray) -> str:
+    try:
+        value: Any = column[0].as_py()
+    except (ValueError, OverflowError, ImportError):  # beyond what Python's own types hold
+        return str(column.cast(pa.string())[0].as_py())
+    return repr(value) if isinstance(value, str | bytes) else str(value)

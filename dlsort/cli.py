@@ -1,0 +1,318 @@
+"""The command line: ``dlsort sort`` and ``dlsort check``.
+
+Whatever is heavy is imported inside the commands, so that help answers at once.
+
+=========  ================================================================
+exit code  means
+=========  ================================================================
+0          done; for ``check``: in order, and the same rows if compared
+1          ``check`` found a row out of order, or other rows
+2          a wrong argument or option, or something outside that the message
+           names: a broken file, a full disk, a scheduler that is away
+3          a bug: the message says how to see the traceback
+130, 143   stopped by Ctrl-C or SIGTERM; the destination is as it was
+=========  ================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dlsort import __version__
+from dlsort.errors import BadOptionError, DlsortError
+from dlsort.options import parse_bytes
+
+if TYPE_CHECKING:
+    from dlsort.progress import Progress
+
+__all__ = ["main"]
+
+NOT_OK, REFUSED, BUG = 1, 2, 3
+TRACEBACK = "DLSORT_TRACEBACK"
+
+KEY_HELP = (
+    "Columns to sort by, most significant first, separated by commas: "
+    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. NaN goes with the nulls."
+)
+
+
+class Size(click.ParamType):
+    """A number of bytes, as in 128MiB."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number of bytes."""
+        try:
+            return parse_bytes(value, param.opts[0] if param is not None else "size")
+        except BadOptionError as error:
+            raise Failure(str(error)) from error
+
+
+class Failure(click.ClickException):
+    """Ends the command with one sentence on stderr."""
+
+    def __init__(self, message: str, exit_code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM arrived. No ``except Exception`` on the way up holds it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+class Commands(click.Group):
+    """Turns whatever a command raises into one sentence and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            with _signals():
+                return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except (Stopped, KeyboardInterrupt) as stop:
+            number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+            message = f"stopped by {signal.Signals(number).name}; the destination is as it was."
+            raise Failure(message, 128 + number) from None
+        except Exception as error:
+            if os.environ.get(TRACEBACK):
+                traceback.print_exc()
+            raise _failure(error) from error
+
+
+def _failure(error: Exception) -> Failure:
+    from dlsort_cluster.exchange import ExchangeError
+
+    if isinstance(error, DlsortError | ExchangeError):
+        return Failure(str(error))
+    if isinstance(error, OSError) and error.errno is not None:
+        return Failure(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+    lines = str(error).strip().splitlines()
+    what = f"{type(error).__name__}{f': {lines[0]}' if lines else ''}"
+    how = "" if os.environ.get(TRACEBACK) else f" Set {TRACEBACK}=1 to see the traceback."
+    return Failure(f"this is a bug in dlsort, sorry: {what}. Please report it.{how}", BUG)
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM unwind the command, which takes down what it set up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        if sys.stderr.isatty():
+            click.echo("\ndlsort: stopping; another Ctrl-C does not wait for running tasks.", err=True)
+        raise Stopped(number)
+
+    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dlsort", message="%(prog)s %(version)s")
+def main() -> None:
+    """Sort Parquet datasets on Dask, and check that they are sorted.
+
+    \b
+    dlsort sort events/ sorted/ --by "day,price:desc"
+    dlsort check sorted/ --by "day,price:desc" --against events/
+    """
+
+
+@main.command("sort")
+@click.argument("src")
+@click.argument("dst")
+@click.option("--by", required=True, metavar="KEY", help=KEY_HELP)
+@click.option(
+    "--scheduler",
+    metavar="ADDR",
+    help="Run on this Dask cluster, as in tcp://host:8786. It must see SRC and DST under the "
+    "same paths. Default: an embedded cluster in this process.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Start N worker processes on this machine instead of the embedded cluster.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads of all workers together. Default: one a core.",
+)
+@click.option(
+    "--partitions",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of files to write. Default: files of about 128 MiB in memory.",
+)
+@click.option(
+    "--partition-size",
+    type=Size(),
+    metavar="SIZE",
+    help="Size of a file's rows in memory, as in 128MiB; not with --partitions.",
+)
+@click.option(
+    "--memory",
+    type=Size(),
+    metavar="SIZE",
+    help="Memory for the whole job, as in 4GiB. What does not fit goes to --temp-dir. "
+    "Default: 70 % of the machine's.",
+)
+@click.option(
+    "--temp-dir",
+    metavar="DIR",
+    help="Existing folder for rows that do not fit the memory. Default: the system's.",
+)
+@click.option(
+    "--compression",
+    default="snappy",
+    show_default=True,
+    metavar="CODEC",
+    help="snappy, zstd, gzip, lz4, brotli or none.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace DST, once the new one is proved.")
+@click.option("--report", metavar="FILE.json", help="Write the report's figures there as JSON too.")
+@click.option("--no-progress", is_flag=True, help="No live display (there is none off a terminal).")
+def sort_command(src: str, dst: str, *, report: str | None, no_progress: bool, **options: Any) -> None:
+    """Sort the Parquet dataset SRC into the folder DST.
+
+    SRC is a Parquet file, a folder of them at any depth, or a quoted glob. DST
+    becomes a folder of files whose name order is the sort order. The sort is
+    stable. The result is proved (row count, checksum of whole rows, order) before
+    it is published; if anything fails, DST stays as it was.
+
+    Example: by day, largest price first, rows without a note before the others:
+
+    \b
+    dlsort sort "in/2024-*.parquet" sorted/ --memory 4GiB --report sorted.json \\
+        --by "day,price:desc,note:asc:nulls_first"
+    """
+    _refuse_both(options, "partitions", "partition_size")
+    _refuse_both(options, "scheduler", "workers")
+    _refuse_both(options, "scheduler", "threads")
+    report_path = None if report is None else _check_report_path(report, dst)
+    _hush_dask()
+    with _display(show=not no_progress) as progress:
+        from dlsort.dataset import sort_dataset
+
+        done = sort_dataset(src, dst, progress=progress, **options)
+    click.echo(done.to_text())
+    if report_path is not None:
+        done.to_json(report_path)
+
+
+@main.command("check")
+@click.argument("dst")
+@click.option("--by", required=True, metavar="KEY", help=KEY_HELP)
+@click.option(
+    "--against",
+    metavar="SRC",
+    help="Compare row count, columns and checksum of all rows with this dataset too.",
+)
+def check_command(dst: str, by: str, against: str | None) -> None:
+    """Check that the Parquet dataset DST is sorted.
+
+    Exit code 0: it is. Exit code 1: it is not, and the message names file, row
+    group and row of the first row out of order; or its rows are not those of SRC.
+
+    \b
+    dlsort check sorted/ --by "day,price:desc" --against in/
+    """
+    with _display(show=True) as progress:
+        from dlsort.check import check_dataset
+
+        found = check_dataset(dst, by=by, against=against, progress=progress)
+    click.echo(found.to_text(), err=not found.ok)
+    if not found.ok:
+        raise click.exceptions.Exit(NOT_OK)
+
+
+def _refuse_both(options: dict[str, Any], one: str, other: str) -> None:
+    if options[one] is not None and options[other] is not None:
+        names = [f"--{name.replace('_', '-')}" for name in (one, other)]
+        raise Failure(f"{names[0]} and {names[1]} exclude each other; give one of them.")
+
+
+def _check_report_path(report: str, dst: str) -> Path:
+    """Return the report's path if it can be written and is apart from the destination."""
+    path = Path(report).absolute()
+    if path.is_relative_to(Path(dst).absolute()):
+        raise Failure(
+            f"--report {report} lies inside the destination {dst}, where readers would take it "
+            "for a part; choose a place outside."
+        )
+    is_new = not path.exists()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise Failure(f"--report {report} can't be written: {error.strerror}.") from error
+    if is_new:
+        path.unlink()
+    return path
+
+
+def _hush_dask() -> None:
+    """Keep Dask's logs off the terminal: what a task raised is told in a sentence."""
+    import logging
+
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+
+
+@contextmanager
+def _display(*, show: bool) -> Iterator[Progress]:
+    """Give the progress display, on a terminal, after the kernels are loaded."""
+    from dlsort.progress import live_progress
+
+    show = show and sys.stderr.isatty()
+    with _compiling_notice(show=show):
+        import dlsort_kernels  # noqa: F401 - compiles what this machine has not compiled yet
+    with live_progress(show=show) as progress:
+        yield progress
+
+
+@contextmanager
+def _compiling_notice(*, show: bool) -> Iterator[None]:
+    """Say what the wait is for, once a first kernel had to be compiled."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            jit = sys.modules.get("dlsort_kernels.jit")
+            if jit is not None and getattr(jit, "compiled", int)():
+                click.echo("compiling the kernels for this machine, once; under a minute …", err=True)
+                return
+
+    if show:
+        threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+if __name__ == "__main__":
+    main()
