@@ -3,6 +3,7 @@
 ::
 
     key parts    words        values as words: unsigned integers that sort alike
+                 prefix       the same for variable-length values
                  lead         several words' bits packed into the first word of a key
     partition    classify     how many splitters lie below each word
                  ties         rows that tie with a splitter
@@ -38,17 +39,16 @@ with loading():
         hash_words,
     )
     from dlsort_kernels.lead import add_code
+    from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
     from dlsort_kernels.sort import sort_words
     from dlsort_kernels.ties import settle_ties, tied_rows
     from dlsort_kernels.words import (
-        common_prefix,
         decimal_words,
         float_words,
         int_words,
         limb_words,
-        prefix_words,
     )
 
 __all__ = [

@@ -15,7 +15,7 @@ chosen, the answer is that of a binary search: the choice decides the time only.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -34,6 +34,7 @@ BITS_OF_ONE = np.uint64(1023 << 52)
 # Tables tried, from 16 KB to 256 KB. The first stays in the first-level cache, the others
 # in the second, which costs 0.2 ns a row more.
 CELL_COUNT_BITS = (12, 14, 16)
+MOST_CELLS = 1 << 16
 # ns a row, measured on 4 M rows: one halving; scaling to a widening cell; a larger table.
 HALVING_NS, WIDENING_NS, TABLE_NS = 1.0, 0.9, 0.1
 
@@ -108,7 +109,9 @@ def _scaled(words: Words, lo: int, *, widening: bool) -> Words:
 
 def _cells_of(words: Words, cells: Cells) -> Places:
     scaled = _scaled(words, cells.lo, widening=cells.widening)
-    return (scaled >> np.uint64(min(cells.cell_bits, 63))).astype(np.int64)
+    scaled >>= np.uint64(min(cells.cell_bits, 63))
+    # Cells that fit badly may be too many for a table: the last one takes the rest.
+    return np.minimum(scaled, np.uint64(MOST_CELLS - 1)).astype(np.int64)
 
 
 def classify(lead: Words, splitters: Words, cells: Cells) -> tuple[Rows, int]:
@@ -136,16 +139,13 @@ def classify(lead: Words, splitters: Words, cells: Cells) -> tuple[Rows, int]:
     part = np.zeros(len(lead), np.uint32)
     if not len(splitters):
         return part, 0
-    distinct, part_of = np.unique(splitters, return_index=True)
-    part_of = np.append(part_of, len(splitters)).astype(np.uint32)
+    distinct, at = np.unique(splitters, return_index=True)
+    part_of = np.append(at, len(splitters)).astype(np.uint32)
     cell = _cells_of(distinct, cells)
-    # Of cells that fit badly there may be too many for a table: the last takes the rest.
-    n_cells = min(int(cell[-1]) + 1, 1 << max(CELL_COUNT_BITS))
-    counts = np.bincount(np.minimum(cell, n_cells - 1), minlength=n_cells)
+    counts = np.bincount(cell)
     # Words beyond the splitters fall into one more cell, with nothing left to search.
     below = np.append(np.cumsum(counts) - counts, len(distinct)).astype(np.uint32)
-    if int(cell[-1]) >= n_cells:
-        below = below[:-1]
+    below = below[:MOST_CELLS]
     halvings = int(counts.max()).bit_length()
     # The search may look past the end, at words that are below none.
     padded = np.append(distinct, np.full(1 << halvings, ONES, np.uint64))
@@ -182,7 +182,7 @@ def _classify(
     part_of: Rows,
     lo: np.uint64,
     cell_bits: np.uint64,
-    widening: bool,
+    widening: Any,
     below: Rows,
     halvings: np.uint64,
     part: Rows,

@@ -21,11 +21,13 @@ import filelock
 import numba
 import numpy as np
 from numba import types
-from numba.core import config
 
 __all__ = ["compiled", "inlined", "kernel", "loading", "reads", "writes"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+# What NUMBA_* environment variables say. numba adds its attributes as it reads them.
+config: Any = numba.core.config
 
 # Every kernel of this process, for `compiled`.
 _kernels: list[Any] = []
@@ -84,9 +86,11 @@ def kernel(*signatures: Any) -> Callable[[F], F]:
 def inlined(function: F) -> F:
     """Make a small function callable from kernels, compiled into each of its callers.
 
-    Keep it in the caller's file: numba's cache notices changes to that file only.
+    numba's cache notices changes to a kernel's own file only: after a change to a function
+    that kernels of other files use, delete the cache.
     """
-    return cast(F, numba.extending.register_jitable(function))
+    jitable: F = numba.extending.register_jitable(function)
+    return jitable
 
 
 def compiled() -> int:
