@@ -24,9 +24,20 @@ import inputs
 import verify
 from engines import ENGINES, Outcome, serve
 from inputs import JOBS, Job
-from page import TITLES, Figures, Turn, machine, page, summary, versions, write_readme
+from page import (
+    TITLES,
+    Figures,
+    Turn,
+    machine,
+    page,
+    readme_around,
+    summary,
+    versions,
+    write_readme,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 BENCH = ROOT / "build" / "bench"
 SAMPLE_S = 0.1  # between two looks at an engine's memory
 
@@ -140,6 +151,8 @@ def main(
     wanted = _chosen(input_names, ["lineitem", "table"], "input")
     names = _chosen(engine_names, list(ENGINES), "engine")
     console = Console()
+    if to_readme:
+        readme_around(README)  # fails now, not after all the work
     results: dict[Job, Figures] = {}
     for job in JOBS:
         if job.input in wanted:
@@ -153,6 +166,7 @@ def main(
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "repeat": repeat,
         "scale": scale,
+        "table_rows": int(inputs.TABLE_ROWS * scale),
         "threads": threads,
     }
     text = page(results, settings)
@@ -162,7 +176,7 @@ def main(
     out.write_text(json.dumps({**settings, "results": found}, indent=2), encoding="utf-8")
     console.print(f"Written to {out.relative_to(ROOT)}")
     if to_readme:
-        write_readme(text, ROOT / "README.md")
+        write_readme(text, README)
 
 
 if __name__ == "__main__":

@@ -31,9 +31,12 @@ Figures = dict[str, dict[str, Any]]  # of one job: engine name to what was measu
 Cell = Callable[[str, dict[str, Any]], str]
 
 CAVEATS = """\
+- *lineitem*: TPC-H's at scale factor {scale:g} (6 million rows of 16 columns at 1). *table*:
+  {table_rows:,} rows of a uniform int64 key, a float64, an int32 and a 12-byte string. 8 files
+  each.
 - Seconds are the median of {repeat} rounds, after one cold round in a fresh process that is
-  not in it. In each round every engine has one turn. In brackets: the engine's time over dlsort's in the same
-  round (median; above 1.00 dlsort was faster).
+  not in it. In each round every engine has one turn. In brackets: the engine's time over
+  dlsort's in the same round (median; above 1.00 dlsort was faster).
 - Every engine has {threads} threads, reads the same files from the page cache, writes snappy,
   and lives in a process of its own for all rounds. Imports are not timed.
 - *dlsort* starts and ends its embedded cluster within the time, and proves the result (count,
@@ -88,7 +91,7 @@ def page(results: dict[Job, Figures], settings: dict[str, Any]) -> str:
     """Return the tables, what dlsort loses, and the caveats, as Markdown."""
     names = list(next(iter(results.values())))
     parts = [
-        f"Parquet to sorted Parquet on {settings['machine']}; {settings['versions']}; {settings['date']}.",
+        "Parquet to sorted Parquet on {machine}; {versions}; {date}.".format(**settings),
         _table("Seconds (over dlsort's)", names, results, _seconds),
         _table("Cold round, seconds", names, results, _cold),
         _table("Peak memory, GiB", names, results, _peak),
@@ -175,13 +178,18 @@ def versions() -> str:
     return ", ".join([f"Python {platform.python_version()}", *found])
 
 
-def write_readme(text: str, readme: Path) -> None:
-    """Put the text between the benchmark markers of the README."""
+def readme_around(readme: Path) -> tuple[str, str]:
+    """Return the README up to where the table belongs, and from there on."""
     begin, end = MARKERS
-    old = readme.read_text(encoding="utf-8")
-    head, found, rest = old.partition(begin)
+    head, found, rest = readme.read_text(encoding="utf-8").partition(begin)
     _, closed, tail = rest.partition(end)
     if not (found and closed):
         msg = f"{readme} has no lines {begin} and {end}: add them where the table belongs."
         raise ValueError(msg)
-    readme.write_text(f"{head}{begin}\n{text}\n{end}{tail}", encoding="utf-8")
+    return f"{head}{begin}\n", f"\n{end}{tail}"
+
+
+def write_readme(text: str, readme: Path) -> None:
+    """Put the text between the benchmark markers of the README."""
+    head, tail = readme_around(readme)
+    readme.write_text(f"{head}{text}{tail}", encoding="utf-8")

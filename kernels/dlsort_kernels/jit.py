@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -84,11 +85,7 @@ def kernel(*signatures: Any) -> Callable[[F], F]:
 
 
 def inlined(function: F) -> F:
-    """Make a small function callable from kernels, compiled into each of its callers.
-
-    numba's cache notices changes to a kernel's own file only: after a change to a function
-    that kernels of other files use, delete the cache.
-    """
+    """Make a small function callable from kernels, compiled into each of its callers."""
     jitable: F = numba.extending.register_jitable(function)
     return jitable
 
@@ -110,28 +107,38 @@ def loading() -> Iterator[None]:
     """Hold the lock under which kernels are compiled and loaded.
 
     Several processes that fill one cache index at once can mix up its entries (numba
-    issue 4807), so they take turns. The lock lies beside numba's cache, or in the user's
-    cache folder if the package's own folder cannot be written.
+    issue 4807), so they take turns. The cache lies in a folder named after the sources of
+    all kernels: numba itself compares no more than a file's time and size, which an
+    upgrade can leave as they were, and sees no change in a function of another file.
     """
     with contextlib.ExitStack() as stack:
         if not config.DISABLE_JIT:
-            for folder in _lock_folders():
-                lock = filelock.FileLock(folder / "dlsort-kernels.lock")
+            for folder in _cache_folders():
                 try:
                     folder.mkdir(parents=True, exist_ok=True)
-                    stack.enter_context(lock)
+                    stack.enter_context(filelock.FileLock(folder / "dlsort-kernels.lock"))
                 except (OSError, NotImplementedError):
                     continue
+                stack.callback(setattr, config, "CACHE_DIR", config.CACHE_DIR)
+                config.CACHE_DIR = str(folder / f"dlsort-{_digest()}")
                 break
         yield
 
 
-def _lock_folders() -> list[Path]:
-    """Return the folders to try for the lock, in the order numba tries its cache."""
+def _digest() -> str:
+    """Return what tells one state of the kernels' sources from another."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _cache_folders() -> list[Path]:
+    """Return the folders to try for the cache: beside the sources, or the user's own."""
     if config.CACHE_DIR:
         return [Path(config.CACHE_DIR)]
     folders = [Path(__file__).parent / "__pycache__"]
-    # No home folder at all (some containers): numba has no cache to guard there either.
+    # No home folder at all (some containers): each process compiles for itself.
     with contextlib.suppress(RuntimeError):
         folders.append(Path.home() / ".cache" / "dlsort")
     return folders

@@ -2,8 +2,6 @@
 
 The finalizers of MurmurHash3 (Austin Appleby, public domain) and SplitMix64 (Sebastiano
 Vigna, public domain): in each, every bit in changes about half of the bits out.
-
-numba's cache does not notice a change in this file: delete the cache after one.
 """
 
 from __future__ import annotations

@@ -4,8 +4,6 @@ Variable-length values start anywhere, so a loop over them in numba goes byte by
 whole words at odd addresses make the same loop about three times as fast. Each function
 has a plain Python body, which runs under ``NUMBA_DISABLE_JIT=1`` and states what the
 compiled one does. None of them checks a bound: the caller does.
-
-numba's cache does not notice a change in this file: delete the cache after one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,25 +126,45 @@ def test_other_compiler_errors_are_not_hidden():
         kernel(types.int64(types.int64))(lambda number: nothing_of_this_name(number))  # noqa: F821
 
 
-def test_the_lock_lies_beside_the_cache(monkeypatch, tmp_path):
+def test_the_cache_lies_beside_the_sources_or_in_the_users_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(jit.config, "CACHE_DIR", "")
-    inside, home = jit._lock_folders()
+    inside, home = jit._cache_folders()
     assert inside == Path(jit.__file__).parent / "__pycache__"
     assert home.is_relative_to(Path.home())
     monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path))
-    assert jit._lock_folders() == [tmp_path]
+    assert jit._cache_folders() == [tmp_path]
 
 
 @needs_jit
 def test_a_folder_that_takes_no_lock_is_passed_over(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     folders = [tmp_path / "file" / "no folder", tmp_path / "folder"]
-    monkeypatch.setattr(jit, "_lock_folders", lambda: folders)
+    monkeypatch.setattr(jit, "_cache_folders", lambda: folders)
     with jit.loading():
         assert (tmp_path / "folder").exists()
-    monkeypatch.setattr(jit, "_lock_folders", lambda: folders[:1])
+    monkeypatch.setattr(jit, "_cache_folders", lambda: folders[:1])
     with jit.loading():
         pass
+
+
+def test_a_changed_source_never_meets_old_machine_code(monkeypatch, tmp_path):
+    copy = tmp_path / "dlsort_kernels"
+    shutil.copytree(Path(jit.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(jit, "__file__", str(copy / "jit.py"))
+    before = jit._digest()
+    mix = copy / "mix.py"
+    stat = mix.stat()
+    mix.write_bytes(mix.read_bytes()[::-1])  # the same size, and made the same age
+    os.utime(mix, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert jit._digest() != before
+
+
+@needs_jit
+def test_loading_leaves_numbas_settings_as_they_were(monkeypatch, tmp_path):
+    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path))
+    with jit.loading():
+        assert jit.config.CACHE_DIR == str(tmp_path / f"dlsort-{jit._digest()}")
+    assert jit.config.CACHE_DIR == str(tmp_path)
 
 
 def test_every_public_name_is_exported_once():
