@@ -9,7 +9,6 @@ or spilled without dragging all of them along.
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,20 +38,11 @@ NARROW_BYTES = 2**31 - 1  # most bytes that 32-bit offsets can reach
 def _view(
     buffer: pa.Buffer | None, dtype: npt.DTypeLike, start: int, count: int
 ) -> npt.NDArray[Any]:
-    """Return ``count`` items of a buffer from item ``start``, typed as writable.
-
-    numba compiles read-only arrays apart from writable ones; Arrow buffers are
-    mostly read-only, so a view by address spares every kernel its second
-    signature. No kernel writes into an input.
-    """
+    """Return ``count`` items of a buffer from item ``start``, read-only."""
     dtype = np.dtype(dtype)
     if buffer is None or count == 0:
         return np.empty(0, dtype)
-    memory = (ctypes.c_uint8 * (count * dtype.itemsize)).from_address(
-        buffer.address + start * dtype.itemsize
-    )
-    memory.keep_alive = buffer
-    return np.frombuffer(memory, dtype, count)
+    return np.frombuffer(buffer, dtype, count, start * dtype.itemsize)
 
 
 def bitmap(array: pa.Array, which: int = 0) -> tuple[npt.NDArray[np.uint8], int] | None:

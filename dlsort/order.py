@@ -92,8 +92,7 @@ def _argsort(
 def _lead(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[Words, int]:
     """Return the lead of the rows by their own range, and how many columns it holds whole."""
     column = columns[0]
-    plain = isinstance(column, FixedColumn) and column.null is None and column.outside is None
-    if len(columns) == 1 and plain:
+    if len(columns) == 1 and isinstance(column, FixedColumn) and column.plain:
         return (~column.first if keys[0].descending else column.first), 1
     code = fit_lead(columns, keys)
     return code.lead(columns), code.complete

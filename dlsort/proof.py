@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -181,7 +182,7 @@ def _hash_struct(acc: Hashes, array: pa.StructArray, null: Mask | None, seed: in
 
 
 def _hash_list(
-    acc: Hashes, offsets: npt.NDArray[np.integer], array: pa.Array, null: Mask | None, seed: int
+    acc: Hashes, offsets: npt.NDArray[Any], array: pa.Array, null: Mask | None, seed: int
 ) -> None:
     first, last = int(offsets[0]), int(offsets[-1])
     child = np.zeros(last - first, np.uint64)

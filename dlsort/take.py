@@ -74,7 +74,7 @@ def take_array(array: pa.Array, rows: Rows) -> pa.Array:
     if pt.is_fixed_size_list(kind):
         size = np.uint32(kind.list_size)
         starts = (rows + np.uint32(array.offset)) * size
-        child_rows = (starts[:, None] + np.arange(size, dtype=np.uint32)).ravel()
+        child_rows = np.add.outer(starts, np.arange(size, dtype=np.uint32)).ravel()
         child = take_array(array.values, child_rows)
         return pa.Array.from_buffers(kind, n, [validity], n_null, children=[child])
     return _take_flat(array, rows, validity, n_null)

@@ -65,6 +65,11 @@ class FixedColumn:
         """Return the number of rows."""
         return len(self.first)
 
+    @property
+    def plain(self) -> bool:
+        """Whether the first word says all there is about every row."""
+        return self.null is None and self.outside is None
+
     def levels(self) -> list[Words]:
         """Return the words that tell any two values apart, most significant first."""
         if self.outside is None or self.limbs is None:
