@@ -9,7 +9,7 @@ however large the dataset is.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,9 +70,15 @@ class Disorder:
 
     def __str__(self) -> str:
         """Return the sentence that names both rows."""
+        row, above = self.row, self.above
+        where = f"row {above.row}"
+        if above.row_group != row.row_group:
+            where = f"row group {above.row_group}, {where}"
+        if above.file != row.file:
+            where = f"{above.file}, row group {above.row_group}, row {above.row}"
         return (
-            f"not in order: {self.row} ({self.row.key}) sorts before the row above it, "
-            f"{self.above} ({self.above.key}); row groups and rows are counted from 0."
+            f"not in order: {row} ({row.key}) sorts before the row above it, "
+            f"{where} ({above.key}). Row groups and rows are counted from 0."
         )
 
 
@@ -116,9 +122,9 @@ class CheckReport:
         """Return the findings as a line or two for people."""
         lines = []
         if self.disorder is None:
-            plural = "" if self.files == 1 else "s"
+            files = f"{self.files:,} file{'' if self.files == 1 else 's'}"
             lines.append(
-                f"in order   {self.rows:,} rows by {self.by}, in {self.files:,} file{plural} of {self.src}"
+                f"in order   {self.rows:,} rows by {self.by}, in {files} of {self.src}"
             )
         else:
             lines.append(str(self.disorder))
@@ -230,7 +236,7 @@ def check_dataset(
     (False, 2, 'x=2')
     """
     keys = parse_by(by)
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
+    if threads is not None and threads < 1:
         msg = f"threads is {threads!r}; expected a whole number of at least 1."
         raise BadOptionError(msg)
     source = open_source(src)

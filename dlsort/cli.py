@@ -16,6 +16,7 @@ exit code  means
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -24,7 +25,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -46,30 +47,13 @@ KEY_HELP = (
 )
 
 
-class Size(click.ParamType):
-    """A number of bytes, as in 128MiB."""
-
-    name = "size"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Return the number of bytes."""
-        try:
-            return parse_bytes(value, param.opts[0] if param is not None else "size")
-        except BadOptionError as error:
-            raise Failure(str(error)) from error
-
-
 class Failure(click.ClickException):
     """Ends the command with one sentence on stderr."""
 
-    def __init__(self, message: str, exit_code: int = REFUSED) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    exit_code = REFUSED
 
 
-class Stopped(BaseException):
+class Stopped(KeyboardInterrupt):
     """SIGINT or SIGTERM arrived. No ``except Exception`` on the way up holds it."""
 
     def __init__(self, number: int) -> None:
@@ -83,44 +67,53 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
-            with _signals():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except (Stopped, KeyboardInterrupt) as stop:
-            number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
-            message = f"stopped by {signal.Signals(number).name}; the destination is as it was."
-            raise Failure(message, 128 + number) from None
+        except Stopped as stop:
+            name = signal.Signals(stop.number).name
+            _end(f"stopped by {name}; the destination is as it was.", 128 + stop.number)
         except Exception as error:
             if os.environ.get(TRACEBACK):
                 traceback.print_exc()
-            raise _failure(error) from error
+            _end(*_sentence(error))
 
 
-def _failure(error: Exception) -> Failure:
+def _end(message: str, exit_code: int) -> NoReturn:
+    click.echo(f"Error: {message}", err=True)
+    raise click.exceptions.Exit(exit_code)
+
+
+def _sentence(error: Exception) -> tuple[str, int]:
+    """Return the message for an error, and the exit code."""
     from dlsort_cluster.exchange import ExchangeError
 
     if isinstance(error, DlsortError | ExchangeError):
-        return Failure(str(error))
+        return str(error), REFUSED
     if isinstance(error, OSError) and error.errno is not None:
-        return Failure(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}.")
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{where}.", REFUSED
     lines = str(error).strip().splitlines()
     what = f"{type(error).__name__}{f': {lines[0]}' if lines else ''}"
     how = "" if os.environ.get(TRACEBACK) else f" Set {TRACEBACK}=1 to see the traceback."
-    return Failure(f"this is a bug in dlsort, sorry: {what}. Please report it.{how}", BUG)
+    return f"this is a bug in dlsort, sorry: {what}. Please report it.{how}", BUG
 
 
 @contextmanager
-def _signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM unwind the command, which takes down what it set up."""
+def _stoppable(dst: str | None = None) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM unwind the command, which takes down what it set up.
+
+    Once the destination is published only tidying up is left, which no signal
+    interrupts: the command ends well, as it has done what it was asked for.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield  # only the main thread is given signals
         return
+    at_first = _identity(dst)
 
     def stop(number: int, frame: object) -> None:
-        if sys.stderr.isatty():
-            click.echo("\ndlsort: stopping; another Ctrl-C does not wait for running tasks.", err=True)
-        raise Stopped(number)
+        if _identity(dst) in (None, at_first):
+            raise Stopped(number)
 
     before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -130,7 +123,23 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def _identity(folder: str | None) -> tuple[int, int] | None:
+    """Return what tells a folder from one that takes its place, or None if there is none."""
+    try:
+        found = None if folder is None else Path(folder).stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
+
+
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else parse_bytes(value, param.opts[0])
+    except BadOptionError as error:
+        raise Failure(str(error)) from error
+
+
+@click.group("dlsort", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dlsort", message="%(prog)s %(version)s")
 def main() -> None:
     """Sort Parquet datasets on Dask, and check that they are sorted.
@@ -171,13 +180,13 @@ def main() -> None:
 )
 @click.option(
     "--partition-size",
-    type=Size(),
+    callback=_size,
     metavar="SIZE",
     help="Size of a file's rows in memory, as in 128MiB; not with --partitions.",
 )
 @click.option(
     "--memory",
-    type=Size(),
+    callback=_size,
     metavar="SIZE",
     help="Memory for the whole job, as in 4GiB. What does not fit goes to --temp-dir. "
     "Default: 70 % of the machine's.",
@@ -195,9 +204,15 @@ def main() -> None:
     help="snappy, zstd, gzip, lz4, brotli or none.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace DST, once the new one is proved.")
-@click.option("--report", metavar="FILE.json", help="Write the report's figures there as JSON too.")
-@click.option("--no-progress", is_flag=True, help="No live display (there is none off a terminal).")
-def sort_command(src: str, dst: str, *, report: str | None, no_progress: bool, **options: Any) -> None:
+@click.option(
+    "--report", metavar="FILE.json", help="Write the report's figures there as JSON too."
+)
+@click.option(
+    "--no-progress", is_flag=True, help="No live display (there is none off a terminal)."
+)
+def sort_command(
+    src: str, dst: str, *, report: str | None, no_progress: bool, **options: Any
+) -> None:
     """Sort the Parquet dataset SRC into the folder DST.
 
     SRC is a Parquet file, a folder of them at any depth, or a quoted glob. DST
@@ -215,14 +230,20 @@ def sort_command(src: str, dst: str, *, report: str | None, no_progress: bool, *
     _refuse_both(options, "scheduler", "workers")
     _refuse_both(options, "scheduler", "threads")
     report_path = None if report is None else _check_report_path(report, dst)
-    _hush_dask()
-    with _display(show=not no_progress) as progress:
+    with _stoppable(dst), _display(show=not no_progress) as progress:
         from dlsort.dataset import sort_dataset
 
+        _hush_dask()
         done = sort_dataset(src, dst, progress=progress, **options)
     click.echo(done.to_text())
     if report_path is not None:
-        done.to_json(report_path)
+        try:
+            done.to_json(report_path)
+        except OSError as error:
+            why = error.strerror or error
+            raise Failure(
+                f"{dst} is sorted and complete, but --report {report} can't be written: {why}."
+            ) from error
 
 
 @main.command("check")
@@ -242,7 +263,7 @@ def check_command(dst: str, by: str, against: str | None) -> None:
     \b
     dlsort check sorted/ --by "day,price:desc" --against in/
     """
-    with _display(show=True) as progress:
+    with _stoppable(), _display(show=True) as progress:
         from dlsort.check import check_dataset
 
         found = check_dataset(dst, by=by, against=against, progress=progress)
@@ -276,10 +297,10 @@ def _check_report_path(report: str, dst: str) -> Path:
 
 
 def _hush_dask() -> None:
-    """Keep Dask's logs off the terminal: what a task raised is told in a sentence."""
-    import logging
-
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    """Keep Dask's log off the terminal: what goes wrong is told in a sentence."""
+    if not os.environ.get(TRACEBACK):
+        for handler in logging.getLogger("distributed").handlers:
+            handler.setLevel(logging.CRITICAL + 1)
 
 
 @contextmanager
@@ -303,7 +324,9 @@ def _compiling_notice(*, show: bool) -> Iterator[None]:
         while not over.wait(0.2):
             jit = sys.modules.get("dlsort_kernels.jit")
             if jit is not None and getattr(jit, "compiled", int)():
-                click.echo("compiling the kernels for this machine, once; under a minute …", err=True)
+                click.echo(
+                    "compiling the kernels for this machine, once; under a minute …", err=True
+                )
                 return
 
     if show:

@@ -20,7 +20,14 @@ from dlsort.progress import NoProgress, Progress
 from dlsort.proof import total
 from dlsort.report import SortReport
 from dlsort.sample import plan_sample
-from dlsort.sink import Writer, check_compression, check_destination, part_name, staging
+from dlsort.sink import (
+    Writer,
+    check_apart,
+    check_compression,
+    check_destination,
+    part_name,
+    staging,
+)
 from dlsort.source import Source, cut_pieces, dictionary_columns, open_source
 from dlsort.words import check_key_types
 from dlsort_cluster.clusters import connect, run
@@ -107,6 +114,9 @@ def sort_dataset(
     began = time.perf_counter()
     keys = parse_by(by)
     _check_options(scheduler, workers, threads, partitions, partition_size)
+    if temp_dir is not None and scheduler is None and not Path(temp_dir).is_dir():
+        msg = f"temp_dir is {str(temp_dir)!r}; expected an existing folder."
+        raise BadOptionError(msg)
     codec = check_compression(compression)
     part_bytes = (
         None if partition_size is None else parse_bytes(partition_size, "partition_size")
@@ -114,6 +124,7 @@ def sort_dataset(
     memory_bytes = None if memory is None else parse_bytes(memory, "memory")
     destination = check_destination(dst, overwrite=overwrite)
     source = open_source(src)
+    check_apart(destination, src, source.files)
     check_key_types(source.schema, keys)
     report = SortReport(str(src), str(dst), format_by(keys), rows=source.n_rows)
     report.input_files, report.input_bytes = len(source.files), source.stored_bytes

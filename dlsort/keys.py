@@ -141,7 +141,9 @@ def check_columns(keys: Iterable[SortKey], names: Sequence[str]) -> None:
         if count == 1:
             continue
         if count > 1:
-            msg = f"{count} columns are named {key.column!r}; a key column must be the only one."
+            msg = (
+                f"{count} columns are named {key.column!r}; a key column must be the only one."
+            )
             raise UnknownColumnError(msg)
         close = get_close_matches(key.column, names, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""

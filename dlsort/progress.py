@@ -16,6 +16,8 @@ TITLES = {
     "sample": "sample and fit the model",
     "partition": "read and partition",
     "sort": "sort and write",
+    "check": "check the order",
+    "against": "read the rows of the other",
 }
 
 

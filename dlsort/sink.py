@@ -12,7 +12,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from dlsort.options import TUNING
 __all__ = [
     "COMPRESSIONS",
     "Writer",
+    "check_apart",
     "check_compression",
     "check_destination",
     "part_name",
@@ -72,7 +73,12 @@ def check_destination(dst: str | Path, *, overwrite: bool) -> Path:
         If it can't be written.
     """
     path = Path(dst).absolute()
-    if path.is_symlink() or (path.exists() and not path.is_dir()):
+    if ".." in path.parts:
+        path = path.resolve()
+    if path.is_symlink():
+        msg = f"{dst} is a symbolic link; name the folder that it points to."
+        raise DestinationExistsError(msg)
+    if path.exists() and not path.is_dir():
         msg = f"{dst} is not a folder; expected a folder, or a path where one can be made."
         raise DestinationExistsError(msg)
     if path.is_dir():
@@ -83,11 +89,61 @@ def check_destination(dst: str | Path, *, overwrite: bool) -> Path:
                 "Pass overwrite=True (--overwrite) to replace them."
             )
             raise DestinationExistsError(msg)
-    parent = next(p for p in path.parents if p.exists())
-    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+    if path.is_mount():
+        msg = (
+            f"{dst} is a mount point, which a finished folder can't replace in one step; "
+            f"name a folder below it, such as {path / 'sorted'}."
+        )
+        raise DestinationError(msg)
+    parent = _existing(path.parent)
+    if not parent.is_dir():
+        msg = f"{dst} can't be written: {parent} is a file, not a folder."
+        raise DestinationError(msg)
+    if not os.access(parent, os.W_OK | os.X_OK):
         msg = f"{dst} can't be written: no permission to make files in {parent}."
         raise DestinationError(msg)
     return path
+
+
+def check_apart(destination: Path, src: str | Path, files: Sequence[str]) -> None:
+    """Raise if source and destination overlap in a way that loses or doubles rows.
+
+    To sort a folder onto itself is fine: the old files go once the new are proved.
+
+    Parameters
+    ----------
+    destination : Path
+        From :func:`check_destination`.
+    src : str or Path
+        The source as given.
+    files : sequence of str
+        Its files.
+
+    Raises
+    ------
+    DestinationError
+        If the destination lies in the source folder, where a later sort would
+        read its own output; or if only some of its files are the source, since
+        all of them would be replaced.
+    """
+    inside, outside = destination.resolve(), Path(src).resolve()
+    if inside == outside:
+        return
+    if outside.is_dir() and inside.is_relative_to(outside):
+        hidden = any(p.startswith(("_", ".")) for p in inside.relative_to(outside).parts)
+        if not hidden:
+            msg = (
+                f"the destination {destination} lies inside the source {src}, so a later sort "
+                "would read its own output; choose a destination outside of it."
+            )
+            raise DestinationError(msg)
+    mine = next((f for f in files if Path(f).resolve().is_relative_to(inside)), None)
+    if mine is not None:
+        msg = (
+            f"the source file {mine} lies inside the destination {destination}, which would "
+            "be replaced as a whole; choose another one, or give that folder as the source."
+        )
+        raise DestinationError(msg)
 
 
 @contextmanager
@@ -114,10 +170,10 @@ def staging(destination: Path, *, overwrite: bool) -> Iterator[Path]:
     folder = destination.parent / f".{destination.name}.{uuid.uuid4().hex[:12]}.partial"
     made = [p for p in (destination.parent, *destination.parent.parents) if not p.exists()]
     try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise write_error(error, destination) from error
-    try:
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise write_error(error, destination) from error
         yield folder
         _publish(folder, destination, overwrite=overwrite)
     except BaseException:
@@ -132,21 +188,25 @@ def _publish(folder: Path, destination: Path, *, overwrite: bool) -> None:
     old = folder.with_suffix(".replaced")
     try:
         if destination.is_dir():
-            if any(destination.iterdir()) and not overwrite:
-                msg = f"{destination} was filled by someone meanwhile; nothing was published."
-                raise DestinationExistsError(msg)
+            if not overwrite:
+                _still_empty(destination)
             destination.rename(old)
-        try:
-            folder.rename(destination)
-        except OSError:
-            if old.exists():
-                old.rename(destination)
-            raise
-    except OSError as error:
-        if isinstance(error, DestinationError):
-            raise
-        raise write_error(error, destination) from error
-    shutil.rmtree(old, ignore_errors=True)
+        folder.rename(destination)
+    except BaseException as error:  # Ctrl-C too: the old one must not stay aside
+        if old.exists() and not destination.exists():
+            old.rename(destination)
+        if isinstance(error, OSError) and not isinstance(error, DestinationError):
+            raise write_error(error, destination) from error
+        raise
+    finally:
+        if destination.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _still_empty(destination: Path) -> None:
+    if any(destination.iterdir()):
+        msg = f"{destination} was filled by someone meanwhile; nothing was published."
+        raise DestinationExistsError(msg)
 
 
 def write_error(error: OSError, path: Path | str) -> DestinationError:

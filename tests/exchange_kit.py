@@ -22,8 +22,8 @@ class CorruptFileError(Exception):
 class Source:
     """An input, and what goes wrong with it.
 
-    ``trouble`` is "" (nothing), "split" or "merge" (raises CorruptFileError), or
-    "die-in-split", "die-in-merge" (kills the process, but only the first time: then
+    ``trouble`` is "" (nothing), "split" (raises CorruptFileError), "always-die"
+    (kills the process) or "die-in-split" (kills it, but only the first time: then
     ``marker`` exists).
     """
 
@@ -50,16 +50,17 @@ def part_of(n_parts: int, input_id: int, n_rows: int) -> np.ndarray:
 
 def make_table(part: np.ndarray, input_id: int, rows: np.ndarray) -> pa.Table:
     """Return rows that say where they come from, in columns of several layouts."""
+    texts = [f"{input_id}/{row}" * (row % 5) for row in rows]
+    kinds = pa.array([f"kind {row % 3}" for row in rows], pa.string())
+    flags = [None if row % 7 == 0 else row % 2 == 0 for row in rows]
     return pa.table(
         {
             "part": part,
             "input": np.full(len(rows), input_id),
             "row": rows,
-            "text": [f"{input_id}/{row}" * (row % 5) for row in rows],
-            "kind": pa.array([f"kind {row % 3}" for row in rows]).dictionary_encode(),
-            "flag": pa.array(
-                [None if row % 7 == 0 else row % 2 == 0 for row in rows], pa.bool_()
-            ),
+            "text": pa.array(texts, pa.string()),
+            "kind": kinds.dictionary_encode(),
+            "flag": pa.array(flags, pa.bool_()),
         }
     )
 
@@ -68,6 +69,8 @@ def split(source: Source, context: int, input_id: int) -> Split:
     """Group an input's rows; ``context`` is the number of partitions."""
     if source.trouble == "split":
         raise CorruptFileError("part 7 is truncated")
+    if source.trouble == "always-die":
+        die()
     if source.trouble == "die-in-split":
         die_once(source.marker)
     part = part_of(context, input_id, source.n_rows)
@@ -106,12 +109,22 @@ def die_once(marker: str) -> None:
         Path(marker).touch(exist_ok=False)
     except FileExistsError:
         return
+    die()
+
+
+def die() -> None:
+    """Kill this process, as the kernel does when memory runs out."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def exchange(n_parts: int = 6, merge=merge, **kwargs) -> Exchange:
     """Return an exchange with a token of its own."""
     return Exchange(uuid.uuid4().hex, n_parts, split, merge, **kwargs)
+
+
+def name() -> str:
+    """Return a name for outputs: no two exchanges on a cluster may share one."""
+    return f"out-{uuid.uuid4().hex}"
 
 
 def check(outputs, n_inputs: int, n_parts: int = 6, parts=None, n_rows: int = 200) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from multiprocessing import spawn
 from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Security
+from distributed import comm as dask_comm
 
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.jobs import run
+from dlsort_cluster.quiet import quiet
 
 __all__ = ["SchedulerUnreachableError", "connect", "run"]
 
@@ -90,6 +94,7 @@ def _start(
     n_workers = workers or 1
     memory_limit = (memory_bytes or 0) // n_workers
     stack.enter_context(dask.config.set(_config(memory_limit)))
+    stack.enter_context(quiet())
     if workers is not None:
         stack.enter_context(_own_main())
     cluster = LocalCluster(
@@ -109,14 +114,27 @@ def _start(
 
 def _reach(address: str, timeout_s: float) -> Client:
     try:
+        # A client that can't connect leaves its thread behind, so knock first;
+        # and in a thread, because the caller's may have a loop (a notebook).
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, _knock(address, timeout_s)).result()
         return Client(address, timeout=timeout_s)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # what answers there may send anything
         msg = (
-            f"no Dask scheduler answered at {address} within {timeout_s:g} s"
-            f" ({_sentence(error)}). Start one with `dask scheduler`, or leave the address"
-            " out to sort on this machine."
+            f"no Dask scheduler answered at {address!r} within {timeout_s:g} s"
+            f" ({_sentence(error.__cause__ or error)}). Start one with `dask scheduler`, or"
+            " leave the address out to sort on this machine."
         )
         raise SchedulerUnreachableError(msg) from error
+
+
+async def _knock(address: str, timeout_s: float) -> None:
+    settings = Security().get_connection_args("client")
+    async with asyncio.timeout(timeout_s):
+        # It ends a little sooner by itself, and then knows why.
+        connecting: Any = dask_comm.connect  # type: ignore[attr-defined]
+        comm = await connecting(address, timeout=0.8 * timeout_s, **settings)
+    await comm.close()
 
 
 def _config(memory_limit: int) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
-from distributed import Client, Future, wait
-from distributed.scheduler import KilledWorker
+from distributed import Client, Future, KilledWorker
 
 from dlsort_cluster.exchange import ExchangeError, Layer
 
@@ -72,9 +74,10 @@ def run(
         If the job was cancelled elsewhere, or the scheduler is gone.
     """
     keys = [*layer.transfer_keys, *layer.output_keys]
-    futures = client.get(layer.graph, keys, sync=False)
+    futures: list[Future[Any]] = []
     n_inputs = len(layer.transfer_keys)
     try:
+        futures = client.get(layer.graph, keys, sync=False)
         _watch(client, futures, n_inputs, on_progress, poll_s)
         results = client.gather(futures)
         if on_spilled is not None:
@@ -83,10 +86,12 @@ def run(
         _give_up(client, futures, layer)
         if isinstance(error, KilledWorker):
             raise _workers_lost(error) from error
+        if isinstance(error, CancelledError):
+            msg = "the job was cancelled elsewhere, or its scheduler went away."
+            raise JobCancelledError(msg) from error
         raise
-    finally:
-        for future in futures:
-            future.release()
+    for future in futures:
+        future.release()
     return [receipt.stats for receipt in results[:n_inputs]], results[n_inputs:]
 
 
@@ -100,25 +105,40 @@ def _watch(
     """Return when every future was ready once; raise what the first failed one raised."""
     pending = dict(enumerate(futures))
     while pending:
-        # Waiting for one costs the same however many there are, and ends the
-        # moment that the last is ready.
-        with suppress(TimeoutError):
-            wait([pending[max(pending)]], timeout=poll_s)
+        _sleep(client, pending[max(pending)], poll_s)
         ready = []
         for place, future in pending.items():
             status = future.status
-            if status == "error":
-                _, error, traceback = "", future.exception(), future.traceback()
-                raise error.with_traceback(traceback)
-            if status == "cancelled":
-                msg = "the job was cancelled elsewhere, or its scheduler went away."
-                raise JobCancelledError(msg)
+            if status in ("error", "cancelled"):
+                future.result()  # raises
             if status == "finished":
                 ready.append(place)
         for place in ready:
             del pending[place]
         if ready and on_progress is not None:
             _report(client, futures, ready, n_inputs, on_progress)
+
+
+def _sleep(client: Client, future: Future[Any], seconds: float) -> None:
+    """Wait for a time, but no longer than for a future.
+
+    To watch one is enough, and costs the same however many there are: whichever
+    is the last ends the job at once. Nor does this thread wait inside of Dask,
+    where Ctrl-C may meet a state that is then logged as an error.
+    """
+    awake = threading.Event()
+
+    async def watch() -> None:
+        with suppress(Exception):  # the future keeps it
+            await future.exception(asynchronous=True)
+        awake.set()
+
+    loop: Any = client.loop
+    watching = asyncio.run_coroutine_threadsafe(watch(), loop.asyncio_loop)
+    try:
+        awake.wait(seconds)
+    finally:
+        watching.cancel()
 
 
 def _report(
@@ -144,26 +164,35 @@ def _spilled_bytes(client: Client, layer: Layer) -> int:
 
 
 def _give_up(client: Client, futures: Sequence[Future[Any]], layer: Layer) -> None:
-    """Cancel the tasks, and wait until those that are at work have ended."""
-    with suppress(Exception):
-        client.cancel(futures, force=True)
-        names = {key[0] if isinstance(key, tuple) else key for key in layer.graph}
-        deadline = time.monotonic() + _DRAIN_S
-        pause_s = 0.005
-        while time.monotonic() < deadline:
-            busy = client.run(_n_busy, names, on_error="ignore")
-            if not any(busy.values()):
-                return
+    """Drop the tasks, and wait until those that are at work have ended."""
+    # Client.cancel fails inside the scheduler over tasks that no client holds.
+    for future in futures:
+        future.release()
+    names = {_name(key) for key in layer.graph}
+    deadline = time.monotonic() + _DRAIN_S
+    pause_s = 0.005
+    with suppress(Exception):  # of a cluster that is itself in trouble
+        while client.status == "running" and time.monotonic() < deadline:
+            if not client.run_on_scheduler(_n_known, names):
+                n_left = client.run(_n_left, names, on_error="ignore")
+                if not any(n_left.values()):
+                    return
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.2)
 
 
-def _n_busy(names: set[str], dask_worker: Any) -> int:
-    """Count this worker's threads that run tasks of these names."""
-    return sum(
-        (key[0] if isinstance(key, tuple) else key) in names
-        for key in dask_worker.active_threads.values()
-    )
+def _name(key: Any) -> Any:
+    return key[0] if isinstance(key, tuple) else key
+
+
+def _n_known(names: set[str], dask_scheduler: Any) -> int:
+    """Count the scheduler's tasks of these names."""
+    return sum(_name(key) in names for key in dask_scheduler.tasks)
+
+
+def _n_left(names: set[str], dask_worker: Any) -> int:
+    """Count a worker's tasks of these names: those that it is still at, once dropped."""
+    return sum(_name(key) in names for key in dask_worker.state.tasks)
 
 
 def _workers_lost(error: KilledWorker) -> WorkersLostError:

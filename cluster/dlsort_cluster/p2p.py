@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,8 +39,8 @@ from distributed.shuffle._core import (
     ShuffleRun,
     ShuffleSpec,
     barrier_key,
-    id_from_key,
     get_worker_plugin,
+    id_from_key,
 )
 from distributed.shuffle._exceptions import P2PConsistencyError, ShuffleClosedError
 from distributed.shuffle._limiter import ResourceLimiter
@@ -68,6 +68,11 @@ __all__ = ["build", "spilled_bytes", "supported"]
 
 # Calendar versions; the engine's classes are private and may change with any.
 _TESTED = ((2026, 8), (2026, 8))
+
+# The stores of the latest runs by worker and run; closed ones are empty but can
+# still tell what they wrote. A run is closed before anyone could ask.
+_stores: dict[tuple[str, str | None], list[ShardStore]] = {}
+_N_STORES = 100
 
 # Share of a worker's memory for shards when the caller does not say.
 _STORE_SHARE = 0.3
@@ -137,9 +142,9 @@ def spilled_bytes(keys: Sequence[Any], dask_worker: Any) -> int:
     dask_worker : distributed.Worker
         Passed by ``Client.run``.
     """
-    runs = dask_worker.extensions["shuffle"].shuffle_runs._active_runs
-    found = [runs.get(id_from_key(key)) for key in keys]
-    return sum(run.store.spilled_bytes for run in found if isinstance(run, ExchangeRun))
+    address = dask_worker.address
+    stores = [s for key in keys for s in _stores.get((address, id_from_key(key)), ())]
+    return sum(store.spilled_bytes for store in stores)
 
 
 class _Passed(NamedTuple):
@@ -281,6 +286,9 @@ class ExchangeRun(ShuffleRun[int, Any]):
         self._parts_of = {address: np.array(parts) for address, parts in owned.items()}
         self._arriving: dict[int, asyncio.Future[None]] = {}
         self._given_up = asyncio.Event()
+        # An error for a task to raise. The engine's own place for errors is looked
+        # at when the scheduler asks too, and that would keep no more than its text.
+        self._broken: ExchangeError | None = None
         limit = spec.store_bytes
         if limit is None:
             memory = worker.memory_manager.memory_limit or MEMORY_LIMIT
@@ -292,6 +300,9 @@ class ExchangeRun(ShuffleRun[int, Any]):
             limit_bytes=limit,
             temp_dir=spec.temp_dir or worker.local_directory,
         )
+        _stores.setdefault((self.local_address, self.id), []).append(self.store)
+        while len(_stores) > _N_STORES:
+            del _stores[next(iter(_stores))]
 
     # -- sending, in the transfer task's thread
 
@@ -347,8 +358,11 @@ class ExchangeRun(ShuffleRun[int, Any]):
             self._arriving[input_id] = arriving
         try:
             await asyncio.shield(arriving)
+        except ExchangeError as error:
+            self._broken = error
+            raise
         except Exception as error:
-            self._exception = self._exception or error
+            self._exception = error
             raise
 
     def _unpack(self, input_id: int, packed: tuple[np.ndarray, np.ndarray]) -> None:
@@ -361,13 +375,12 @@ class ExchangeRun(ShuffleRun[int, Any]):
             raise ShuffleClosedError(str(error)) from None
 
     async def inputs_done(self) -> None:
-        """Send what is left; tell of a full disk later, in words.
-
-        The scheduler would hand on no more than the text of an error raised
-        here, so an error with a message of its own waits for the next task.
-        """
-        with suppress(ExchangeError):
+        """Send what is left."""
+        try:
             await super().inputs_done()
+        except ExchangeError as error:
+            self._exception = None
+            self._broken = error
 
     # -- reading, in the unpack task's thread
 
@@ -377,8 +390,8 @@ class ExchangeRun(ShuffleRun[int, Any]):
     def _get_output_partition(
         self, partition_id: int, key: Any, **kwargs: Any
     ) -> list[pa.Table]:
-        if isinstance(self._exception, ExchangeError):
-            raise self._exception
+        if self._broken is not None:
+            raise self._broken
         try:
             return self.store.read(partition_id, self.n_inputs)
         except StoreClosedError as error:

@@ -9,6 +9,7 @@ read, so a merge may run again.
 from __future__ import annotations
 
 import errno
+import mmap
 import shutil
 import threading
 
@@ -131,15 +132,16 @@ class ShardStore:
             )
             raise RowsLostError(msg)
         place = self._place[part]
+        maps: dict[spill.SpillFile, mmap.mmap] = {}
         shards = []
         for unit in units:
             assert unit is not None
             first, last = int(unit.starts[place]), int(unit.starts[place + 1])
             if last > first:
-                shards.append(self._rows(unit, first, last))
+                shards.append(self._rows(unit, first, last, maps))
         if not shards and units:
             assert units[0] is not None
-            shards.append(self._rows(units[0], 0, 0))
+            shards.append(self._rows(units[0], 0, 0, maps))
         return shards
 
     def close(self) -> None:
@@ -177,11 +179,11 @@ class ShardStore:
             file = self._idle_files.pop() if self._idle_files else None
         try:
             file = file or spill.SpillFile(self.temp_dir)
-            spilled = spill.write(file, unit, n_bytes)
+            spilled = spill.write(file, unit)
         except OSError as error:
             raise self._spill_error(error, n_bytes) from error
         with self._lock:
-            self.spilled_bytes += int(spilled.offsets[-1] - spilled.offsets[0])
+            self.spilled_bytes += spilled.end - spilled.begin
             if not self._closed:
                 self._idle_files.append(file)
         return spilled
@@ -203,11 +205,19 @@ class ShardStore:
             f" {free}). Add workers, or {advice} larger disk."
         )
 
-    def _rows(self, unit: Unit | spill.Spilled, first: int, last: int) -> pa.Table:
+    def _rows(
+        self,
+        unit: Unit | spill.Spilled,
+        first: int,
+        last: int,
+        maps: dict[spill.SpillFile, mmap.mmap],
+    ) -> pa.Table:
         if isinstance(unit, Unit):
             return unit.table.slice(first, last - first)
         try:
-            table, n_read = spill.read(unit, first, last)
+            if unit.file not in maps:
+                maps[unit.file] = unit.file.map()
+            table, n_read = spill.read(unit, maps[unit.file], first, last)
         except OSError as error:
             msg = f"run {self.run}: cannot read back from {self.temp_dir}: {error}."
             raise SpillError(msg) from error

@@ -86,9 +86,10 @@ def _receipt(found: Split) -> Transferred:
 
 
 def _counts(n_parts: int, *receipts: Transferred) -> np.ndarray:
-    return np.sum(
-        [receipt.counts for receipt in receipts], axis=0, initial=0, dtype=np.int64
-    ) + np.zeros(n_parts, np.int64)
+    counts = np.zeros(n_parts, np.int64)
+    for receipt in receipts:
+        counts += receipt.counts
+    return counts
 
 
 def _merge(

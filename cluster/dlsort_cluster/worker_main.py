@@ -8,5 +8,8 @@ from __future__ import annotations
 
 import signal
 
+from dlsort_cluster.quiet import silence
+
 if __name__ == "__mp_main__":
+    silence()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from contextlib import contextmanager
 
 import pytest
@@ -8,9 +9,9 @@ from dask._task_spec import Task, TaskRef
 from distributed import Client, LocalCluster
 
 import exchange_kit as kit
-from dlsort_cluster import p2p
+from dlsort_cluster import p2p, spill
 from dlsort_cluster.clusters import connect, run
-from dlsort_cluster.exchange import ExchangeError, RowsLostError, Split
+from dlsort_cluster.exchange import ExchangeError, RowsLostError, SpillFullError, Split
 from dlsort_cluster.store import ShardStore
 
 
@@ -55,7 +56,7 @@ def runs_of(worker):
 
 
 def assert_no_runs(client):
-    """Wait until the workers have dropped their runs: the scheduler tells them in its own time."""
+    """Wait until the workers have dropped their runs, which they are told to in time."""
 
     async def gone(dask_worker):
         for _ in range(500):
@@ -68,7 +69,7 @@ def assert_no_runs(client):
 
 
 def test_every_row_arrives_once_and_in_input_order(client):
-    layer = p2p.build(kit.exchange(), "out", kit.sources(9), 6)
+    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(9), 6)
     stats, outputs = run(client, layer)
     assert stats == [("stats", i) for i in range(9)]
     kit.check(outputs, 9)
@@ -78,7 +79,7 @@ def test_every_row_arrives_once_and_in_input_order(client):
 def test_rows_that_do_not_fit_the_store_are_spilled_and_read_back(client, tmp_path):
     spilled = []
     exchange = kit.exchange(store_bytes=10_000, temp_dir=str(tmp_path))
-    layer = p2p.build(exchange, "out", kit.sources(9), 6)
+    layer = p2p.build(exchange, kit.name(), kit.sources(9), 6)
     _, outputs = run(client, layer, on_spilled=spilled.append)
     kit.check(outputs, 9)
     assert spilled[0] > 0
@@ -87,28 +88,32 @@ def test_rows_that_do_not_fit_the_store_are_spilled_and_read_back(client, tmp_pa
 
 def test_nothing_is_spilled_that_fits(client):
     spilled = []
-    run(client, p2p.build(kit.exchange(), "out", kit.sources(3), 6), on_spilled=spilled.append)
+    run(
+        client,
+        p2p.build(kit.exchange(), kit.name(), kit.sources(3), 6),
+        on_spilled=spilled.append,
+    )
     assert spilled == [0]
 
 
 @pytest.mark.parametrize("parts", [[3], [0, 1, 5], [1]])
 def test_only_the_wanted_partitions_are_made(client, parts):
-    layer = p2p.build(kit.exchange(), "out", kit.sources(5), 6, parts)
+    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6, parts)
     _, outputs = run(client, layer)
     kit.check(outputs, 5, parts=parts)
 
 
 def test_two_selections_of_one_exchange_do_not_meet(client):
     exchange = kit.exchange()
-    first = p2p.build(exchange, "first", kit.sources(4), 6, [0, 2])
-    second = p2p.build(exchange, "second", kit.sources(4), 6, [3, 4])
+    first = p2p.build(exchange, kit.name(), kit.sources(4), 6, [0, 2])
+    second = p2p.build(exchange, kit.name(), kit.sources(4), 6, [3, 4])
     futures = client.get({**first.graph, **second.graph}, second.output_keys, sync=False)
     kit.check(run(client, first)[1], 4, parts=[0, 2])
     kit.check(client.gather(futures), 4, parts=[3, 4])
 
 
 def test_more_workers_than_partitions(three_workers):
-    _, outputs = run(three_workers, p2p.build(kit.exchange(2), "out", kit.sources(5), 2))
+    _, outputs = run(three_workers, p2p.build(kit.exchange(2), kit.name(), kit.sources(5), 2))
     kit.check(outputs, 5, n_parts=2)
 
 
@@ -116,12 +121,12 @@ def test_partitions_scattered_over_workers_still_arrive(three_workers, monkeypat
     monkeypatch.setattr(
         p2p.ExchangeSpec, "pick_worker", lambda self, part, workers: sorted(workers)[part % 3]
     )
-    _, outputs = run(three_workers, p2p.build(kit.exchange(), "out", kit.sources(5), 6))
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
     kit.check(outputs, 5)
 
 
 def test_no_input_gives_empty_partitions(client):
-    layer = p2p.build(kit.exchange(merge=count_shards), "out", [], 6)
+    layer = p2p.build(kit.exchange(merge=count_shards), kit.name(), [], 6)
     stats, outputs = run(client, layer)
     assert stats == []
     assert outputs == [(0, 0)] * 6
@@ -132,23 +137,51 @@ def count_shards(shards, context, slot):
 
 
 def test_inputs_without_rows_still_hand_on_their_schema(client):
-    _, outputs = run(client, p2p.build(kit.exchange(), "out", kit.sources(3, n_rows=0), 6))
+    _, outputs = run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(3, n_rows=0), 6))
     assert [table.num_rows for _, table in outputs] == [0] * 6
     assert all("text" in table.column_names for _, table in outputs)
 
 
 def test_sources_and_context_may_come_from_other_tasks(client):
     inputs = [TaskRef(("input", i)) for i in range(4)]
-    layer = p2p.build(kit.exchange(), "out", inputs, TaskRef("n-parts"))
+    layer = p2p.build(kit.exchange(), kit.name(), inputs, TaskRef("n-parts"))
     layer.graph.update({("input", i): Task(("input", i), kit.Source, 200) for i in range(4)})
     layer.graph["n-parts"] = Task("n-parts", int, "6")
     _, outputs = run(client, layer)
     kit.check(outputs, 4)
 
 
+def test_a_full_disk_is_told_in_words(client, tmp_path, monkeypatch):
+    def pwrite(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spill.os, "pwrite", pwrite)
+    exchange = kit.exchange(store_bytes=10_000, temp_dir=str(tmp_path))
+    with pytest.raises(SpillFullError, match=rf"no space left in {tmp_path} on inproc://"):
+        run(client, p2p.build(exchange, kit.name(), kit.sources(9), 6))
+    assert_no_runs(client)
+
+
+@pytest.mark.parametrize("n_inputs", [1, 2, 9])
+def test_a_disk_that_is_full_at_the_receiver_only_is_told_in_words(
+    three_workers, monkeypatch, n_inputs
+):
+    unpack = p2p.ExchangeRun._unpack
+
+    def full(self, input_id, packed):
+        if input_id == n_inputs - 1:
+            raise SpillFullError("no space left there")
+        unpack(self, input_id, packed)
+
+    monkeypatch.setattr(p2p.ExchangeRun, "_unpack", full)
+    with pytest.raises(SpillFullError, match="no space left there"):
+        run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(n_inputs), 6))
+    assert_no_runs(three_workers)
+
+
 def test_own_error_of_split_keeps_its_type(client, tmp_path):
     exchange = kit.exchange(store_bytes=0, temp_dir=str(tmp_path))
-    layer = p2p.build(exchange, "out", kit.sources(9, trouble="split", at=6), 6)
+    layer = p2p.build(exchange, kit.name(), kit.sources(9, trouble="split", at=6), 6)
     with pytest.raises(kit.CorruptFileError, match="part 7 is truncated"):
         run(client, layer)
     assert_no_runs(client)
@@ -156,7 +189,7 @@ def test_own_error_of_split_keeps_its_type(client, tmp_path):
 
 
 def test_own_error_of_merge_keeps_its_type(client):
-    layer = p2p.build(kit.exchange(merge=kit.merge_with_trouble), "out", kit.sources(4), 6)
+    layer = p2p.build(kit.exchange(merge=kit.merge_with_trouble), kit.name(), kit.sources(4), 6)
     with pytest.raises(kit.CorruptFileError, match="part 2 is cursed"):
         run(client, layer)
     assert_no_runs(client)
@@ -164,7 +197,7 @@ def test_own_error_of_merge_keeps_its_type(client):
 
 def test_a_split_that_loses_rows_is_refused(client):
     exchange = kit.exchange()
-    layer = p2p.build(exchange_with(exchange, split_short), "out", kit.sources(2), 6)
+    layer = p2p.build(exchange_with(exchange, split_short), kit.name(), kit.sources(2), 6)
     with pytest.raises(ValueError, match=r"split of input \d: starts must be 7 non-decreasing"):
         run(client, layer)
 
@@ -184,7 +217,7 @@ def test_a_unit_that_never_arrived_is_missed(client, monkeypatch):
         ShardStore, "put", lambda self, i, unit: True if i == 3 else put(self, i, unit)
     )
     with pytest.raises(RowsLostError, match=r"input 3 of 5 never reached .* Please|please"):
-        run(client, p2p.build(kit.exchange(), "out", kit.sources(5), 6))
+        run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
 
 
 def test_a_row_that_got_lost_on_the_way_is_missed(client, monkeypatch):
@@ -197,7 +230,7 @@ def test_a_row_that_got_lost_on_the_way_is_missed(client, monkeypatch):
         ),
     )
     with pytest.raises(RowsLostError, match="the inputs sent"):
-        run(client, p2p.build(kit.exchange(), "out", kit.sources(5), 6))
+        run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
 
 
 def test_a_repeated_message_is_ignored(three_workers, monkeypatch):
@@ -208,13 +241,13 @@ def test_a_repeated_message_is_ignored(three_workers, monkeypatch):
         return await send(self, address, shards)
 
     monkeypatch.setattr(p2p.ExchangeRun, "send", send_twice)
-    _, outputs = run(three_workers, p2p.build(kit.exchange(), "out", kit.sources(5), 6))
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
     kit.check(outputs, 5)
 
 
 def test_big_units_go_as_buffers_of_their_own(three_workers):
     # below 64 KiB the engine would pickle several into one message
-    layer = p2p.build(kit.exchange(), "out", kit.sources(3, n_rows=20_000), 6)
+    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(3, n_rows=20_000), 6)
     _, outputs = run(three_workers, layer)
     kit.check(outputs, 3, n_rows=20_000)
 
@@ -225,7 +258,7 @@ def test_an_error_inside_the_engine_says_where(client, monkeypatch):
 
     monkeypatch.setattr(p2p, "cut", broken)
     with pytest.raises(ExchangeError, match=r"failed during transfer: KeyError\('a bug'\)"):
-        run(client, p2p.build(kit.exchange(), "out", kit.sources(2), 6))
+        run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(2), 6))
 
 
 @pytest.mark.parametrize("phase", ["transfer", "merge"])
@@ -244,7 +277,7 @@ def test_a_worker_that_leaves_starts_the_run_again(phase, tmp_path):
 
     with start_three_workers() as client:
         exchange = kit.exchange(store_bytes=10_000, temp_dir=str(tmp_path))
-        layer = p2p.build(exchange, "out", kit.sources(99), 6)
+        layer = p2p.build(exchange, kit.name(), kit.sources(99), 6)
         _, outputs = run(client, layer, on_progress, poll_s=0.01)
         kit.check(outputs, 99)
         assert_no_runs(client)
@@ -253,7 +286,7 @@ def test_a_worker_that_leaves_starts_the_run_again(phase, tmp_path):
 
 
 def test_the_dashboard_is_shown_the_stores_numbers(one_worker):
-    layer = p2p.build(kit.exchange(store_bytes=10_000), "out", kit.sources(4), 6)
+    layer = p2p.build(kit.exchange(store_bytes=10_000), kit.name(), kit.sources(4), 6)
     (barrier,) = (key for key in layer.graph if isinstance(key, str))
     held = one_worker.get(layer.graph, [barrier, *layer.output_keys], sync=False)
     kit.check(one_worker.gather(held[1:]), 4)

@@ -1,0 +1,278 @@
+"""An exchange laid over a Dask DataFrame, as lazy expressions.
+
+    frame ─┬─ a branch of some columns ─▶ Each ─▶ Together   (the context)
+           └──────────────────────────▶ Transfer ◀──┘
+                                            └─▶ Exchanged    (the output frame)
+
+The branch and the transfer read the frame apart from one another
+(:mod:`dlsort_cluster.apart`), and Dask fuses each with its own reading: one
+task reads a partition and splits it.
+
+Nothing here knows how a row finds its partition.
+"""
+
+# ruff: noqa: RUF012 - Dask declares an expression's parameters as a class's list.
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import dask
+from dask._task_spec import Task, TaskRef
+from dask.dataframe.dask_expr._expr import Blockwise, Expr, PartitionsFiltered
+from dask.tokenize import tokenize
+from distributed import Client
+
+from dlsort_cluster.apart import apart
+from dlsort_cluster.exchange import Exchange
+from dlsort_cluster.layers import Engine, build, pick_engine
+
+__all__ = ["exchange_frame"]
+
+# Stand for tasks of other expressions until their names are known.
+_SOURCE = "dlsort-source"
+_CONTEXT = "dlsort-context"
+_OUTPUT = "dlsort-output"
+
+
+def exchange_frame(
+    frame: Expr,
+    branch: Expr,
+    *,
+    each: Callable[[Any, int], Any],
+    together: Callable[[list[Any]], Any],
+    split: Callable[..., Any],
+    merge: Callable[..., Any],
+    n_parts: int,
+    meta: Any,
+) -> Expr:
+    """Return the frame that an exchange makes of another.
+
+    Call it where the user's client lives (when an expression is lowered): the
+    engine is chosen here, the tasks are laid on the scheduler.
+
+    Parameters
+    ----------
+    frame : Expr
+        The input, one split a partition.
+    branch : Expr
+        What the context is learned from: some columns of ``frame``, with as
+        many partitions.
+    each : callable
+        ``each(partition, i)`` for each partition of ``branch``.
+    together : callable
+        ``together([what each gave, …])`` is the exchange's context.
+    split, merge : callable
+        As in :class:`dlsort_cluster.exchange.Exchange`; ``merge`` returns a
+        pandas object.
+    n_parts : int
+        Number of output partitions.
+    meta : pandas object
+        An empty output partition.
+    """
+    simplified: Any = branch.simplify()  # so that a reader is asked for these columns only
+    sampled = _new(Each, apart(simplified, frame), each)
+    context = _new(Together, sampled, together)
+    token = tokenize(frame._name, context._name, split, merge, n_parts)
+    exchange = Exchange(token, n_parts, split, merge)
+    return _new(Exchanged, _new(Transfer, frame, context, exchange, _engine()), meta)
+
+
+def _new(kind: Any, *operands: Any) -> Any:
+    """Make an expression; Dask's constructor has no types."""
+    return kind(*operands)
+
+
+def _engine() -> Engine:
+    """Choose the engine by the scheduler that will run the tasks."""
+    asked = dask.config.get("scheduler", None)
+    if asked is None or isinstance(asked, Client) or "distributed" in str(asked):
+        return pick_engine()
+    return "taskgraph"
+
+
+# ---------------------------------------------------------------- before the exchange
+
+
+class Each(Blockwise):
+    """Call a function with every partition and its number."""
+
+    _parameters = ["frame", "func"]
+    _meta = None
+
+    @functools.cached_property
+    def _name(self) -> str:
+        return f"dlsort_sample-{self.deterministic_token}"
+
+    @property
+    def _projection_columns(self) -> list[Any]:
+        return self.frame.columns
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (self.frame.npartitions + 1)
+
+    def _task(self, name: Any, index: int) -> Task:
+        return Task(name, self.func, TaskRef((self.frame._name, index)), index)
+
+
+class Together(Expr):
+    """Call a function once, with the list of all partitions of :class:`Each`."""
+
+    _parameters = ["frame", "func"]
+    _meta = None
+
+    @functools.cached_property
+    def _name(self) -> str:
+        return f"dlsort_model-{self.deterministic_token}"
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None, None)
+
+    def _task(self, name: Any, index: int) -> Task:
+        keys = [(self.frame._name, i) for i in range(self.frame.npartitions)]
+        return Task(name, _call_with_all, self.func, *map(TaskRef, keys))
+
+
+def _call_with_all(func: Callable[[list[Any]], Any], *results: Any) -> Any:
+    return func(list(results))
+
+
+# ---------------------------------------------------------------- the exchange
+
+
+class Laid:
+    """The tasks of an exchange, parted where Dask's own fusion may come between.
+
+    Parameters
+    ----------
+    exchange, engine
+        What to lay, on what.
+    n_inputs : int
+        Number of input partitions.
+    parts : list of int, optional
+        Ascending output partitions that are wanted; all if None.
+
+    Attributes
+    ----------
+    inputs : list of Task
+        One an input: reads the source and the context, splits, hands over.
+    outputs : list of Task
+        One a wanted partition.
+    between : list of Task
+        All others.
+    """
+
+    def __init__(
+        self, exchange: Exchange, engine: Engine, n_inputs: int, parts: list[int] | None
+    ) -> None:
+        sources = {(_SOURCE, i): i for i in range(n_inputs)}
+        layer = build(
+            exchange,
+            _OUTPUT,
+            [TaskRef(key) for key in sources],
+            TaskRef(_CONTEXT),
+            parts,
+            engine=engine,
+        )
+        graph: dict[Any, Task] = dict(layer.graph)
+        self.outputs = [graph.pop(key) for key in layer.output_keys]
+        by_source = {
+            source: graph.pop(key)
+            for key, task in layer.graph.items()
+            for source in task.dependencies & sources.keys()
+        }
+        self.inputs = [by_source[source] for source in sources]
+        self.between = list(graph.values())
+
+
+class Transfer(Blockwise):
+    """Split every partition and hand its rows over; Dask fuses it with the reading."""
+
+    _parameters = ["frame", "context", "exchange", "engine", "parts"]
+    _defaults = {"parts": None}
+    _meta = None
+    _pickle_functools_cache = False
+
+    @functools.cached_property
+    def _name(self) -> str:
+        return f"dlsort_split-{self.deterministic_token}"
+
+    @property
+    def _projection_columns(self) -> list[Any]:
+        return self.frame.columns
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (self.frame.npartitions + 1)
+
+    @functools.cached_property
+    def _laid(self) -> Laid:
+        return Laid(self.exchange, self.engine, self.npartitions, self.parts)
+
+    def _task(self, name: Any, index: int) -> Task:
+        known: dict[Any, Any] = {
+            (_SOURCE, index): (self.frame._name, index),
+            _CONTEXT: (self.context._name, 0),
+        }
+        return self._laid.inputs[index].substitute(known, key=name)
+
+
+class Exchanged(PartitionsFiltered, Expr):
+    """The output frame.
+
+    Only the partitions that are asked for are exchanged: who asks for some
+    (``head``, ``partitions[…]``) sets ``_partitions``, and the transfer is told.
+    """
+
+    _parameters = ["transfer", "like", "_partitions"]
+    _defaults = {"_partitions": None}
+
+    def __str__(self) -> str:
+        return f"Exchanged({self._name[-7:]})"
+
+    def __dask_tokenize__(self) -> str:
+        """Leave the empty frame out: it follows from the rest, and pandas changes its token."""
+        if not self._determ_token:
+            self._determ_token = tokenize("Exchanged", self.transfer, self.operands[2])
+        return self._determ_token
+
+    @functools.cached_property
+    def _name(self) -> str:
+        return f"dlsort-{self.deterministic_token}"
+
+    @property
+    def _meta(self) -> Any:
+        return self.like
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (self._plain_transfer.exchange.n_parts + 1)
+
+    @property
+    def _plain_transfer(self) -> Transfer:
+        """The transfer, also where Dask has fused it with the reading."""
+        transfer = self.transfer
+        return transfer if isinstance(transfer, Transfer) else transfer.exprs[0]
+
+    def _simplify_down(self) -> Expr | None:
+        transfer = self.transfer
+        parts = sorted(set(self._partitions)) if self._filtered else None
+        if not isinstance(transfer, Transfer) or transfer.parts == parts:
+            return None
+        transfer = transfer.substitute_parameters({"parts": parts})
+        return type(self)(transfer, self.like, self.operands[2])
+
+    def _layer(self) -> dict[Any, Any]:
+        plain = self._plain_transfer
+        laid = plain._laid
+        known: dict[Any, Any] = {
+            task.key: (self.transfer._name, i) for i, task in enumerate(laid.inputs)
+        }
+        known[_CONTEXT] = (plain.context._name, 0)
+        tasks = [task.substitute(known) for task in laid.between]
+        place = {part: i for i, part in enumerate(plain.parts or range(len(laid.outputs)))}
+        tasks += [
+            laid.outputs[place[part]].substitute(known, key=(self._name, i))
+            for i, part in enumerate(self._partitions)
+        ]
+        return {task.key: task for task in tasks}

@@ -1,0 +1,137 @@
+"""What a sort of a Dask DataFrame is: plain, picklable and light.
+
+It travels with the task graph, so Dask's scheduler loads this module too; the
+phases, and with them the kernels, are imported by the tasks that need them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pandas.api.types import is_object_dtype
+
+from dlsort.errors import KeyTypeError
+from dlsort.keys import SortKey
+
+__all__ = ["FramePlan", "check_key_dtypes"]
+
+MASKED = (
+    *(pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype),
+    *(pd.UInt8Dtype, pd.UInt16Dtype, pd.UInt32Dtype, pd.UInt64Dtype),
+    *(pd.Float32Dtype, pd.Float64Dtype, pd.BooleanDtype),
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FramePlan:
+    """A sort of a frame.
+
+    Parameters
+    ----------
+    like : pandas.DataFrame
+        An empty partition: columns, dtypes and index as the frame declares them.
+    by : tuple of int
+        Positions of the key columns.
+    descending : tuple of bool
+        One a key column.
+    nulls_first : bool
+        Where nulls go, in every key column.
+    n_inputs, n_parts : int
+        Number of input and output partitions.
+    ignore_index : bool
+        Number the rows from 0 on instead of carrying the index.
+    """
+
+    like: pd.DataFrame
+    by: tuple[int, ...]
+    descending: tuple[bool, ...]
+    nulls_first: bool
+    n_inputs: int
+    n_parts: int
+    ignore_index: bool
+
+    def __repr__(self) -> str:
+        """Return what tells one sort from another."""
+        return f"FramePlan({', '.join(map(str, self.keys))}; {self.n_inputs} → {self.n_parts})"
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        """Return what names the sort's tasks, beside the name of the frame they sort.
+
+        Not the empty frame itself: pandas' cached properties change its token.
+        """
+        columns = zip(self.like.columns, map(str, self.like.dtypes), strict=True)
+        sizes = (self.n_inputs, self.n_parts, self.ignore_index)
+        return ("FramePlan", *columns, *map(str, self.keys), *sizes)
+
+    @property
+    def labels(self) -> list[Any]:
+        """Labels of the key columns."""
+        return [self.like.columns[position] for position in self.by]
+
+    def name(self, position: int) -> str:
+        """Return the name under which a column travels; labels need not be strings."""
+        return f"{position}: {self.like.columns[position]}"
+
+    def is_object(self, position: int) -> bool:
+        """Return whether a column holds Python objects."""
+        return bool(is_object_dtype(self.like.dtypes.iloc[position]))
+
+    def key_name(self, position: int) -> str:
+        """Return the name of a key column; objects are sorted by a column beside their own."""
+        return f"key {self.name(position)}" if self.is_object(position) else self.name(position)
+
+    @property
+    def keys(self) -> tuple[SortKey, ...]:
+        """The key, by the names under which its columns travel."""
+        return tuple(
+            SortKey(self.key_name(position), descending, self.nulls_first)
+            for position, descending in zip(self.by, self.descending, strict=True)
+        )
+
+
+def check_key_dtypes(like: pd.DataFrame, positions: Sequence[int]) -> None:
+    """Raise unless each key column has a dtype that can be a key.
+
+    What an object column holds shows only when it is read.
+
+    Raises
+    ------
+    KeyTypeError
+        If a column is nested, complex, an interval or of another dtype without order.
+    """
+    for position in positions:
+        dtype = like.dtypes.iloc[position]
+        if not _is_key_dtype(dtype):
+            usable = [
+                str(label)
+                for label, d in zip(like.columns, like.dtypes, strict=True)
+                if _is_key_dtype(d)
+            ]
+            msg = (
+                f"cannot sort by {like.columns[position]!r}: its dtype is {dtype}. Keys can be "
+                "numbers, booleans, dates and times, decimals, strings, binary or categories "
+                f"of these (here: {', '.join(usable) or 'none'})."
+            )
+            raise KeyTypeError(msg)
+
+
+def _is_key_dtype(dtype: Any) -> bool:
+    if isinstance(dtype, pd.SparseDtype):
+        return dtype.subtype.kind != "O" and _is_key_dtype(dtype.subtype)
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "biumMO" or (dtype.kind == "f" and dtype.itemsize <= 8)
+    if isinstance(dtype, pd.ArrowDtype):
+        from dlsort.words import check_key_types
+
+        try:
+            check_key_types(pa.schema([("key", dtype.pyarrow_dtype)]), (SortKey("key"),))
+        except KeyTypeError:
+            return False
+        return True
+    kinds = (pd.CategoricalDtype, pd.DatetimeTZDtype, pd.PeriodDtype, pd.StringDtype, *MASKED)
+    return isinstance(dtype, kinds)

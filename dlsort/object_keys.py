@@ -1,0 +1,237 @@
+"""Key columns of Python objects: what they hold, and one Arrow type for all of it.
+
+Partitions of an object column may hold strings here and only nulls there, or
+decimals with other scales. So each partition takes a :class:`Census` of its
+whole column, and :func:`agree` finds the type that holds them all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from dlsort.errors import KeyTypeError
+
+__all__ = ["Census", "ObjectKey", "agree", "take_census"]
+
+Objects = npt.NDArray[np.object_]
+
+# The first that fits counts: a bool is an int too, a datetime a date.
+KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    ((bool, np.bool_), "bool"),
+    ((int, np.integer), "int"),
+    ((float, np.float16, np.float32), "float"),
+    (str, "str"),
+    (bytes, "bytes"),
+    (Decimal, "Decimal"),
+    (dt.datetime, "datetime"),
+    (dt.date, "date"),
+    (dt.time, "time"),
+    (dt.timedelta, "timedelta"),
+)
+AWARE = "datetime with time zone"
+EPOCH = dt.datetime(1970, 1, 1)
+EPOCH_UTC = EPOCH.replace(tzinfo=dt.UTC)
+DECIMAL128_DIGITS, DECIMAL256_DIGITS = 38, 76
+
+
+@dataclass(frozen=True)
+class Census:
+    """What the values of an object column are.
+
+    Parameters
+    ----------
+    kinds : frozenset of str
+        Their types, nulls left out.
+    low, high : int
+        Range of those that are compared as integers.
+    digits, scale : int
+        Most digits before and behind the point of decimals.
+    """
+
+    kinds: frozenset[str] = frozenset()
+    low: int = 0
+    high: int = 0
+    digits: int = 0
+    scale: int = 0
+
+    def __or__(self, other: Census) -> Census:
+        """Return the census of both together."""
+        return Census(
+            self.kinds | other.kinds,
+            min(self.low, other.low),
+            max(self.high, other.high),
+            max(self.digits, other.digits),
+            max(self.scale, other.scale),
+        )
+
+
+def take_census(values: Objects) -> Census:
+    """Return what an object column holds; time O(n), in Python."""
+    present = values[~pd.isna(values)]
+    kinds = {_kind(kind) for kind in set(map(type, present))}
+    if "datetime" in kinds:
+        kinds.discard("datetime")
+        kinds |= {
+            "datetime" if v.tzinfo is None else AWARE for v in _of_type(present, dt.datetime)
+        }
+    if "time" in kinds and any(v.tzinfo is not None for v in _of_type(present, dt.time)):
+        kinds = kinds - {"time"} | {"time with time zone"}
+    if "Decimal" in kinds and any(v.is_infinite() for v in _of_type(present, Decimal)):
+        kinds = kinds - {"Decimal"} | {"infinite Decimal"}
+    if len(kinds) != 1:
+        return Census(frozenset(kinds))
+    (kind,) = kinds
+    if kind in AS_INT:
+        numbers = [AS_INT[kind](v) for v in present]
+        return Census(frozenset(kinds), min(numbers), max(numbers))
+    if kind == "Decimal":
+        parts = [v.as_tuple() for v in present]
+        digits = max(max(0, len(p.digits) + p.exponent) for p in parts)
+        return Census(frozenset(kinds), 0, 0, digits, max(max(0, -p.exponent) for p in parts))
+    return Census(frozenset(kinds))
+
+
+def _of_type(values: Objects, kind: type) -> Iterable[Any]:
+    return (value for value in values if isinstance(value, kind))
+
+
+def _kind(kind: type) -> str:
+    for types, name in KINDS:
+        if issubclass(kind, types):
+            return name
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
+def _nanoseconds(value: Any) -> int:
+    if isinstance(value, dt.datetime):
+        finer = getattr(value, "nanosecond", 0)  # of a pandas Timestamp
+        plain = value.to_pydatetime(warn=False) if isinstance(value, pd.Timestamp) else value
+        since = plain - (EPOCH if plain.tzinfo is None else EPOCH_UTC)
+    else:
+        since, finer = value, getattr(value, "nanoseconds", 0)  # of a pandas Timedelta
+    return ((since.days * 86_400 + since.seconds) * 10**6 + since.microseconds) * 1000 + finer
+
+
+def _microsecond_of_day(value: dt.time) -> int:
+    seconds = (value.hour * 60 + value.minute) * 60 + value.second
+    return seconds * 10**6 + value.microsecond
+
+
+# Kinds that are compared as integers.
+AS_INT: dict[str, Callable[[Any], int]] = {
+    "int": int,
+    "date": dt.date.toordinal,
+    "datetime": _nanoseconds,
+    AWARE: _nanoseconds,
+    "time": _microsecond_of_day,
+    "timedelta": _nanoseconds,
+}
+PLAIN: dict[str, tuple[pa.DataType, Callable[[Any], Any]]] = {
+    "bool": (pa.bool_(), bool),
+    "float": (pa.float64(), float),
+    "bytes": (pa.large_binary(), bytes),
+    "str": (pa.large_binary(), lambda text: text.encode("utf-8", "surrogatepass")),
+}
+
+
+@dataclass(frozen=True)
+class ObjectKey:
+    """How the objects of one key column become Arrow values that sort as they do.
+
+    Parameters
+    ----------
+    kind : str or None
+        What they all are; None if there are only nulls.
+    type : pyarrow.DataType
+        What they become.
+    """
+
+    kind: str | None
+    type: pa.DataType
+
+    def encode(self, values: Objects) -> pa.Array:
+        """Return the values, or those of some rows, as Arrow; time O(n), in Python."""
+        if self.kind is None:
+            return pa.nulls(len(values), self.type)
+        missing = pd.isna(values)
+        convert = self._convert()
+        converted = [None if m else convert(v) for v, m in zip(values, missing, strict=True)]
+        return pa.array(converted, self.type)
+
+    def _convert(self) -> Callable[[Any], Any]:
+        kind = self.kind or ""
+        if kind in PLAIN:
+            return PLAIN[kind][1]
+        if kind == "Decimal":
+            return lambda value: value
+        as_int = AS_INT[kind]
+        if pa.types.is_decimal(self.type):
+            return lambda value: Decimal(as_int(value))
+        return as_int
+
+
+def agree(censuses: Sequence[Census], label: Any) -> ObjectKey:
+    """Return the Arrow type for a key column, from every partition's census.
+
+    Raises
+    ------
+    KeyTypeError
+        If the column holds more than one kind of values, or one that can't be a key.
+    """
+    total = Census()
+    for census in censuses:
+        total |= census
+    if not total.kinds:
+        return ObjectKey(None, pa.null())
+    if len(total.kinds) > 1:
+        where = [
+            f"{kind} in partition {next(i for i, c in enumerate(censuses) if kind in c.kinds)}"
+            for kind in sorted(total.kinds)
+        ]
+        msg = (
+            f"cannot sort by {label!r}: it holds objects of several types "
+            f"({', '.join(where)}); expected one. Convert it to one type first."
+        )
+        raise KeyTypeError(msg)
+    (kind,) = total.kinds
+    if kind in PLAIN:
+        return ObjectKey(kind, PLAIN[kind][0])
+    if kind == "Decimal":
+        return ObjectKey(kind, _decimal(total.digits, total.scale, label))
+    if kind in AS_INT:
+        return ObjectKey(kind, _integer(total.low, total.high, label))
+    msg = (
+        f"cannot sort by {label!r}: it holds {kind} objects. Objects in a key column can be "
+        "str, bytes, bool, int, float, Decimal, date, datetime, time or timedelta."
+    )
+    raise KeyTypeError(msg)
+
+
+def _integer(low: int, high: int, label: Any) -> pa.DataType:
+    if low >= -(2**63) and high < 2**63:
+        return pa.int64()
+    if low >= 0 and high < 2**64:
+        return pa.uint64()
+    return _decimal(len(str(max(-low, high))), 0, label)
+
+
+def _decimal(digits: int, scale: int, label: Any) -> pa.DataType:
+    precision = max(1, digits + scale)
+    if precision <= DECIMAL128_DIGITS:
+        return pa.decimal128(precision, scale)
+    if precision <= DECIMAL256_DIGITS:
+        return pa.decimal256(precision, scale)
+    msg = (
+        f"cannot sort by {label!r}: its numbers need {precision} digits, and a key can have "
+        f"{DECIMAL256_DIGITS}."
+    )
+    raise KeyTypeError(msg)

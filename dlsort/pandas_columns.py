@@ -1,0 +1,283 @@
+"""One pandas column as an Arrow array, and back, for every dtype.
+
+A column travels as Arrow and comes back with the same dtype and values, to the
+last null marker. Seven kinds of codec cover the dtypes:
+
+===================  =======================================================
+:class:`Numbers`     NumPy numbers and booleans: as they are
+:class:`Times`       datetimes, timedeltas, periods: the integers beneath
+:class:`Extension`   nullable, string and Arrow dtypes: their own Arrow form
+:class:`Categories`  codes, with the categories in a note beside
+:class:`Sparse`      the dense values
+:class:`Raw`         complex and long double: their bytes
+:class:`Objects`     Python objects: text or bytes if all are, else pickled
+===================  =======================================================
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from pandas.api.types import union_categoricals
+
+from dlsort.buffers import combine, concat_rows, fixed_view, from_transport, nulls, raw_view
+from dlsort.errors import SchemaMismatchError
+from dlsort.frame_plan import MASKED
+from dlsort.take import take_array
+
+__all__ = ["Codec", "codec_for", "same_categories"]
+
+Rows = npt.NDArray[np.uint32]
+NAT = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a column travels.
+
+    Parameters
+    ----------
+    dtype : object
+        Its pandas dtype.
+    label : object
+        Its label, for messages.
+    """
+
+    dtype: Any
+    label: Any = None
+
+    def encode(self, values: Any) -> tuple[pa.Array, Any]:
+        """Return a pandas array as Arrow, and a note that :meth:`gather` needs, or None."""
+        raise NotImplementedError
+
+    def restore(self, array: pa.Array) -> Any:
+        """Return an Arrow array as a pandas array."""
+        raise NotImplementedError
+
+    def gather(self, pieces: Sequence[pa.Table], notes: Sequence[Any], rows: Rows) -> Any:
+        """Join the pieces of a column and return some rows of it as a pandas array.
+
+        Parameters
+        ----------
+        pieces : sequence of pyarrow.Table
+            One column each.
+        notes : sequence
+            One a piece, from :meth:`encode`.
+        rows : (m,) uint32
+            Row numbers in all pieces together.
+        """
+        del notes
+        return self.restore(take_array(combine(concat_rows(pieces).column(0)), rows))
+
+
+class Numbers(Codec):
+    """NumPy numbers and booleans; NaN stays what it is."""
+
+    def encode(self, values: Any) -> tuple[pa.Array, Any]:
+        """Return the values, without a copy where they lie side by side."""
+        return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False)), None
+
+    def restore(self, array: pa.Array) -> Any:
+        """Return the values, without a copy."""
+        return (
+            fixed_view(array).view(self.dtype.newbyteorder("=")).astype(self.dtype, copy=False)
+        )
+
+
+class Times(Codec):
+    """Datetimes with and without time zone, timedeltas and periods; NaT as null."""
+
+    def encode(self, values: Any) -> tuple[pa.Array, Any]:
+        """Return the integers beneath."""
+        numbers = values.view(np.int64) if isinstance(values, np.ndarray) else values.asi8
+        missing = numbers == NAT
+        return pa.array(numbers, mask=missing if missing.any() else None), None
+
+    def restore(self, array: pa.Array) -> Any:
+        """Put the dtype over the integers."""
+        numbers = fixed_view(array)
+        missing = nulls(array)
+        if missing is not None:
+            numbers[missing] = NAT
+        if isinstance(self.dtype, pd.PeriodDtype):
+            return pd.arrays.PeriodArray(numbers, dtype=self.dtype)
+        if isinstance(self.dtype, pd.DatetimeTZDtype):
+            utc = pd.DatetimeIndex(numbers.view(f"M8[{self.dtype.unit}]")).tz_localize("UTC")
+            return utc.tz_convert(self.dtype.tz).array
+        return numbers.view(self.dtype)
+
+
+class Extension(Codec):
+    """Dtypes that pandas itself turns into Arrow and back."""
+
+    def encode(self, values: Any) -> tuple[pa.Array, Any]:
+        """Return what the array says it is in Arrow."""
+        return combine(pa.array(values)), None
+
+    def restore(self, array: pa.Array) -> Any:
+        """Let the dtype make its array."""
+        if isinstance(self.dtype, pd.ArrowDtype):
+            schema = pa.schema([("values", self.dtype.pyarrow_dtype)])
+            array = from_transport(pa.table({"values": array}), schema).column(0)
+        return self.dtype.__from_arrow__(array)
+
+
+class Categories(Codec):
+    """Categoricals, by their codes; the note is the dtype where it is not the declared one."""
+
+    def encode(self, values: Any) -> tuple[pa.Array, Any]:
+        """Return the codes, −1 as null."""
+        codes = values.codes.astype(np.int32)
+        note = None if same_categories(values.dtype, self.dtype) else values.dtype
+        return pa.array(codes, mask=codes < 0), note
+
+    def gather(self, pieces: Sequence[pa.Table], notes: Sequence[Any], rows: Rows) -> Any:
+        """Join the pieces; categories that differ are united in order of appearance."""
+        dtypes = [self.dtype if note is None else note for note in notes]
+        parts = [
+            pd.Categorical.from_codes(_codes(piece), dtype=dtype)
+            for piece, dtype in zip(pieces, dtypes, strict=True)
+        ]
+        if all(same_categories(dtype, dtypes[0]) for dtype in dtypes):
+            codes = np.concatenate([part.codes for part in parts])
+            return pd.Categorical.from_codes(codes[rows], dtype=dtypes[0])
+        if any(dtype.ordered for dtype in dtypes):
+            msg = (
+                f"the ordered categories of {self.label!r} differ between partitions; "
+                "expected the same in all."
+            )
+            raise SchemaMismatchError(msg)
+        return union_categoricals(parts)[rows]
+
+
+def _codes(piece: pa.Table) -> npt.NDArray[np.int32]:
+    array = combine(piece.column(0))
+    codes = fixed_view(array).copy()
+    missing = nulls(array)
+    if missing is not None:
+        codes[missing] = -1
+    return codes
+
+
+def same_categories(left: Any, right: Any) -> bool:
+    """Return whether two categorical dtypes agree, the order of their categories included."""
+    return bool(
+        left.ordered == right.ordered
+        and left.categories.dtype == right.categories.dtype
+        and left.categories.equals(right.categories)
+    )
+
+
+class Sparse(Codec):
+    """Sparse numbers, as dense ones on their way."""
+
+    def encode(self, values: Any) -> tuple[pa.Array, Any]:
+        """Return the dense values."""
+        return codec_for(self.dtype.subtype).encode(np.asarray(values))
+
+    def gather(self, pieces: Sequence[pa.Table], notes: Sequence[Any], rows: Rows) -> Any:
+        """Return the rows, sparse again."""
+        dense = codec_for(self.dtype.subtype).gather(pieces, notes, rows)
+        return pd.arrays.SparseArray(dense, dtype=self.dtype)
+
+
+class Raw(Codec):
+    """Fixed-width values that Arrow has no type for, as bytes."""
+
+    def encode(self, values: Any) -> tuple[pa.Array, Any]:
+        """Return each value's bytes."""
+        data = pa.py_buffer(np.ascontiguousarray(values))
+        return pa.Array.from_buffers(self._type, len(values), [None, data]), None
+
+    @property
+    def _type(self) -> pa.DataType:
+        return pa.binary(self.dtype.itemsize)
+
+    def restore(self, array: pa.Array) -> Any:
+        """Return the bytes as values."""
+        data = np.ascontiguousarray(raw_view(array)).view(np.uint8)
+        return data.reshape(-1).view(self.dtype)
+
+
+class Objects(Codec):
+    """Python objects, and extension arrays that know no Arrow, as objects.
+
+    The note says how a piece travels and, for text and bytes, which object its
+    nulls are.
+    """
+
+    def encode(self, values: Any) -> tuple[pa.Array, Any]:
+        """Return text or bytes where all values are, else pickles."""
+        objects = np.asarray(values, dtype=object)
+        missing = pd.isna(objects)
+        types = set(map(type, objects[~missing]))
+        markers = {type(v): v for v in objects[missing]}
+        if len(types) == 1 and len(markers) <= 1 and types <= {str, bytes}:
+            kind = pa.string() if types == {str} else pa.binary()
+            try:
+                array = combine(pa.array(objects, kind, mask=missing))
+            except UnicodeEncodeError:  # half of a surrogate pair
+                pass
+            else:
+                return array, ("plain", next(iter(markers.values()), None))
+        return pa.array([_pickle(v) for v in objects], pa.large_binary()), ("pickled", None)
+
+    def gather(self, pieces: Sequence[pa.Table], notes: Sequence[Any], rows: Rows) -> Any:
+        """Make objects of each piece, then pick: cheaper than to gather their bytes."""
+        parts = [
+            _objects(combine(piece.column(0)), *note)
+            for piece, note in zip(pieces, notes, strict=True)
+        ]
+        objects = np.concatenate(parts)[rows]
+        if isinstance(self.dtype, np.dtype):
+            return objects
+        return pd.array(objects, dtype=self.dtype)
+
+
+def _pickle(value: Any) -> bytes:
+    try:
+        return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except (pickle.PicklingError, AttributeError, TypeError):  # a function, a class of __main__
+        return bytes(cloudpickle.dumps(value))
+
+
+def _objects(array: pa.Array, form: str, marker: Any) -> npt.NDArray[np.object_]:
+    values = array.to_pylist()
+    if form == "pickled":
+        values = [pickle.loads(value) for value in values]
+    objects = np.empty(len(values), dtype=object)
+    objects[:] = values
+    if form == "plain" and marker is not None and array.null_count:
+        objects[nulls(array)] = marker
+    return objects
+
+
+def codec_for(dtype: Any, label: Any = None) -> Codec:
+    """Return the codec of a pandas dtype."""
+    return _kind(dtype)(dtype, label)
+
+
+def _kind(dtype: Any) -> type[Codec]:
+    if isinstance(dtype, pd.CategoricalDtype):
+        return Categories
+    if isinstance(dtype, (pd.DatetimeTZDtype, pd.PeriodDtype)):
+        return Times
+    if isinstance(dtype, (pd.ArrowDtype, pd.StringDtype, *MASKED)):
+        return Extension
+    if isinstance(dtype, pd.SparseDtype) and dtype.subtype.kind != "O":
+        return Sparse
+    if not isinstance(dtype, np.dtype) or dtype.kind == "O":
+        return Objects
+    if dtype.kind in "mM":
+        return Times
+    if dtype.kind in "biu" or (dtype.kind == "f" and dtype.itemsize <= 8):
+        return Numbers
+    return Raw

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import dask
+import pytest
+from distributed import default_client
+
+from dlsort_cluster.clusters import SchedulerUnreachableError, connect
+
+# Dask keeps this one for the life of the process.
+LASTING = "Dask-Offload"
+
+
+def threads():
+    return {t for t in threading.enumerate() if not t.name.startswith(LASTING)}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(tmp_path):
+    """Prove that a test leaves no thread, process, file, client or setting behind."""
+    before = threads(), dask.config.get("distributed.worker.memory.target")
+    yield
+    assert threads() == before[0]
+    assert dask.config.get("distributed.worker.memory.target") == before[1]
+    assert multiprocessing.active_children() == []
+    assert list(tmp_path.glob("dlsort-*")) == []
+    with pytest.raises(ValueError, match="No clients found"):
+        default_client()
+
+
+def test_the_default_is_one_worker_in_this_process(tmp_path):
+    with connect(threads=3, temp_dir=str(tmp_path)) as client:
+        assert default_client() is client
+        assert client.submit(os.getpid).result() == os.getpid()
+        assert list(client.nthreads().values()) == [3]
+        assert client.scheduler.address.startswith("inproc://")
+
+
+def test_memory_is_counted_but_not_policed():
+    with connect(threads=1, memory_bytes=123_456_789) as client:
+        (limit,) = client.run(memory_limits).values()
+    assert limit == (123_456_789, False, False, False)
+
+
+def memory_limits(dask_worker):
+    manager = dask_worker.memory_manager
+    return (
+        manager.memory_limit,
+        manager.memory_target_fraction,
+        manager.memory_spill_fraction,
+        manager.memory_pause_fraction,
+    )
+
+
+def test_worker_processes_share_threads_and_memory(tmp_path):
+    with connect(workers=2, threads=4, memory_bytes=2**31, temp_dir=str(tmp_path)) as client:
+        pids = set(client.run(os.getpid).values())
+        assert len(pids) == 2
+        assert os.getpid() not in pids
+        assert list(client.nthreads().values()) == [2, 2]
+        assert set(client.run(memory_limits).values()) == {(2**30, False, False, False)}
+        folders = client.run(lambda dask_worker: dask_worker.local_directory).values()
+        assert all(folder.startswith(str(tmp_path)) for folder in folders)
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_an_error_inside_takes_the_cluster_down(tmp_path, workers):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        connect(workers=workers, threads=1, temp_dir=str(tmp_path)),
+    ):
+        raise KeyboardInterrupt
+
+
+def test_a_running_cluster_is_joined_and_left_running():
+    with connect(workers=1, threads=1) as owner:
+        address = owner.scheduler.address
+        with connect(scheduler=address) as client:
+            assert client.submit(sum, [1, 2]).result() == 3
+        assert owner.submit(sum, [3, 4]).result() == 7
+
+
+def test_a_cluster_in_this_process_is_joined_by_its_address_too():
+    with connect(threads=1) as owner, connect(scheduler=owner.scheduler.address) as client:
+        assert client.submit(sum, [1, 2]).result() == 3
+
+
+def closed_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_a_scheduler_that_is_not_there_is_told_in_seconds():
+    address = f"tcp://127.0.0.1:{closed_port()}"
+    started = time.monotonic()
+    with (
+        pytest.raises(SchedulerUnreachableError) as caught,
+        connect(scheduler=address, connect_timeout_s=0.3),
+    ):
+        pass
+    assert time.monotonic() - started < 5
+    assert str(caught.value).startswith(
+        f"no Dask scheduler answered at {address!r} within 0.3 s"
+    )
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1", "http://127.0.0.1:1", ""])
+def test_an_address_that_is_none_is_told_too(address):
+    with (
+        pytest.raises(SchedulerUnreachableError),
+        connect(scheduler=address, connect_timeout_s=0.3),
+    ):
+        pass
+
+
+def test_a_server_that_is_no_scheduler_is_told_in_seconds():
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with (
+            pytest.raises(SchedulerUnreachableError),
+            connect(scheduler=address, connect_timeout_s=0.3),
+        ):
+            pass
+
+
+def start_script(tmp_path, body):
+    """Start Python on a script without a main guard, in a process group of its own."""
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(body))
+    path = os.pathsep.join(p for p in sys.path if p)
+    return subprocess.Popen(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_a_script_without_a_main_guard_starts_processes_once(tmp_path):
+    process = start_script(
+        tmp_path,
+        f"""
+        from dlsort_cluster.clusters import connect
+        print("begins")
+        def twice(x):
+            return 2 * x
+        with connect(workers=1, threads=1, temp_dir={str(tmp_path)!r}) as client:
+            print(client.submit(twice, 21).result())
+        """,
+    )
+    out, err = process.communicate(timeout=60)
+    assert (out.split(), err, process.returncode) == (["begins", "42"], "", 0)
+
+
+@pytest.mark.parametrize("workers", [None, 2])
+def test_ctrl_c_ends_everything_without_noise(tmp_path, workers):
+    process = start_script(
+        tmp_path,
+        f"""
+        import sys, time, exchange_kit as kit
+        from dlsort_cluster import p2p
+        from dlsort_cluster.clusters import connect, run
+
+        def slow_merge(shards, context, slot):
+            time.sleep(0.2)
+
+        def on_progress(stats, outputs):
+            if outputs:
+                print("merging", flush=True)
+
+        exchange = kit.exchange(100, slow_merge, store_bytes=10_000)
+        layer = p2p.build(exchange, kit.name(), kit.sources(5), 100)
+        try:
+            with connect(workers={workers}, threads=2, temp_dir={str(tmp_path)!r}) as client:
+                run(client, layer, on_progress)
+        except KeyboardInterrupt:
+            sys.exit("interrupted")
+        """,
+    )
+    assert process.stdout.readline() == "merging\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (set(out.split()) <= {"merging"}, err, process.returncode) == (
+        True,
+        "interrupted\n",
+        1,
+    )

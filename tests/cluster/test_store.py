@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import exchange_kit as kit
+from dlsort_cluster import spill
+from dlsort_cluster.exchange import RowsLostError, SpillError, SpillFullError
+from dlsort_cluster.store import ShardStore, StoreClosedError
+from dlsort_cluster.wire import Unit
+
+N_ROWS = 5_000
+STARTS = np.array([0, 0, 1, 2_000, N_ROWS])
+
+
+def make_store(tmp_path, limit_bytes=0, parts=(4, 5, 6, 9)):
+    return ShardStore(
+        run="7f3a[2]",
+        worker="tcp://10.0.0.4:4001",
+        parts=list(parts),
+        limit_bytes=limit_bytes,
+        temp_dir=str(tmp_path),
+    )
+
+
+def make_unit(input_id=0):
+    rows = np.arange(N_ROWS)
+    return Unit(kit.make_table(rows * 0, input_id, rows), STARTS)
+
+
+def open_files(folder):
+    """Return this process's open files in a folder, also those without a name."""
+    links = []
+    for fd in Path("/proc/self/fd").iterdir():
+        try:
+            links.append(str(fd.readlink()))
+        except FileNotFoundError:
+            continue
+    return [link for link in links if link.startswith(str(folder))]
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 10**9])
+def test_what_is_put_is_read_back_as_often_as_wanted(tmp_path, limit_bytes):
+    store = make_store(tmp_path, limit_bytes)
+    for input_id in (2, 0, 1):
+        assert store.put(input_id, make_unit(input_id))
+    for place, part in enumerate((4, 5, 6, 9)):
+        for _ in range(2):
+            shards = store.read(part, 3)
+            expected = [
+                make_unit(i).table.slice(STARTS[place], STARTS[place + 1] - STARTS[place])
+                for i in range(3)
+            ]
+            found = pa.concat_tables(shards).unify_dictionaries().to_pylist()
+            assert found == pa.concat_tables(expected).to_pylist()
+            assert shards[0].schema == expected[0].schema
+
+
+def test_a_partition_without_rows_has_one_empty_shard(tmp_path):
+    store = make_store(tmp_path)
+    for input_id in range(3):
+        store.put(input_id, make_unit())
+    (shard,) = store.read(4, 3)
+    assert shard.num_rows == 0
+
+
+def test_units_stay_in_memory_until_the_limit(tmp_path):
+    unit = make_unit()
+    store = make_store(tmp_path, limit_bytes=2 * unit.table.nbytes)
+    for input_id in range(2):
+        store.put(input_id, unit)
+    assert store.spilled_bytes == 0
+    store.put(2, unit)
+    assert 0.9 < store.spilled_bytes / unit.table.nbytes < 1.1
+    assert store.memory_bytes == 2 * unit.table.nbytes
+    assert store.total_bytes == 3 * unit.table.nbytes
+
+
+def test_a_repeated_input_is_ignored(tmp_path):
+    store = make_store(tmp_path, limit_bytes=10**9)
+    assert store.put(0, make_unit(0))
+    assert not store.put(0, make_unit(1))
+    (shard,) = store.read(5, 1)
+    assert shard["input"].to_pylist() == [0]
+
+
+def test_a_small_slice_does_not_keep_a_large_table_alive(tmp_path):
+    store = make_store(tmp_path, limit_bytes=10**9, parts=[0])
+    large = make_unit().table
+    store.put(0, Unit(large.slice(10, 5), np.array([0, 5])))
+    (shard,) = store.read(0, 1)
+    assert shard.to_pylist() == large.slice(10, 5).to_pylist()
+    assert shard.get_total_buffer_size() < large.get_total_buffer_size() / 100
+
+
+def test_spilled_files_have_no_name_and_go_with_the_store(tmp_path):
+    store = make_store(tmp_path)
+    store.put(0, make_unit())
+    assert list(tmp_path.iterdir()) == []
+    assert len(open_files(tmp_path)) == 1
+    store.close()
+    assert open_files(tmp_path) == []
+
+
+def test_what_a_merge_has_read_outlives_the_store(tmp_path):
+    store = make_store(tmp_path)
+    store.put(0, make_unit())
+    (shard,) = store.read(6, 1)
+    store.close()
+    assert shard["row"].to_pylist() == list(range(1, 2_000))
+    del shard
+    assert open_files(tmp_path) == []
+
+
+def test_a_closed_store_says_so(tmp_path):
+    store = make_store(tmp_path)
+    store.close()
+    store.close()
+    with pytest.raises(StoreClosedError, match=r"run 7f3a\[2\]"):
+        store.put(0, make_unit())
+    with pytest.raises(StoreClosedError):
+        store.read(4, 1)
+
+
+def test_a_missing_input_is_named(tmp_path):
+    store = make_store(tmp_path)
+    store.put(0, make_unit())
+    with pytest.raises(RowsLostError, match=r"input 1 of 2 never reached tcp://10.0.0.4:4001"):
+        store.read(4, 2)
+
+
+def fail_after(n_bytes, code):
+    written = 0
+
+    def pwrite(fd, data, offset):
+        nonlocal written
+        if written + len(data) > n_bytes:
+            raise OSError(code, os.strerror(code))
+        written += len(data)
+        return PWRITE(fd, data, offset)
+
+    return pwrite
+
+
+PWRITE = os.pwrite
+
+
+@pytest.mark.parametrize("n_bytes", [0, 60_000])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_in_words(tmp_path, monkeypatch, n_bytes, code):
+    store = make_store(tmp_path)
+    monkeypatch.setattr(spill.os, "pwrite", fail_after(n_bytes, code))
+    with pytest.raises(SpillFullError) as caught:
+        store.put(0, make_unit())
+    assert str(caught.value).startswith(
+        f"run 7f3a[2]: no space left in {tmp_path} on tcp://10.0.0.4:4001 (needed "
+    )
+    assert "). Add workers, or set temporary-directory (--temp-dir)" in str(caught.value)
+
+
+def test_a_unit_that_did_not_fit_leaves_the_others_readable(tmp_path, monkeypatch):
+    store = make_store(tmp_path)
+    store.put(0, make_unit(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(spill.os, "pwrite", fail_after(60_000, errno.ENOSPC))
+        with pytest.raises(SpillFullError):
+            store.put(1, make_unit(1))
+    assert store.put(1, make_unit(1))
+    assert [shard["input"][0].as_py() for shard in store.read(9, 2)] == [0, 1]
+
+
+def test_a_write_that_stops_short_is_continued(tmp_path, monkeypatch):
+    store = make_store(tmp_path)
+    monkeypatch.setattr(
+        spill.os, "pwrite", lambda fd, data, offset: PWRITE(fd, data[:1000], offset)
+    )
+    store.put(0, make_unit())
+    (shard,) = store.read(9, 1)
+    assert shard.to_pylist() == make_unit().table.slice(2_000).to_pylist()
+
+
+def test_a_missing_folder_is_told_in_words(tmp_path):
+    store = make_store(tmp_path / "gone")
+    with pytest.raises(SpillError, match=r"cannot spill to .*gone on tcp.* Make it writable"):
+        store.put(0, make_unit())
+
+
+def test_many_small_partitions_share_batches(tmp_path):
+    starts = np.arange(N_ROWS + 1)
+    store = make_store(tmp_path, parts=range(N_ROWS))
+    unit = Unit(make_unit().table, starts)
+    store.put(0, unit)
+    assert store.spilled_bytes < 1.1 * unit.table.nbytes
+    for part in (0, 1, 2_500, N_ROWS - 1):
+        (shard,) = store.read(part, 1)
+        assert shard["row"].to_pylist() == [part]
