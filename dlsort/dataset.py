@@ -237,8 +237,11 @@ def _run(
                 # a run that was started again passes the same rows twice
                 progress.rows(name, min(done[name], n_rows))
 
+    def on_spilled(n_bytes: int) -> None:
+        report.spilled_bytes = n_bytes
+
     began_at = time.time()
-    inputs, outputs = run(client, plan.layer(), on_progress)
+    inputs, outputs = run(client, plan.layer(), on_progress, on_spilled=on_spilled)
     for name in ("sample", "partition", "sort"):
         progress.finish(name)
     clocks = [s.clock for s in (*inputs, *outputs)]

@@ -147,7 +147,7 @@ def test_a_file_without_row_groups_alone(tmp_path, partitions):
 
 
 def test_names_with_spaces_and_signs(tmp_path):
-    source = dataset(tmp_path / "mis datos [año 1]" / "日本 #%")
+    source = dataset(tmp_path / "los datos [año 1]" / "日本 #%")
     target = tmp_path / "out 'ñ' [x]" / "sorted, all"
     sorted_well(source, target)
     check(target, "--against", source)

@@ -1,0 +1,125 @@
+"""What sort_values refuses on a Dask frame, and when."""
+
+from __future__ import annotations
+
+import functools
+from decimal import Decimal
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import dlsort
+import frame_data as data
+from dlsort.errors import (
+    BadKeyError,
+    BadOptionError,
+    KeyTypeError,
+    SchemaMismatchError,
+    UnknownColumnError,
+)
+
+
+@functools.cache
+def ddf():
+    frame = pd.DataFrame({"a": [1, 2], "b": ["x", "y"], "c": [1j, 2]})
+    frame["i"] = pd.interval_range(0, 2)
+    frame["l"] = pd.array([[1], [2]], dtype=pd.ArrowDtype(pa.list_(pa.int8())))
+    frame.index.name = "idx"
+    return data.frame_of([frame, frame])
+
+
+@pytest.mark.parametrize(
+    ("by", "options", "error", "message"),
+    [
+        ("aa", {}, UnknownColumnError, "no column 'aa'. Did you mean 'a'?"),
+        ("idx", {}, KeyTypeError, "'idx' is a level of the index"),
+        ([], {}, BadKeyError, "names no column"),
+        (["a", ["b"]], {}, BadKeyError, "by holds a list"),
+        (["a"], {"ascending": [True, False]}, BadKeyError, r"Length of ascending \(2\) != le"),
+        ("a", {"ascending": "no"}, BadOptionError, "ascending is 'no'"),
+        ("a", {"na_position": "top"}, BadOptionError, "na_position is 'top'"),
+        ("a", {"npartitions": 0}, BadOptionError, "npartitions is 0"),
+        ("a", {"npartitions": "auto"}, BadOptionError, "npartitions is 'auto'"),
+        ("c", {}, KeyTypeError, r"by 'c': its dtype is complex128.*\(here: a, b\)"),
+        ("i", {}, KeyTypeError, "by 'i': its dtype is interval"),
+        ("l", {}, KeyTypeError, "by 'l': its dtype is list"),
+    ],
+)
+def test_a_bad_request_is_refused_at_once(by, options, error, message):
+    with pytest.raises(error, match=message):
+        dlsort.sort_values(ddf(), by, **options)
+
+
+def test_what_is_not_a_dask_frame_is_refused_at_once():
+    for other in (pd.DataFrame({"a": [1]}), ddf()["a"]):
+        with pytest.raises(BadOptionError, match="expected a Dask DataFrame"):
+            dlsort.sort_values(other, "a")
+    with pytest.raises(BadKeyError, match="by holds a Series"):
+        dlsort.sort_values(ddf(), ddf()["a"])
+
+
+def test_columns_of_one_name_are_refused_at_once():
+    frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    with pytest.raises(BadKeyError, match=r"named \['a'\]"):
+        dlsort.sort_values(data.frame_of([frame]), "a")
+
+
+def compute(*parts: pd.DataFrame, by="k", **options):
+    return data.run_locally("sync")(dlsort.sort_values(data.frame_of(parts), by, **options))
+
+
+def object_frame(*values):
+    return pd.DataFrame({"k": pd.Series(values, dtype=object)})
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([[1, "a"]], "int in partition 0, str in partition 0"),
+        ([[None], [1], ["a"]], "int in partition 1, str in partition 2"),
+        ([[1, 1.5]], "float in partition 0, int in partition 0"),
+        ([[[1]]], "holds list objects"),
+        ([[Decimal("inf")]], "holds infinite Decimal objects"),
+        ([[Decimal("1E+90")]], "need 91 digits"),
+        ([[2**300]], "need 91 digits"),
+    ],
+)
+def test_objects_that_are_no_key_are_refused_by_name(parts, message):
+    with pytest.raises(KeyTypeError, match=f"cannot sort by 'k': .*{message}"):
+        compute(*[object_frame(*values) for values in parts])
+
+
+def categories(values, *, ordered=False):
+    dtype = pd.CategoricalDtype(values, ordered=ordered)
+    return pd.DataFrame({"k": pd.Categorical(["a"], dtype=dtype), "v": [1]})
+
+
+def test_categories_that_differ_are_no_key():
+    with pytest.raises(KeyTypeError, match="categories differ between partitions 0 and 2"):
+        compute(categories(["a", "b"]), categories(["b", "a"]), categories(["a"]))
+    one, two = categories(["a", "b"], ordered=True), categories(["b", "a"], ordered=True)
+    with pytest.raises(KeyTypeError, match="categories differ between partitions 0 and 1"):
+        compute(one, two)
+    with pytest.raises(SchemaMismatchError, match="ordered categories of 'k' differ"):
+        compute(one, two, by="v", npartitions=1)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"k": [1.5]}, "partition 1: column 'k' is float64, but the frame says int64"),
+        ({"k": ["x"]}, "partition 1: column 'k' is str, but the frame says int64"),
+        ({"k": [None]}, "partition 1: column 'k' is object, but the frame says int64"),
+        ({"x": [1]}, r"partition 1 has the columns \['x'\]"),
+    ],
+)
+def test_a_partition_that_is_not_what_the_frame_declares_is_named(other, message):
+    with pytest.raises(SchemaMismatchError, match=message):
+        compute(pd.DataFrame({"k": [1]}), pd.DataFrame(other))
+
+
+def test_errors_of_tasks_arrive_as_they_are_from_a_cluster():
+    with data.two_workers(), pytest.raises(KeyTypeError, match="objects of several types"):
+        parts = [object_frame(1), object_frame("a")]
+        data.run_on_cluster(dlsort.sort_values(data.frame_of(parts), "k"))
