@@ -22,19 +22,17 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 
 from dlsort import __version__
 from dlsort.errors import BadOptionError, DlsortError
 from dlsort.options import parse_bytes
-
-if TYPE_CHECKING:
-    from dlsort.progress import Progress
 
 __all__ = ["main"]
 
@@ -99,28 +97,42 @@ def _sentence(error: Exception) -> tuple[str, int]:
     return f"this is a bug in dlsort, sorry: {what}. Please report it.{how}", BUG
 
 
+Handler = Callable[[int, FrameType | None], None]
+
+
 @contextmanager
-def _stoppable(dst: str | None = None) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM unwind the command, which takes down what it set up.
+def _on_signal(handler: Handler) -> Iterator[None]:
+    """Have Ctrl-C and SIGTERM handled for a while, if this thread may decide that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End at once: nothing is begun yet, and LLVM, at work, would not survive an exception."""
+    os.write(2, f"Error: stopped by {signal.Signals(number).name}.\n".encode())
+    os._exit(128 + number)
+
+
+def _unwind(dst: str | None = None) -> Handler:
+    """Return a handler that unwinds the command, which takes down what it set up.
 
     Once the destination is published only tidying up is left, which no signal
     interrupts: the command ends well, as it has done what it was asked for.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is given signals
-        return
     at_first = _identity(dst)
 
-    def stop(number: int, frame: object) -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
         if _identity(dst) in (None, at_first):
             raise Stopped(number)
 
-    before = {n: signal.signal(n, stop) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return stop
 
 
 def _identity(folder: str | None) -> tuple[int, int] | None:
@@ -230,10 +242,14 @@ def sort_command(
     _refuse_both(options, "scheduler", "workers")
     _refuse_both(options, "scheduler", "threads")
     report_path = None if report is None else _check_report_path(report, dst)
-    with _stoppable(dst), _display(show=not no_progress) as progress:
+    with _on_signal(_leave), _compiling_notice(show=not no_progress):
         from dlsort.dataset import sort_dataset
-
-        _hush_dask()
+        from dlsort.progress import live_progress
+    _hush_dask()
+    with (
+        _on_signal(_unwind(dst)),
+        live_progress(show=False if no_progress else None) as progress,
+    ):
         done = sort_dataset(src, dst, progress=progress, **options)
     click.echo(done.to_text())
     if report_path is not None:
@@ -263,9 +279,10 @@ def check_command(dst: str, by: str, against: str | None) -> None:
     \b
     dlsort check sorted/ --by "day,price:desc" --against in/
     """
-    with _stoppable(), _display(show=True) as progress:
+    with _on_signal(_leave), _compiling_notice(show=True):
         from dlsort.check import check_dataset
-
+        from dlsort.progress import live_progress
+    with _on_signal(_unwind()), live_progress() as progress:
         found = check_dataset(dst, by=by, against=against, progress=progress)
     click.echo(found.to_text(), err=not found.ok)
     if not found.ok:
@@ -304,20 +321,8 @@ def _hush_dask() -> None:
 
 
 @contextmanager
-def _display(*, show: bool) -> Iterator[Progress]:
-    """Give the progress display, on a terminal, after the kernels are loaded."""
-    from dlsort.progress import live_progress
-
-    show = show and sys.stderr.isatty()
-    with _compiling_notice(show=show):
-        import dlsort_kernels  # noqa: F401 - compiles what this machine has not compiled yet
-    with live_progress(show=show) as progress:
-        yield progress
-
-
-@contextmanager
 def _compiling_notice(*, show: bool) -> Iterator[None]:
-    """Say what the wait is for, once a first kernel had to be compiled."""
+    """Say on a terminal what the wait is for, once a first kernel had to be compiled."""
     over = threading.Event()
 
     def watch() -> None:
@@ -329,7 +334,7 @@ def _compiling_notice(*, show: bool) -> Iterator[None]:
                 )
                 return
 
-    if show:
+    if show and sys.stderr.isatty():
         threading.Thread(target=watch, daemon=True).start()
     try:
         yield

@@ -161,16 +161,18 @@ def _parse_by(
 
 def _position(like: pd.DataFrame, label: Any) -> int:
     try:
-        if label in like.columns:
-            place = like.columns.get_loc(label)
-            if isinstance(place, int):
-                return place
-            msg = f"{label!r} names several columns; give the whole label of one."
-            raise BadKeyError(msg)
+        is_column = label in like.columns
+        is_level = label is not None and label in like.index.names
     except (TypeError, ValueError):  # unhashable, or compared value by value
         msg = f"by holds a {type(label).__name__}; expected column labels."
         raise BadKeyError(msg) from None
-    if label is not None and label in like.index.names:
+    if is_column:
+        place = like.columns.get_loc(label)
+        if isinstance(place, int):
+            return place
+        msg = f"{label!r} names several columns; give the whole label of one."
+        raise BadKeyError(msg)
+    if is_level:
         msg = (
             f"{label!r} is a level of the index, which can't be sorted by yet; make it a "
             "column with reset_index()."

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pandas.api.types import is_object_dtype
 
 from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
 
-__all__ = ["FramePlan", "check_key_dtypes"]
+__all__ = ["FramePlan", "check_key_dtypes", "is_objects"]
 
 MASKED = (
     *(pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype),
@@ -79,7 +78,7 @@ class FramePlan:
 
     def is_object(self, position: int) -> bool:
         """Return whether a column holds Python objects."""
-        return bool(is_object_dtype(self.like.dtypes.iloc[position]))
+        return is_objects(self.like.dtypes.iloc[position])
 
     def key_name(self, position: int) -> str:
         """Return the name of a key column; objects are sorted by a column beside their own."""
@@ -92,6 +91,11 @@ class FramePlan:
             SortKey(self.key_name(position), descending, self.nulls_first)
             for position, descending in zip(self.by, self.descending, strict=True)
         )
+
+
+def is_objects(dtype: Any) -> bool:
+    """Return whether a dtype is NumPy's of Python objects (pandas' own test knows no views)."""
+    return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
 def check_key_dtypes(like: pd.DataFrame, positions: Sequence[int]) -> None:

@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from pandas.api.types import is_object_dtype
 
 from dlsort.buffers import to_transport
 from dlsort.errors import SchemaMismatchError
-from dlsort.frame_plan import FramePlan
+from dlsort.frame_plan import FramePlan, is_objects
 from dlsort.pandas_columns import codec_for
 
 __all__ = ["align", "plain_array", "replace_column", "to_frame", "to_table"]
@@ -174,7 +173,7 @@ def to_frame(
         levels = [
             pd.Index(
                 gather(f"index {level}", dtype, like.index.names[level]),
-                dtype=object if is_object_dtype(dtype) else None,
+                dtype=object if is_objects(dtype) else None,
                 tupleize_cols=False,
             )
             for level, dtype in enumerate(_index_dtypes(like.index))
@@ -189,7 +188,7 @@ def to_frame(
         values = gather(plan.name(position), dtype, label)
         # pandas would take an array of str objects for its own string dtype
         columns[position] = pd.Series(
-            values, index=index, dtype=object if is_object_dtype(dtype) else None, copy=False
+            values, index=index, dtype=object if is_objects(dtype) else None, copy=False
         )
     frame = pd.DataFrame(columns, index=index, copy=False)
     frame.columns = like.columns

@@ -381,6 +381,7 @@ def test_no_progress(tmp_path):
 
 
 def test_a_first_compilation_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     jit = SimpleNamespace(compiled=lambda: 1)
     monkeypatch.setitem(sys.modules, "dlsort_kernels.jit", jit)
     with cli._compiling_notice(show=True):

@@ -120,6 +120,8 @@ def test_a_partition_that_is_not_what_the_frame_declares_is_named(other, message
 
 
 def test_errors_of_tasks_arrive_as_they_are_from_a_cluster():
-    with data.two_workers(), pytest.raises(KeyTypeError, match="objects of several types"):
-        parts = [object_frame(1), object_frame("a")]
-        data.run_on_cluster(dlsort.sort_values(data.frame_of(parts), "k"))
+    ddf = data.frame_of([object_frame(1), object_frame("a")])
+    with data.two_workers():
+        result = dlsort.sort_values(ddf, "k").persist()
+        with pytest.raises(KeyTypeError, match="objects of several types"):
+            result.compute()

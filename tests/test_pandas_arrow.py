@@ -93,3 +93,13 @@ def test_an_ignored_index_does_not_travel():
     assert table.num_columns == 1
     got = to_frame([table], np.zeros(1, np.uint32), plan, 41)
     assert got.index.equals(pd.RangeIndex(41, 42))
+
+
+def test_what_lies_under_a_null_does_not_count():
+    array = pa.array([1, None, 2], pa.int64())
+    assert codec_for(np.dtype("M8[ns]")).restore(array).astype(int)[1] == np.iinfo(np.int64).min
+    codec = codec_for(pd.CategoricalDtype(["a", "b", "c"]))
+    rows = np.arange(3, dtype=np.uint32)
+    got = codec.gather([pa.table({"c": array.cast(pa.int32())})], [None], rows)
+    assert got.tolist()[0] == "b"
+    assert pd.isna(got[1])
