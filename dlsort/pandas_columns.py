@@ -103,7 +103,7 @@ class Times(Codec):
 
     def restore(self, array: pa.Array) -> Any:
         """Put the dtype over the integers."""
-        numbers = fixed_view(array)
+        numbers = np.require(fixed_view(array), requirements="W")
         missing = nulls(array)
         if missing is not None:
             numbers[missing] = NAT

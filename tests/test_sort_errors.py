@@ -439,7 +439,7 @@ def test_an_address_that_is_none(work, hasty):
 
 
 def test_an_error_of_the_exchange_is_told_alike(work, monkeypatch):
-    def run(*args: object) -> None:
+    def run(*args: object, **options: object) -> None:
         raise SpillFullError("run 7f3a[2]: no space left in scratch/ on tcp://10.0.0.4:4001.")
 
     monkeypatch.setattr(dlsort.dataset, "run", run)
@@ -475,7 +475,7 @@ def test_a_report_that_cannot_be_written_after_the_sort(work, monkeypatch):
 
 
 def test_a_bug_is_told_in_one_line(work, monkeypatch):
-    def run(*args: object) -> None:
+    def run(*args: object, **options: object) -> None:
         raise ZeroDivisionError("division by zero\nand more")
 
     monkeypatch.setattr(dlsort.dataset, "run", run)

@@ -147,6 +147,9 @@ def _config(memory_limit: int) -> dict[str, Any]:
         "distributed.worker.memory.pause": False,
         # A worker killed at its limit would be started, and grow, again.
         "distributed.worker.memory.terminate": False,
+        # A worker that happens to be down this long after it was killed once would be
+        # taken away for good.
+        "distributed.deploy.lost-worker-timeout": "24 hours",
         "distributed.worker.multiprocessing-method": "spawn",
         "distributed.worker.profile.enabled": False,
         "distributed.worker.http.routes": [],

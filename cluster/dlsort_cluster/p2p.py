@@ -45,6 +45,7 @@ from distributed.shuffle._core import (
 from distributed.shuffle._exceptions import P2PConsistencyError, ShuffleClosedError
 from distributed.shuffle._limiter import ResourceLimiter
 from distributed.system import MEMORY_LIMIT
+from distributed.utils import sync
 
 from dlsort_cluster import taskgraph
 from dlsort_cluster.exchange import (
@@ -170,9 +171,20 @@ def _transfer(
 
 def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
     """Wait until every row has arrived, in one run, and add up the counts."""
+    run_ids = [receipt.run_id for receipt in receipts]
     with _engine_errors(run, "barrier"):
-        run_id = get_worker_plugin().barrier(run, [r.run_id for r in receipts])
-    return _Passed(run_id, np.sum([r.counts for r in receipts], axis=0))
+        plugin = get_worker_plugin()
+        try:
+            run_id = plugin.barrier(run, run_ids)
+        except ShuffleClosedError:
+            raise
+        except P2PConsistencyError:
+            # The receipts outlived their run: it was closed when all outputs were
+            # made, and then a worker died that held some. A run that knows none of
+            # the receipts makes the scheduler start all over.
+            fresh = plugin.get_or_create_shuffle(run)
+            run_id = sync(plugin.worker.loop, fresh.barrier, run_ids)
+    return _Passed(run_id, np.sum([receipt.counts for receipt in receipts], axis=0))
 
 
 def _unpack(

@@ -1,4 +1,4 @@
-"""Keep out of the log what is told another way."""
+"""Keep out of the log what is told another way, or put right without anyone's help."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from contextlib import contextmanager
 
 __all__ = ["quiet", "silence"]
 
+# Beginnings of entries, by logger.
+_NO_NEWS = {
+    # A failed task's error is raised again at the caller.
+    "distributed.worker": ("Compute Failed", "Worker stream died during communication"),
+    # So is what a worker asks the scheduler, or another, about a run that is over.
+    "distributed.core": ("Exception while handling op shuffle_",),
+    # A worker that dies is started again, and its run too.
+    "distributed.scheduler": ("broadcast to ", "Couldn't gather keys"),
+}
+
 
 def silence() -> None:
-    """Drop log entries about errors that are raised again at the caller."""
-    for name, news in _FILTERS.items():
-        logging.getLogger(name).addFilter(news)
+    """Drop these entries from now on."""
+    for name in _NO_NEWS:
+        logging.getLogger(name).addFilter(_is_news)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Apply :func:`silence` for a while."""
+    """Drop these entries for a while."""
     silence()
     try:
         yield
     finally:
-        for name, news in _FILTERS.items():
-            logging.getLogger(name).removeFilter(news)
+        for name in _NO_NEWS:
+            logging.getLogger(name).removeFilter(_is_news)
 
 
-def _no_failed_task(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith("Compute Failed")
-
-
-def _no_failed_shuffle(record: logging.LogRecord) -> bool:
-    """Drop what a worker asks the scheduler, or another, about a run that is over."""
-    message = record.getMessage()
-    return not message.startswith("Exception while handling op shuffle_")
-
-
-_FILTERS = {"distributed.worker": _no_failed_task, "distributed.core": _no_failed_shuffle}
+def _is_news(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(_NO_NEWS[record.name])
