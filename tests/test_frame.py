@@ -42,6 +42,10 @@ def check(run, parts, by, ascending=True, na_position="last", **kwargs):
     return got
 
 
+two_engines = pytest.mark.parametrize("run", ["sync", "cluster"], indirect=True, scope="module")
+
+
+@two_engines
 @pytest.mark.parametrize("name", KEYS)
 def test_every_dtype_is_a_key(run, name):
     rng = np.random.default_rng(0)
@@ -50,6 +54,7 @@ def test_every_dtype_is_a_key(run, name):
     check(run, parts, f"c0 {name}", ascending=False, na_position="first")
 
 
+@two_engines
 @pytest.mark.parametrize("name", PAYLOADS)
 def test_every_dtype_is_carried(run, name):
     rng = np.random.default_rng(0)
