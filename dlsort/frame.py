@@ -37,11 +37,10 @@ NULL_PLACES = {"first": True, "last": False}
 def sort_values(
     ddf: DataFrame,
     by: Any,
-    *,
-    ascending: bool | Sequence[bool] = True,
+    ascending: bool | Sequence[bool] = True,  # noqa: FBT001, FBT002 - as pandas has it
     na_position: str = "last",
     npartitions: int | None = None,
-    ignore_index: bool = False,
+    ignore_index: bool = False,  # noqa: FBT001, FBT002 - as pandas has it
 ) -> DataFrame:
     """Sort a Dask DataFrame by one or more columns.
 
