@@ -11,14 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlsort.errors import BadOptionError
-from dlsort.options import MIB, TUNING
+from dlsort.options import TUNING
 from dlsort.report import format_bytes
 from dlsort.source import Source
 
-__all__ = ["Budget", "count_parts", "plan_budget"]
-
-SMALLEST_PART = MIB  # below that, task overhead outweighs the rows
-ONE_PART_BYTES = 16 * MIB  # up to here one part is better than one a thread
+__all__ = ["Budget", "check_partitions", "count_parts", "plan_budget"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def plan_budget(memory_bytes: int, n_processes: int, n_threads: int) -> Budget:
     """
     threads_each = -(-n_threads // n_processes)
     fixed = TUNING.base_bytes
-    smallest = fixed + threads_each * TUNING.working_copies * SMALLEST_PART * 4
+    smallest = fixed + threads_each * TUNING.working_copies * TUNING.smallest_part_bytes
     free = memory_bytes // n_processes - fixed
     store = int(free * TUNING.store_share)
     part = (free - store) // (threads_each * TUNING.working_copies)
@@ -70,6 +67,22 @@ def plan_budget(memory_bytes: int, n_processes: int, n_threads: int) -> Budget:
     return Budget(store, part, min(part, TUNING.input_bytes))
 
 
+def check_partitions(partitions: int | None, n_rows: int) -> None:
+    """Raise if far more partitions are asked for than there are rows.
+
+    Raises
+    ------
+    BadOptionError
+        If so: most parts would be empty files.
+    """
+    if partitions is not None and partitions > max(n_rows, TUNING.fewest_parts_refused):
+        msg = (
+            f"partitions is {partitions:,}, but the source has only {n_rows:,} rows; "
+            "ask for at most one partition a row."
+        )
+        raise BadOptionError(msg)
+
+
 def count_parts(source: Source, part_bytes: int, n_threads: int) -> int:
     """Return how many output partitions of about ``part_bytes`` the source makes.
 
@@ -79,6 +92,6 @@ def count_parts(source: Source, part_bytes: int, n_threads: int) -> int:
     if source.n_rows == 0:
         return 1
     n_parts = max(1, -(-source.arrow_bytes // part_bytes))
-    if n_parts == 1 and source.arrow_bytes <= ONE_PART_BYTES:
+    if n_parts == 1 and source.arrow_bytes <= TUNING.one_part_bytes:
         return 1
     return min(-(-n_parts // n_threads) * n_threads, source.n_rows)

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from dlsort.budget import Budget, count_parts, plan_budget
-from dlsort.buffers import concat_rows
+from dlsort.budget import Budget, check_partitions, count_parts, plan_budget
+from dlsort.destination import check_apart, check_destination, staging
 from dlsort.encoding import choose_encodings
-from dlsort.errors import BadOptionError, OutOfOrderError, RowsLostError
+from dlsort.errors import BadOptionError, ClusterError
+from dlsort.job import check_outcome, check_visible, run_plan
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options import TUNING, parse_bytes
-from dlsort.order import first_disorder
-from dlsort.plan import DatasetPlan, InputStats, OutputStats, Reader
+from dlsort.plan import DatasetPlan, Reader
 from dlsort.progress import NoProgress, Progress
-from dlsort.proof import total
 from dlsort.report import SortReport
 from dlsort.sample import plan_sample
-from dlsort.sink import (
-    Writer,
-    check_apart,
-    check_compression,
-    check_destination,
-    part_name,
-    staging,
-)
+from dlsort.sink import Writer, check_compression
 from dlsort.source import Source, cut_pieces, dictionary_columns, open_source
 from dlsort.words import check_key_types
-from dlsort_cluster.clusters import connect, run
-from dlsort_cluster.sizes import machine_memory_bytes, size_of
+from dlsort_cluster.clusters import connect
+from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.sizes import machine_memory_bytes, size_of, without_folder
 
 __all__ = ["sort_dataset"]
 
@@ -62,7 +55,8 @@ def sort_dataset(
     Parameters
     ----------
     src : str or Path
-        A Parquet file, a folder of them, or a glob.
+        A Parquet file, a folder of them, or a glob. Folders named
+        ``column=value`` are refused: their values are not in the files.
     dst : str or Path
         A folder to make. Its parts' name order is the sort order.
     by : str, SortKey or a sequence of these
@@ -102,6 +96,12 @@ def sort_dataset(
     DlsortError
         One of :mod:`dlsort.errors`, with a sentence that says what to do.
 
+    Notes
+    -----
+    Expected time O(n): one pass over the rows, a sort of codes in linear time
+    and one more gather. Learned, mutually exclusive, equi-depth partitions that
+    need no merge follow ELSAR (Kristo and Kraska, 2023).
+
     Examples
     --------
     >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq
@@ -126,6 +126,7 @@ def sort_dataset(
     source = open_source(src)
     check_apart(destination, src, source.files)
     check_key_types(source.schema, keys)
+    check_partitions(partitions, source.n_rows)
     report = SortReport(str(src), str(dst), format_by(keys), rows=source.n_rows)
     report.input_files, report.input_bytes = len(source.files), source.stored_bytes
     report.arrow_bytes = source.arrow_bytes
@@ -135,17 +136,24 @@ def sort_dataset(
         # told before a cluster is started for nothing
         memory_bytes = memory_bytes or int(machine_memory_bytes() * TUNING.job_memory_share)
         plan_budget(memory_bytes, max(1, workers or 1), threads or max(1, workers or 1))
-    with connect(
-        scheduler=scheduler,
-        workers=workers,
-        threads=threads,
-        memory_bytes=memory_bytes,
-        temp_dir=None if temp_dir is None else str(temp_dir),
-    ) as client:
-        n_processes, n_threads, limit_bytes = size_of(client)
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(
+                connect(
+                    scheduler=scheduler,
+                    workers=workers,
+                    threads=threads,
+                    memory_bytes=memory_bytes,
+                    temp_dir=None if temp_dir is None else str(temp_dir),
+                )
+            )
+            n_processes, n_threads, limit_bytes = size_of(client)
+        except ExchangeError as error:
+            raise ClusterError(str(error)) from error
         report.threads = n_threads
         if scheduler is not None:
             report.workers = n_processes
+            _check_temp_dir(client, temp_dir)
         budget = plan_budget(
             memory_bytes or limit_bytes or machine_memory_bytes(), n_processes, n_threads
         )
@@ -164,12 +172,12 @@ def sort_dataset(
             )
             plan = _plan(source, keys, writer, n_parts, budget, temp_dir)
             report.input_parts, report.output_parts = len(plan.pieces), n_parts
-            inputs, outputs = _run(
+            inputs, outputs = run_plan(
                 client, plan, source.n_rows, progress or NoProgress(), report
             )
             publishing = time.perf_counter()
-            _check(source, keys, inputs, outputs, report)
-            _check_visible(folder, outputs, n_parts)
+            check_outcome(source.n_rows, keys, inputs, outputs, report)
+            check_visible(folder, outputs, n_parts)
         report.phases.publish_s = time.perf_counter() - publishing
     report.proved = True
     report.seconds = time.perf_counter() - began
@@ -185,7 +193,7 @@ def _check_options(
 ) -> None:
     counts = {"workers": workers, "threads": threads, "partitions": partitions}
     for name, value in counts.items():
-        if value is not None and value < 1:
+        if value is not None and not _is_count(value):
             msg = f"{name} is {value!r}; expected a whole number of at least 1."
             raise BadOptionError(msg)
     if partitions is not None and partition_size is not None:
@@ -196,6 +204,20 @@ def _check_options(
         raise BadOptionError(msg)
     if workers is not None and threads is not None and threads < workers:
         msg = f"threads is {threads}, fewer than workers ({workers}); each process needs one."
+        raise BadOptionError(msg)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _check_temp_dir(client: Any, temp_dir: str | Path | None) -> None:
+    """Raise unless a folder for spilled shards is there on every worker."""
+    if temp_dir is None:
+        return
+    missing = without_folder(client, str(Path(temp_dir).absolute()))
+    if missing:
+        msg = f"temp_dir is {str(temp_dir)!r}, but there is no such folder on {missing[0]}."
         raise BadOptionError(msg)
 
 
@@ -218,107 +240,3 @@ def _plan(
         budget.store_bytes,
         None if temp_dir is None else str(Path(temp_dir).absolute()),
     )
-
-
-def _run(
-    client: Any, plan: DatasetPlan, n_rows: int, progress: Progress, report: SortReport
-) -> tuple[list[InputStats], list[OutputStats]]:
-    """Run the tasks, telling progress, and note the phases' times."""
-    progress.phase("sample", n_rows)
-    progress.phase("partition", n_rows)
-    progress.phase("sort", n_rows)
-    done = {"partition": 0, "sort": 0}
-
-    def on_progress(inputs: Sequence[InputStats], outputs: Sequence[OutputStats]) -> None:
-        for name, stats in (("partition", inputs), ("sort", outputs)):
-            if stats:
-                done[name] += sum(s.proof.rows for s in stats)
-                progress.finish("sample")
-                # a run that was started again passes the same rows twice
-                progress.rows(name, min(done[name], n_rows))
-
-    def on_spilled(n_bytes: int) -> None:
-        report.spilled_bytes = n_bytes
-
-    began_at = time.time()
-    inputs, outputs = run(client, plan.layer(), on_progress, on_spilled=on_spilled)
-    for name in ("sample", "partition", "sort"):
-        progress.finish(name)
-    clocks = [s.clock for s in (*inputs, *outputs)]
-    split_at = min((s.clock.began for s in inputs), default=began_at)
-    sort_at = max((s.clock.ended for s in inputs), default=split_at)
-    phases = report.phases
-    phases.sample_s = split_at - began_at
-    phases.partition_s = sort_at - split_at
-    phases.sort_s = max((s.clock.ended for s in outputs), default=sort_at) - sort_at
-    for clock in clocks:
-        for step, seconds in clock.work.items():
-            phases.work[step] = phases.work.get(step, 0.0) + seconds
-    peaks: dict[str, int] = {}
-    for clock in clocks:
-        peaks[clock.process] = max(peaks.get(clock.process, 0), clock.peak_bytes)
-    report.peak_memory_bytes = sum(peaks.values())
-    return inputs, outputs
-
-
-def _check(
-    source: Source,
-    keys: tuple[SortKey, ...],
-    inputs: Sequence[InputStats],
-    outputs: Sequence[OutputStats],
-    report: SortReport,
-) -> None:
-    """Compare source and sink, and the order across parts.
-
-    Raises
-    ------
-    RowsLostError
-        If row counts or checksums differ.
-    OutOfOrderError
-        If a part begins before the one above it ends.
-    """
-    read, written = total(s.proof for s in inputs), total(s.proof for s in outputs)
-    if not source.n_rows == read.rows == written.rows:
-        msg = (
-            f"{source.n_rows:,} rows in the source, {read.rows:,} read, {written.rows:,} "
-            "written. Nothing was published. This is a bug: please report it."
-        )
-        raise RowsLostError(msg)
-    if read != written:
-        msg = (
-            f"the rows' checksum was {read.checksum} when read and {written.checksum} when "
-            "written. Nothing was published. This is a bug, or bad memory: please report it."
-        )
-        raise RowsLostError(msg)
-    edges = [s.edges for s in sorted(outputs, key=lambda s: s.part) if s.edges.num_rows]
-    bad = first_disorder(concat_rows(edges), keys) if edges else -1
-    if bad >= 0:
-        msg = (
-            f"part {bad // 2 + 1} of those with rows begins before the one above it ends. "
-            "Nothing was published. This is a bug: please report it."
-        )
-        raise OutOfOrderError(msg)
-    report.checksum = written.checksum
-    report.part_rows = [s.proof.rows for s in sorted(outputs, key=lambda s: s.part)]
-    report.output_bytes = sum(s.file_bytes for s in outputs)
-    mean = written.rows / max(len(outputs), 1)
-    report.balance = max(report.part_rows, default=0) / mean if mean else 1.0
-
-
-def _check_visible(folder: Path, outputs: Sequence[OutputStats], n_parts: int) -> None:
-    """Make sure that the workers' parts are where this process will publish them.
-
-    Raises
-    ------
-    RowsLostError
-        If a part is missing or has another size.
-    """
-    for stats in outputs:
-        path = folder / part_name(stats.part, n_parts)
-        if not path.is_file() or path.stat().st_size != stats.file_bytes:
-            msg = (
-                f"{path.name} was written by a worker but is not in {folder} here. "
-                "Nothing was published; source and destination must be on storage that the "
-                "client and all workers share under the same paths."
-            )
-            raise RowsLostError(msg)

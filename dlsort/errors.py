@@ -11,6 +11,7 @@ from __future__ import annotations
 __all__ = [
     "BadKeyError",
     "BadOptionError",
+    "ClusterError",
     "CorruptSourceError",
     "DestinationError",
     "DestinationExistsError",
@@ -60,6 +61,14 @@ class CorruptSourceError(DlsortError, OSError):
 
 class SchemaMismatchError(DlsortError, ValueError):
     """Two source files disagree on a column."""
+
+
+class ClusterError(DlsortError, RuntimeError):
+    """The cluster can't be reached or can't go on.
+
+    Its ``__cause__`` is one of :mod:`dlsort_cluster`'s errors: no scheduler at
+    the address, no worker, no space for shards, workers lost, job cancelled.
+    """
 
 
 class DestinationError(DlsortError, OSError):

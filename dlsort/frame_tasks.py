@@ -22,6 +22,7 @@ from dlsort.errors import KeyTypeError
 from dlsort.frame_plan import FramePlan
 from dlsort.model import Model, fit_model
 from dlsort.object_keys import Census, ObjectKey, agree, take_census
+from dlsort.options import TUNING
 from dlsort.order import argsort
 from dlsort.pandas_arrow import align, plain_array, replace_column, to_frame, to_table
 from dlsort.pandas_columns import codec_for, same_categories
@@ -30,12 +31,6 @@ from dlsort.sample import Sample, join_samples, rows_needed
 from dlsort_cluster.exchange import Slot, Split
 
 __all__ = ["Context", "FrameSample", "fit", "merge", "sample_keys", "split"]
-
-SEED = 20_200_614  # any constant: the same input gives the same sample, hence the same parts
-
-# How many times its even share each partition draws. Rows are weighted by their
-# partition's length, so what an uneven partition lacks in draws shows in balance.
-OVERSAMPLE = 2
 
 
 @dataclass(frozen=True)
@@ -90,10 +85,10 @@ def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSam
     """
     frame = align(frame, plan.like[plan.labels], input_id)
     n_rows = len(frame)
-    share = OVERSAMPLE * rows_needed(plan.n_parts) / plan.n_inputs
+    share = TUNING.frame_oversample * rows_needed(plan.n_parts) / plan.n_inputs
     n_draws = min(n_rows, math.ceil(share))
     edges = np.arange(n_draws + 1) * n_rows // max(n_draws, 1)
-    rng = np.random.default_rng([SEED, input_id])
+    rng = np.random.default_rng([TUNING.sample_seed, input_id])
     rows = edges[:-1] + (rng.random(n_draws) * np.diff(edges)).astype(np.int64)
     censuses = {
         place: take_census(frame.iloc[:, place].to_numpy())

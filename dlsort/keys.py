@@ -74,7 +74,7 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
     elif isinstance(by, SortKey):
         items = [by]
     else:
-        items = by
+        items = _listed(by)
     keys = tuple(item if isinstance(item, SortKey) else _parse_one(item) for item in items)
     if not keys:
         msg = "the key names no column; give at least one, as in by='day,price:desc'."
@@ -86,6 +86,13 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
             raise BadKeyError(msg)
         seen.add(key.column)
     return keys
+
+
+def _listed(by: object) -> Iterable[str | SortKey]:
+    if isinstance(by, Iterable):
+        return by
+    msg = f"the key is {by!r}; expected a text such as 'day,price:desc', or a list."
+    raise BadKeyError(msg)
 
 
 def _parse_one(text: object) -> SortKey:

@@ -22,6 +22,13 @@ class Tuning:
         Arrow size of an output partition when nobody says. At 128 MiB a
         column of eight bytes (a few MiB) stays in the last-level cache while
         it is gathered, and a snappy file of it has 30 to 60 MB.
+    smallest_part_bytes : int
+        A memory that leaves less for a partition is refused: below that, task
+        overhead outweighs the rows.
+    one_part_bytes : int
+        Up to this Arrow size one part is better than one a thread.
+    fewest_parts_refused : int
+        Up to here partitions may outnumber the rows.
     input_bytes : int
         Arrow size of an input partition: pieces of this size keep all threads
         busy to the end, at about 1 ms of task overhead each.
@@ -34,6 +41,14 @@ class Tuning:
     sample_key_share : float
         Share of the key columns' bytes that it may read on a source of
         ``large_bytes`` or more.
+    sample_overlap : float
+        Row groups that span at least this share of all row groups' ranges, on
+        average, count as mixed: a few of them then stand for all.
+    sample_seed : int
+        Any constant: the same input gives the same sample, hence the same parts.
+    frame_oversample : float
+        How many times its even share each partition of a frame draws: their
+        lengths are not known before, and weights make up for the rest.
     large_bytes : int
         From here on the promise of a tenth of the key columns holds.
     job_memory_share : float
@@ -58,10 +73,16 @@ class Tuning:
     """
 
     partition_bytes: int = 128 * MIB
+    smallest_part_bytes: int = 4 * MIB
+    one_part_bytes: int = 16 * MIB
+    fewest_parts_refused: int = 1000
     input_bytes: int = 128 * MIB
     balance: float = 1.035
     sample_share: float = 0.05
     sample_key_share: float = 0.10
+    sample_overlap: float = 0.5
+    sample_seed: int = 20_200_614
+    frame_oversample: float = 2.0
     large_bytes: int = GIB
     job_memory_share: float = 0.7
     store_share: float = 0.45

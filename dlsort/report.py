@@ -18,7 +18,7 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 class PhaseSeconds:
     """Seconds a phase.
 
-    The first five are wall-clock and follow one another; ``work`` holds the
+    All but ``work`` are wall-clock and follow one another; ``work`` holds the
     threads' own seconds, summed over all of them, by step.
     """
 
@@ -113,7 +113,7 @@ class SortReport:
             f"phases     open {phases.open_s:.2f}, start {phases.start_s:.2f}, "
             f"sample {phases.sample_s:.2f}, partition {phases.partition_s:.2f}, "
             f"sort {phases.sort_s:.2f}, publish {phases.publish_s:.2f} s",
-            f"threads'   {steps} s",
+            f"in threads {steps} s",
             f"balance    largest partition {self.balance:.3f} x mean",
             f"memory     peak {format_bytes(self.peak_memory_bytes)}, "
             f"spilled {format_bytes(self.spilled_bytes)}",

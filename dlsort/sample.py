@@ -38,9 +38,6 @@ __all__ = [
     "take_sample",
 ]
 
-SEED = 20_200_614  # any constant: the same input gives the same sample, hence the same parts
-OVERLAP = 0.5  # row groups that span this share of all ranges, on average, count as mixed
-
 
 @dataclass(frozen=True)
 class Draw:
@@ -165,7 +162,7 @@ def _choose_groups(source: Source, keys: Sequence[SortKey]) -> list[int]:
     names = [key.column for key in keys]
     key_bytes = [sum(g.column_bytes.get(n, 0) for n in names) for g in groups]
     total = max(sum(key_bytes), 1)
-    mixed = _overlap(source, names[0]) >= OVERLAP
+    mixed = _overlap(source, names[0]) >= TUNING.sample_overlap
     allowed = TUNING.sample_share * source.stored_bytes if mixed else float(total)
     if source.stored_bytes >= TUNING.large_bytes:
         allowed = min(allowed, TUNING.sample_key_share * total)
@@ -183,7 +180,7 @@ def _stratified(candidates: Sequence[int], cost: Sequence[int], allowed: float) 
     """Return about as many candidates as the cost allows, one at random from each stratum."""
     mean = max(sum(cost[g] for g in candidates) / max(len(candidates), 1), 1e-9)
     n = min(len(candidates), max(1, int(allowed / mean + 1e-9)))
-    rng = np.random.default_rng([SEED, n, len(candidates)])
+    rng = np.random.default_rng([TUNING.sample_seed, n, len(candidates)])
     edges = [len(candidates) * i // n for i in range(n + 1)]
     return [candidates[int(rng.integers(a, b))] for a, b in pairwise(edges)]
 
@@ -244,7 +241,7 @@ def take_sample(
     n = table.num_rows
     rows, parts, places, weights = [], [], [], []
     for draw in task.draws:
-        rng = np.random.default_rng([SEED, draw.group])
+        rng = np.random.default_rng([TUNING.sample_seed, draw.group])
         drawn = np.sort(rng.choice(n, min(n, draw.n_draws), replace=False, shuffle=False))
         rows.append(drawn.astype(np.uint32))
         parts.append(np.full(len(drawn), draw.part, np.int64))

@@ -19,7 +19,12 @@ import pyarrow.types as pt
 from dask.utils import natural_sort_key
 
 from dlsort.encoding import ColumnLayout, layouts, readable_as_dictionary
-from dlsort.errors import CorruptSourceError, SchemaMismatchError, SourceNotFoundError
+from dlsort.errors import (
+    BadOptionError,
+    CorruptSourceError,
+    SchemaMismatchError,
+    SourceNotFoundError,
+)
 
 __all__ = [
     "Piece",
@@ -134,6 +139,7 @@ def find_files(src: str | Path) -> list[str]:
         if not named:
             msg = f"{src} holds no Parquet file; expected at least one *.parquet in it."
             raise SourceNotFoundError(msg)
+        _refuse_partition_folders(path, named)
         return sorted(map(str, named), key=natural_sort_key)
     matched = [m for m in globbing.glob(str(src), recursive=True) if Path(m).is_file()]  # noqa: PTH207 - Path.glob refuses absolute patterns
     if not matched:
@@ -141,6 +147,18 @@ def find_files(src: str | Path) -> list[str]:
         msg = f"{src} {what}; expected a Parquet file, a folder of them or a glob."
         raise SourceNotFoundError(msg)
     return sorted(matched, key=natural_sort_key)
+
+
+def _refuse_partition_folders(folder: Path, files: Iterable[Path]) -> None:
+    """Raise if files lie in folders such as ``day=1``, whose values they don't hold."""
+    for file in files:
+        for name in file.relative_to(folder).parent.parts:
+            if "=" in name:
+                msg = (
+                    f"{file} lies in {name!r}: columns kept in folder names are not in "
+                    "the files and would be lost. Write them into the files first."
+                )
+                raise BadOptionError(msg)
 
 
 def _hidden(path: Path) -> bool:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from click.testing import CliRunner, Result
 
 # Dask's loggers keep the stderr that they find when they are set up; let it be the real one.
@@ -16,6 +20,23 @@ import dlsort.dataset
 from dlsort.cli import main
 
 COMMAND = [sys.executable, "-m", "dlsort.cli"]
+
+T = TypeVar("T")
+PATIENCE_S = 60.0
+
+
+def while_it_runs(running: subprocess.Popen[str], look: Callable[[], T], what: str) -> T:
+    """Look until something is found while a command runs; fail if it ends or takes too long."""
+    deadline = time.monotonic() + PATIENCE_S
+    while running.poll() is None:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            running.kill()
+            pytest.fail(f"{what} never appeared, in {PATIENCE_S:.0f} s")
+        time.sleep(0.01)
+    pytest.fail(f"the command ended before {what} appeared: exit {running.returncode}")
 
 
 def dlsort(*args: object) -> Result:

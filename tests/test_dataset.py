@@ -109,20 +109,27 @@ def test_sorting_columns_are_claimed(tmp_path):
     assert claim == (pq.SortingColumn(1, descending=True, nulls_first=True),)
 
 
-@pytest.mark.parametrize("order", ["time-ordered", "reversed", "shuffled", "one value"])
+ORDERS = {
+    "time-ordered": lambda rng, n: np.arange(n),
+    "reversed": lambda rng, n: np.arange(n)[::-1],
+    "shuffled": lambda rng, n: rng.permutation(n),
+    "one value": lambda rng, n: np.zeros(n, np.int64),
+    "zipf 1.1": lambda rng, n: rng.zipf(1.1, n).astype(np.int64),
+    "60 % one value": lambda rng, n: np.where(rng.random(n) < 0.6, 7, rng.integers(0, 1000, n)),
+    "three distinct values": lambda rng, n: rng.choice([2, 5, 8], n, p=[0.7, 0.1, 0.2]),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
 def test_partitions_are_even_whatever_each_file_holds(tmp_path, order):
-    n, rng = 16 * 20_000, np.random.default_rng(2)
-    values = {
-        "time-ordered": np.arange(n),
-        "reversed": np.arange(n)[::-1],
-        "shuffled": rng.permutation(n),
-        "one value": np.zeros(n, np.int64),
-    }[order]
+    n = 16 * 20_000
+    values = ORDERS[order](np.random.default_rng(2), n)
     pieces = np.array_split(values, 7)
     source = write(tmp_path / "in", [pa.table({"k": p}) for p in pieces], row_group_size=9000)
     report = dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=16)
     assert report.balance <= 1.15
     assert len(report.part_rows) == 16
+    assert sum(report.part_rows) == n
 
 
 def slipped(table: pa.Table) -> pa.Table:

@@ -136,12 +136,8 @@ def test_grouping_keeps_input_order_inside_a_partition():
         assert rows[starts[p] : starts[p + 1]].tolist() == np.flatnonzero(part == p).tolist()
 
 
-N_PARTS, N_ROWS = 16, 16 * 20_000
-
-
-def skewed(name: str, rng: np.random.Generator) -> list[pa.Array]:
+def skewed(name: str, n: int, rng: np.random.Generator) -> list[pa.Array]:
     """Return the columns of a key that is hard to partition evenly."""
-    n = N_ROWS
     if name == "uniform":
         return [rng.integers(0, 2**62, n)]
     if name == "zipf 1.1":
@@ -150,6 +146,8 @@ def skewed(name: str, rng: np.random.Generator) -> list[pa.Array]:
         return [np.where(rng.random(n) < 0.6, 7, rng.integers(0, 1000, n))]
     if name == "all equal":
         return [np.zeros(n)]
+    if name == "three distinct values":
+        return [rng.choice([2, 5, 8], n, p=[0.7, 0.1, 0.2])]
     if name == "three first keys":
         return [rng.integers(0, 3, n), rng.normal(size=n)]
     if name == "sorted":
@@ -181,6 +179,7 @@ def skewed(name: str, rng: np.random.Generator) -> list[pa.Array]:
         "zipf 1.1",
         "60 % one value",
         "all equal",
+        "three distinct values",
         "three first keys",
         "sorted",
         "reversed",
@@ -189,16 +188,21 @@ def skewed(name: str, rng: np.random.Generator) -> list[pa.Array]:
         "half nulls",
     ],
 )
-def test_partitions_are_even_under_skew(name):
+@pytest.mark.parametrize(
+    ("n_parts", "part_rows", "bound"), [(16, 20_000, 1.15), (8, 200_000, 1.05)]
+)
+def test_partitions_are_even_under_skew(name, n_parts, part_rows, bound):
     rng = np.random.default_rng(11)
-    columns = skewed(name, rng)
+    n = n_parts * part_rows
+    columns = skewed(name, n, rng)
     names = [f"k{i}" for i in range(len(columns))]
     keys = tuple(SortKey(n) for n in names)
     whole = pa.table(dict(zip(names, columns, strict=True)))
-    tables = [whole.slice(i * N_ROWS // 8, N_ROWS // 8) for i in range(8)]
-    model = fit(tables, keys, N_PARTS, rng, rows_needed(N_PARTS) // 8)
+    tables = [whole.slice(i * n // 8, n // 8) for i in range(8)]
+    model = fit(tables, keys, n_parts, rng, rows_needed(n_parts) // 8)
     counts = sum(
-        np.bincount(find_partitions(t, model, i), minlength=N_PARTS)
+        np.bincount(find_partitions(t, model, i), minlength=n_parts)
         for i, t in enumerate(tables)
     )
-    assert counts.max() / counts.mean() <= 1.15
+    assert counts.sum() == n
+    assert counts.max() / counts.mean() <= bound

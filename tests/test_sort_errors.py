@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,8 +23,19 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort.dataset
-import dlsort.sink
-from commands import COMMAND, contents, dataset, read, rows, sort, sorted_well, write
+import dlsort.destination
+import dlsort.job
+from commands import (
+    COMMAND,
+    contents,
+    dataset,
+    read,
+    rows,
+    sort,
+    sorted_well,
+    while_it_runs,
+    write,
+)
 from commands import dlsort as command
 from dlsort.errors import DlsortError
 from dlsort_cluster.exchange import SpillFullError
@@ -273,14 +283,14 @@ def test_a_disk_that_breaks_while_a_part_is_written(work, monkeypatch):
 
 
 def test_a_destination_filled_by_someone_meanwhile(work, monkeypatch):
-    check = dlsort.dataset._check_visible
+    check = dlsort.dataset.check_visible
 
     def check_and_fill(*args: object) -> None:
         check(*args)
         (work / "out").mkdir()
         (work / "out" / "theirs").write_text("x")
 
-    monkeypatch.setattr(dlsort.dataset, "_check_visible", check_and_fill)
+    monkeypatch.setattr(dlsort.dataset, "check_visible", check_and_fill)
     result = sort("in", "out")
     assert result.exit_code == 2
     assert "was filled by someone meanwhile" in result.stderr
@@ -398,20 +408,18 @@ def test_an_option_that_is_missing_or_unknown(work):
 # ---------------------------------------------------------------- the cluster
 
 
-def test_no_scheduler_at_the_address(work):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-        began = time.perf_counter()
-        refused("in", "out", "--scheduler", address, says=("no Dask scheduler", address))
-        assert time.perf_counter() - began < 10
-
-
 @pytest.fixture
 def hasty(monkeypatch) -> None:
     """Wait a second for a scheduler, not five."""
     connect = dlsort.dataset.connect
     monkeypatch.setattr(dlsort.dataset, "connect", partial(connect, connect_timeout_s=1.0))
+
+
+def test_no_scheduler_at_the_address(work, hasty):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+        refused("in", "out", "--scheduler", address, says=("no Dask scheduler", address))
 
 
 def test_something_else_answers_at_the_address(work, hasty):
@@ -443,7 +451,7 @@ def test_an_error_of_the_exchange_is_told_alike(work, monkeypatch):
     def run(*args: object, **options: object) -> None:
         raise SpillFullError("run 7f3a[2]: no space left in scratch/ on tcp://10.0.0.4:4001.")
 
-    monkeypatch.setattr(dlsort.dataset, "run", run)
+    monkeypatch.setattr(dlsort.job, "run", run)
     refused("in", "out", says=("run 7f3a[2]: no space left",))
 
 
@@ -479,7 +487,7 @@ def test_a_bug_is_told_in_one_line(work, monkeypatch):
     def run(*args: object, **options: object) -> None:
         raise ZeroDivisionError("division by zero\nand more")
 
-    monkeypatch.setattr(dlsort.dataset, "run", run)
+    monkeypatch.setattr(dlsort.job, "run", run)
     before = contents(work)
     result = sort("in", "out")
     assert result.exit_code == 3
@@ -543,8 +551,7 @@ def test_a_stopped_sort_leaves_nothing_behind(work, long_source, tmp_path, how, 
     ) as running:
         # one is stopped while it reads, the other once it writes
         begun = ".old.*.partial/*" if number == signal.SIGINT else ".old.*.partial"
-        while running.poll() is None and not list(work.glob(begun)):
-            time.sleep(0.01)
+        while_it_runs(running, lambda: list(work.glob(begun)), begun)
         children = psutil.Process(running.pid).children(recursive=True)
         # a terminal sends Ctrl-C to the whole group, a supervisor SIGTERM to one
         if number == signal.SIGINT:
@@ -561,13 +568,13 @@ def test_a_stopped_sort_leaves_nothing_behind(work, long_source, tmp_path, how, 
 
 
 def test_a_signal_after_the_result_is_published_changes_nothing(work, monkeypatch):
-    publish = dlsort.sink._publish
+    publish = dlsort.destination._publish
 
     def publish_and_stop(*args: object, **options: object) -> None:
         publish(*args, **options)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(dlsort.sink, "_publish", publish_and_stop)
+    monkeypatch.setattr(dlsort.destination, "_publish", publish_and_stop)
     for target in ("out", "old"):
         sorted_well("in", target, "--overwrite")
         assert read(work / target).num_rows == 1200

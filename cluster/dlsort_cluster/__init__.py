@@ -9,6 +9,7 @@ hand in ``split`` and ``merge``.
 ``p2p``           on Dask's peer-to-peer engine
 ``taskgraph``     as a plain graph, for any scheduler
 ``store``         where a worker keeps shards, in memory or on disk
+``spill``         shards on disk
 ``wire``          how shards look between workers and on disk
 ``clusters``      a cluster to run on
 ``jobs``          submit, watch, and clean up whatever happens
@@ -21,7 +22,7 @@ from dlsort_cluster.exchange import (
     Exchange,
     ExchangeError,
     Layer,
-    RowsLostError,
+    ShardsLostError,
     Slot,
     SpillError,
     SpillFullError,
@@ -33,7 +34,7 @@ __all__ = [
     "Exchange",
     "ExchangeError",
     "Layer",
-    "RowsLostError",
+    "ShardsLostError",
     "Slot",
     "SpillError",
     "SpillFullError",

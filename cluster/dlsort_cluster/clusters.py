@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from multiprocessing import spawn
+from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import resource_tracker, spawn
 from typing import Any
 
 import dask
@@ -16,7 +18,7 @@ from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, Security
 from distributed import comm as dask_comm
 
-from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.exchange import ExchangeError, SpillError
 from dlsort_cluster.jobs import run
 from dlsort_cluster.quiet import quiet
 
@@ -64,6 +66,8 @@ def connect(
     ------
     SchedulerUnreachableError
         If nothing answers at ``scheduler``.
+    SpillError
+        If ``temp_dir`` can't be used.
 
     Examples
     --------
@@ -75,12 +79,22 @@ def connect(
         if scheduler is not None:
             client = _reach(scheduler, connect_timeout_s)
         else:
-            folder = tempfile.TemporaryDirectory(prefix="dlsort-", dir=temp_dir)
-            client = _start(
-                stack, workers, threads or CPU_COUNT, memory_bytes, stack.enter_context(folder)
-            )
+            folder = stack.enter_context(_make_folder(temp_dir))
+            client = _start(stack, workers, threads or CPU_COUNT, memory_bytes, folder)
         stack.callback(client.close)
         yield client
+
+
+def _make_folder(temp_dir: str | None) -> tempfile.TemporaryDirectory[str]:
+    try:
+        return tempfile.TemporaryDirectory(prefix="dlsort-", dir=temp_dir)
+    except OSError as error:
+        msg = (
+            f"cannot keep temporary files in {temp_dir or 'the default folder'}:"
+            f" {error.strerror}. Set temporary-directory (--temp-dir) to a folder that exists"
+            " and can be written."
+        )
+        raise SpillError(msg) from error
 
 
 def _start(
@@ -93,23 +107,44 @@ def _start(
     """Start a cluster that ends with ``stack``."""
     n_workers = workers or 1
     memory_limit = (memory_bytes or 0) // n_workers
-    stack.enter_context(dask.config.set(_config(memory_limit)))
+    stack.enter_context(dask.config.set(_config(memory_limit, local_directory)))
     stack.enter_context(quiet())
     if workers is not None:
         stack.enter_context(_own_main())
-    cluster = LocalCluster(
-        n_workers=n_workers,
-        threads_per_worker=max(1, threads // n_workers),
-        processes=workers is not None,
-        memory_limit=memory_limit,
-        local_directory=local_directory,
-        dashboard_address=None,
+    settings: dict[str, Any] = {
+        "n_workers": n_workers,
+        "threads_per_worker": max(1, threads // n_workers),
+        "processes": workers is not None,
+        "memory_limit": memory_limit,
+        "local_directory": local_directory,
+        "dashboard_address": None,
         # Without an address the (empty) HTTP server would ask for port 8787.
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        silence_logs=logging.ERROR,
-    )
+        "scheduler_kwargs": {"dashboard_address": "127.0.0.1:0"},
+        "silence_logs": logging.ERROR,
+    }
+    # Ctrl-C waits for a cluster that is starting: half of one can't be taken down.
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(_out_of_reach, LocalCluster, **settings)
+        try:
+            cluster = starting.result()
+        except BaseException:
+            with suppress(Exception):
+                starting.result().close()
+            raise
     stack.callback(cluster.close)
     return Client(cluster)
+
+
+def _out_of_reach(start: Callable[..., LocalCluster], **settings: Any) -> LocalCluster:
+    """Start a cluster whose threads and processes don't see the Ctrl-C of a terminal.
+
+    What a thread starts inherits what it blocks. The processes end with ours.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        if settings["processes"]:
+            resource_tracker.ensure_running()  # which unblocks signals where it is begun
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    return start(**settings)
 
 
 def _reach(address: str, timeout_s: float) -> Client:
@@ -122,7 +157,7 @@ def _reach(address: str, timeout_s: float) -> Client:
     except Exception as error:  # what answers there may send anything
         msg = (
             f"no Dask scheduler answered at {address!r} within {timeout_s:g} s"
-            f" ({_sentence(error.__cause__ or error)}). Start one with `dask scheduler`, or"
+            f" ({_reason(error)}). Start one with `dask scheduler`, or"
             " leave the address out to sort on this machine."
         )
         raise SchedulerUnreachableError(msg) from error
@@ -137,10 +172,12 @@ async def _knock(address: str, timeout_s: float) -> None:
     await comm.close()
 
 
-def _config(memory_limit: int) -> dict[str, Any]:
+def _config(memory_limit: int, folder: str) -> dict[str, Any]:
     """Return the Dask configuration of a cluster that only sorts."""
     sending = memory_limit // 8 or 1024 * _MIB
     return {
+        # The scheduler makes a scratch folder too.
+        "temporary-directory": folder,
         # Shards are not Dask's to weigh or move: the store has its own budget.
         "distributed.worker.memory.target": False,
         "distributed.worker.memory.spill": False,
@@ -187,5 +224,20 @@ def _own_main() -> Iterator[None]:
         spawn.get_preparation_data = prepare
 
 
-def _sentence(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+def _reason(error: BaseException) -> str:
+    """Say why nobody answered, without the names of what tried."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    if any(
+        isinstance(cause, ConnectionRefusedError) or "refused" in str(cause) for cause in causes
+    ):
+        return "connection refused"
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    for cause in causes:
+        if isinstance(cause, ValueError):
+            return str(cause).splitlines()[0].rstrip(".")
+        if isinstance(cause, socket.gaierror):
+            return "unknown host"
+    return "what answers there is not a Dask scheduler"

@@ -26,7 +26,7 @@ __all__ = [
     "Exchange",
     "ExchangeError",
     "Layer",
-    "RowsLostError",
+    "ShardsLostError",
     "Slot",
     "SpillError",
     "SpillFullError",
@@ -150,7 +150,7 @@ class ExchangeError(RuntimeError):
     """An exchange can't go on; the message says why and what to do."""
 
 
-class RowsLostError(ExchangeError):
+class ShardsLostError(ExchangeError):
     """A partition does not hold the rows that the inputs reported for it."""
 
 
@@ -193,7 +193,7 @@ def check_rows(shards: list[pa.Table], slot: Slot, run: str) -> None:
 
     Raises
     ------
-    RowsLostError
+    ShardsLostError
         If they differ.
     """
     n_found = sum(shard.num_rows for shard in shards)
@@ -202,4 +202,4 @@ def check_rows(shards: list[pa.Table], slot: Slot, run: str) -> None:
             f"run {run}: partition {slot.part} has {n_found:,} rows, the inputs sent"
             f" {slot.n_rows:,}. This is a bug: please report it."
         )
-        raise RowsLostError(msg)
+        raise ShardsLostError(msg)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
-__all__ = ["ClusterSize", "machine_memory_bytes", "size_of"]
+from dlsort_cluster.exchange import ExchangeError
+
+__all__ = ["ClusterSize", "machine_memory_bytes", "size_of", "without_folder"]
 
 
 class ClusterSize(NamedTuple):
@@ -28,15 +31,21 @@ def size_of(client: Client) -> ClusterSize:
 
     Raises
     ------
-    RuntimeError
+    ExchangeError
         If it has no worker.
     """
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     if not workers:
         msg = "the cluster has no worker; start at least one with `dask worker`."
-        raise RuntimeError(msg)
+        raise ExchangeError(msg)
     return ClusterSize(
         len(workers),
         sum(worker["nthreads"] for worker in workers),
         sum(worker["memory_limit"] or 0 for worker in workers),
     )
+
+
+def without_folder(client: Client, path: str) -> list[str]:
+    """Return the addresses of the workers that don't have a folder."""
+    found: dict[str, bool] = client.run(os.path.isdir, path)
+    return sorted(worker for worker, there in found.items() if not there)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from dlsort_cluster.wire import Unit
+from dlsort_cluster.wire import Unit, count_bytes
 
 __all__ = ["SpillFile", "Spilled", "read", "write"]
 
@@ -28,7 +28,7 @@ __all__ = ["SpillFile", "Spilled", "read", "write"]
 # metadata (some KB) stays a small part of what is on disk.
 _BATCH_BYTES = 256 * 2**10
 
-# Columns are looked at as arrays of up to this many bytes a value.
+# Where a unit begins: as in memory that Arrow itself asks for.
 _ALIGNMENT = 64
 
 
@@ -110,7 +110,7 @@ def write(file: SpillFile, unit: Unit) -> Spilled:
         # An IPC file holds one dictionary a column.
         table = table.combine_chunks()
     n_rows = table.num_rows
-    step = max(1, n_rows * _BATCH_BYTES // max(1, table.nbytes))
+    step = max(1, n_rows * _BATCH_BYTES // max(1, count_bytes(table)))
     seams = unit.starts[np.searchsorted(unit.starts, np.arange(0, n_rows, step))]
     seams = np.unique(np.append(seams, n_rows))
     end = file.end

@@ -16,8 +16,8 @@ import threading
 import pyarrow as pa
 
 from dlsort_cluster import spill
-from dlsort_cluster.exchange import RowsLostError, SpillError, SpillFullError
-from dlsort_cluster.wire import Unit, compact
+from dlsort_cluster.exchange import ShardsLostError, SpillError, SpillFullError
+from dlsort_cluster.wire import Unit, compact, count_bytes
 
 __all__ = ["ShardStore", "StoreClosedError"]
 
@@ -82,7 +82,7 @@ class ShardStore:
         SpillFullError, SpillError
             If the unit had to go to disk and could not.
         """
-        n_bytes = unit.table.nbytes
+        n_bytes = count_bytes(unit.table)
         with self._lock:
             self._check_open()
             if input_id in self._taken:
@@ -116,7 +116,7 @@ class ShardStore:
 
         Raises
         ------
-        RowsLostError
+        ShardsLostError
             If the unit of one of the ``n_inputs`` inputs is not there.
         StoreClosedError
             If the store is closed.
@@ -130,7 +130,7 @@ class ShardStore:
                 f" {self.worker}, which needs it for partition {part}."
                 " This is a bug: please report it."
             )
-            raise RowsLostError(msg)
+            raise ShardsLostError(msg)
         place = self._place[part]
         maps: dict[spill.SpillFile, mmap.mmap] = {}
         shards = []

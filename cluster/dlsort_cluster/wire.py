@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["Unit", "compact", "cut", "pack", "read_stream", "unpack"]
+__all__ = ["Unit", "compact", "count_bytes", "cut", "pack", "read_stream", "unpack"]
 
-# Rows are looked at through NumPy views, which need each type's own alignment;
-# a message read from a socket starts anywhere.
-_READ = pa.ipc.IpcReadOptions(ensure_alignment=pa.ipc.Alignment.DataTypeSpecific)
+# Arrow aligns buffers to this inside of a stream, and rows are looked at through
+# NumPy views that count on it; but a message read from a socket starts anywhere.
+_ALIGNMENT = 8
 
 # Bytes that a slice may keep alive beyond its own before it is worth a copy.
 _SLACK = 1.25
@@ -78,13 +78,23 @@ def unpack(starts: np.ndarray, stream: np.ndarray) -> Unit:
     return Unit(read_stream(stream), np.frombuffer(bytes(starts), np.int64))
 
 
-def read_stream(stream: np.ndarray | pa.Buffer) -> pa.Table:
-    """Read a whole IPC stream from memory, zero-copy where alignment allows."""
-    return pa.ipc.open_stream(pa.py_buffer(stream), options=_READ).read_all()
+def read_stream(stream: np.ndarray) -> pa.Table:
+    """Read a whole IPC stream (uint8) from memory, zero-copy if it is aligned."""
+    if stream.ctypes.data % _ALIGNMENT:
+        stream = stream.copy()
+    return pa.ipc.open_stream(pa.py_buffer(stream)).read_all()
+
+
+def count_bytes(table: pa.Table) -> int:
+    """Return how many bytes a table's own rows take."""
+    try:
+        return int(table.nbytes)
+    except pa.ArrowException:  # older versions can't measure views
+        return int(table.get_total_buffer_size())
 
 
 def compact(table: pa.Table) -> pa.Table:
     """Copy a table that keeps much more memory alive than its own rows need."""
-    if table.get_total_buffer_size() <= _SLACK * table.nbytes:
+    if table.get_total_buffer_size() <= _SLACK * count_bytes(table):
         return table
     return read_stream(pack(Unit(table, np.zeros(1, np.int64)))[1])

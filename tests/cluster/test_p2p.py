@@ -11,7 +11,7 @@ from distributed import Client, LocalCluster
 import exchange_kit as kit
 from dlsort_cluster import p2p, spill
 from dlsort_cluster.clusters import connect, run
-from dlsort_cluster.exchange import ExchangeError, RowsLostError, SpillFullError, Split
+from dlsort_cluster.exchange import ExchangeError, ShardsLostError, SpillFullError, Split
 from dlsort_cluster.store import ShardStore
 
 
@@ -216,7 +216,7 @@ def test_a_unit_that_never_arrived_is_missed(client, monkeypatch):
     monkeypatch.setattr(
         ShardStore, "put", lambda self, i, unit: True if i == 3 else put(self, i, unit)
     )
-    with pytest.raises(RowsLostError, match=r"input 3 of 5 never reached .* Please|please"):
+    with pytest.raises(ShardsLostError, match=r"input 3 of 5 never reached .* Please|please"):
         run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
 
 
@@ -229,7 +229,7 @@ def test_a_row_that_got_lost_on_the_way_is_missed(client, monkeypatch):
             self, unit, first, max(first, last - 1), maps
         ),
     )
-    with pytest.raises(RowsLostError, match="the inputs sent"):
+    with pytest.raises(ShardsLostError, match="the inputs sent"):
         run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
 
 
@@ -283,6 +283,21 @@ def test_a_worker_that_leaves_starts_the_run_again(phase, tmp_path):
         assert_no_runs(client)
         assert n_left == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outputs_lost_after_the_run_was_closed_are_made_again():
+    async def leave(dask_scheduler, address):
+        await dask_scheduler.remove_worker(address, stimulus_id="test")
+
+    with start_three_workers() as client:
+        layer = p2p.build(kit.exchange(), kit.name(), kit.sources(9), 6)
+        keys = [*layer.transfer_keys, *layer.output_keys]
+        futures = client.get(layer.graph, keys, sync=False)
+        kit.check(client.gather(futures[9:]), 9)
+        assert_no_runs(client)
+        (holder, *_) = client.who_has(futures[-1:])[futures[-1].key]
+        client.run_on_scheduler(leave, address=holder)
+        kit.check(client.gather(futures[9:]), 9)
 
 
 def test_the_dashboard_is_shown_the_stores_numbers(one_worker):

@@ -10,7 +10,7 @@ import pytest
 
 import exchange_kit as kit
 from dlsort_cluster import spill
-from dlsort_cluster.exchange import RowsLostError, SpillError, SpillFullError
+from dlsort_cluster.exchange import ShardsLostError, SpillError, SpillFullError
 from dlsort_cluster.store import ShardStore, StoreClosedError
 from dlsort_cluster.wire import Unit
 
@@ -130,7 +130,9 @@ def test_a_closed_store_says_so(tmp_path):
 def test_a_missing_input_is_named(tmp_path):
     store = make_store(tmp_path)
     store.put(0, make_unit())
-    with pytest.raises(RowsLostError, match=r"input 1 of 2 never reached tcp://10.0.0.4:4001"):
+    with pytest.raises(
+        ShardsLostError, match=r"input 1 of 2 never reached tcp://10.0.0.4:4001"
+    ):
         store.read(4, 2)
 
 

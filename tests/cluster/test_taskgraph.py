@@ -8,7 +8,7 @@ from dask._task_spec import Task, TaskRef
 import exchange_kit as kit
 from dlsort_cluster import taskgraph
 from dlsort_cluster.clusters import connect, run
-from dlsort_cluster.exchange import RowsLostError
+from dlsort_cluster.exchange import ShardsLostError
 
 GETTERS = {"threads": dask.threaded.get, "sync": dask.get}
 
@@ -83,5 +83,5 @@ def test_a_lost_row_is_missed(get, monkeypatch):
     counts = taskgraph._counts
     monkeypatch.setattr(taskgraph, "_counts", lambda *args: counts(*args) + 1)
     layer = taskgraph.build(kit.exchange(), kit.name(), kit.sources(2), 6)
-    with pytest.raises(RowsLostError, match="the inputs sent"):
+    with pytest.raises(ShardsLostError, match="the inputs sent"):
         get(layer.graph, layer.output_keys)

@@ -1,0 +1,168 @@
+"""Job: a plan's tasks run and watched, and what they gave compared.
+
+The proof is closed here: rows and checksum at source and sink, and the order
+across parts. Order inside a part was checked where it was sorted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dlsort.buffers import concat_rows
+from dlsort.errors import ClusterError, OutOfOrderError, RowsLostError
+from dlsort.keys import SortKey
+from dlsort.order import first_disorder
+from dlsort.plan import DatasetPlan, InputStats, OutputStats
+from dlsort.progress import Progress
+from dlsort.proof import total
+from dlsort.report import SortReport
+from dlsort.sink import part_name
+from dlsort_cluster.clusters import run
+from dlsort_cluster.exchange import ExchangeError
+
+__all__ = ["check_outcome", "check_visible", "run_plan"]
+
+
+def run_plan(
+    client: Any, plan: DatasetPlan, n_rows: int, progress: Progress, report: SortReport
+) -> tuple[list[InputStats], list[OutputStats]]:
+    """Run a plan's tasks, tell progress, and note times and memory in the report.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Where to run.
+    plan : DatasetPlan
+        The tasks.
+    n_rows : int
+        Rows of the source.
+    progress : Progress
+        Told as phases begin, go on and end.
+    report : SortReport
+        Gets seconds a phase, peak memory and spill.
+
+    Returns
+    -------
+    inputs, outputs : list
+        What each input and output partition amounted to.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster could not go on: no space for shards, workers lost, job
+        cancelled.
+    """
+    progress.phase("sample", n_rows)
+    done = {"partition": 0, "sort": 0}
+
+    def on_progress(inputs: Sequence[InputStats], outputs: Sequence[OutputStats]) -> None:
+        progress.finish("sample")
+        for name, stats in (("partition", inputs), ("sort", outputs)):
+            done[name] += sum(s.proof.rows for s in stats)
+        progress.phase("partition", n_rows)
+        progress.rows("partition", min(done["partition"], n_rows))
+        if done["partition"] >= n_rows or outputs:
+            progress.phase("sort", n_rows)
+            progress.rows("sort", min(done["sort"], n_rows))
+
+    def on_spilled(n_bytes: int) -> None:
+        report.spilled_bytes = n_bytes
+
+    began_at = time.time()
+    try:
+        inputs, outputs = run(client, plan.layer(), on_progress, on_spilled=on_spilled)
+    except ExchangeError as error:
+        raise ClusterError(str(error)) from error
+    for name in ("sample", "partition", "sort"):
+        progress.phase(name, n_rows)
+        progress.finish(name)
+    _note_phases(began_at, inputs, outputs, report)
+    return inputs, outputs
+
+
+def _note_phases(
+    began_at: float,
+    inputs: Sequence[InputStats],
+    outputs: Sequence[OutputStats],
+    report: SortReport,
+) -> None:
+    clocks = [s.clock for s in inputs] + [s.clock for s in outputs]
+    split_at = min((s.clock.began for s in inputs), default=began_at)
+    sort_at = max((s.clock.ended for s in inputs), default=split_at)
+    phases = report.phases
+    phases.sample_s = split_at - began_at
+    phases.partition_s = sort_at - split_at
+    phases.sort_s = max((s.clock.ended for s in outputs), default=sort_at) - sort_at
+    for clock in clocks:
+        for step, seconds in clock.work.items():
+            phases.work[step] = phases.work.get(step, 0.0) + seconds
+    peaks: dict[str, int] = {}
+    for clock in clocks:
+        peaks[clock.process] = max(peaks.get(clock.process, 0), clock.peak_bytes)
+    report.peak_memory_bytes = sum(peaks.values())
+
+
+def check_outcome(
+    n_rows: int,
+    keys: tuple[SortKey, ...],
+    inputs: Sequence[InputStats],
+    outputs: Sequence[OutputStats],
+    report: SortReport,
+) -> None:
+    """Compare source and sink, and the order across parts.
+
+    Raises
+    ------
+    RowsLostError
+        If row counts or checksums differ.
+    OutOfOrderError
+        If a part begins before the one above it ends.
+    """
+    read, written = total(s.proof for s in inputs), total(s.proof for s in outputs)
+    if not n_rows == read.rows == written.rows:
+        msg = (
+            f"{n_rows:,} rows in the source, {read.rows:,} read, {written.rows:,} "
+            "written. Nothing was published. This is a bug: please report it."
+        )
+        raise RowsLostError(msg)
+    if read != written:
+        msg = (
+            f"the rows' checksum was {read.checksum} when read and {written.checksum} when "
+            "written. Nothing was published. This is a bug, or bad memory: please report it."
+        )
+        raise RowsLostError(msg)
+    edges = [s.edges for s in sorted(outputs, key=lambda s: s.part) if s.edges.num_rows]
+    bad = first_disorder(concat_rows(edges), keys) if edges else -1
+    if bad >= 0:
+        msg = (
+            f"part {bad // 2 + 1} of those with rows begins before the one above it ends. "
+            "Nothing was published. This is a bug: please report it."
+        )
+        raise OutOfOrderError(msg)
+    report.checksum = written.checksum
+    report.part_rows = [s.proof.rows for s in sorted(outputs, key=lambda s: s.part)]
+    report.output_bytes = sum(s.file_bytes for s in outputs)
+    mean = written.rows / max(len(outputs), 1)
+    report.balance = max(report.part_rows, default=0) / mean if mean else 1.0
+
+
+def check_visible(folder: Path, outputs: Sequence[OutputStats], n_parts: int) -> None:
+    """Make sure that the workers' parts are where this process will publish them.
+
+    Raises
+    ------
+    RowsLostError
+        If a part is missing or has another size.
+    """
+    for stats in outputs:
+        path = folder / part_name(stats.part, n_parts)
+        if not path.is_file() or path.stat().st_size != stats.file_bytes:
+            msg = (
+                f"{path.name} was written by a worker but is not in {folder} here. "
+                "Nothing was published; source and destination must be on storage that the "
+                "client and all workers share under the same paths."
+            )
+            raise RowsLostError(msg)

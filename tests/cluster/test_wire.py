@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import datetime
+import decimal
+import pickle
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from dlsort_cluster.store import ShardStore
+from dlsort_cluster.wire import compact, cut, pack, read_stream, unpack
+
+N_ROWS = 100
+ROWS = range(N_ROWS)
+STARTS = np.array([0, 10, 10, 40, N_ROWS])
+KINDS = pa.array([f"kind {row % 7}" for row in ROWS]).dictionary_encode()
+
+COLUMNS = {
+    "bool": pa.array([None if row % 3 == 0 else row % 2 == 0 for row in ROWS]),
+    "int16": pa.array(ROWS, pa.int16()),
+    "float16": pa.array(np.arange(N_ROWS, dtype=np.float16)),
+    "string": pa.array([None if row % 3 == 0 else "x" * row for row in ROWS]),
+    "large-string": pa.array(["x" * row for row in ROWS], pa.large_string()),
+    "string-view": pa.array(["x" * (row % 30) for row in ROWS], pa.string_view()),
+    "binary": pa.array([b"x" * row for row in ROWS]),
+    "fixed-binary": pa.array([b"abcd"] * N_ROWS, pa.binary(4)),
+    "decimal32": pa.array([decimal.Decimal(row) for row in ROWS], pa.decimal32(7, 2)),
+    "decimal128": pa.array([decimal.Decimal(row) for row in ROWS], pa.decimal128(15, 2)),
+    "decimal256": pa.array([decimal.Decimal(row) for row in ROWS], pa.decimal256(70, 2)),
+    "timestamp": pa.array([datetime.datetime(2020, 1, 1)] * N_ROWS, pa.timestamp("us", "UTC")),
+    "null": pa.nulls(N_ROWS),
+    "list": pa.array([list(range(row % 4)) for row in ROWS]),
+    "large-list": pa.array([["a"] * (row % 4) for row in ROWS], pa.large_list(pa.string())),
+    "fixed-list": pa.array([[row, row] for row in ROWS], pa.list_(pa.int32(), 2)),
+    "struct": pa.array([{"a": row, "b": {"c": str(row)}} for row in ROWS]),
+    "map": pa.array([[("k", row)] for row in ROWS], pa.map_(pa.string(), pa.int64())),
+    "dictionary": KINDS,
+    "list of dictionary": pa.ListArray.from_arrays(
+        pa.array(range(N_ROWS + 1), pa.int32()), KINDS
+    ),
+    "run-end": pa.RunEndEncodedArray.from_arrays(pa.array([50, 100], pa.int32()), ["a", "b"]),
+    "union": pa.UnionArray.from_sparse(
+        pa.array([0, 1] * 50, pa.int8()), [pa.array(ROWS), pa.array([str(r) for r in ROWS])]
+    ),
+}
+
+
+@pytest.fixture(params=["one chunk", "two chunks"])
+def chunked(request):
+    return request.param == "two chunks"
+
+
+@pytest.fixture(params=COLUMNS)
+def table(request, chunked):
+    table = pa.table({"x": COLUMNS[request.param], "row": ROWS})
+    if chunked:
+        table = pa.concat_tables([table.slice(0, 33), table.slice(33)])
+    return table
+
+
+def test_every_type_crosses_the_wire(table):
+    unit = cut(table, STARTS, np.array([1, 2, 3]))
+    received = unpack(*pickle.loads(pickle.dumps(pack(unit))))
+    assert received.table.schema == table.schema
+    assert received.table.to_pylist() == table.slice(10).to_pylist()
+    assert received.starts.tolist() == [0, 0, 30, 90]
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 10**9])
+def test_every_type_comes_back_from_the_store(table, limit_bytes, tmp_path):
+    store = ShardStore(
+        run="run", worker="here", parts=[1, 3], limit_bytes=limit_bytes, temp_dir=str(tmp_path)
+    )
+    store.put(0, cut(table, STARTS, np.array([1, 3])))
+    for part in (1, 3):
+        (shard,) = store.read(part, 1)
+        assert shard.schema == table.schema
+        first, last = STARTS[part : part + 2]
+        assert shard.to_pylist() == table.slice(first, last - first).to_pylist()
+
+
+def test_every_type_can_be_copied_out_of_a_larger_table(table):
+    assert compact(table.slice(20, 5)).to_pylist() == table.slice(20, 5).to_pylist()
+
+
+def test_neighbouring_partitions_are_one_slice_without_a_copy():
+    table = pa.table({"row": ROWS})
+    unit = cut(table, STARTS, np.array([1, 2, 3]))
+    (chunk,) = unit.table["row"].chunks
+    assert chunk.buffers()[1].address == table["row"].chunk(0).buffers()[1].address
+
+
+@pytest.mark.parametrize(
+    ("parts", "rows", "starts"),
+    [
+        ([0, 3], [*range(10), *range(40, 100)], [0, 10, 70]),
+        ([0, 2], [*range(40)], [0, 10, 40]),
+        ([1], [], [0, 0]),
+        ([], [], [0]),
+    ],
+)
+def test_any_partitions_can_be_taken(parts, rows, starts):
+    unit = cut(pa.table({"row": ROWS}), STARTS, np.array(parts, np.int64))
+    assert unit.table["row"].to_pylist() == rows
+    assert unit.starts.tolist() == starts
+
+
+@pytest.mark.parametrize("offset", range(9))
+def test_what_is_received_is_aligned_wherever_the_message_began(offset):
+    table = pa.table({"row": ROWS, "text": [str(row) for row in ROWS]})
+    _, stream = pack(cut(table, STARTS, np.arange(4)))
+    message = np.zeros(len(stream) + offset, np.uint8)
+    message[offset:] = stream
+    received = read_stream(message[offset:])
+    assert received.equals(table)
+    assert received["row"].chunk(0).buffers()[1].address % 8 == 0
