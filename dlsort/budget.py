@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlsort.errors import BadOptionError
-from dlsort.options import TUNING
+from dlsort.options import MIB, TUNING
 from dlsort.report import format_bytes
 from dlsort.source import Source
 
@@ -61,7 +61,7 @@ def plan_budget(memory_bytes: int, n_processes: int, n_threads: int) -> Budget:
             f"memory is {format_bytes(memory_bytes)}, too small to work with: "
             f"{n_processes} process{'es' if n_processes > 1 else ''} and {n_threads} "
             f"thread{'s' if n_threads > 1 else ''} need at least "
-            f"{format_bytes(smallest * n_processes)}."
+            f"{-(-smallest * n_processes // MIB)} MiB."
         )
         raise BadOptionError(msg)
     return Budget(store, part, min(part, TUNING.input_bytes))
@@ -92,6 +92,12 @@ def count_parts(source: Source, part_bytes: int, n_threads: int) -> int:
     if source.n_rows == 0:
         return 1
     n_parts = max(1, -(-source.arrow_bytes // part_bytes))
+    if n_parts > TUNING.most_parts:
+        msg = (
+            f"a partition size of {format_bytes(part_bytes)} makes {n_parts:,} partitions of "
+            f"{format_bytes(source.arrow_bytes)}; ask for at most {TUNING.most_parts:,}."
+        )
+        raise BadOptionError(msg)
     if n_parts == 1 and source.arrow_bytes <= TUNING.one_part_bytes:
         return 1
     return min(-(-n_parts // n_threads) * n_threads, source.n_rows)

@@ -137,6 +137,10 @@ def combine(column: pa.ChunkedArray | pa.Array) -> pa.Array:
         if n_bytes > NARROW_BYTES:
             column = column.cast(pa.large_string() if pt.is_string(kind) else pa.large_binary())
     if pt.is_dictionary(kind):
+        if not kind.ordered and any(c.dictionary.null_count for c in column.chunks):
+            # Arrow joins no dictionaries that hold a null
+            decoded = [c.dictionary_decode().dictionary_encode() for c in column.chunks]
+            column = pa.chunked_array(decoded)
         column = column.unify_dictionaries()
     combined = column.combine_chunks()
     if isinstance(combined, pa.ChunkedArray):  # pyarrow keeps chunks that can't be joined
@@ -174,16 +178,21 @@ def _value_bytes(array: pa.Array) -> int:
     return int(offsets[-1] - offsets[0])
 
 
-def _transport_type(kind: pa.DataType) -> pa.DataType:
+def _transport_type(kind: pa.DataType, *, nested: bool = False) -> pa.DataType:
+    if isinstance(kind, pa.BaseExtensionType):
+        storage = _transport_type(kind.storage_type)
+        return kind if storage == kind.storage_type else storage
     if kind == pa.string_view():
         return pa.string()
     if kind == pa.binary_view():
         return pa.binary()
+    if pt.is_dictionary(kind) and nested:
+        return _transport_type(kind.value_type)  # Arrow joins none that lie deeper
     if pt.is_dictionary(kind):
         # joining dictionaries may need more indices than a narrow type has
         return pa.dictionary(pa.int32(), _transport_type(kind.value_type), kind.ordered)
     if pt.is_struct(kind):
-        return pa.struct([f.with_type(_transport_type(f.type)) for f in kind])
+        return pa.struct([_transport_field(f) for f in kind])
     if pt.is_fixed_size_list(kind):
         return pa.list_(_transport_field(kind.value_field), kind.list_size)
     if pt.is_large_list(kind):
@@ -200,12 +209,12 @@ def _transport_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _transport_field(field: pa.Field) -> pa.Field:
-    return field.with_type(_transport_type(field.type))
+    return field.with_type(_transport_type(field.type, nested=True))
 
 
 def transport_schema(schema: pa.Schema) -> pa.Schema:
     """Return the schema with every view type replaced by its offset layout."""
-    return pa.schema([_transport_field(field) for field in schema])
+    return pa.schema([field.with_type(_transport_type(field.type)) for field in schema])
 
 
 def to_transport(table: pa.Table) -> pa.Table:
@@ -222,6 +231,9 @@ def to_transport(table: pa.Table) -> pa.Table:
 
 
 def _cast_views(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if isinstance(column.type, pa.BaseExtensionType):
+        storage = [chunk.storage for chunk in column.chunks]
+        column = pa.chunked_array(storage, column.type.storage_type)
     try:
         return column.cast(kind)
     except pa.ArrowInvalid:  # more bytes than 32-bit offsets reach
@@ -232,7 +244,15 @@ def _cast_views(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
 def from_transport(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the table with the types of ``schema`` again."""
     columns = [
-        column if column.type == field.type else column.cast(field.type)
+        column if column.type == field.type else _cast_back(column, field.type)
         for field, column in zip(schema, table.columns, strict=True)
     ]
     return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _cast_back(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if not isinstance(kind, pa.BaseExtensionType):
+        return column.cast(kind)
+    stored = column.cast(kind.storage_type)
+    chunks = [pa.ExtensionArray.from_storage(kind, chunk) for chunk in stored.chunks]
+    return pa.chunked_array(chunks, kind)

@@ -26,13 +26,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from dlsort import __version__
 from dlsort.errors import BadOptionError, DlsortError
 from dlsort.options import parse_bytes
+
+if TYPE_CHECKING:
+    from dlsort.progress import Progress
 
 __all__ = ["main"]
 
@@ -120,8 +123,37 @@ def _leave(number: int, frame: FrameType | None) -> None:
     os._exit(128 + number)
 
 
-def _unwind(dst: str | None = None) -> Handler:
+class _Watched:
+    """A progress display that stops the command if a signal's exception was lost.
+
+    Python drops what a handler raises where a finalizer happens to run.
+    """
+
+    def __init__(self, progress: Progress, seen: list[int]) -> None:
+        self.progress = progress
+        self.seen = seen
+
+    def _check(self) -> None:
+        if self.seen:
+            raise Stopped(self.seen[0])
+
+    def phase(self, name: str, total_rows: int) -> None:
+        self._check()
+        self.progress.phase(name, total_rows)
+
+    def rows(self, name: str, done: int) -> None:
+        self._check()
+        self.progress.rows(name, done)
+
+    def finish(self, name: str) -> None:
+        self._check()
+        self.progress.finish(name)
+
+
+def _unwind(seen: list[int], dst: str | None = None) -> Handler:
     """Return a handler that unwinds the command, which takes down what it set up.
+
+    It notes the signal in ``seen`` first.
 
     Once the destination is published only tidying up is left, which no signal
     interrupts: the command ends well, as it has done what it was asked for.
@@ -130,6 +162,7 @@ def _unwind(dst: str | None = None) -> Handler:
 
     def stop(number: int, frame: FrameType | None) -> None:
         if _identity(dst) in (None, at_first):
+            seen.append(number)
             raise Stopped(number)
 
     return stop
@@ -246,11 +279,12 @@ def sort_command(
         from dlsort.dataset import sort_dataset
         from dlsort.progress import live_progress
     _hush_dask()
+    seen: list[int] = []
     with (
-        _on_signal(_unwind(dst)),
+        _on_signal(_unwind(seen, dst)),
         live_progress(show=False if no_progress else None) as progress,
     ):
-        done = sort_dataset(src, dst, progress=progress, **options)
+        done = sort_dataset(src, dst, progress=_Watched(progress, seen), **options)
     click.echo(done.to_text())
     if report_path is not None:
         try:
@@ -282,8 +316,9 @@ def check_command(dst: str, by: str, against: str | None) -> None:
     with _on_signal(_leave), _compiling_notice(show=True):
         from dlsort.check import check_dataset
         from dlsort.progress import live_progress
-    with _on_signal(_unwind()), live_progress() as progress:
-        found = check_dataset(dst, by=by, against=against, progress=progress)
+    seen: list[int] = []
+    with _on_signal(_unwind(seen)), live_progress() as progress:
+        found = check_dataset(dst, by=by, against=against, progress=_Watched(progress, seen))
     click.echo(found.to_text(), err=not found.ok)
     if not found.ok:
         raise click.exceptions.Exit(NOT_OK)

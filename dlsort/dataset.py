@@ -18,7 +18,7 @@ from dlsort.options import TUNING, parse_bytes
 from dlsort.plan import DatasetPlan, Reader
 from dlsort.progress import NoProgress, Progress
 from dlsort.report import SortReport
-from dlsort.sample import plan_sample
+from dlsort.sample_plan import SamplePlan, plan_sample
 from dlsort.sink import Writer, check_compression
 from dlsort.source import Source, cut_pieces, dictionary_columns, open_source
 from dlsort.words import check_key_types
@@ -235,7 +235,7 @@ def _plan(
         Reader(source.schema, dictionary_columns(source), keys),
         writer,
         pieces,
-        plan_sample(source, pieces, keys, n_parts) if n_parts > 1 else [],
+        plan_sample(source, pieces, keys, n_parts) if n_parts > 1 else SamplePlan(()),
         n_parts,
         budget.store_bytes,
         None if temp_dir is None else str(Path(temp_dir).absolute()),

@@ -15,9 +15,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dlsort.errors import DestinationError, DestinationExistsError, DestinationFullError
+from dlsort.errors import (
+    BadOptionError,
+    DestinationError,
+    DestinationExistsError,
+    DestinationFullError,
+)
 
-__all__ = ["check_apart", "check_destination", "staging", "write_error"]
+__all__ = ["check_apart", "check_destination", "check_path", "staging", "write_error"]
+
+
+def check_path(path: object, what: str) -> None:
+    """Raise unless something can be the path of a file or folder.
+
+    Raises
+    ------
+    BadOptionError
+        If it is empty, a URL, or no path at all.
+    """
+    if not isinstance(path, str | os.PathLike) or not str(path).strip():
+        msg = f"the {what} is {path!r}; expected the path of a file or folder."
+        raise BadOptionError(msg)
+    if "://" in str(path):
+        msg = f"the {what} is {path!r}; object stores are not supported yet, only paths."
+        raise BadOptionError(msg)
 
 
 def check_destination(dst: str | Path, *, overwrite: bool) -> Path:
@@ -30,6 +51,7 @@ def check_destination(dst: str | Path, *, overwrite: bool) -> Path:
     DestinationError
         If it can't be written.
     """
+    check_path(dst, "destination")
     path = Path(dst).absolute()
     if ".." in path.parts:
         path = path.resolve()

@@ -119,6 +119,7 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
             np.full(len(s.rows), s.part, np.int64),
             s.rows,
             np.full(len(s.rows), s.n_rows / max(len(s.rows), 1)),
+            *2 * (np.full(len(s.rows), s.part, np.int64),),
         )
         for s in samples
     ]

@@ -150,7 +150,9 @@ def check_outcome(
 
 
 def check_visible(folder: Path, outputs: Sequence[OutputStats], n_parts: int) -> None:
-    """Make sure that the workers' parts are where this process will publish them.
+    """Make sure that the staging folder holds the workers' parts, and nothing else.
+
+    What a killed worker had half written is removed.
 
     Raises
     ------
@@ -166,3 +168,7 @@ def check_visible(folder: Path, outputs: Sequence[OutputStats], n_parts: int) ->
                 "client and all workers share under the same paths."
             )
             raise RowsLostError(msg)
+    parts = {part_name(stats.part, n_parts) for stats in outputs}
+    for path in folder.iterdir():
+        if path.name not in parts:
+            path.unlink()

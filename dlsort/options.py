@@ -29,6 +29,8 @@ class Tuning:
         Up to this Arrow size one part is better than one a thread.
     fewest_parts_refused : int
         Up to here partitions may outnumber the rows.
+    most_parts : int
+        A partition size that makes more than these is taken for a mistake.
     input_bytes : int
         Arrow size of an input partition: pieces of this size keep all threads
         busy to the end, at about 1 ms of task overhead each.
@@ -44,6 +46,9 @@ class Tuning:
     sample_overlap : float
         Row groups that span at least this share of all row groups' ranges, on
         average, count as mixed: a few of them then stand for all.
+    sample_fewest_groups : int
+        Row groups that are compared at the least before the others are left
+        unread.
     sample_seed : int
         Any constant: the same input gives the same sample, hence the same parts.
     frame_oversample : float
@@ -76,11 +81,13 @@ class Tuning:
     smallest_part_bytes: int = 4 * MIB
     one_part_bytes: int = 16 * MIB
     fewest_parts_refused: int = 1000
+    most_parts: int = 100_000
     input_bytes: int = 128 * MIB
     balance: float = 1.035
     sample_share: float = 0.05
     sample_key_share: float = 0.10
     sample_overlap: float = 0.5
+    sample_fewest_groups: int = 6
     sample_seed: int = 20_200_614
     frame_oversample: float = 2.0
     large_bytes: int = GIB

@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 
@@ -27,7 +28,15 @@ from dlsort.order import first_disorder
 from dlsort.partition import find_partitions, group
 from dlsort.proof import Proof, prove
 from dlsort.report import peak_memory_bytes
-from dlsort.sample import Sample, SampleTask, join_samples, take_sample
+from dlsort.sample import (
+    Sample,
+    SampleTask,
+    are_mixed,
+    join_samples,
+    move_keys,
+    take_sample,
+)
+from dlsort.sample_plan import SamplePlan
 from dlsort.sink import Writer
 from dlsort.source import Piece, read_piece
 from dlsort.words import key_table
@@ -116,13 +125,41 @@ class Reader:
         """Return some keys of one row group."""
         return take_sample(task, self.schema, self.keys, self.as_dictionary)
 
-    def fit(self, n_parts: int, samples: Sequence[Sample]) -> Model:
-        """Return the model that the samples teach."""
-        empty = key_table(transport_schema(self.schema).empty_table(), self.keys)
-        sample = join_samples(samples, empty)
+    def sample_rest(self, tasks: Sequence[SampleTask], *, mixed: bool) -> list[Sample]:
+        """Return keys of the row groups of one file that weren't read, if that is needed."""
+        return [] if mixed else [self.sample(task) for task in tasks]
+
+    def are_mixed(self, n_parts: int, samples: Sequence[Sample]) -> bool:
+        """Return whether the row groups read first have keys of one distribution."""
+        return are_mixed(self._join(samples), self.keys, n_parts)
+
+    def fit(
+        self, n_parts: int, ranges: Mapping[int, tuple[Any, Any]], samples: Sequence[Any]
+    ) -> Model:
+        """Return the model that the samples teach.
+
+        ``samples`` holds a Sample for each row group read first and a list of
+        them for each file whose others were read too.
+        """
+        first = [s for s in samples if isinstance(s, Sample)]
+        rest = [s for file in samples if isinstance(file, list) for s in file]
+        sample = self._join(first)
+        if rest:
+            sample = self._join([sample.at(sample.group == sample.donor), *rest])
+        elif ranges and not are_mixed(sample, self.keys, n_parts):
+            sample = move_keys(sample, ranges)
         return fit_model(
             sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts
         )
+
+    def _join(self, samples: Sequence[Sample]) -> Sample:
+        names = [key.column for key in self.keys]
+        fields = pa.schema([self.schema.field(name) for name in names])
+        return join_samples(samples, transport_schema(fields).empty_table())
+
+
+def _sample_rest(reader: Reader, tasks: Sequence[SampleTask], mixed: bool) -> list[Sample]:  # noqa: FBT001 - a task's arguments have no names
+    return reader.sample_rest(tasks, mixed=mixed)
 
 
 def split_piece(reader: Reader, piece: Piece, model: Model, input_id: int) -> Split:
@@ -180,7 +217,7 @@ class DatasetPlan:
         The two ends.
     pieces : list of Piece
         The input partitions, in order.
-    samples : list of SampleTask
+    samples : SamplePlan
         What the model is fitted to.
     n_parts : int
         Number of output partitions.
@@ -194,20 +231,30 @@ class DatasetPlan:
     reader: Reader
     writer: Writer
     pieces: list[Piece]
-    samples: list[SampleTask]
+    samples: SamplePlan
     n_parts: int
     store_bytes: int | None
     temp_dir: str | None
 
     def layer(self) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""
-        sampled = [f"dlsort-sample-{self.token}-{i}" for i in range(len(self.samples))]
+        sampled = [f"dlsort-sample-{self.token}-{i}" for i in range(len(self.samples.first))]
         model = f"dlsort-model-{self.token}"
         graph = {
             key: call(key, self.reader.sample, task)
-            for key, task in zip(sampled, self.samples, strict=True)
+            for key, task in zip(sampled, self.samples.first, strict=True)
         }
-        graph[model] = call_with_all(model, partial(self.reader.fit, self.n_parts), sampled)
+        fit = partial(self.reader.fit, self.n_parts, self.samples.ranges)
+        if self.samples.rest:
+            mixed = f"dlsort-mixed-{self.token}"
+            graph[mixed] = call_with_all(
+                mixed, partial(self.reader.are_mixed, self.n_parts), sampled
+            )
+            for i, tasks in enumerate(self.samples.rest):
+                key = f"dlsort-rest-{self.token}-{i}"
+                graph[key] = call(key, _sample_rest, self.reader, tasks, ref(mixed))
+                sampled = [*sampled, key]
+        graph[model] = call_with_all(model, fit, sampled)
         exchange = Exchange(
             self.token,
             self.n_parts,

@@ -1,30 +1,27 @@
 """Sample: a few keys of every row group, read without touching the payload.
 
-Which row groups are read follows from the footers. Where the row groups'
-ranges of the first key column overlap, the rows lie about at random and a few
-row groups of each file tell the distribution; where they are disjoint (a
-time-ordered table) each one counts. A row group that isn't read borrows the
-keys of a read neighbour and keeps its own place and weight, so that sampled
-rows always stand for all rows and equal keys are split evenly.
+A row group that isn't read borrows the keys of a read neighbour and keeps its
+own place and weight, so that sampled rows always stand for all rows and equal
+keys are split evenly.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.types as pt
 
-from dlsort.buffers import concat_rows
+from dlsort.buffers import combine, concat_rows, fixed_view, nulls
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
-from dlsort.source import Piece, RowGroup, Source, read_piece
+from dlsort.order import argsort
+from dlsort.source import Piece, read_piece
 from dlsort.take import take_table
 from dlsort.words import key_table
 
@@ -32,8 +29,9 @@ __all__ = [
     "Draw",
     "Sample",
     "SampleTask",
+    "are_mixed",
     "join_samples",
-    "plan_sample",
+    "move_keys",
     "rows_needed",
     "take_sample",
 ]
@@ -80,15 +78,28 @@ class Sample:
         Input partition and row in it.
     weight : (m,) float64
         Rows of the input each one stands for.
-    read_bytes : int
-        Stored bytes of key columns that were read for it.
+    group, donor : (m,) int64
+        The row group it stands for, and the one that its key was read from.
     """
 
     keys: pa.Table
     part: npt.NDArray[np.int64]
     row: npt.NDArray[np.int64]
     weight: npt.NDArray[np.float64]
-    read_bytes: int = 0
+    group: npt.NDArray[np.int64]
+    donor: npt.NDArray[np.int64]
+
+    def at(self, rows: npt.NDArray[Any]) -> Sample:
+        """Return some of its rows, by number or by mask."""
+        numbers = np.arange(len(self.part), dtype=np.uint32)[rows]
+        return Sample(
+            take_table(self.keys, numbers),
+            self.part[rows],
+            self.row[rows],
+            self.weight[rows],
+            self.group[rows],
+            self.donor[rows],
+        )
 
 
 def rows_needed(n_parts: int, balance: float = TUNING.balance) -> int:
@@ -104,128 +115,6 @@ def rows_needed(n_parts: int, balance: float = TUNING.balance) -> int:
     return math.ceil(n_parts * 2 * math.log(max(n_parts, 3)) / (balance - 1) ** 2)
 
 
-def plan_sample(
-    source: Source, pieces: Sequence[Piece], keys: Sequence[SortKey], n_parts: int
-) -> list[SampleTask]:
-    """Choose the row groups to read and the draws for all row groups.
-
-    Parameters
-    ----------
-    source : Source
-        The dataset's footers.
-    pieces : sequence of Piece
-        The input partitions, in order.
-    keys : sequence of SortKey
-        The key.
-    n_parts : int
-        Number of output partitions.
-
-    Returns
-    -------
-    list of SampleTask
-        One a row group to read.
-    """
-    groups = source.row_groups
-    place = _places(pieces, groups)
-    read = _choose_groups(source, keys)
-    donors = _donors(groups, read)
-    n_rows = max(source.n_rows, 1)
-    wanted = rows_needed(n_parts)
-    draws: dict[int, list[Draw]] = {g: [] for g in read}
-    for g, group in enumerate(groups):
-        if group.n_rows:
-            n_draws = min(group.n_rows, math.ceil(wanted * group.n_rows / n_rows))
-            draws[donors[g]].append(Draw(g, *place[g], group.n_rows, n_draws))
-    return [
-        SampleTask(
-            Piece(source.files[groups[g].file], (groups[g].index,), groups[g].n_rows, 0, g),
-            tuple(draws[g]),
-        )
-        for g in read
-        if draws[g]
-    ]
-
-
-def _places(pieces: Sequence[Piece], groups: Sequence[RowGroup]) -> list[tuple[int, int]]:
-    """Return for each row group the input partition it is in and its first row there."""
-    places = []
-    for part, piece in enumerate(pieces):
-        row = 0
-        for g in range(piece.first_group, piece.first_group + len(piece.row_groups)):
-            places.append((part, row))
-            row += groups[g].n_rows
-    return places
-
-
-def _choose_groups(source: Source, keys: Sequence[SortKey]) -> list[int]:
-    groups = source.row_groups
-    names = [key.column for key in keys]
-    key_bytes = [sum(g.column_bytes.get(n, 0) for n in names) for g in groups]
-    total = max(sum(key_bytes), 1)
-    mixed = _overlap(source, names[0]) >= TUNING.sample_overlap
-    allowed = TUNING.sample_share * source.stored_bytes if mixed else float(total)
-    if source.stored_bytes >= TUNING.large_bytes:
-        allowed = min(allowed, TUNING.sample_key_share * total)
-        filled = [g for g, group in enumerate(groups) if group.n_rows]
-        return _stratified(filled, key_bytes, allowed) if filled else []
-    chosen: list[int] = []
-    for file in range(len(source.files)):
-        of_file = [g for g, group in enumerate(groups) if group.file == file and group.n_rows]
-        share = sum(key_bytes[g] for g in of_file) / total
-        chosen += _stratified(of_file, key_bytes, allowed * share) if of_file else []
-    return chosen
-
-
-def _stratified(candidates: Sequence[int], cost: Sequence[int], allowed: float) -> list[int]:
-    """Return about as many candidates as the cost allows, one at random from each stratum."""
-    mean = max(sum(cost[g] for g in candidates) / max(len(candidates), 1), 1e-9)
-    n = min(len(candidates), max(1, int(allowed / mean + 1e-9)))
-    rng = np.random.default_rng([TUNING.sample_seed, n, len(candidates)])
-    edges = [len(candidates) * i // n for i in range(n + 1)]
-    return [candidates[int(rng.integers(a, b))] for a, b in pairwise(edges)]
-
-
-def _overlap(source: Source, name: str) -> float:
-    """Return how much of all row groups' ranges one row group spans, on average, 0 to 1.
-
-    By rank among all minima and maxima, so that outliers and types don't matter;
-    0 where the footers don't tell.
-    """
-    ranges: list[tuple[Any, Any]] = []
-    for footer in source.footers:
-        for index in range(footer.num_row_groups):
-            group = footer.row_group(index)
-            for i in range(group.num_columns):
-                if group.column(i).path_in_schema == name:
-                    stats = group.column(i).statistics
-                    if stats is None or not stats.has_min_max:
-                        return 0.0
-                    ranges.append((stats.min, stats.max))
-    if len(ranges) < 2:
-        return 1.0
-    low = sorted(r[0] for r in ranges)
-    high = sorted(r[1] for r in ranges)
-    # a row group overlaps all that neither end before it nor begin after it
-    n = len(ranges)
-    shared = [n - bisect_left(high, a) - (n - bisect_right(low, b)) for a, b in ranges]
-    return sum(shared) / (n * n)
-
-
-def _donors(groups: Sequence[RowGroup], read: Sequence[int]) -> list[int]:
-    """Return for each row group the one that is read for it: itself or the nearest."""
-    if not read:
-        return []
-    chosen = np.array(sorted(read))
-    numbers = np.arange(len(groups))
-    files = np.array([group.file for group in groups])
-    right = np.minimum(np.searchsorted(chosen, numbers), len(chosen) - 1)
-    left = np.maximum(right - 1, 0)
-    # nearest by number, but a neighbour in the same file before one in another
-    far_left = np.abs(numbers - chosen[left]) + len(groups) * (files[chosen[left]] != files)
-    far_right = np.abs(numbers - chosen[right]) + len(groups) * (files[chosen[right]] != files)
-    return [int(g) for g in np.where(far_left < far_right, chosen[left], chosen[right])]
-
-
 def take_sample(
     task: SampleTask, schema: pa.Schema, keys: tuple[SortKey, ...], as_dictionary: Sequence[str]
 ) -> Sample:
@@ -239,7 +128,7 @@ def take_sample(
     names = [key.column for key in keys]
     table = key_table(read_piece(task.piece, schema, names, as_dictionary), keys)
     n = table.num_rows
-    rows, parts, places, weights = [], [], [], []
+    rows, parts, places, weights, groups = [], [], [], [], []
     for draw in task.draws:
         rng = np.random.default_rng([TUNING.sample_seed, draw.group])
         drawn = np.sort(rng.choice(n, min(n, draw.n_draws), replace=False, shuffle=False))
@@ -247,11 +136,14 @@ def take_sample(
         parts.append(np.full(len(drawn), draw.part, np.int64))
         places.append(draw.first_row + drawn * draw.n_rows // n)
         weights.append(np.full(len(drawn), draw.n_rows / len(drawn)))
+        groups.append(np.full(len(drawn), draw.group))
     return Sample(
         take_table(table, np.concatenate(rows)),
         np.concatenate(parts),
         np.concatenate(places),
         np.concatenate(weights),
+        np.concatenate(groups),
+        np.full(sum(map(len, groups)), task.piece.first_group),
     )
 
 
@@ -259,11 +151,97 @@ def join_samples(samples: Sequence[Sample], empty: pa.Table) -> Sample:
     """Return all samples as one; ``empty`` gives the schema where there is none."""
     if not samples:
         none = np.empty(0, np.int64)
-        return Sample(empty, none, none, np.empty(0))
+        return Sample(empty, none, none, np.empty(0), none, none)
     return Sample(
         concat_rows([s.keys for s in samples]),
         np.concatenate([s.part for s in samples]),
         np.concatenate([s.row for s in samples]),
         np.concatenate([s.weight for s in samples]),
-        sum(s.read_bytes for s in samples),
+        np.concatenate([s.group for s in samples]),
+        np.concatenate([s.donor for s in samples]),
     )
+
+
+def are_mixed(sample: Sample, keys: Sequence[SortKey], n_parts: int) -> bool:
+    """Return whether the row groups that were read have keys of one distribution.
+
+    Parameters
+    ----------
+    sample : Sample
+        Of all row groups that were read so far.
+    keys : sequence of SortKey
+        The key.
+    n_parts : int
+        Number of output partitions.
+
+    Returns
+    -------
+    bool
+        True if a chi-squared test of homogeneity, over cells of equal depth,
+        finds no more between row groups than chance gives (three deviations).
+    """
+    own = sample.at(sample.group == sample.donor)
+    numbers, of_group = np.unique(own.group, return_inverse=True)
+    n, n_groups = len(own.part), len(numbers)
+    n_cells = min(max(n_parts, 4), 64, n // max(5 * n_groups, 1))
+    if n_groups < 2 or n_cells < 2:
+        return False
+    # equal keys fall into cells at random, so that ties don't look like order
+    shuffled = np.random.default_rng(TUNING.sample_seed).permutation(n).astype(np.uint32)
+    order = shuffled[argsort(take_table(own.keys, shuffled), keys)]
+    cell = np.empty(n, np.int64)
+    cell[order] = np.arange(n) * n_cells // n
+    seen = np.zeros((n_groups, n_cells))
+    np.add.at(seen, (of_group, cell), 1)
+    expected = seen.sum(1, keepdims=True) * seen.sum(0, keepdims=True) / n
+    freedom = (n_groups - 1) * (n_cells - 1)
+    chi_squared = float(((seen - expected) ** 2 / expected).sum())
+    return chi_squared <= freedom + 3 * math.sqrt(2 * freedom)
+
+
+def move_keys(sample: Sample, ranges: Mapping[int, tuple[Any, Any]]) -> Sample:
+    """Move borrowed keys into the ranges of the row groups they stand for.
+
+    Parameters
+    ----------
+    sample : Sample
+        Its first key column is moved, if it is a number, a date or a time.
+    ranges : mapping of int to (low, high)
+        Range of that column by row group, as stored.
+
+    Returns
+    -------
+    Sample
+        The same where the ranges don't help.
+    """
+    column = combine(sample.keys.column(0))
+    if not _is_movable(column.type):
+        return sample
+    values = fixed_view(column).copy()
+    null = nulls(column)
+    here = np.ones(len(values), np.bool_) if null is None else ~null
+    for donor in np.unique(sample.donor):
+        read = here & (sample.donor == donor)
+        if donor not in ranges or not read.any():
+            continue
+        low, high = values[read].min(), values[read].max()
+        stored_low, stored_high = ranges[donor]
+        if not low < high or not stored_low < stored_high:
+            continue
+        share = (values.astype(np.float64) - float(low)) / (float(high) - float(low))
+        unit = (float(high) - float(low)) / (float(stored_high) - float(stored_low))
+        for group in np.unique(sample.group[read]):
+            if group != donor and group in ranges:
+                at = read & (sample.group == group)
+                start, stop = (float(end) - float(stored_low) for end in ranges[group])
+                values[at] = float(low) + unit * (start + share[at] * (stop - start))
+    moved = pa.Array.from_buffers(column.type, len(column), [None, pa.py_buffer(values)], 0)
+    if null is not None:
+        moved = moved.take(pa.array(np.arange(len(values)), mask=null))
+    keys = sample.keys.set_column(0, sample.keys.schema.field(0), moved)
+    return replace(sample, keys=keys)
+
+
+def _is_movable(kind: pa.DataType) -> bool:
+    flat = pt.is_integer(kind) or pt.is_float32(kind) or pt.is_float64(kind)
+    return bool(flat or pt.is_temporal(kind))

@@ -140,7 +140,10 @@ class Writer:
         leaves = _first_leaves(schema)
         for key in self.keys:
             kind = self.schema.field(key.column).type
-            if pt.is_floating(kind) or (pt.is_dictionary(kind) and kind.ordered):
+            if isinstance(kind, pa.BaseExtensionType):
+                kind = kind.storage_type
+            inner = kind.value_type if pt.is_dictionary(kind) else kind
+            if pt.is_floating(inner) or (pt.is_dictionary(kind) and kind.ordered):
                 break
             claimed.append(
                 pq.SortingColumn(leaves[key.column], key.descending, key.nulls_first)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 from dask.utils import natural_sort_key
 
+from dlsort.destination import check_path
 from dlsort.encoding import ColumnLayout, layouts, readable_as_dictionary
 from dlsort.errors import (
     BadOptionError,
@@ -130,6 +131,7 @@ def find_files(src: str | Path) -> list[str]:
     SourceNotFoundError
         If there is none.
     """
+    check_path(src, "source")
     path = Path(src)
     if path.is_file():
         return [str(path)]
@@ -346,9 +348,7 @@ def read_piece(
             pre_buffer=False,
             page_checksum_verification=True,  # of pages that have one; reading takes 3 % longer
         ) as file:
-            table = file.read_row_groups(
-                list(piece.row_groups), columns=columns, use_threads=False
-            )
+            table = _read_row_groups(file, piece.row_groups, columns)
     except (pa.ArrowException, OSError, IndexError) as error:
         raise _corrupt(piece.path, error) from error
     # "a.b" also reads field b of a struct a, if there is one
@@ -361,6 +361,19 @@ def read_piece(
         for i, name in enumerate(columns)
     ]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+
+
+def _read_row_groups(
+    file: pq.ParquetFile, row_groups: Sequence[int], columns: list[str]
+) -> pa.Table:
+    try:
+        return file.read_row_groups(list(row_groups), columns=columns, use_threads=False)
+    except pa.ArrowNotImplementedError:
+        # dictionaries inside of nested columns: Arrow reads them a row group at a time
+        tables = [
+            file.read_row_group(g, columns=columns, use_threads=False) for g in row_groups
+        ]
+        return pa.concat_tables(tables)
 
 
 def dictionary_columns(source: Source) -> tuple[str, ...]:

@@ -65,7 +65,10 @@ def _as_table(table: Any) -> pa.Table:
     if isinstance(table, pa.RecordBatch):
         return pa.Table.from_batches([table])
     if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
-        return pa.table(table)
+        try:
+            return pa.table(table)
+        except pa.ArrowInvalid:
+            pass  # a single column: no table
     msg = (
         f"cannot sort a {type(table).__name__}; expected a table with the Arrow C stream "
         "or array interface, such as a pyarrow, Polars or pandas one."
@@ -112,12 +115,12 @@ def argsort(
     >>> argsort([2.5, None, -1.0], na_position="first")
     array([1, 2, 0])
     """
-    if na_position not in NULL_PLACES:
+    if str(na_position) not in NULL_PLACES:
         msg = f"na_position is {na_position!r}; expected 'first' or 'last'."
         raise BadOptionError(msg)
     try:
         values = _as_array(array)
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, OverflowError) as error:
         msg = f"cannot sort these values: {error}"
         raise KeyTypeError(msg) from error
     key = SortKey("values", not ascending, NULL_PLACES[na_position])

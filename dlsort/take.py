@@ -2,7 +2,7 @@
 
 Arrow's own ``take`` has no kernel for views and is several times slower on
 fixed widths that fit the cache; nested columns recurse into their children,
-and only what Parquet can't hold (unions, run-end encodings) falls back on it.
+and only what Parquet can't hold (unions) falls back on it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from dlsort.buffers import bitmap, bytes_views, combine, raw_view
@@ -58,7 +59,10 @@ def take_array(array: pa.Array, rows: Rows) -> pa.Array:
         return pa.DictionaryArray.from_arrays(
             take_array(array.indices, rows), array.dictionary, ordered=kind.ordered, safe=False
         )
-    if pt.is_union(kind) or pt.is_run_end_encoded(kind) or _is_view(kind):
+    if pt.is_run_end_encoded(kind):
+        rows_of_runs = take_array(pc.run_end_decode(array), rows)
+        return pc.run_end_encode(rows_of_runs, run_end_type=kind.run_end_type)
+    if pt.is_union(kind) or _is_view(kind):
         return array.take(pa.array(rows))
     validity, n_null = _take_validity(array, rows)
     if pt.is_struct(kind):

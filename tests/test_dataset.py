@@ -121,14 +121,19 @@ ORDERS = {
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_partitions_are_even_whatever_each_file_holds(tmp_path, order):
-    n = 16 * 20_000
+@pytest.mark.parametrize(
+    ("n_parts", "part_rows", "bound"), [(16, 20_000, 1.15), (8, 200_000, 1.05)]
+)
+def test_partitions_are_even_whatever_each_file_holds(
+    tmp_path, order, n_parts, part_rows, bound
+):
+    n = n_parts * part_rows
     values = ORDERS[order](np.random.default_rng(2), n)
     pieces = np.array_split(values, 7)
     source = write(tmp_path / "in", [pa.table({"k": p}) for p in pieces], row_group_size=9000)
-    report = dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=16)
-    assert report.balance <= 1.15
-    assert len(report.part_rows) == 16
+    report = dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=n_parts)
+    assert report.balance <= bound
+    assert len(report.part_rows) == n_parts
     assert sum(report.part_rows) == n
 
 
@@ -270,3 +275,23 @@ def test_a_worker_killed_in_the_middle_costs_no_row(tmp_path):
     assert report.proved
     assert list(spill.iterdir()) == []
     assert leftovers(tmp_path) == ["spill"]
+
+
+def test_payloads_that_arrow_reads_or_joins_only_in_part(tmp_path):
+    words = pa.array([str(i % 4) for i in range(300)]).dictionary_encode()
+    tensor = pa.FixedShapeTensorArray.from_numpy_ndarray(np.arange(1200).reshape(300, 4))
+    table = pa.table(
+        {
+            "k": np.arange(300)[::-1],
+            "struct": pa.StructArray.from_arrays([words], ["d"]),
+            "list": pa.ListArray.from_arrays(np.arange(301, dtype=np.int32), words),
+            "tensor": tensor,
+        }
+    )
+    source = write(tmp_path / "in", [table], row_group_size=33)
+    dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=3)
+    got = pa.concat_tables(parts(tmp_path / "out"), promote_options="permissive")
+    for name in table.column_names[:3]:
+        assert got[name].to_pylist() == table[name].to_pylist()[::-1]
+    flat = [v for chunk in got["tensor"].chunks for v in chunk.storage.to_pylist()]
+    assert flat == tensor.storage.to_pylist()[::-1]

@@ -93,3 +93,13 @@ def test_every_error_of_the_cluster_is_a_dlsort_error(source, tmp_path, monkeypa
         dlsort.sort_dataset(source, tmp_path / "out", by="k")
     assert isinstance(caught.value.__cause__, kind)
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+@pytest.mark.parametrize("path", ["", " ", None, "s3://bucket/x"])
+def test_paths_that_are_none(source, tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadOptionError):
+        dlsort.sort_dataset(source, path, by="k")
+    with pytest.raises(BadOptionError):
+        dlsort.sort_dataset(path, "out", by="k")
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]

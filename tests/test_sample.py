@@ -1,15 +1,29 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import dlsort
 from dlsort import sample as sampling
+from dlsort import sample_plan
 from dlsort.keys import SortKey
-from dlsort.options import GIB
-from dlsort.sample import plan_sample, rows_needed, take_sample
+from dlsort.options import GIB, TUNING
+from dlsort.sample import rows_needed, take_sample
+from dlsort.sample_plan import plan_sample
 from dlsort.source import RowGroup, Source, cut_pieces, open_source
+
+
+class _NoFooter:
+    """A footer that tells nothing of its columns."""
+
+    num_columns = 0
+
+    def row_group(self, index):
+        return self
 
 
 def large_source(n_groups: int, key_share: float) -> Source:
@@ -27,7 +41,7 @@ def large_source(n_groups: int, key_share: float) -> Source:
     )
     files = tuple(f"f{i}" for i in range(-(-n_groups // 10)))
     schema = pa.schema([("k", pa.int64()), ("v", pa.int64())])
-    return Source(files, schema, groups, {}, ())
+    return Source(files, schema, groups, {}, (_NoFooter(),) * len(files))
 
 
 @pytest.mark.parametrize("n_groups", [10, 40, 400])
@@ -35,7 +49,7 @@ def large_source(n_groups: int, key_share: float) -> Source:
 def test_at_most_a_tenth_of_the_key_bytes_is_read_from_a_large_source(n_groups, key_share):
     source = large_source(n_groups, key_share)
     pieces = cut_pieces(source, 128 * 2**20)
-    tasks = plan_sample(source, pieces, (SortKey("k"),), 64)
+    tasks = plan_sample(source, pieces, (SortKey("k"),), 64).first
     key_bytes = [g.column_bytes["k"] for g in source.row_groups]
     read = sum(key_bytes[t.piece.first_group] for t in tasks)
     assert 0 < read <= 0.1 * sum(key_bytes)
@@ -56,8 +70,9 @@ def ordered_files(tmp_path):
 
 def test_row_groups_of_disjoint_ranges_are_all_sampled(ordered_files):
     source = open_source(ordered_files)
-    tasks = plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 8)
-    assert len(tasks) == 24
+    plan = plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 8)
+    assert len(plan.first) == 24
+    assert plan.rest == ()
 
 
 def test_mixed_row_groups_are_sampled_by_the_file(tmp_path):
@@ -66,7 +81,8 @@ def test_mixed_row_groups_are_sampled_by_the_file(tmp_path):
         table = pa.table({"t": rng.permutation(4000), "text": [rng.bytes(99)] * 4000})
         pq.write_table(table, tmp_path / f"{i}.parquet", row_group_size=500)
     source = open_source(tmp_path)
-    tasks = plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 8)
+    plan = plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 8)
+    tasks = plan.first
     assert {source.row_groups[t.piece.first_group].file for t in tasks} == set(range(6))
     assert len(tasks) < 48
 
@@ -81,7 +97,7 @@ def test_sampling_reads_key_columns_only(ordered_files, monkeypatch):
 
     monkeypatch.setattr(sampling, "read_piece", spy)
     source = open_source(ordered_files)
-    for task in plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 4):
+    for task in plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 4).first:
         take_sample(task, source.schema, (SortKey("t"),), ())
     assert set(read) == {("t",)}
 
@@ -90,9 +106,73 @@ def test_places_and_weights_stand_for_all_rows(ordered_files):
     source = open_source(ordered_files)
     pieces = cut_pieces(source, 2**30)
     rows = np.zeros(6)
-    for task in plan_sample(source, pieces, (SortKey("t"),), 4):
+    for task in plan_sample(source, pieces, (SortKey("t"),), 4).first:
         got = take_sample(task, source.schema, (SortKey("t"),), ())
         values = got.keys["t"].to_numpy()
         assert (values == got.part * 4000 + got.row).all()  # nothing was borrowed here
         np.add.at(rows, got.part, got.weight)
     assert np.allclose(rows, 4000)
+
+
+def misleading(name: str, n: int) -> dict[str, np.ndarray]:
+    """Return columns whose row-group ranges say less than they seem to."""
+    rng = np.random.default_rng(5)
+    time = np.arange(n) * 10**6
+    if name == "a sentinel among ordered times":
+        return {"k": np.where(rng.random(n) < 0.0005, 0, time + 10**15)}
+    if name == "two outliers in each row group":
+        return {
+            "k": np.where(
+                np.arange(n) % 2500 < 2, np.where(np.arange(n) % 2, 1, -1) * 2**62, time
+            )
+        }
+    if name == "few first values, ordered second ones":
+        return {"c": rng.integers(0, 3, n), "k": np.arange(n)}
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("n_files", [1, 5])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a sentinel among ordered times",
+        "two outliers in each row group",
+        "few first values, ordered second ones",
+    ],
+)
+def test_row_groups_that_only_seem_mixed_are_all_read(tmp_path, name, n_files):
+    n = 16 * 20_000
+    table = pa.table(misleading(name, n))
+    for i in range(n_files):
+        piece = table.slice(n * i // n_files, n * (i + 1) // n_files - n * i // n_files)
+        (tmp_path / "in").mkdir(exist_ok=True)
+        pq.write_table(piece, tmp_path / "in" / f"{i}.parquet", row_group_size=5000)
+    report = dlsort.sort_dataset(
+        tmp_path / "in", tmp_path / "out", by=table.column_names, partitions=16
+    )
+    assert report.balance <= 1.15
+
+
+def test_keys_are_moved_into_the_ranges_of_row_groups_that_a_large_source_leaves_unread(
+    tmp_path, monkeypatch
+):
+    n = 16 * 20_000
+    monkeypatch.setattr(sample_plan, "TUNING", dataclasses.replace(TUNING, large_bytes=1))
+    times = pa.array(np.arange(n) * 7 + 10**12).cast(pa.timestamp("us"))
+    (tmp_path / "in").mkdir()
+    pq.write_table(pa.table({"t": times}), tmp_path / "in" / "0.parquet", row_group_size=5000)
+    report = dlsort.sort_dataset(tmp_path / "in", tmp_path / "out", by="t", partitions=16)
+    assert report.balance <= 1.15
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("us"), pa.timestamp("ms", "UTC")])
+def test_dates_that_python_has_no_date_for(tmp_path, kind):
+    far = 2**31 - 1 if kind == pa.date32() else 2**62
+    values = [far, 5, -far, 3, None, 4] * 50
+    storage = pa.int32() if kind == pa.date32() else pa.int64()
+    table = pa.table({"d": pa.array(values, storage).cast(kind), "i": range(300)})
+    (tmp_path / "in").mkdir()
+    pq.write_table(table, tmp_path / "in" / "0.parquet", row_group_size=40)
+    dlsort.sort_dataset(tmp_path / "in", tmp_path / "out", by="d", partitions=3)
+    got = pq.read_table(tmp_path / "out")["d"].cast(storage).to_pylist()
+    assert got == sorted(v for v in values if v is not None) + [None] * 50

@@ -362,7 +362,7 @@ def test_a_full_disk_at_the_temporary_folder(work):
 
 
 def test_memory_that_is_too_small(work):
-    refused("in", "out", "--memory", "64MiB", says=("memory is 64.0 MiB", "at least 352.0 MiB"))
+    refused("in", "out", "--memory", "64MiB", says=("memory is 64.0 MiB", "at least 352 MiB"))
 
 
 @pytest.mark.parametrize("option", ["--memory", "--partition-size"])
@@ -565,6 +565,65 @@ def test_a_stopped_sort_leaves_nothing_behind(work, long_source, tmp_path, how, 
     assert contents(work) == before
     assert not psutil.wait_procs(children, timeout=10)[1]
     assert list(temp.glob("dlsort-*")) == []
+
+
+@pytest.mark.parametrize(
+    "begun", [".out.*.partial", ".out.*.partial/*"], ids=["reads", "writes"]
+)
+def test_a_worker_killed_while_the_command_runs_costs_no_row(
+    work, long_source, tmp_path, begun
+):
+    before = contents(work)
+    temp = tmp_path / "private"
+    temp.mkdir()
+    args = ["sort", str(long_source), "out", "--by", "id", "--workers", "2"]
+    with subprocess.Popen(
+        [*COMMAND, *args, "--partitions", "24", "--compression", "brotli"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(temp)},
+    ) as running:
+        while_it_runs(running, lambda: list(work.glob(begun)), begun)
+        children = psutil.Process(running.pid).children(recursive=True)
+        workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+        assert len(workers) == 2
+        workers[0].kill()
+        # gone or a zombie, and its command still at work
+        while_it_runs(running, lambda: not _alive(workers[0]), "the worker's end")
+        out, err = running.communicate(timeout=90)
+    assert (running.returncode, err) == (0, "")
+    assert "400,000 rows by id" in out
+    assert "proved" in out
+    # what the killed worker had half written is not there
+    assert {path.suffix for path in (work / "out").iterdir()} == {".parquet"}
+    source = pq.ParquetFile(long_source / "0.parquet").read()
+    assert read(work / "out").equals(source.sort_by("id"))
+    assert sorted(path.name for path in work.iterdir()) == ["in", "old", "out"]
+    shutil.rmtree(work / "out")
+    assert contents(work) == before
+    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert list(temp.glob("dlsort-*")) == []
+
+
+def test_half_written_files_of_a_killed_worker_are_not_published(work, monkeypatch):
+    write_part = dlsort.sink.Writer.write
+
+    def write_and_leave(self, table, part, n_parts):
+        (Path(self.folder) / f"part-{part:05}.0123456789ab.tmp").write_bytes(b"PAR1 torn")
+        return write_part(self, table, part, n_parts)
+
+    monkeypatch.setattr(dlsort.sink.Writer, "write", write_and_leave)
+    sorted_well("in", "out", "--partitions", 2)
+    names = sorted(path.name for path in (work / "out").iterdir())
+    assert names == ["part-00000.parquet", "part-00001.parquet"]
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_signal_after_the_result_is_published_changes_nothing(work, monkeypatch):

@@ -200,6 +200,20 @@ def test_what_is_no_table_is_refused(what):
         sort_table(what, "x")
 
 
+@pytest.mark.parametrize(
+    "what", [pa.array([1]), pa.chunked_array([[1]]), pd.Series([1], name="x")], ids=type
+)
+def test_one_column_is_no_table(what):
+    with pytest.raises(KeyTypeError, match="cannot sort"):
+        sort_table(what, "x")
+
+
+def test_a_run_end_encoded_payload():
+    runs = pa.RunEndEncodedArray.from_arrays(pa.array([1, 3], pa.int32()), pa.array(["a", "b"]))
+    got = sort_table(pa.table({"k": [2, 1, 0], "runs": runs}), "k")
+    assert got["runs"].to_pylist() == ["b", "b", "a"]
+
+
 def test_keys_that_cannot_be_are_refused():
     table = pa.table({"x": [1], "tags": [[1]], "place": [{"a": 1}]})
     with pytest.raises(UnknownColumnError, match="no column 'y'"):

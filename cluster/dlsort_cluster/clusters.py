@@ -127,6 +127,9 @@ def _start(
         starting = pool.submit(_out_of_reach, LocalCluster, **settings)
         try:
             cluster = starting.result()
+        except RuntimeError as error:  # what Dask makes of a worker that died at birth
+            msg = f"the worker processes could not be started ({error}); try again."
+            raise ExchangeError(msg) from error
         except BaseException:
             with suppress(Exception):
                 starting.result().close()

@@ -1,0 +1,136 @@
+"""How a job's memory becomes sizes, and sizes a number of partitions."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from dlsort.budget import Budget, count_parts, plan_budget
+from dlsort.errors import BadOptionError
+from dlsort.options import GIB, MIB, TUNING, parse_bytes
+
+processes = st.integers(1, 16)
+threads = st.integers(1, 64)
+
+
+def least(n_processes: int, n_threads: int) -> int:
+    """Return the smallest memory that is not refused, by bisection."""
+    low, high = 0, 2**50
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            plan_budget(middle, n_processes, n_threads)
+        except BadOptionError:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@given(st.integers(GIB, 2**45), processes, threads)
+def test_the_shares_stay_within_the_memory(memory, n_processes, n_threads):
+    assume(n_threads >= n_processes)
+    try:
+        budget = plan_budget(memory, n_processes, n_threads)
+    except BadOptionError:
+        return
+    threads_each = -(-n_threads // n_processes)
+    used = (
+        TUNING.base_bytes
+        + budget.store_bytes
+        + threads_each * TUNING.working_copies * budget.part_bytes
+    )
+    assert used <= memory // n_processes
+    assert 0 < budget.piece_bytes <= min(budget.part_bytes, TUNING.input_bytes)
+    assert budget.store_bytes > 0
+
+
+@given(st.integers(GIB, 2**45), st.integers(0, 2**40), processes, threads)
+def test_more_memory_never_means_smaller_sizes(memory, more, n_processes, n_threads):
+    try:
+        before = plan_budget(memory, n_processes, n_threads)
+    except BadOptionError:
+        return
+    after = plan_budget(memory + more, n_processes, n_threads)
+    assert after.store_bytes >= before.store_bytes
+    assert after.part_bytes >= before.part_bytes
+    assert after.piece_bytes >= before.piece_bytes
+
+
+@given(st.integers(4 * GIB, 2**45), threads)
+def test_more_threads_never_mean_larger_partitions(memory, n_threads):
+    try:
+        after = plan_budget(memory, 1, n_threads + 1)
+    except BadOptionError:
+        return
+    assert after.part_bytes <= plan_budget(memory, 1, n_threads).part_bytes
+
+
+@pytest.mark.parametrize(("n_processes", "n_threads"), [(1, 1), (1, 8), (4, 4), (3, 8)])
+def test_a_memory_that_is_too_small_is_refused_by_name(n_processes, n_threads):
+    enough = least(n_processes, n_threads)
+    assert enough > n_processes * TUNING.base_bytes
+    assert isinstance(plan_budget(enough, n_processes, n_threads), Budget)
+    with pytest.raises(BadOptionError, match=r"memory is .* too small to work with") as caught:
+        plan_budget(enough - 1, n_processes, n_threads)
+    message = str(caught.value)
+    assert f"{n_processes} process{'es' if n_processes > 1 else ''} and" in message
+    assert f"{n_threads} thread{'s' if n_threads > 1 else ''} need at least" in message
+
+
+@pytest.mark.parametrize(
+    ("n_processes", "n_threads"),
+    [
+        (1, 1),
+        (1, 8),
+        (4, 4),
+        (3, 8),
+    ],
+)
+def test_the_memory_that_the_refusal_advises_is_enough(n_processes, n_threads):
+    with pytest.raises(BadOptionError) as caught:
+        plan_budget(1, n_processes, n_threads)
+    advised = str(caught.value).removesuffix(".").split("need at least ")[1]
+    plan_budget(parse_bytes(advised, "memory"), n_processes, n_threads)
+
+
+@pytest.mark.parametrize("memory", [1, 1000, MIB])
+def test_a_memory_of_next_to_nothing_is_refused_too(memory):
+    with pytest.raises(BadOptionError, match="too small to work with"):
+        plan_budget(memory, 2, 4)
+
+
+def source(n_rows: int, arrow_bytes: int) -> SimpleNamespace:
+    return SimpleNamespace(n_rows=n_rows, arrow_bytes=arrow_bytes)
+
+
+@given(st.integers(10**6, 10**12), st.integers(0, 2**45), st.integers(MIB, GIB), threads)
+def test_parts_are_a_multiple_of_the_threads_and_small_enough(n_rows, size, part, n_threads):
+    n_parts = count_parts(source(n_rows, size), part, n_threads)
+    if n_parts == n_rows:  # no part without a row
+        return
+    assert n_parts == 1 or n_parts % n_threads == 0
+    assert size <= n_parts * part or n_parts == n_rows
+    # no more than needed
+    assert n_parts <= n_threads or (n_parts - n_threads) * part < size
+
+
+@given(st.integers(1, 2**35), st.integers(0, 2**35), st.integers(MIB, GIB), threads)
+def test_more_bytes_never_mean_fewer_parts(size, more, part, n_threads):
+    before = count_parts(source(10**9, size), part, n_threads)
+    assert count_parts(source(10**9, size + more), part, n_threads) >= before
+
+
+def test_few_rows_make_few_parts():
+    assert count_parts(source(0, 0), MIB, 8) == 1
+    assert count_parts(source(3, 100), MIB, 8) == 1
+    assert count_parts(source(3, GIB), MIB, 8) == 3  # rows of hundreds of megabytes
+    assert count_parts(source(10**6, 20 * MIB), 128 * MIB, 8) == 8
+
+
+def test_a_partition_size_that_makes_millions_of_parts_is_refused():
+    with pytest.raises(BadOptionError, match="ask for at most"):
+        count_parts(source(10**9, 2**40), MIB, 8)

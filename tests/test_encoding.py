@@ -1,0 +1,138 @@
+"""What the footers of real files tell, and the encodings chosen from it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import dlsort
+from dlsort.encoding import choose_encodings, layouts, readable_as_dictionary
+
+N = 20_000
+
+
+def table(seed: int = 0) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    cents = [Decimal(int(v)).scaleb(-2) for v in rng.integers(0, 10**9, N)]
+    return pa.table(
+        {
+            "id": np.arange(N) + N * seed,
+            "small": pa.array(rng.permutation(N), pa.int32()),
+            "day": pa.array(rng.integers(0, 50_000, N), pa.int32()).cast(pa.date32()),
+            "price": rng.random(N),
+            "amount": pa.array(cents, pa.decimal128(15, 2)),
+            "wide": pa.array(cents, pa.decimal128(38, 2)),
+            "flag": rng.choice(["A", "N", "R"], N),
+            "status": rng.integers(0, 4, N),
+            "note": [f"note {v}" for v in rng.permutation(N)],
+            "place": [{"x": float(i), "city": f"c{i % 5}"} for i in range(N)],
+            "tags": [[i, i + 1] for i in range(N)],
+            "kind": pa.array([f"k{i % 3}" for i in range(N)]).dictionary_encode(),
+            "yes": rng.random(N) < 0.5,
+        }
+    )
+
+
+def footers(folder: Path, *tables: pa.Table, **options: object) -> list[pq.FileMetaData]:
+    found = []
+    for i, rows in enumerate(tables):
+        pq.write_table(rows, folder / f"{i}.parquet", **options)
+        found.append(pq.ParquetFile(folder / f"{i}.parquet").metadata)
+    return found
+
+
+def test_layouts_count_over_row_groups_and_files(tmp_path):
+    stored = layouts(footers(tmp_path, table(0), table(1), row_group_size=3000))
+    leaves = {"place.x", "place.city", "tags.list.element"}
+    assert set(stored) == {*table().column_names, *leaves} - {"place", "tags"}
+    assert {path: layout.n_values for path, layout in stored.items()} == {
+        path: 4 * N if path == "tags.list.element" else 2 * N for path in stored
+    }
+    assert stored["id"].physical_type == "INT64"
+    assert stored["place.x"].physical_type == "DOUBLE"
+    assert stored["flag"].with_dictionary == 2 * N
+    assert 0 < stored["flag"].dictionary_bytes < 14 * 100
+    assert stored["yes"].with_dictionary == 0
+
+
+def test_few_distinct_values_make_a_dictionary_and_ids_are_delta_packed(tmp_path):
+    rows = table()
+    chosen = choose_encodings(rows.schema, layouts(footers(tmp_path, rows)))
+    assert set(chosen.dictionary) == {"flag", "status", "kind", "place.city"}
+    assert {"id", "small", "amount", "tags.list.element"} <= set(chosen.delta)
+    plain = {"price", "place.x", "yes", "note", "wide"}
+    assert not plain & {*chosen.dictionary, *chosen.delta}
+    assert not set(chosen.dictionary) & set(chosen.delta)
+
+
+def test_a_source_without_dictionaries_gets_none_but_for_dictionary_types(tmp_path):
+    rows = table()
+    stored = layouts(footers(tmp_path, rows, use_dictionary=False))
+    assert all(layout.with_dictionary == 0 for layout in stored.values())
+    assert all(layout.dictionary_bytes == 0 for layout in stored.values())
+    chosen = choose_encodings(rows.schema, stored)
+    assert chosen.dictionary == ("kind",)
+    assert {"id", "small", "day", "status"} <= set(chosen.delta)
+
+
+def test_one_file_without_a_dictionary_is_enough_to_drop_it(tmp_path):
+    (tmp_path / "plain").mkdir()
+    with_one = footers(tmp_path, table(0))
+    without = footers(tmp_path / "plain", table(1), use_dictionary=False)
+    assert layouts(with_one)["flag"].few_distinct
+    assert not layouts([*with_one, *without])["flag"].few_distinct
+
+
+def test_no_file_and_no_row(tmp_path):
+    assert layouts([]) == {}
+    stored = layouts(footers(tmp_path, table().slice(0, 0)))
+    assert not any(layout.few_distinct for layout in stored.values())
+    choose_encodings(table().schema, stored)
+
+
+@pytest.mark.parametrize(
+    ("kind", "readable"),
+    [
+        (pa.string(), True),
+        (pa.binary(), True),
+        (pa.string_view(), True),
+        (pa.int64(), False),
+        (pa.float64(), False),
+    ],
+    ids=str,
+)
+def test_only_text_of_few_distinct_values_is_read_as_a_dictionary(tmp_path, kind, readable):
+    text = pa.array([str(i % 3) for i in range(N)])
+    values = text.cast(pa.binary() if kind == pa.binary() else kind)
+    rows = pa.table({"c": values})
+    stored = layouts(footers(tmp_path, rows))
+    assert stored["c"].few_distinct
+    assert readable_as_dictionary(rows.schema.field("c"), stored) == readable
+    assert not readable_as_dictionary(pa.field("other", pa.string()), stored)
+
+
+def test_many_distinct_values_are_not_read_as_a_dictionary(tmp_path):
+    rows = table()
+    stored = layouts(footers(tmp_path, rows))
+    assert readable_as_dictionary(rows.schema.field("flag"), stored)
+    assert not readable_as_dictionary(rows.schema.field("note"), stored)
+
+
+def test_the_result_is_written_as_chosen(tmp_path):
+    (tmp_path / "in").mkdir()
+    footers(tmp_path / "in", table(0), table(1))
+    dlsort.sort_dataset(tmp_path / "in", tmp_path / "out", by="price", partitions=1, threads=1)
+    group = pq.ParquetFile(tmp_path / "out" / "part-00000.parquet").metadata.row_group(0)
+    chunks = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    for path in ("flag", "status", "kind", "place.city"):
+        assert chunks[path].has_dictionary_page, path
+    for path in ("id", "small", "amount", "tags.list.element"):
+        assert "DELTA_BINARY_PACKED" in chunks[path].encodings, path
+        assert not chunks[path].has_dictionary_page, path
+    for path in ("price", "place.x", "note", "wide"):
+        assert not chunks[path].has_dictionary_page, path

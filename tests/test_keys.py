@@ -1,0 +1,114 @@
+"""The key as text, as a list, and back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlsort.errors import BadKeyError, UnknownColumnError
+from dlsort.keys import SortKey, check_columns, format_by, parse_by
+
+#: Names that text can hold: no comma, no colon, no space at the ends.
+NAMES = st.text(
+    st.characters(exclude_characters=",:", exclude_categories=("Cs",)), min_size=1
+).filter(lambda name: name == name.strip())
+
+KEYS = st.lists(
+    st.builds(SortKey, NAMES, st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda key: key.column,
+).map(tuple)
+
+
+@given(KEYS)
+def test_what_is_written_is_read_back(keys):
+    text = format_by(keys)
+    assert parse_by(text) == keys
+    assert format_by(parse_by(text)) == text
+
+
+@given(KEYS)
+def test_a_list_is_read_as_text_is(keys):
+    assert parse_by(keys) == parse_by(list(keys)) == keys
+    assert parse_by([str(key) for key in keys]) == keys
+    assert parse_by(iter(keys)) == keys
+
+
+@pytest.mark.parametrize("direction", ["", ":asc", ":desc"])
+@pytest.mark.parametrize("place", ["", ":nulls_first", ":nulls_last"])
+def test_every_mark_in_either_order(direction, place):
+    want = (SortKey("day", direction == ":desc", place == ":nulls_first"),)
+    assert parse_by(f"day{direction}{place}") == want
+    assert parse_by(f"day{place}{direction}") == want
+
+
+def test_spaces_around_names_and_marks_do_not_count():
+    assert parse_by(" day ,\tprice : desc : nulls_first\n") == (
+        SortKey("day"),
+        SortKey("price", descending=True, nulls_first=True),
+    )
+
+
+def test_names_that_text_cannot_hold():
+    assert parse_by(["a,b", "c d"]) == (SortKey("a,b"), SortKey("c d"))
+    assert parse_by(SortKey("a:b,c")) == (SortKey("a:b,c"),)
+    assert parse_by([SortKey("a:desc"), "a"]) == (SortKey("a:desc"), SortKey("a"))
+
+
+@pytest.mark.parametrize(
+    ("by", "says"),
+    [
+        ("", "has no column name"),
+        (" ", "has no column name"),
+        (",", "has no column name"),
+        ("a,", "has no column name"),
+        (":desc", "has no column name"),
+        ("a,,b", "has no column name"),
+        ("a:", "can't read ''"),
+        ("a:down", "can't read 'down'"),
+        ("a:DESC", "can't read 'DESC'"),
+        ("a:asc:desc", "can't read 'desc'"),
+        ("a:desc:desc", "can't read 'desc'"),
+        ("a:nulls_first:nulls_last", "can't read 'nulls_last'"),
+        ("a:desc:nulls_first:x", "can't read 'x'"),
+        ("a,b,a:desc", "names column 'a' twice"),
+        ([], "names no column"),
+        ((), "names no column"),
+        ([1], "a key column is 1"),
+        ([None], "a key column is None"),
+        ([["a", "b"]], r"a key column is \['a', 'b'\]"),
+        (["a", SortKey("a")], "names column 'a' twice"),
+        (5, "the key is 5"),
+        (None, "the key is None"),
+    ],
+)
+def test_what_is_no_key_is_refused(by, says):
+    with pytest.raises(BadKeyError, match=says):
+        parse_by(by)
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_key_or_a_clear_refusal(text):
+    try:
+        keys = parse_by(text)
+    except BadKeyError as error:
+        assert str(error)  # noqa: PT017 - either is right
+    else:
+        assert parse_by(format_by(keys)) == keys
+
+
+def test_columns_that_are_there():
+    check_columns(parse_by("b,a:desc"), ["a", "b", "c", "c"])
+
+
+def test_columns_that_are_not_there():
+    with pytest.raises(
+        UnknownColumnError, match=r"'prize'\. Did you mean 'price'\? .*id, price"
+    ):
+        check_columns(parse_by("id,prize"), ["id", "price"])
+    with pytest.raises(UnknownColumnError, match="2 columns are named 'c'"):
+        check_columns(parse_by("c"), ["a", "c", "c"])
+    with pytest.raises(UnknownColumnError, match="c39, …"):
+        check_columns(parse_by("zzz"), [f"c{i}" for i in range(50)])

@@ -1,0 +1,76 @@
+"""Sizes as people write them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlsort.errors import BadOptionError
+from dlsort.options import GIB, MIB, TUNING, parse_bytes
+
+DECIMAL = {
+    "": 1,
+    "B": 1,
+    "k": 10**3,
+    "K": 10**3,
+    "MB": 10**6,
+    "m": 10**6,
+    "GB": 10**9,
+    "tb": 10**12,
+}
+BINARY = {"KiB": 2**10, "MiB": 2**20, "mib": 2**20, "GiB": 2**30, "TIB": 2**40}
+
+
+@pytest.mark.parametrize("unit", [*DECIMAL, *BINARY])
+@pytest.mark.parametrize("space", ["", " "])
+def test_every_unit(unit, space):
+    assert parse_bytes(f"3{space}{unit}", "memory") == 3 * {**DECIMAL, **BINARY}[unit]
+
+
+@given(st.integers(1, 2**50))
+def test_a_number_is_bytes(n):
+    assert parse_bytes(n, "memory") == parse_bytes(str(n), "memory") == n
+
+
+def test_fractions():
+    assert parse_bytes("1.5KiB", "memory") == 1536
+    assert parse_bytes("0.25 GiB", "memory") == GIB // 4
+    assert parse_bytes(".5MiB", "memory") == MIB // 2
+    assert parse_bytes("1e3", "memory") == 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "MiB", "lots", "12XB", "4PB", "1,5GB", "3 apples", "GiB4", "4iB", "0x10", "--1"],
+)
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(BadOptionError) as caught:
+        parse_bytes(text, "partition_size")
+    assert str(caught.value).startswith(f"partition_size is {text!r}; expected ")
+
+
+@pytest.mark.parametrize("value", [None, True, False, [1], b"1", float("nan")])
+def test_what_is_no_text_is_refused(value):
+    with pytest.raises(BadOptionError, match="memory is "):
+        parse_bytes(value, "memory")
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, "0", "-1MiB", "0.5", "nan", "inf", "-inf", "1e30", 2**63, "9999999999TiB"]
+)
+def test_sizes_that_cannot_be_are_refused(value):
+    with pytest.raises(BadOptionError, match="memory is "):
+        parse_bytes(value, "memory")
+
+
+def test_the_tunables_cannot_be_changed_by_accident():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TUNING.balance = 2.0  # type: ignore[misc]
+
+
+def test_the_tunables_are_documented():
+    for field in dataclasses.fields(TUNING):
+        assert f"    {field.name} : " in type(TUNING).__doc__
