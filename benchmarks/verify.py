@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dlsort.proof import Proof, prove, total
 
-def verdict(src: Path, dst: Path, by: tuple[str, ...], *, ordered: bool = True) -> str:
-    """Return "ok", or what is wrong with a result, in a few words."""
+
+def verdict(
+    src: Path, dst: Path, by: tuple[str, ...], *, ordered: bool = True, same_types: bool = True
+) -> str:
+    """Return "ok", or what is wrong with a result, in a few words.
+
+    ``ordered`` is for engines that sort; ``same_types`` for those whose columns
+    keep their types, so that whole rows can be compared by their checksum.
+    """
     expected, found = _count(src), _count(dst)
     if found != expected:
         return f"{found:,} rows of {expected:,}"
+    if same_types and _proof(dst) != _proof_of_source(src):
+        return "other rows"
     if not ordered:
         return "ok"
     last = None
@@ -28,6 +39,18 @@ def verdict(src: Path, dst: Path, by: tuple[str, ...], *, ordered: bool = True) 
             return f"out of order in {path.name}"
         last = keys.slice(max(keys.num_rows - 1, 0))
     return "ok"
+
+
+def _proof(folder: Path) -> Proof:
+    groups = ((file, g) for file in _open(folder) for g in range(file.num_row_groups))
+    return total(prove(file.read_row_group(g)) for file, g in groups)
+
+
+_proof_of_source = functools.cache(_proof)
+
+
+def _open(folder: Path) -> list[pq.ParquetFile]:
+    return [pq.ParquetFile(path) for path in sorted(folder.rglob("*.parquet"))]
 
 
 def _files(folder: Path) -> list[Path]:

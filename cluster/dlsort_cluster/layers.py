@@ -55,7 +55,7 @@ def pick_engine() -> Engine:
         _said.add("version")
         warnings.warn(
             f"dlsort is not tested with distributed {version('distributed')}: rows are"
-            " exchanged by a plain task graph, which needs more memory. Install a"
+            " exchanged by a plain task graph, in memory and without a bound. Install a"
             " tested version to use Dask's P2P engine.",
             stacklevel=2,
         )
