@@ -43,7 +43,8 @@ CAVEATS = """\
   checksum, order), which no other engine does. *dlsort, processes* and *Dask* each have a
   cluster of {threads} one-thread processes that is kept between rounds and not timed; *dlsort,
   processes started* starts and ends its processes within the time.
-- *Dask* samples its divisions in the cold round only, and finds them in its cache afterwards.
+- *Dask* computes its divisions in every round, as dlsort samples in every round: its cache of
+  them is emptied before.
 - *Polars* sorts stably on its streaming engine; *DuckDB* and *Dask* do not promise stable
   order. Polars and DuckDB write one file, dlsort and Dask one for each partition.
 - *copy* reads and writes the files with pyarrow and sorts nothing: the floor for what uses
