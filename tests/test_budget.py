@@ -107,7 +107,7 @@ def source(n_rows: int, arrow_bytes: int) -> SimpleNamespace:
     return SimpleNamespace(n_rows=n_rows, arrow_bytes=arrow_bytes)
 
 
-@given(st.integers(10**6, 10**12), st.integers(0, 2**45), st.integers(MIB, GIB), threads)
+@given(st.integers(10**6, 10**12), st.integers(0, 2**36), st.integers(MIB, GIB), threads)
 def test_parts_are_a_multiple_of_the_threads_and_small_enough(n_rows, size, part, n_threads):
     n_parts = count_parts(source(n_rows, size), part, n_threads)
     if n_parts == n_rows:  # no part without a row
