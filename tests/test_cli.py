@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -18,9 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 from distributed import LocalCluster
 
+import dlsort
+import dlsort.cli
 from commands import COMMAND, contents, dataset, process, read, rows, sort, sorted_well, write
 from commands import dlsort as command
 from dlsort import __version__, cli
+from dlsort.progress import NoProgress
 
 
 def check(*args: object, by: str = "id") -> None:
@@ -419,3 +423,12 @@ def test_a_sort_runs_outside_the_main_thread_too(tmp_path):
     thread.start()
     thread.join()
     assert codes == [0]
+
+
+def test_a_signal_whose_exception_was_lost_still_stops_the_sort(tmp_path):
+    # Python drops what a handler raises while a finalizer runs; the next word of progress tells
+    source = dataset(tmp_path / "in")
+    lost = dlsort.cli._Watched(NoProgress(), [signal.SIGINT])
+    with pytest.raises(dlsort.cli.Stopped):
+        dlsort.sort_dataset(source, tmp_path / "out", by="id", progress=lost)
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
