@@ -110,9 +110,18 @@ def _on_signal(handler: Handler) -> Iterator[None]:
         yield
         return
     before = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
+    tell_unraisable = sys.unraisablehook
+
+    def hook(lost: sys.UnraisableHookArgs) -> None:
+        # Raised where a finalizer happened to run: `_Watched` stops the command instead.
+        if not isinstance(lost.exc_value, Stopped):
+            tell_unraisable(lost)
+
+    sys.unraisablehook = hook
     try:
         yield
     finally:
+        sys.unraisablehook = tell_unraisable
         for number, former in before.items():
             signal.signal(number, former)
 

@@ -432,3 +432,24 @@ def test_a_signal_whose_exception_was_lost_still_stops_the_sort(tmp_path):
     with pytest.raises(dlsort.cli.Stopped):
         dlsort.sort_dataset(source, tmp_path / "out", by="id", progress=lost)
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_a_signal_that_arrives_in_a_finalizer_stops_the_sort_in_a_sentence(
+    tmp_path, monkeypatch
+):
+    source = dataset(tmp_path / "in")
+    open_source = dlsort.dataset.open_source
+
+    class Finalized:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    def open_and_finalize(src: object) -> object:
+        Finalized()
+        return open_source(src)
+
+    monkeypatch.setattr(dlsort.dataset, "open_source", open_and_finalize)
+    result = sort(source, tmp_path / "out")
+    assert (result.exit_code, result.stdout) == (143, "")
+    assert result.stderr == "Error: stopped by SIGTERM; the destination is as it was.\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
