@@ -39,6 +39,7 @@ from page import (
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 BENCH = ROOT / "build" / "bench"
+SECTION = "end_to_end"
 SAMPLE_S = 0.1  # between two looks at an engine's memory
 
 
@@ -156,7 +157,7 @@ def main(
     names = _chosen(engine_names, list(ENGINES), "engine")
     console = Console()
     if to_readme:
-        readme_around(README)  # fails now, not after all the work
+        readme_around(README, SECTION)  # fails now, not after all the work
     results: dict[Job, Figures] = {}
     for job in JOBS:
         if job.input in wanted:
@@ -180,7 +181,7 @@ def main(
     out.write_text(json.dumps({**settings, "results": found}, indent=2), encoding="utf-8")
     console.print(f"Written to {out.relative_to(ROOT)}")
     if to_readme:
-        write_readme(text, README)
+        write_readme(text, README, SECTION)
 
 
 if __name__ == "__main__":

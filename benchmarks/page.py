@@ -15,8 +15,6 @@ import psutil
 from engines import Outcome
 from inputs import Job
 
-MARKERS = ("<!-- benchmark:end_to_end -->", "<!-- /benchmark -->")
-
 TITLES = {
     "dlsort": "dlsort",
     "dlsort-cluster": "dlsort, processes",
@@ -180,18 +178,18 @@ def versions() -> str:
     return ", ".join([f"Python {platform.python_version()}", *found])
 
 
-def readme_around(readme: Path) -> tuple[str, str]:
-    """Return the README up to where the table belongs, and from there on."""
-    begin, end = MARKERS
+def readme_around(readme: Path, section: str) -> tuple[str, str]:
+    """Return the README up to where a benchmark's tables belong, and from there on."""
+    begin, end = f"<!-- benchmark:{section} -->", "<!-- /benchmark -->"
     head, found, rest = readme.read_text(encoding="utf-8").partition(begin)
     _, closed, tail = rest.partition(end)
     if not (found and closed):
-        msg = f"{readme} has no lines {begin} and {end}: add them where the table belongs."
+        msg = f"{readme} has no lines {begin} and {end}: add them where the tables belong."
         raise ValueError(msg)
     return f"{head}{begin}\n", f"\n{end}{tail}"
 
 
-def write_readme(text: str, readme: Path) -> None:
-    """Put the text between the benchmark markers of the README."""
-    head, tail = readme_around(readme)
+def write_readme(text: str, readme: Path, section: str) -> None:
+    """Put the text between a benchmark's markers in the README."""
+    head, tail = readme_around(readme, section)
     readme.write_text(f"{head}{text}{tail}", encoding="utf-8")

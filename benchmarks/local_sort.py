@@ -1,0 +1,211 @@
+"""Sorts in one process: dlsort.argsort and sort_table beside NumPy, pandas, Polars and others.
+
+Run it with ``make bench-local``, or ``make bench-local ARGS="--rows 1000000 --only Zipf"``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import gc
+import json
+import multiprocessing
+import os
+import statistics
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.markdown import Markdown
+
+import local_inputs
+import local_page
+from page import machine, readme_around, versions, write_readme
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+BENCH = ROOT / "build" / "bench"
+SECTION = "local_sort"
+# A sort slower than this is not measured again: a median of one.
+SLOW_S = 4.0
+# Sorts quicker than this are repeated inside a turn.
+TURN_S = 0.02
+
+
+def serve(threads: int, pipe: Connection) -> None:
+    """Sort cases as they come through the pipe, in a process that has so many threads."""
+    os.environ["POLARS_MAX_THREADS"] = str(threads)
+    import pyarrow as pa
+
+    pa.set_cpu_count(threads)
+    import local_engines
+
+    while (task := pipe.recv()) is not None:
+        group, name, n_rows, engines, repeat = task
+        case = local_inputs.make(group, name, n_rows)
+        sorts = {}
+        for engine in engines:
+            with contextlib.suppress(Exception):
+                sort = local_engines.prepare(engine, case, threads)
+                if sort is not None:
+                    sorts[engine] = sort
+        expected = local_engines.oracle(case)
+        verdicts, counts, seconds = {}, {}, {}
+        for engine, sort in list(sorts.items()):
+            try:
+                verdicts[engine] = _verdict(case, engine, sort(), expected)
+            except Exception as error:  # a peer that has no sort for a type is told, not fatal
+                verdicts[engine] = f"{type(error).__name__}"
+                del sorts[engine]
+                continue
+            began = time.perf_counter()
+            sort()
+            took = time.perf_counter() - began
+            counts[engine] = max(1, int(TURN_S / took))
+            seconds[engine] = [] if took < SLOW_S else [took]
+        del expected
+        for _ in range(repeat):
+            for engine, sort in sorts.items():
+                if seconds[engine] and seconds[engine][0] >= SLOW_S:
+                    continue
+                gc.collect()
+                began = time.perf_counter()
+                for _ in range(counts[engine]):
+                    sort()
+                seconds[engine].append((time.perf_counter() - began) / counts[engine])
+        pipe.send((seconds, verdicts))
+
+
+def _verdict(case: Any, engine: str, result: Any, expected: Any) -> str:
+    """Return "stable", "sorted" or what is wrong with a result."""
+    if result is None:
+        return "values"
+    if case.group == "table":
+        found = _column(result, "value")
+        if np.array_equal(found, np.asarray(case.columns["value"])[expected]):
+            return "stable"
+        key = _column(result, "key")
+        return "sorted" if (key[1:] >= key[:-1]).all() else "wrong"
+    if np.array_equal(result, expected):
+        return "stable"
+    places = np.empty(len(expected), np.int64)
+    places[expected] = np.arange(len(expected))
+    ranks = _dense(case, expected)[places]
+    at = ranks[result]
+    same = len(result) == len(expected) and (np.bincount(result) == 1).all()
+    return "sorted" if same and (at[1:] >= at[:-1]).all() else "wrong"
+
+
+def _column(table: Any, name: str) -> Any:
+    column = table[name]
+    return column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
+
+
+def _dense(case: Any, expected: Any) -> Any:
+    """Return the dense rank at each place of the expected order."""
+    import pandas as pd
+
+    from local_engines import _rank
+
+    new = np.zeros(len(expected), bool)
+    for name in case.by:
+        values = pd.Series(_rank(case.columns[name])).to_numpy()[expected]
+        both_nan = (values[1:] != values[1:]) & (values[:-1] != values[:-1])
+        new[1:] |= (values[1:] != values[:-1]) & ~both_nan
+    return np.cumsum(new)
+
+
+class Child:
+    """A process with a number of threads."""
+
+    def __init__(self, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(threads, theirs))
+        self._process.start()
+        theirs.close()
+
+    def run(self, task: tuple[str, str, int, list[str], int]) -> tuple[Any, Any]:
+        """Return seconds and verdicts of each engine."""
+        self._pipe.send(task)
+        return self._pipe.recv()
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.send(None)
+        self._process.join()
+
+
+@click.command()
+@click.option("--rows", default=10_000_000, show_default=True, help="Rows of the main cases.")
+@click.option("--threads", default="1,2", show_default=True, help="Thread counts, by comma.")
+@click.option("--engines", help="Subset of the engines, by comma.")
+@click.option("--groups", help="Subset of pattern,type,keys,table,size.")
+@click.option("--only", help="Cases whose name holds this.")
+@click.option("--repeat", default=3, show_default=True, help="Rounds after a first one.")
+@click.option("--write-readme", "to_readme", is_flag=True, help="Put the tables in README.md.")
+def main(
+    *,
+    rows: int,
+    threads: str,
+    engines: str | None,
+    groups: str | None,
+    only: str | None,
+    repeat: int,
+    to_readme: bool,
+) -> None:
+    """Time sorts of one array, several, and of a table, and check each result."""
+    console = Console()
+    if to_readme:
+        readme_around(README, SECTION)
+    chosen = local_page.PEERS if engines is None else ["dlsort", *engines.split(",")]
+    cases = [
+        case
+        for case in local_inputs.names(rows)
+        if (groups is None or case[0] in groups.split(","))
+        and (only is None or only in case[1])
+    ]
+    found: list[dict[str, Any]] = []
+    for count in map(int, threads.split(",")):
+        child = Child(count)
+        for group, name, n_rows in cases:
+            seconds, verdicts = child.run((group, name, n_rows, list(chosen), repeat))
+            medians = {k: statistics.median(v) for k, v in seconds.items()}
+            row = {
+                "threads": count,
+                "group": group,
+                "name": name,
+                "rows": n_rows,
+                "seconds": medians,
+                "over_dlsort": {
+                    k: statistics.median(v) / medians["dlsort"]
+                    for k, v in seconds.items()
+                    if "dlsort" in medians
+                },
+                "verdicts": verdicts,
+            }
+            found.append(row)
+            console.print(local_page.line(row), highlight=False, soft_wrap=True)
+        child.close()
+    settings = {
+        "machine": machine(),
+        "versions": versions(),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "repeat": repeat,
+    }
+    BENCH.mkdir(parents=True, exist_ok=True)
+    out = BENCH / "local_sort.json"
+    out.write_text(json.dumps({**settings, "results": found}, indent=2), encoding="utf-8")
+    text = local_page.page(found, settings)
+    console.print(Markdown(text))
+    console.print(f"Written to {out.relative_to(ROOT)}")
+    if to_readme:
+        write_readme(text, README, SECTION)
+
+
+if __name__ == "__main__":
+    main()
