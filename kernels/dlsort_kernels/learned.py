@@ -1,15 +1,19 @@
-"""Learned codes: a piecewise-linear CDF that spreads words over the code space.
+"""The learned map of the local sort: which group of the order a word belongs to.
 
 ::
 
     words   |.....:|::|##|::|..|  |..|: ............|      : outliers in the tails
-            min    lo    cells of one width     top    max
-    codes   |--|---|------|---|-|||-|---|-----|            many codes where words are many
+            min    lo    cells of one width            max
+    groups  |  0   | 1 | 2 | 3 |   4    |     5      |     about as many rows in each
 
-The map is made of shifts and additions of integers, so it is monotone whatever the sample
-said; a bad sample makes more codes tie, never a wrong order. Where a cell needs no shift
-its codes are exact: tied codes mean equal words there, and the lowest bit of the code says
-so.
+A word is scaled to a cell, and a table says which group the cell is in. Cells come in
+three scales (see `Scale`); the sample says under which its words lie most evenly. Each
+group is a run of whole cells with about the same share of the sample, so rows are placed
+by one multiplication or shift and one load, and a group fits the second-level cache.
+After Balanced Learned Sort (2025): many cells of one width, merged into balanced groups.
+
+Every scale is monotone whatever the sample said: a bad sample makes groups uneven, never
+an order wrong.
 """
 
 from __future__ import annotations
@@ -17,158 +21,243 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numba import types
 
 from dlsort_kernels.arrays import Words
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.bits import bit_length, float_of
+from dlsort_kernels.jit import inlined, kernel, reads, writes
 
-__all__ = ["Curve", "draw", "fit_curve", "pack_learned", "worth_learning"]
+__all__ = ["GroupMap", "find_groups", "fit_groups", "lowest_words"]
 
-# Base and shift of 1,024 cells take 16 KB: they stay in the first-level cache.
-CELL_BITS = 10
-# Enough for about four words in a cell, and to sort in 20 µs.
-SAMPLE = 4096
-# Share of the sample on each side that counts as tail.
-TAIL = 64
-# What a row costs, in ns, measured on 4 M rows: a learned code over a plain one; a touch-up
-# of tied codes whose words differ.
-LEARNED_NS, TOUCH_UP_NS = 2.0, 13.0
+Groups = npt.NDArray[np.uint16]
+
+# 8 KB of uint16: they stay in the first-level cache.
+CELL_BITS = 12
+N_CELLS = 1 << CELL_BITS
+# Cells of the logarithmic scale in each power of two: 64 powers fill the table.
+LOG_BITS = 6
+# Share of the sample on each side that the linear scales leave to the outermost cells.
+TAIL = 256
+# A scale must beat the one before it by this factor: it costs more a row.
+BETTER = 0.8
+
+# The scales: linear in the word; in the highest bits of (word − lo), for long tails;
+# linear in the float that the word stands for.
+LINEAR, LOG, FLOAT = 0, 1, 2
 
 U0 = np.uint64(0)
 U1 = np.uint64(1)
+SIGN = np.uint64(1 << 63)
+LAST_CELL = np.uint64(N_CELLS - 1)
+# The words of −∞ and +∞.
+LOWEST_FLOAT, HIGHEST_FLOAT = np.uint64(0x000FFFFFFFFFFFFF), np.uint64(0xFFF0000000000000)
 
 
-class Curve(NamedTuple):
-    """A monotone map from words to codes.
-
-    Cell 0 is the tail below ``lo``, the last cell the tail from ``top`` on.
-    """
-
-    lowest: np.uint64
-    lo: np.uint64
-    top: np.uint64
-    cell_bits: np.uint64
-    base: Words
-    shift: Words
-
-
-def draw(words: Words) -> Words:
-    """Return a sorted sample of the words. Drawn at random: strides miss periodic data."""
-    rows = np.random.default_rng(len(words)).integers(0, len(words), SAMPLE)
-    sample = words[rows]
-    sample.sort()
-    return sample
-
-
-def worth_learning(sample: Words, n: int, shift: int) -> bool:
-    """Return whether codes by a plain shift would tie so often that a curve pays.
-
-    Only ties of unequal words count: equal ones are merely looked at.
-    """
-    codes = sample >> np.uint64(shift)
-    unequal = sample[1:] != sample[:-1]
-    apart = np.diff(codes)
-    # Sampled words that share a code with another word: so do all the rows they stand for.
-    group = np.concatenate([[0], np.cumsum(apart > 0)])
-    mixed = np.bincount(group[1:], weights=unequal & (apart == 0)) > 0
-    # The others, by how many rows there are to a code between two of them.
-    crowded = np.minimum(1.0, n / len(sample) / np.maximum(apart.astype(np.float64), 1.0))
-    crowded[~unequal] = 0.0
-    tied = np.where(mixed[group[1:]], 1.0, crowded)
-    return float(tied.mean()) * TOUCH_UP_NS > LEARNED_NS
-
-
-def fit_curve(sample: Words, lowest: int, highest: int, code_bits: int) -> Curve:
-    """Return the map that gives cells codes by their share of the sample.
+class GroupMap(NamedTuple):
+    """A monotone map from words to groups.
 
     Parameters
     ----------
-    sample : (m,) uint64
-        Sorted.
-    lowest, highest : int
-        The range of all words.
-    code_bits : int
-        Every code is below ``2**code_bits``. At least 2 × CELL_BITS.
+    scale : int
+        LINEAR, LOG or FLOAT.
+    lo : uint64
+        Words up to this one are in cell 0.
+    shift : uint64
+        LINEAR: cells are ``2**shift`` words wide.
+    origin, factor : float64
+        FLOAT: the cell is ``(value - origin) * factor``.
+    turn : uint64
+        FLOAT: all ones if the words are those of descending order.
+    group : (N_CELLS,) uint16
+        The group of each cell, non-decreasing.
     """
-    lo = int(sample[len(sample) // TAIL])
-    hi = int(sample[-1 - len(sample) // TAIL])
-    cell_bits = max(0, (hi - lo).bit_length() - CELL_BITS)
-    n_cells = (hi - lo >> cell_bits) + 1
-    # Beyond the last cell's end, or the highest word of all.
-    top = min(lo + (n_cells << cell_bits), highest + 1)
 
-    inside = (sample >= lo) & (sample < top)
-    cells = (sample[inside] - np.uint64(lo)) >> np.uint64(cell_bits)
-    n_below = int(np.searchsorted(sample, np.uint64(lo)))
-    counts = np.zeros(n_cells + 2)
-    counts[1:-1] = np.bincount(cells.astype(np.int64), minlength=n_cells)
-    counts[0] = n_below
-    counts[-1] = len(sample) - n_below - len(cells)
-    # A quarter is dealt out evenly, for what the sample missed.
-    share = 0.75 * counts / len(sample) + 0.25 / len(counts)
-    # One bit of the code says whether it is exact; rounding down keeps the sum below.
-    bits = np.floor(np.log2(share)).astype(np.int64) + code_bits - 1
-    widths = [max(lo - lowest, 1), *[1 << cell_bits] * n_cells, max(highest + 1 - top, 1)]
-    shifts, base = [], []
-    total = 0
-    for cell, (width, b) in enumerate(zip(widths, bits.tolist(), strict=True)):
-        shift = max(0, (width - 1).bit_length() - b)
-        # Inner cells shift the distance from lo, not from their own start.
-        skipped = max(cell - 1, 0) << cell_bits >> shift if cell <= n_cells else 0
-        shifts.append(shift)
-        base.append((2 * (total - skipped) + (shift > 0)) % 2**64)
-        total += ((width - 1) >> shift) + 1
-    return Curve(
-        np.uint64(lowest),
-        np.uint64(lo),
-        # No tail above: no word is beyond the highest, so its start is never used.
-        np.uint64(min(top, 2**64 - 1)),
-        np.uint64(cell_bits),
-        np.array(base, dtype=np.uint64),
-        np.array(shifts, dtype=np.uint64),
-    )
+    scale: int
+    lo: np.uint64
+    shift: np.uint64
+    origin: np.float64
+    factor: np.float64
+    turn: np.uint64
+    group: Groups
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups."""
+        return int(self.group[-1]) + 1
 
 
-def pack_learned(words: Words, curve: Curve, row_bits: int, packed: Words) -> None:
-    """Write each word's learned code above its row's number."""
-    _pack_learned(words, *curve, np.uint64(row_bits), packed)
+@inlined
+def _linear_cell(word: np.uint64, lo: np.uint64, shift: np.uint64) -> np.uint64:
+    return min((max(word, lo) - lo) >> shift, LAST_CELL)
+
+
+@inlined
+def _log_cell(word: np.uint64, lo: np.uint64) -> np.uint64:
+    """Return the number of bits of ``word - lo``, then the bits below the highest."""
+    above = max(word, lo) - lo
+    n_bits = bit_length(above)
+    # Two shifts, because a shift by 64 is undefined; small numbers have no bits below.
+    spare = np.uint64(64) - n_bits
+    below = ((above << (spare >> U1)) << (spare - (spare >> U1))) << U1
+    return min((n_bits << np.uint64(LOG_BITS)) | (below >> np.uint64(64 - LOG_BITS)), LAST_CELL)
+
+
+@inlined
+def _float_cell(
+    word: np.uint64, turn: np.uint64, origin: np.float64, factor: np.float64
+) -> np.uint64:
+    # What stands for no number joins the infinities.
+    word = min(max(word ^ turn, LOWEST_FLOAT), HIGHEST_FLOAT)
+    value = float_of(word ^ SIGN if word >= SIGN else ~word)
+    at = (value - origin) * factor
+    return np.uint64(min(max(at, 0.0), float(N_CELLS - 1)))
+
+
+_SCALAR = (types.uint64, types.uint64, types.float64, types.float64, types.uint64)
 
 
 @kernel(
     types.void(
         reads(types.uint64),
         types.uint64,
-        types.uint64,
-        types.uint64,
-        types.uint64,
-        reads(types.uint64),
-        reads(types.uint64),
-        types.uint64,
-        writes(types.uint64),
+        types.int64,
+        *_SCALAR,
+        reads(types.uint16),
+        writes(types.uint16),
     )
 )
-def _pack_learned(
+def _find_groups(
     words: Words,
-    lowest: np.uint64,
+    flip: np.uint64,
+    scale: int,
     lo: np.uint64,
-    top: np.uint64,
-    cell_bits: np.uint64,
-    base: Words,
-    shift: Words,
-    row_bits: np.uint64,
-    packed: Words,
+    shift: np.uint64,
+    origin: np.float64,
+    factor: np.float64,
+    turn: np.uint64,
+    group: Groups,
+    out: Groups,
 ) -> None:
-    n_inner = np.uint64(len(base)) - np.uint64(2)
-    for i in range(len(words)):
-        word = words[i]
-        from_lo = word - lo
-        cell = from_lo >> cell_bits
-        if word < lo:
-            code = base[0] + (((word - lowest) >> shift[0]) << U1)
-        elif cell < n_inner:
-            cell += U1
-            code = base[cell] + ((from_lo >> shift[cell]) << U1)
-        else:
-            cell = n_inner + U1
-            code = base[cell] + (((word - top) >> shift[cell]) << U1)
-        packed[i] = (code << row_bits) | np.uint64(i)
+    if scale == LINEAR:
+        for i in range(len(words)):
+            out[i] = group[_linear_cell(words[i] ^ flip, lo, shift)]
+    elif scale == LOG:
+        for i in range(len(words)):
+            out[i] = group[_log_cell(words[i] ^ flip, lo)]
+    else:
+        for i in range(len(words)):
+            out[i] = group[_float_cell(words[i] ^ flip, turn, origin, factor)]
+
+
+def find_groups(words: Words, flip: np.uint64, found: GroupMap, out: Groups) -> None:
+    """Write the group of each ``word ^ flip``; 0.5 to 1 ns a row."""
+    _find_groups(words, flip, *found, out)
+
+
+def fit_groups(
+    sample: Words, n_groups: int, *, floats: bool = False, turn: np.uint64 = U0
+) -> GroupMap:
+    """Return the map that spreads a sample most evenly.
+
+    Parameters
+    ----------
+    sample : (m,) uint64
+        Sorted words; a few for each group at the least.
+    n_groups : int
+        At most so many groups, up to 2^16.
+    floats : bool
+        The words, turned by ``turn``, are those of float64 values.
+    turn : uint64
+        All ones if the words are those of descending order.
+
+    Notes
+    -----
+    Time O(m + 64 n_groups).
+    """
+    best, least = None, np.inf
+    for scale in _scales(sample, floats=floats, turn=turn):
+        cells = np.empty(len(sample), np.uint16)
+        _find_groups(sample, U0, *scale[:-1], np.arange(N_CELLS, dtype=np.uint16), cells)
+        counts = np.bincount(cells, minlength=N_CELLS)
+        # What sorting costs beyond the even case goes with the rows that share a cell.
+        cost = float((counts.astype(np.float64) ** 2).sum())
+        if cost < least * BETTER:
+            best, least = scale._replace(group=_balanced(counts, n_groups)), cost
+    assert best is not None
+    return best
+
+
+def _scales(sample: Words, *, floats: bool, turn: np.uint64) -> list[GroupMap]:
+    """Return the scales to choose from, each fitted to the sample's inner quantiles."""
+    tail = len(sample) // TAIL
+    lo, hi = int(sample[tail]), int(sample[-1 - tail])
+    width = max(0, (hi - lo).bit_length() - CELL_BITS)
+    zero, no_groups = np.float64(0), np.zeros(N_CELLS, np.uint16)
+    linear = GroupMap(LINEAR, np.uint64(lo), np.uint64(width), zero, zero, turn, no_groups)
+    scales = [linear]
+    if floats:
+        ends = [int(word) for word in (np.uint64(lo) ^ turn, np.uint64(hi) ^ turn)]
+        values = [float(float_of(np.uint64(e ^ 2**63 if e >= 2**63 else e ^ (2**64 - 1))))
+                  for e in ends]  # fmt: skip
+        with np.errstate(all="ignore"):
+            factor = np.float64(N_CELLS - 1) / (np.float64(values[1]) - np.float64(values[0]))
+        if np.isfinite(factor) and factor != 0 and all(np.isfinite(values)):
+            scales.append(
+                linear._replace(scale=FLOAT, origin=np.float64(values[0]), factor=factor)
+            )
+    scales.append(linear._replace(scale=LOG, lo=sample[0]))
+    return scales
+
+
+def _balanced(counts: npt.NDArray[np.int64], n_groups: int) -> Groups:
+    """Return the group of each cell: at most ``n_groups`` runs of cells with even counts."""
+    # A quarter is dealt out evenly, for what the sample missed.
+    share = 0.75 * counts / max(counts.sum(), 1) + 0.25 / len(counts)
+    middle = np.cumsum(share) - share / 2
+    return np.minimum(middle * n_groups, n_groups - 1).astype(np.uint16)
+
+
+def lowest_words(found: GroupMap) -> Words:
+    """Return the lowest word of each group, (n_groups + 1,) uint64.
+
+    The first is 0, and after the last group's stands 2^64 − 1. A group without cells has
+    the word of the next one.
+    """
+    out = np.empty(found.n_groups + 1, np.uint64)
+    _lowest_words(*found, out)
+    return out
+
+
+@kernel(types.void(types.int64, *_SCALAR, reads(types.uint16), writes(types.uint64)))
+def _lowest_words(
+    scale: int,
+    lo: np.uint64,
+    shift: np.uint64,
+    origin: np.float64,
+    factor: np.float64,
+    turn: np.uint64,
+    group: Groups,
+    out: Words,
+) -> None:
+    n = len(out) - 1
+    out[0] = U0
+    out[n] = ~U0
+    for g in range(1, n):
+        # The least word whose group is not below g: the map never decreases.
+        below = U0
+        bit = SIGN
+        while bit != U0:
+            word = below | bit
+            # All words up to `word - 1` are below the group?
+            last = word - U1
+            if scale == LINEAR:
+                cell = _linear_cell(last, lo, shift)
+            elif scale == LOG:
+                cell = _log_cell(last, lo)
+            else:
+                cell = _float_cell(last, turn, origin, factor)
+            if group[cell] < g:
+                below = word
+            bit >>= U1
+        out[g] = below

@@ -2,12 +2,18 @@
 
 Method
 ------
-A code and a row number are packed into one integer, ``code << row_bits | row``, which
-NumPy's SIMD sort orders in place: no two are equal, so the order is stable. The code is
-``(word - lowest) >> shift``, or, where that would tie too often, the word's place on a
-learned curve (`learned`). Then the touch-up: rows whose codes tie are sorted by the bits
-that their codes left out. A tied run's words span at most ``2**shift``, so each round
-has fewer bits to settle: there are never more than a few.
+A map learned from a sample says which *group* of the order a word belongs to; one pass
+counts the groups and one brings every row to its group, as ``code << row_bits | row``. The
+code is the word's distance from the lowest word of the group, so in most groups it holds
+the whole word. Groups fit the cache, where a few counting passes and a touch-up sort them
+(`radix`). Where a group's words span more than a code holds, rows whose codes tie are
+sorted by their words.
+
+Before that, a look at a few neighbours tells whether the input may be in order already, or
+be made of a few runs that are: these are merged.
+
+After Kristo et al., "The Case for a Learned Sorting Algorithm" (SIGMOD 2020), and Balanced
+Learned Sort (2025).
 """
 
 from __future__ import annotations
@@ -15,26 +21,38 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from dlsort_kernels import pack
-from dlsort_kernels.arrays import Places, Rows, Words
-from dlsort_kernels.group import group_rows
-from dlsort_kernels.learned import draw, fit_curve, pack_learned, worth_learning
-from dlsort_kernels.touch_up import copy_rows, pack_runs, settle_short, unpack_runs
+from dlsort_kernels import natural_runs, pack, radix, spread
+from dlsort_kernels.arrays import Mask, Places, Rows, Words
+from dlsort_kernels.learned import find_groups, fit_groups, lowest_words
+from dlsort_kernels.source import ArrayWords, WordSource, blocks
+from dlsort_kernels.threads import Pool, chunks, pool
+from dlsort_kernels.touch_up import copy_rows, pack_runs, put_rows, settle_short, unpack_runs
 
-__all__ = ["NO_RUNS", "Runs", "refine_runs", "sort_words"]
+__all__ = ["NO_RUNS", "Runs", "refine_runs", "sort_source", "sort_words"]
 
-# Width of a range up to which counting is quicker: 13 ms against 33 for 4 M rows and two
-# values, 17 against 32 for 4,096. Far beyond, its scattered writes miss the cache.
-FEW_VALUES = 1 << 13
-# Rows below which ties cost less than looking for them.
-LEARN_FROM = 1 << 18
+# Rows of a group: with scratch 256 KB, which fit a second-level cache.
+GROUP_ROWS = 1 << 14
+# More open places in memory than this miss the cache of page addresses: 10 M rows spread
+# over 1,024 groups take 18 ms, over 2,048 46.
+MOST_GROUPS = 1024
+# Sampled words to a group: enough that few groups are twice the size of the mean.
+SAMPLED = 8
+# Share of sampled words equal to their neighbours from which groups are measured: a pass
+# that makes groups of few, far values exact.
+REPEATED = 0.1
+# Rows below which other threads cost more than they bring.
+THREAD_ROWS = 1 << 17
 # Longest run sorted by insertion; longer ones are packed.
 SHORT = 16
 # Longest run packed together with others; longer ones are sorted as arrays of their own.
 LONG_BITS = 16
 # Rows packed at once: they and their words stay in the second-level cache.
 BATCH = 1 << 17
+
+RowArray = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
+NO_MASK: Mask = np.empty(0, np.bool)
 
 
 class Runs(NamedTuple):
@@ -45,6 +63,27 @@ class Runs(NamedTuple):
 
 
 NO_RUNS = Runs(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+class Groups(NamedTuple):
+    """Packed rows by group, and what their codes are worth.
+
+    Parameters
+    ----------
+    packed : (n,) uint64
+    starts : (groups + 1,) int64
+        Group ``g`` is ``packed[starts[g]:starts[g + 1]]``.
+    inexact : (groups,) bool
+        Whether equal codes may stand for unequal words.
+    without : (2,) tuple of int
+        Where the rows without a word are, which are in order.
+    """
+
+    packed: Words
+    starts: Places
+    inexact: Mask
+    row_bits: int
+    without: tuple[int, int]
 
 
 def sort_words(words: Words, *, runs: bool = True) -> tuple[Rows, Places, Places]:
@@ -67,8 +106,7 @@ def sort_words(words: Words, *, runs: bool = True) -> tuple[Rows, Places, Places
 
     Notes
     -----
-    Time O(n log n) at the speed of NumPy's sort of integers; memory 8 bytes a row beside
-    the result.
+    Expected time O(n); memory 8 bytes a row beside the result.
 
     Examples
     --------
@@ -78,65 +116,273 @@ def sort_words(words: Words, *, runs: bool = True) -> tuple[Rows, Places, Places
     >>> order.tolist(), starts.tolist(), ends.tolist()
     ([1, 3, 0, 2], [2], [4])
     """
-    order, tied = _sort_words(words, runs=runs)
-    return (order, *tied) if runs else (order, *NO_RUNS)
+    order, tied = sort_source(ArrayWords(words), runs=runs)
+    return (order.astype(np.uint32, copy=False), *tied)
 
 
-def _sort_words(words: Words, *, runs: bool) -> tuple[Rows, Runs]:
-    n = len(words)
+def sort_source(
+    source: WordSource,
+    *,
+    runs: bool = True,
+    wide: bool = False,
+    nulls_first: bool = False,
+    threads: int = 1,
+) -> tuple[RowArray, Runs]:
+    """Return the stable order of a source's words, and where equal words lie in it.
+
+    Parameters
+    ----------
+    source : WordSource
+        Fewer than 2^32 rows.
+    runs : bool
+        Whether to look for equal words.
+    wide : bool
+        Row numbers of 64 bits.
+    nulls_first : bool
+        Where the rows without a word go.
+    threads : int
+        At most so many; the result does not depend on it.
+
+    Returns
+    -------
+    order : (n,) uint32, or int64 if ``wide``
+    runs : Runs
+        Runs of equal words, of two rows or more, if ``runs``. Rows without a word are
+        one of them.
+
+    Notes
+    -----
+    Expected time O(n). Memory beside the source and the result: the rows' groups (2 bytes
+    a row), 8 bytes a row unless ``wide`` (where the result's memory serves), and, where
+    codes tie, 12 bytes a row that ties.
+    """
+    n = source.n
+    kind = np.int64 if wide else np.uint32
     if n == 0:
-        return np.empty(0, np.uint32), NO_RUNS
-    found, lowest, highest = pack.scan(words)
-    if found == pack.SORTED:
-        return np.arange(n, dtype=np.uint32), _equal_runs(words) if runs else NO_RUNS
-    if found == pack.REVERSED:
-        return np.arange(n - 1, -1, -1, dtype=np.uint32), NO_RUNS
+        return np.empty(0, kind), NO_RUNS
+    found = _few_runs(source)
+    if found is not None:
+        order: RowArray = found.astype(kind, copy=False)
+        return order, _equal_runs(source, order) if runs else NO_RUNS
+    threads = max(1, min(threads, n // THREAD_ROWS))
+    with pool(threads) as workers:
+        groups = _grouped(source, workers, nulls_first=nulls_first)
+        order = groups.packed.view(np.int64) if wide else np.empty(n, np.uint32)
+        tied, unsure = _sort_groups(groups, order, workers, runs=runs)
+    if len(unsure.starts):
+        tied = _joined([tied, _touch_up(source, order, unsure)])
+    return order, tied if runs else NO_RUNS
 
-    span = int(highest) - int(lowest)
-    if span < FEW_VALUES and n > 4 * span:
-        return _sort_few(words, lowest, span)
 
+# ---------------------------------------------------------------- groups
+
+
+def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
+    """Bring every row to its group."""
+    n = source.n
     row_bits = (n - 1).bit_length()
-    code_bits = 64 - row_bits
-    shift = max(0, span.bit_length() - code_bits)
-    packed = np.empty(n, np.uint64)
-    sample = draw(words) if shift and n >= LEARN_FROM else None
-    learned = sample is not None and worth_learning(sample, n, shift)
-    if sample is not None and learned:
-        curve = fit_curve(sample, int(lowest), int(highest), code_bits)
-        pack_learned(words, curve, row_bits, packed)
+    n_groups = min(MOST_GROUPS, -(-n // GROUP_ROWS))
+    parts = chunks(n, workers.threads)
+    counts = np.zeros((len(parts), n_groups + 1), np.int64)
+    group = np.empty(n if n_groups > 1 else 0, np.uint16)
+    of_null = np.uint16(n_groups)
+    fitted = None
+    if n_groups > 1:
+        sample = _draw(source, SAMPLED * n_groups)
+        fitted = fit_groups(sample, n_groups, floats=source.floats, turn=source.turn)
+
+    def count(part: int, bounds: tuple[int, int]) -> tuple[int, int]:
+        lo, hi = 2**64 - 1, 0
+        for start, stop in blocks(source, *bounds):
+            words, null = source.block(start, stop)
+            if null is not None and not len(words):
+                continue
+            low, high = spread.word_range(words if null is None else words[~null], source.flip)
+            lo, hi = min(lo, int(low)), max(hi, int(high))
+            mask = NO_MASK if null is None else null
+            if fitted is None:
+                n_null = 0 if null is None else int(np.count_nonzero(null))
+                counts[part, 0] += stop - start - n_null
+                counts[part, n_groups] += n_null
+            else:
+                find_groups(words, source.flip, fitted, group[start:stop])
+                spread.count_groups(group[start:stop], mask, of_null, counts[part])
+        return lo, hi
+
+    ranges = workers.run(count, range(len(parts)), parts)
+    lo, hi = min(r[0] for r in ranges), max(r[1] for r in ranges)
+    lo = min(lo, hi)
+    if fitted is None:
+        lowest = np.array([lo], np.uint64)
+        highest = np.array([hi], np.uint64)
     else:
-        pack.pack(words, np.uint64(lowest), np.uint64(shift), np.uint64(row_bits), packed)
-    packed.sort()
-    order = np.empty(n, np.uint32)
-    n_runs, n_tied = (int(count) for count in pack.unpack(packed, np.uint64(row_bits), order))
-    if not n_runs or not (shift or runs):
-        return order, NO_RUNS
+        bounds = np.clip(lowest_words(fitted), np.uint64(lo), np.uint64(hi))
+        lowest, highest = bounds[:-1], bounds[1:]
+        lowest = np.concatenate([lowest, np.full(n_groups - len(lowest), np.uint64(hi))])
+        highest = np.concatenate([highest, np.full(n_groups - len(highest), np.uint64(hi))])
+    shift = _shifts(lowest, highest, 64 - row_bits)
+    if fitted is not None and shift.any() and _repeats(sample) > REPEATED:
+        lowest, highest = _measured(source, group, n_groups, workers, parts)
+        shift = _shifts(lowest, highest, 64 - row_bits)
 
-    starts, ends = np.empty(n_runs + 1, np.int64), np.empty(n_runs + 1, np.int64)
-    inexact = np.empty(n_runs + 1, np.bool)
-    pack.list_ties(packed, np.uint64(row_bits), starts, ends, inexact)
-    tied, inexact = Runs(starts[:-1], ends[:-1]), inexact[:-1]
-    if not shift:
-        return order, tied
-    # The packed codes are done with: their memory can serve the words.
-    if not learned:
-        return order, _touch_up(order, tied, n_tied, words, packed)
-    exact = Runs(tied.starts[~inexact], tied.ends[~inexact])
-    rest = Runs(tied.starts[inexact], tied.ends[inexact])
-    n_rest = int((rest.ends - rest.starts).sum())
-    return order, _joined([exact, _touch_up(order, rest, n_rest, words, packed)])
+    totals = counts.sum(axis=0)
+    n_null = int(totals[n_groups])
+    first = n_null if nulls_first else 0
+    starts = np.full(n_groups + 1, first, np.int64)
+    np.cumsum(totals[:n_groups], out=starts[1:])
+    starts[1:] += first
+    base = np.append(starts[:-1], 0 if nulls_first else n - n_null)
+    # Where each part of the input begins in each group.
+    places = base + np.cumsum(counts, axis=0) - counts
+    packed = np.empty(n, np.uint64)
+
+    def place(part: int, bounds: tuple[int, int]) -> None:
+        at = np.ascontiguousarray(places[part])
+        for start, stop in blocks(source, *bounds):
+            words, null = source.block(start, stop)
+            row = np.uint64(start)
+            bits = np.uint64(row_bits)
+            if fitted is None and null is None:
+                out = packed[start:stop]
+                spread.pack_all(words, source.flip, row, lowest[0], shift[0], bits, out)
+                continue
+            ids = np.zeros(stop - start, np.uint16) if fitted is None else group[start:stop]
+            mask = NO_MASK if null is None else null
+            spread.place_rows(
+                words, source.flip, ids, mask, of_null, row, lowest, shift, bits, at, packed
+            )
+
+    workers.run(place, range(len(parts)), parts)
+    without = (0, n_null) if nulls_first else (n - n_null, n)
+    return Groups(packed, starts, shift > 0, row_bits, without)
 
 
-def _sort_few(words: Words, lowest: np.uint64, span: int) -> tuple[Rows, Runs]:
-    """Sort words of a narrow range by counting."""
-    order, starts = group_rows((words - lowest).astype(np.uint32), span + 1)
-    tied = np.diff(starts) > 1
-    return order, Runs(starts[:-1][tied], starts[1:][tied])
+def _draw(source: WordSource, size: int) -> Words:
+    """Return a sorted sample of the words. Drawn at random: strides miss periodic data."""
+    rng = np.random.default_rng(source.n)
+    rows = rng.integers(0, source.n, max(size, 1024), dtype=np.uint32)
+    sample = source.take(rows)
+    sample.sort()
+    return sample
 
 
-def _equal_runs(words: Words) -> Runs:
-    """Return the runs of equal words among sorted ones."""
+def _repeats(sample: Words) -> float:
+    """Return the share of sampled words that are equal to the one before."""
+    return float((sample[1:] == sample[:-1]).mean())
+
+
+def _shifts(lowest: Words, highest: Words, code_bits: int) -> Words:
+    """Return how many low bits don't fit the codes of each group."""
+    spans = (np.maximum(highest, lowest) - lowest).tolist()
+    return np.array([max(0, span.bit_length() - code_bits) for span in spans], np.uint64)
+
+
+def _measured(
+    source: WordSource,
+    group: npt.NDArray[np.uint16],
+    n_groups: int,
+    workers: Pool,
+    parts: list[tuple[int, int]],
+) -> tuple[Words, Words]:
+    """Return the lowest and the highest word of each group's rows."""
+
+    def measure(bounds: tuple[int, int]) -> tuple[Words, Words]:
+        low = np.full(n_groups, 2**64 - 1, np.uint64)
+        high = np.zeros(n_groups, np.uint64)
+        for start, stop in blocks(source, *bounds):
+            words, null = source.block(start, stop)
+            mask = NO_MASK if null is None else null
+            spread.group_ranges(words, source.flip, group[start:stop], mask, low, high)
+        return low, high
+
+    found = workers.run(measure, parts)
+    low = np.min([each[0] for each in found], axis=0)
+    high = np.max([each[1] for each in found], axis=0)
+    return np.minimum(low, high), high
+
+
+def _sort_groups(
+    groups: Groups, order: RowArray, workers: Pool, *, runs: bool
+) -> tuple[Runs, Runs]:
+    """Sort each group; return the runs of equal words, and of rows that codes can't tell."""
+    n_groups = len(groups.inexact)
+    row_bits = np.uint64(groups.row_bits)
+    look = np.ones(n_groups, np.bool) if runs else groups.inexact
+    n_runs, n_tied = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
+    sizes = np.diff(groups.starts)
+
+    def sort(bounds: tuple[int, int]) -> None:
+        first, last = bounds
+        radix.sort_groups(
+            groups.packed,
+            groups.starts,
+            first,
+            last,
+            row_bits,
+            look,
+            np.empty(int(sizes[first:last].max(initial=0)), np.uint64),
+            np.empty(radix.COUNTS, np.int64),
+            order,
+            n_runs,
+            n_tied,
+        )
+
+    # Several tasks a thread, as groups are uneven.
+    workers.run(sort, chunks(n_groups, 1 if workers.threads == 1 else 8 * workers.threads))
+    start, stop = groups.without
+    if order.dtype == np.uint32:
+        order[start:stop] = groups.packed[start:stop]
+    nulls = [start] if runs and stop - start > 1 else []
+    exact = _listed(groups, order, np.flatnonzero((n_runs > 0) & ~groups.inexact), n_runs)
+    unsure = _listed(groups, order, np.flatnonzero((n_runs > 0) & groups.inexact), n_runs)
+    if nulls:
+        of_null = Runs(np.array([start]), np.array([stop]))
+        exact = _joined([exact, of_null])
+    return exact, unsure
+
+
+def _listed(groups: Groups, order: RowArray, which: Places, n_runs: Places) -> Runs:
+    """Write the rows of groups that stayed packed; return the runs of their tied codes."""
+    if not len(which):
+        return NO_RUNS
+    count = int(n_runs[which].sum())
+    starts, ends = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
+    bits = np.uint64(groups.row_bits)
+    radix.list_ties(groups.packed, groups.starts, which, bits, order, starts, ends)
+    return Runs(starts[:-1], ends[:-1])
+
+
+# ---------------------------------------------------------------- few runs
+
+
+def _few_runs(source: WordSource) -> Rows | None:
+    """Return the order of input that is a few runs which are in order, or None."""
+    n = source.n
+    if n > 1024:
+        rng = np.random.default_rng(n)
+        at = rng.integers(0, n - natural_runs.WIDTH, natural_runs.WINDOWS, dtype=np.uint32)
+        rows = at[:, None] + np.arange(natural_runs.WIDTH, dtype=np.uint32)
+        if not natural_runs.worth_a_look(source.take(rows.ravel()).reshape(rows.shape)):
+            return None
+    starts = np.zeros(natural_runs.MOST_RUNS, np.int64)
+    directions = np.zeros(natural_runs.MOST_RUNS, np.int8)
+    n_runs, direction = 1, 0
+    for start, stop in blocks(source, 0, n):
+        before = max(start - 1, 0)
+        words, null = source.block(before, stop)
+        if null is not None and null.any():
+            return None
+        n_runs, direction, _ = natural_runs.find_runs(
+            words, source.flip, before, n_runs, direction, starts, directions
+        )
+        if n_runs < 0:
+            return None
+    return natural_runs.ordered(source, starts[:n_runs], directions[:n_runs])
+
+
+def _equal_runs(source: WordSource, order: RowArray) -> Runs:
+    """Return the runs of equal words in a finished order."""
+    words = source.take(order.astype(np.uint32, copy=False))
     n_runs = pack.list_equal(words, *NO_RUNS)
     if not n_runs:
         return NO_RUNS
@@ -145,18 +391,20 @@ def _equal_runs(words: Words) -> Runs:
     return tied
 
 
-def _touch_up(order: Rows, tied: Runs, n_tied: int, words: Words, scratch: Words) -> Runs:
+# ---------------------------------------------------------------- touch-up
+
+
+def _touch_up(source: WordSource, order: RowArray, tied: Runs) -> Runs:
     """Sort rows whose codes tie by their words; return the runs of equal words."""
-    if 2 * n_tied > len(order):
-        # Taking all words in one flat loop is quicker than run by run.
-        pack.take_words(words, order, scratch)
-        return refine_runs(order, tied, tied.starts, scratch)
-    rows = np.empty(n_tied, np.uint32)
-    copy_rows(order, *tied, rows)
-    next_words = scratch[:n_tied]
-    pack.take_words(words, rows, next_words)
     lengths = tied.ends - tied.starts
-    return refine_runs(order, tied, np.cumsum(lengths) - lengths, next_words)
+    bases = np.cumsum(lengths) - lengths
+    rows = np.empty(int(lengths.sum()), np.uint32)
+    copy_rows(order, *tied, rows)
+    compact = Runs(bases, bases + lengths)
+    left = refine_runs(rows, compact, bases, source.take(rows))
+    put_rows(order, *tied, rows)
+    moved = (tied.starts - bases)[np.searchsorted(bases, left.starts, side="right") - 1]
+    return Runs(left.starts + moved, left.ends + moved)
 
 
 def refine_runs(order: Rows, runs: Runs, bases: Places, words: Words) -> Runs:
@@ -177,7 +425,7 @@ def refine_runs(order: Rows, runs: Runs, bases: Places, words: Words) -> Runs:
     long = lengths > 1 << LONG_BITS
     for start, end, base in zip(starts[long], ends[long], bases[long], strict=True):
         rows = order[start:end]
-        suborder, tied = _sort_words(words[base : base + end - start], runs=True)
+        suborder, tied = sort_source(ArrayWords(words[base : base + end - start]))
         rows[:] = rows[suborder]
         done.append(Runs(tied.starts + start, tied.ends + start))
     medium = ~long
@@ -201,7 +449,9 @@ def _refine_packed(order: Rows, runs: Runs, bases: Places, words: Words) -> Runs
     packed = np.empty(n_rows, np.uint64)
     low, span = np.empty(n_runs, np.uint64), np.empty(n_runs, np.uint64)
     shift = pack_runs(*runs, bases, words, at_bits, low, span, packed)
-    packed.sort()
+    radix.sort_packed(
+        packed, at_bits, np.empty(n_rows, np.uint64), np.empty(radix.COUNTS, np.int64)
+    )
     out = [np.empty(n_rows // 2, np.int64) for _ in range(3)]
     sorted_words = np.empty(n_rows, np.uint64)
     rows = np.empty(longest, np.uint32)

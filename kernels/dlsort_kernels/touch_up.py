@@ -8,7 +8,7 @@ from numba import types
 from dlsort_kernels.arrays import Places, Rows, Words
 from dlsort_kernels.jit import kernel, reads, writes
 
-__all__ = ["copy_rows", "pack_runs", "settle_short", "unpack_runs"]
+__all__ = ["copy_rows", "pack_runs", "put_rows", "settle_short", "unpack_runs"]
 
 U0 = np.uint64(0)
 U1 = np.uint64(1)
@@ -226,8 +226,9 @@ def unpack_runs(
 
 
 @kernel(
-    types.void(
-        reads(types.uint32), reads(types.int64), reads(types.int64), writes(types.uint32)
+    *(
+        types.void(reads(row), reads(types.int64), reads(types.int64), writes(types.uint32))
+        for row in (types.uint32, types.int64)
     )
 )
 def copy_rows(order: Rows, starts: Places, ends: Places, out: Rows) -> None:
@@ -236,4 +237,19 @@ def copy_rows(order: Rows, starts: Places, ends: Places, out: Rows) -> None:
     for run in range(len(starts)):
         for i in range(starts[run], ends[run]):
             out[at] = order[i]
+            at += 1
+
+
+@kernel(
+    *(
+        types.void(writes(row), reads(types.int64), reads(types.int64), reads(types.uint32))
+        for row in (types.uint32, types.int64)
+    )
+)
+def put_rows(order: Rows, starts: Places, ends: Places, rows: Rows) -> None:
+    """Write rows that stand run after run back to their runs."""
+    at = 0
+    for run in range(len(starts)):
+        for i in range(starts[run], ends[run]):
+            order[i] = rows[at]
             at += 1

@@ -1,0 +1,277 @@
+"""Sorting packed rows that fit the cache: a few counting passes and a touch-up.
+
+The passes take the highest bits in which the codes differ, 9 at a time. Two of them leave
+most rows of a group in place, and what is still out of order is put right by insertion. If
+that moves rows too far (the codes crowd in few places of their range), passes over all
+bits finish the group: the cost of a row is bounded whatever the codes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from dlsort_kernels.arrays import Mask, Places, Rows, Words
+from dlsort_kernels.bits import bit_length
+from dlsort_kernels.jit import inlined, kernel, reads, writes
+
+__all__ = ["COUNTS", "list_ties", "sort_groups", "sort_packed"]
+
+# Bits of a pass: 512 counts and as many open cache lines fit the first-level cache.
+# 10 M rows in 1,024 groups, two passes: 7 bits 67 ms, 8 bits 56, 9 bits 54.
+DIGIT = np.uint64(9)
+N_DIGITS = 1 << 9
+# Passes before the touch-up.
+FIRST_PASSES = 2
+# Scratch that `sort_groups` wants for counts.
+COUNTS = N_DIGITS
+# Up to so many rows insertion is quicker than a pass.
+SHORT = 32
+# Moves a row, on average, that the touch-up may take before passes go on.
+PATIENCE = 6
+
+U0 = np.uint64(0)
+U1 = np.uint64(1)
+
+
+@inlined
+def _count_digits(packed: Words, start: Any, n: Any, shift: Any, counts: Places) -> None:
+    for d in range(N_DIGITS):
+        counts[d] = 0
+    mask = np.uint64(N_DIGITS - 1)
+    for i in range(start, start + n):
+        counts[(packed[i] >> shift) & mask] += 1
+    total = 0
+    for d in range(N_DIGITS):
+        count = counts[d]
+        counts[d] = total
+        total += count
+
+
+@inlined
+def _pass(packed: Words, start: Any, n: Any, out: Words, to: Any, shift: Any, counts: Places):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    """Bring ``packed[start:start + n]`` to ``out[to:]`` in the order of one digit."""
+    _count_digits(packed, start, n, shift, counts)
+    mask = np.uint64(N_DIGITS - 1)
+    for i in range(start, start + n):
+        value = packed[i]
+        digit = (value >> shift) & mask
+        place = counts[digit]
+        out[to + place] = value
+        counts[digit] = place + 1
+
+
+@inlined
+def _radix(packed: Words, start: Any, n: Any, low: Any, high: Any, scratch: Words, counts: Places):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    """Sort by bits ``low`` to ``high`` with counting passes, from the lowest digit up."""
+    in_scratch = False
+    shift = low
+    while shift < high:
+        if in_scratch:
+            _pass(scratch, 0, n, packed, start, shift, counts)
+        else:
+            _pass(packed, start, n, scratch, 0, shift, counts)
+        in_scratch = not in_scratch
+        shift += DIGIT
+    if in_scratch:
+        for i in range(n):
+            packed[start + i] = scratch[i]
+
+
+@inlined
+def _insert(packed: Words, start: Any, n: Any, budget: Any) -> Any:
+    """Sort by insertion; return whether no more than ``budget`` moves were needed."""
+    moves = 0
+    before = packed[start]
+    for i in range(start + 1, start + n):
+        value = packed[i]
+        if value >= before:
+            before = value
+            continue
+        j = i
+        while j > start and packed[j - 1] > value:
+            packed[j] = packed[j - 1]
+            j -= 1
+        packed[j] = value
+        moves += i - j
+        if moves > budget:
+            return False
+    return True
+
+
+@inlined
+def _sort_one(
+    packed: Words, start: Any, n: Any, row_bits: Any, scratch: Words, counts: Places
+) -> None:
+    """Sort ``packed[start:start + n]``."""
+    differs = U0
+    first = packed[start]
+    descents = 0
+    for i in range(start + 1, start + n):
+        differs |= packed[i] ^ first
+        descents += packed[i] < packed[i - 1]
+    if descents == 0:
+        return
+    if n <= SHORT:
+        _insert(packed, start, n, n * n)
+        return
+    # Rows are in order below: bits of the code alone decide.
+    high = bit_length(differs)
+    low = row_bits
+    if descents * 8 < n and _insert(packed, start, n, n):
+        return
+    first_low = max(low, high - min(high, DIGIT * np.uint64(FIRST_PASSES)))
+    if n < N_DIGITS // 2:
+        first_low = max(low, high - min(high, DIGIT))
+    _radix(packed, start, n, first_low, high, scratch, counts)
+    if first_low > low and not _insert(packed, start, n, n * PATIENCE):
+        _radix(packed, start, n, low, high, scratch, counts)
+
+
+@inlined
+def _ties(packed: Words, start: Any, n: Any, mask: Any) -> tuple[Any, Any]:
+    """Return the runs of tied codes, and the neighbours that tie."""
+    n_runs = U0
+    n_pairs = U0
+    if n > 1 and (packed[start] ^ packed[start + 1]) <= mask:
+        n_runs = U1
+        n_pairs = U1
+    # All in uint64, which LLVM vectorises: 0.4 ns a row against 1.6 with booleans.
+    for i in range(start + 2, start + n):
+        ties = np.uint64((packed[i] ^ packed[i - 1]) <= mask)
+        tied = np.uint64((packed[i - 1] ^ packed[i - 2]) <= mask)
+        n_pairs += ties
+        n_runs += ties & (tied ^ U1)
+    return np.int64(n_runs), np.int64(n_pairs)
+
+
+@kernel(
+    types.void(
+        writes(types.uint64), types.uint64, writes(types.uint64), writes(types.int64)
+    )
+)
+def sort_packed(packed: Words, row_bits: np.uint64, scratch: Words, counts: Places) -> None:
+    """Sort packed rows, in place; those of one code stand in row order before."""
+    if len(packed) > 1:
+        _sort_one(packed, 0, len(packed), row_bits, scratch, counts)
+
+
+@kernel(
+    *(
+        types.void(
+            writes(types.uint64),
+            reads(types.int64),
+            types.int64,
+            types.int64,
+            types.uint64,
+            reads(types.boolean),
+            writes(types.uint64),
+            writes(types.int64),
+            writes(row),
+            writes(types.int64),
+            writes(types.int64),
+        )
+        for row in (types.uint32, types.int64)
+    )
+)
+def sort_groups(
+    packed: Words,
+    starts: Places,
+    first: int,
+    last: int,
+    row_bits: np.uint64,
+    look: Mask,
+    scratch: Words,
+    counts: Places,
+    order: Rows,
+    n_runs: Places,
+    n_tied: Places,
+) -> None:
+    """Sort groups ``first`` to ``last``, each in the cache, and write their rows.
+
+    Parameters
+    ----------
+    packed : (n,) uint64
+        Sorted in place.
+    starts : (groups + 1,) int64
+        Group ``g`` is ``packed[starts[g]:starts[g + 1]]``.
+    row_bits : int
+    look : (groups,) bool
+        Groups in which tied codes matter.
+    scratch : (largest group,) uint64
+    counts : (COUNTS,) int64
+        Scratch too.
+    order : (n,) uint32 or int64
+        Takes the rows of the groups that have no ties that matter; the others stay
+        packed. May be the memory of ``packed``.
+    n_runs, n_tied : (groups,) int64
+        Take the number of runs of tied codes that matter, and of the rows in them.
+    """
+    mask = (U1 << row_bits) - U1
+    for g in range(first, last):
+        start = starts[g]
+        n = starts[g + 1] - start
+        if n == 0:
+            continue
+        _sort_one(packed, start, n, row_bits, scratch, counts)
+        if look[g]:
+            runs, pairs = _ties(packed, start, n, mask)
+            n_runs[g] = runs
+            n_tied[g] = runs + pairs
+            if runs:
+                continue
+        for i in range(start, start + n):
+            order[i] = packed[i] & mask
+
+
+@kernel(
+    *(
+        types.void(
+            reads(types.uint64),
+            reads(types.int64),
+            reads(types.int64),
+            types.uint64,
+            writes(row),
+            writes(types.int64),
+            writes(types.int64),
+        )
+        for row in (types.uint32, types.int64)
+    )
+)
+def list_ties(
+    packed: Words,
+    starts: Places,
+    groups: Places,
+    row_bits: np.uint64,
+    order: Rows,
+    run_starts: Places,
+    run_ends: Places,
+) -> None:
+    """Write the rows of sorted groups that stayed packed, and where their codes tie.
+
+    ``run_starts`` and ``run_ends`` have one place more than there are runs, as scratch.
+    """
+    mask = (U1 << row_bits) - U1
+    n_starts = 0
+    n_ends = 0
+    for k in range(len(groups)):
+        start = starts[groups[k]]
+        end = starts[groups[k] + 1]
+        before = packed[start]
+        order[start] = before & mask
+        tied = 0
+        for i in range(start + 1, end):
+            value = packed[i]
+            ties = np.int64((value ^ before) <= mask)
+            # Written always, counted only if it is so: no branch to mispredict.
+            run_starts[n_starts] = i - 1
+            run_ends[n_ends] = i
+            n_starts += ties & (tied ^ 1)
+            n_ends += tied & (ties ^ 1)
+            tied = ties
+            before = value
+            order[i] = value & mask
+        run_ends[n_ends] = end
+        n_ends += tied

@@ -1,0 +1,76 @@
+"""Where the words of a sort come from: an array, or what is made of one block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from dlsort_kernels.arrays import Mask, Rows, Words
+
+__all__ = ["ArrayWords", "WordSource", "blocks"]
+
+
+class WordSource(Protocol):
+    """The words of ``n`` rows, which need not be in memory at once.
+
+    Attributes
+    ----------
+    n : int
+        Rows.
+    flip : uint64
+        A row's word is ``block ^ flip``: so that an array can be sorted where it lies.
+    floats : bool
+        Words are those of float64 values, turned by ``turn``.
+    turn : uint64
+        All ones if the words are those of descending order.
+    block_rows : int
+        Rows to ask for at once: words that are made should stay in the cache.
+    """
+
+    n: int
+    flip: np.uint64
+    floats: bool
+    turn: np.uint64
+    block_rows: int
+
+    def block(self, start: int, stop: int) -> tuple[Words, Mask | None]:
+        """Return the words of some rows, before ``flip``, and which rows have none."""
+        ...
+
+    def take(self, rows: Rows) -> Words:
+        """Return the words of rows by number, after ``flip``; of a row without, anything."""
+        ...
+
+
+class ArrayWords:
+    """Words that lie in memory."""
+
+    def __init__(self, words: Words, flip: np.uint64 | None = None) -> None:
+        self.words = words
+        self.n = len(words)
+        self.flip = np.uint64(0) if flip is None else flip
+        self.floats = False
+        self.turn = np.uint64(0)
+        self.block_rows = max(self.n, 1)
+
+    def block(self, start: int, stop: int) -> tuple[Words, Mask | None]:
+        """Return the words of some rows."""
+        return self.words[start:stop], None
+
+    def take(self, rows: Rows) -> Words:
+        """Return the words of rows by number."""
+        from dlsort_kernels.pack import take_words
+
+        out = np.empty(len(rows), np.uint64)
+        take_words(self.words, rows, out)
+        if self.flip:
+            out ^= self.flip
+        return out
+
+
+def blocks(source: WordSource, start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Give the bounds of the blocks of some rows."""
+    for first in range(start, stop, source.block_rows):
+        yield first, min(first + source.block_rows, stop)

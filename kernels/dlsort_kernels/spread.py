@@ -1,0 +1,160 @@
+"""Spreading rows over groups: a pass that counts and a pass that places.
+
+What is placed is a *packed* row: the word's distance from the lowest of its group, less as
+many low bits as don't fit, above the row's number. No two are equal, so any way of sorting
+them is stable, and in most groups the distance is exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from dlsort_kernels.arrays import Mask, Places, Words
+from dlsort_kernels.jit import kernel, reads, writes
+
+__all__ = ["count_groups", "group_ranges", "pack_all", "place_rows", "word_range"]
+
+Groups = npt.NDArray[np.uint16]
+
+ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
+U0 = np.uint64(0)
+
+
+@kernel(types.UniTuple(types.uint64, 2)(reads(types.uint64), types.uint64))
+def word_range(words: Words, flip: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Return the lowest and the highest ``word ^ flip``; (2^64 − 1, 0) of none."""
+    lo = ONES
+    hi = U0
+    for i in range(len(words)):
+        word = words[i] ^ flip
+        lo = min(lo, word)
+        hi = max(hi, word)
+    return lo, hi
+
+
+@kernel(types.void(reads(types.uint16), reads(types.boolean), types.uint16, writes(types.int64)))
+def count_groups(group: Groups, null: Mask, of_null: np.uint16, counts: Places) -> None:
+    """Add each row to its group's count; nulls, if a mask is given, to ``of_null``'s."""
+    if len(null):
+        for i in range(len(group)):
+            counts[of_null if null[i] else group[i]] += 1
+    else:
+        for i in range(len(group)):
+            counts[group[i]] += 1
+
+
+@kernel(
+    types.void(
+        reads(types.uint64),
+        types.uint64,
+        reads(types.uint16),
+        reads(types.boolean),
+        types.uint16,
+        types.uint64,
+        reads(types.uint64),
+        reads(types.uint64),
+        types.uint64,
+        writes(types.int64),
+        writes(types.uint64),
+    )
+)
+def place_rows(
+    words: Words,
+    flip: np.uint64,
+    group: Groups,
+    null: Mask,
+    of_null: np.uint16,
+    first_row: np.uint64,
+    lowest: Words,
+    shift: Words,
+    row_bits: np.uint64,
+    at: Places,
+    packed: Words,
+) -> None:
+    """Write each row, packed, at its group's next place.
+
+    Parameters
+    ----------
+    words : (n,) uint64
+        Words are ``words ^ flip``.
+    group : (n,) uint16
+    null : (n,) bool or (0,)
+        These rows go to group ``of_null``, with no word.
+    first_row : int
+        Number of the first row.
+    lowest, shift : (groups,) uint64
+        What is taken from a word, and how many of its low bits are left out.
+    at : (groups,) int64
+        Each group's next place; moved on.
+    """
+    if len(null):
+        for i in range(len(words)):
+            row = first_row + np.uint64(i)
+            if null[i]:
+                place = at[of_null]
+                packed[place] = row
+                at[of_null] = place + 1
+            else:
+                g = group[i]
+                place = at[g]
+                code = ((words[i] ^ flip) - lowest[g]) >> shift[g]
+                packed[place] = (code << row_bits) | row
+                at[g] = place + 1
+    else:
+        for i in range(len(words)):
+            g = group[i]
+            place = at[g]
+            code = ((words[i] ^ flip) - lowest[g]) >> shift[g]
+            packed[place] = (code << row_bits) | (first_row + np.uint64(i))
+            at[g] = place + 1
+
+
+@kernel(
+    types.void(
+        reads(types.uint64),
+        types.uint64,
+        types.uint64,
+        types.uint64,
+        types.uint64,
+        types.uint64,
+        writes(types.uint64),
+    )
+)
+def pack_all(
+    words: Words,
+    flip: np.uint64,
+    first_row: np.uint64,
+    lowest: np.uint64,
+    shift: np.uint64,
+    row_bits: np.uint64,
+    packed: Words,
+) -> None:
+    """Write each row, packed, in its place: one group of all."""
+    for i in range(len(words)):
+        code = ((words[i] ^ flip) - lowest) >> shift
+        packed[i] = (code << row_bits) | (first_row + np.uint64(i))
+
+
+@kernel(
+    types.void(
+        reads(types.uint64),
+        types.uint64,
+        reads(types.uint16),
+        reads(types.boolean),
+        writes(types.uint64),
+        writes(types.uint64),
+    )
+)
+def group_ranges(
+    words: Words, flip: np.uint64, group: Groups, null: Mask, low: Words, high: Words
+) -> None:
+    """Widen each group's range of words by these rows."""
+    for i in range(len(words)):
+        if len(null) and null[i]:
+            continue
+        word = words[i] ^ flip
+        g = group[i]
+        low[g] = min(low[g], word)
+        high[g] = max(high[g], word)
