@@ -23,7 +23,7 @@ from numba import types
 from dlsort_kernels.arrays import Places, Rows, Words
 from dlsort_kernels.jit import kernel, reads, writes
 
-__all__ = ["Cells", "build_cells", "classify"]
+__all__ = ["Cells", "Search", "build_cells", "classify"]
 
 U0 = np.uint64(0)
 U1 = np.uint64(1)
@@ -114,6 +114,50 @@ def _cells_of(words: Words, cells: Cells) -> Places:
     return np.minimum(scaled, np.uint64(MOST_CELLS - 1)).astype(np.int64)
 
 
+class Search:
+    """A search among given splitters, prepared once for any number of rows.
+
+    Parameters
+    ----------
+    splitters : (s,) uint64
+        Non-decreasing, one at the least.
+    cells : Cells
+        Best those that `build_cells` chose for these splitters.
+    """
+
+    def __init__(self, splitters: Words, cells: Cells) -> None:
+        distinct, at = np.unique(splitters, return_index=True)
+        self._part_of = np.append(at, len(splitters)).astype(np.uint32)
+        self._cells = cells
+        cell = _cells_of(distinct, cells)
+        counts = np.bincount(cell)
+        # Words beyond the splitters fall into one more cell, with nothing left to search.
+        below = np.append(np.cumsum(counts) - counts, len(distinct)).astype(np.uint32)
+        self._below = below[:MOST_CELLS]
+        self._halvings = int(counts.max()).bit_length()
+        # The search may look past the end, at words that are below none.
+        beyond = np.full(1 << self._halvings, ONES, np.uint64)
+        self._padded = np.append(distinct, beyond)
+
+    def find(self, words: Words, part: Rows) -> int:
+        """Write how many splitters lie below each word; return how many words equal one.
+
+        ``part`` is (n,) uint32 or uint16.
+        """
+        n_tied = _classify(
+            words,
+            self._padded,
+            self._part_of,
+            np.uint64(self._cells.lo),
+            np.uint64(min(self._cells.cell_bits, 63)),
+            self._cells.widening,
+            self._below,
+            np.uint64(self._halvings),
+            part,
+        )
+        return int(n_tied)
+
+
 def classify(lead: Words, splitters: Words, cells: Cells) -> tuple[Rows, int]:
     """Return how many splitters lie below each word.
 
@@ -139,41 +183,23 @@ def classify(lead: Words, splitters: Words, cells: Cells) -> tuple[Rows, int]:
     part = np.zeros(len(lead), np.uint32)
     if not len(splitters):
         return part, 0
-    distinct, at = np.unique(splitters, return_index=True)
-    part_of = np.append(at, len(splitters)).astype(np.uint32)
-    cell = _cells_of(distinct, cells)
-    counts = np.bincount(cell)
-    # Words beyond the splitters fall into one more cell, with nothing left to search.
-    below = np.append(np.cumsum(counts) - counts, len(distinct)).astype(np.uint32)
-    below = below[:MOST_CELLS]
-    halvings = int(counts.max()).bit_length()
-    # The search may look past the end, at words that are below none.
-    padded = np.append(distinct, np.full(1 << halvings, ONES, np.uint64))
-    n_tied = _classify(
-        lead,
-        padded,
-        part_of,
-        np.uint64(cells.lo),
-        np.uint64(min(cells.cell_bits, 63)),
-        cells.widening,
-        below,
-        np.uint64(halvings),
-        part,
-    )
-    return part, int(n_tied)
+    return part, Search(splitters, cells).find(lead, part)
 
 
 @kernel(
-    types.uint64(
-        reads(types.uint64),
-        reads(types.uint64),
-        reads(types.uint32),
-        types.uint64,
-        types.uint64,
-        types.boolean,
-        reads(types.uint32),
-        types.uint64,
-        writes(types.uint32),
+    *(
+        types.uint64(
+            reads(types.uint64),
+            reads(types.uint64),
+            reads(types.uint32),
+            types.uint64,
+            types.uint64,
+            types.boolean,
+            reads(types.uint32),
+            types.uint64,
+            writes(part),
+        )
+        for part in (types.uint32, types.uint16)
     )
 )
 def _classify(

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from dlsort_kernels import natural_runs, pack, radix, spread
 from dlsort_kernels.arrays import Mask, Places, Rows, Words
-from dlsort_kernels.learned import find_groups, fit_groups, lowest_words
+from dlsort_kernels.learned import GroupMap, OneGroup, Placer, SplitterGroups
 from dlsort_kernels.source import ArrayWords, WordSource, blocks
 from dlsort_kernels.threads import Pool, chunks, pool
 from dlsort_kernels.touch_up import copy_rows, pack_runs, put_rows, settle_short, unpack_runs
@@ -39,9 +39,11 @@ GROUP_ROWS = 1 << 14
 MOST_GROUPS = 1024
 # Sampled words to a group: enough that few groups are twice the size of the mean.
 SAMPLED = 8
-# Share of sampled words equal to their neighbours from which groups are measured: a pass
-# that makes groups of few, far values exact.
+# Share of the rows that may be in groups too large, or tie in codes that can't tell that
+# they are equal, before groups are told by a search among splitters: 2 ns a row more.
 REPEATED = 0.1
+# Times the mean from which a group is too large.
+CROWD = 8
 # Rows below which other threads cost more than they bring.
 THREAD_ROWS = 1 << 17
 # Longest run sorted by insertion; longer ones are packed.
@@ -181,49 +183,44 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
     """Bring every row to its group."""
     n = source.n
     row_bits = (n - 1).bit_length()
-    n_groups = min(MOST_GROUPS, -(-n // GROUP_ROWS))
+    code_bits = 64 - row_bits
     parts = chunks(n, workers.threads)
+    placer = _placer(source, code_bits)
+    n_groups = placer.n_groups
+    of_null = np.uint16(n_groups)
     counts = np.zeros((len(parts), n_groups + 1), np.int64)
     group = np.empty(n if n_groups > 1 else 0, np.uint16)
-    of_null = np.uint16(n_groups)
-    fitted = None
-    if n_groups > 1:
-        sample = _draw(source, SAMPLED * n_groups)
-        fitted = fit_groups(sample, n_groups, floats=source.floats, turn=source.turn)
 
-    def count(part: int, bounds: tuple[int, int]) -> tuple[int, int]:
-        lo, hi = 2**64 - 1, 0
+    def count(part: int, bounds: tuple[int, int]) -> tuple[int, int, int]:
+        lo, hi, differs, any_word = 2**64 - 1, 0, 0, 0
         for start, stop in blocks(source, *bounds):
             words, null = source.block(start, stop)
-            if null is not None and not len(words):
-                continue
-            low, high = spread.word_range(words if null is None else words[~null], source.flip)
-            lo, hi = min(lo, int(low)), max(hi, int(high))
-            mask = NO_MASK if null is None else null
-            if fitted is None:
-                n_null = 0 if null is None else int(np.count_nonzero(null))
-                counts[part, 0] += stop - start - n_null
-                counts[part, n_groups] += n_null
+            valid = words if null is None else words[~null]
+            if len(valid):
+                low, high, bits = map(int, spread.word_range(valid, source.flip))
+                lo, hi, differs = min(lo, low), max(hi, high), differs | bits
+                differs |= (any_word or low) ^ low
+                any_word = any_word or low
+            if n_groups == 1:
+                counts[part, 0] += len(valid)
+                counts[part, 1] += len(words) - len(valid)
             else:
-                find_groups(words, source.flip, fitted, group[start:stop])
-                spread.count_groups(group[start:stop], mask, of_null, counts[part])
-        return lo, hi
+                ids = group[start:stop]
+                placer.find(words, source.flip, ids)
+                spread.count_groups(ids, NO_MASK if null is None else null, of_null, counts[part])
+        return lo, hi, differs
 
     ranges = workers.run(count, range(len(parts)), parts)
     lo, hi = min(r[0] for r in ranges), max(r[1] for r in ranges)
     lo = min(lo, hi)
-    if fitted is None:
-        lowest = np.array([lo], np.uint64)
-        highest = np.array([hi], np.uint64)
-    else:
-        bounds = np.clip(lowest_words(fitted), np.uint64(lo), np.uint64(hi))
-        lowest, highest = bounds[:-1], bounds[1:]
-        lowest = np.concatenate([lowest, np.full(n_groups - len(lowest), np.uint64(hi))])
-        highest = np.concatenate([highest, np.full(n_groups - len(highest), np.uint64(hi))])
-    shift = _shifts(lowest, highest, 64 - row_bits)
-    if fitted is not None and shift.any() and _repeats(sample) > REPEATED:
-        lowest, highest = _measured(source, group, n_groups, workers, parts)
-        shift = _shifts(lowest, highest, 64 - row_bits)
+    lowest, highest = placer.bounds(lo, hi)
+    shift = _shifts(lowest, highest, code_bits)
+    # Low bits that all words share need no place in a code.
+    differs = lo ^ hi
+    for r in ranges:
+        differs |= r[2] | (r[0] ^ lo if r[0] <= r[1] else 0)
+    shared = 64 if not differs else (differs & -differs).bit_length() - 1
+    inexact = shift > shared
 
     totals = counts.sum(axis=0)
     n_null = int(totals[n_groups])
@@ -237,16 +234,16 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
     packed = np.empty(n, np.uint64)
 
     def place(part: int, bounds: tuple[int, int]) -> None:
-        at = np.ascontiguousarray(places[part])
+        at = places[part].astype(np.uint64)
+        bits = np.uint64(row_bits)
         for start, stop in blocks(source, *bounds):
             words, null = source.block(start, stop)
             row = np.uint64(start)
-            bits = np.uint64(row_bits)
-            if fitted is None and null is None:
+            if n_groups == 1 and null is None:
                 out = packed[start:stop]
                 spread.pack_all(words, source.flip, row, lowest[0], shift[0], bits, out)
                 continue
-            ids = np.zeros(stop - start, np.uint16) if fitted is None else group[start:stop]
+            ids = np.zeros(stop - start, np.uint16) if n_groups == 1 else group[start:stop]
             mask = NO_MASK if null is None else null
             spread.place_rows(
                 words, source.flip, ids, mask, of_null, row, lowest, shift, bits, at, packed
@@ -254,7 +251,32 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
 
     workers.run(place, range(len(parts)), parts)
     without = (0, n_null) if nulls_first else (n - n_null, n)
-    return Groups(packed, starts, shift > 0, row_bits, without)
+    return Groups(packed, starts, inexact, row_bits, without)
+
+
+def _placer(source: WordSource, code_bits: int) -> Placer:
+    """Return what says which group a word belongs to, by a sample of the words."""
+    n_groups = min(MOST_GROUPS, -(-source.n // GROUP_ROWS))
+    if n_groups == 1:
+        return OneGroup()
+    sample = _draw(source, SAMPLED * n_groups)
+    found = GroupMap.fit(sample, n_groups, floats=source.floats, turn=source.turn)
+    ids = np.empty(len(sample), np.uint16)
+    found.find(sample, np.uint64(0), ids)
+    lowest, highest = found.bounds(int(sample[0]), int(sample[-1]))
+    inexact = _shifts(lowest, highest, code_bits) > 0
+    equal = sample[1:] == sample[:-1]
+    # Equal words in a group whose codes can't tell that they are; rows in a group so large
+    # that it leaves the cache.
+    repeated = float((equal & inexact[ids[1:]]).mean())
+    sizes = np.bincount(ids, minlength=n_groups)
+    alike = np.bincount(ids[1:], weights=equal, minlength=n_groups)
+    crowd = (sizes > CROWD * len(sample) / n_groups) & (alike < 0.9 * sizes)
+    if repeated < REPEATED and float(sizes[crowd].sum()) < REPEATED * len(sample):
+        return found
+    if repeated >= REPEATED:
+        sample = _draw(source, 4 * SAMPLED * n_groups)
+    return SplitterGroups(sample, n_groups)
 
 
 def _draw(source: WordSource, size: int) -> Words:
@@ -266,39 +288,16 @@ def _draw(source: WordSource, size: int) -> Words:
     return sample
 
 
-def _repeats(sample: Words) -> float:
-    """Return the share of sampled words that are equal to the one before."""
-    return float((sample[1:] == sample[:-1]).mean())
-
-
 def _shifts(lowest: Words, highest: Words, code_bits: int) -> Words:
     """Return how many low bits don't fit the codes of each group."""
     spans = (np.maximum(highest, lowest) - lowest).tolist()
-    return np.array([max(0, span.bit_length() - code_bits) for span in spans], np.uint64)
+    return np.array([_shift(span, code_bits) for span in spans], np.uint64)
 
 
-def _measured(
-    source: WordSource,
-    group: npt.NDArray[np.uint16],
-    n_groups: int,
-    workers: Pool,
-    parts: list[tuple[int, int]],
-) -> tuple[Words, Words]:
-    """Return the lowest and the highest word of each group's rows."""
-
-    def measure(bounds: tuple[int, int]) -> tuple[Words, Words]:
-        low = np.full(n_groups, 2**64 - 1, np.uint64)
-        high = np.zeros(n_groups, np.uint64)
-        for start, stop in blocks(source, *bounds):
-            words, null = source.block(start, stop)
-            mask = NO_MASK if null is None else null
-            spread.group_ranges(words, source.flip, group[start:stop], mask, low, high)
-        return low, high
-
-    found = workers.run(measure, parts)
-    low = np.min([each[0] for each in found], axis=0)
-    high = np.max([each[1] for each in found], axis=0)
-    return np.minimum(low, high), high
+def _shift(span: int, code_bits: int) -> int:
+    shift = max(0, span.bit_length() - code_bits)
+    # Codes are rounded up, so the highest may need a bit more than the span has.
+    return shift + (-(-span >> shift) >> code_bits)
 
 
 def _sort_groups(
@@ -308,6 +307,7 @@ def _sort_groups(
     n_groups = len(groups.inexact)
     row_bits = np.uint64(groups.row_bits)
     look = np.ones(n_groups, np.bool) if runs else groups.inexact
+    least = np.full(n_groups, 0 if runs else 1 << groups.row_bits, np.uint64)
     n_runs, n_tied = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
     sizes = np.diff(groups.starts)
 
@@ -320,8 +320,9 @@ def _sort_groups(
             last,
             row_bits,
             look,
+            least,
             np.empty(int(sizes[first:last].max(initial=0)), np.uint64),
-            np.empty(radix.COUNTS, np.int64),
+            np.empty(radix.COUNTS, np.uint32),
             order,
             n_runs,
             n_tied,
@@ -333,23 +334,35 @@ def _sort_groups(
     if order.dtype == np.uint32:
         order[start:stop] = groups.packed[start:stop]
     nulls = [start] if runs and stop - start > 1 else []
-    exact = _listed(groups, order, np.flatnonzero((n_runs > 0) & ~groups.inexact), n_runs)
-    unsure = _listed(groups, order, np.flatnonzero((n_runs > 0) & groups.inexact), n_runs)
+    exact, unsure = _listed(groups, order, np.flatnonzero(n_runs), n_runs, runs=runs)
     if nulls:
         of_null = Runs(np.array([start]), np.array([stop]))
         exact = _joined([exact, of_null])
     return exact, unsure
 
 
-def _listed(groups: Groups, order: RowArray, which: Places, n_runs: Places) -> Runs:
+def _listed(
+    groups: Groups, order: RowArray, which: Places, n_runs: Places, *, runs: bool
+) -> tuple[Runs, Runs]:
     """Write the rows of groups that stayed packed; return the runs of their tied codes."""
-    if not len(which):
-        return NO_RUNS
-    count = int(n_runs[which].sum())
-    starts, ends = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
+    found = []
     bits = np.uint64(groups.row_bits)
-    radix.list_ties(groups.packed, groups.starts, which, bits, order, starts, ends)
-    return Runs(starts[:-1], ends[:-1])
+    for inexact in (False, True):
+        some = which[groups.inexact[which] == inexact]
+        count = int(n_runs[some].sum())
+        starts, ends = np.empty(count + 1, np.int64), np.empty(count + 1, np.int64)
+        lowest = np.empty(count + 1, np.bool)
+        least = np.uint64(0 if runs else 1 << groups.row_bits)
+        if count:
+            radix.list_ties(
+                groups.packed, groups.starts, some, bits, least, order, starts, ends, lowest
+            )
+        found.append((Runs(starts[:-1], ends[:-1]), lowest[:-1]))
+    exact, (tied, lowest) = found[0][0], found[1]
+    if lowest.any():
+        exact = _joined([exact, Runs(tied.starts[lowest], tied.ends[lowest])])
+        tied = Runs(tied.starts[~lowest], tied.ends[~lowest])
+    return exact, tied
 
 
 # ---------------------------------------------------------------- few runs
@@ -450,7 +463,7 @@ def _refine_packed(order: Rows, runs: Runs, bases: Places, words: Words) -> Runs
     low, span = np.empty(n_runs, np.uint64), np.empty(n_runs, np.uint64)
     shift = pack_runs(*runs, bases, words, at_bits, low, span, packed)
     radix.sort_packed(
-        packed, at_bits, np.empty(n_rows, np.uint64), np.empty(radix.COUNTS, np.int64)
+        packed, at_bits, np.empty(n_rows, np.uint64), np.empty(radix.COUNTS, np.uint32)
     )
     out = [np.empty(n_rows // 2, np.int64) for _ in range(3)]
     sorted_words = np.empty(n_rows, np.uint64)

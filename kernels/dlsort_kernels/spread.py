@@ -1,8 +1,9 @@
 """Spreading rows over groups: a pass that counts and a pass that places.
 
-What is placed is a *packed* row: the word's distance from the lowest of its group, less as
-many low bits as don't fit, above the row's number. No two are equal, so any way of sorting
-them is stable, and in most groups the distance is exact.
+What is placed is a *packed* row: a code, which is the word's distance from the lowest of its
+group, less as many low bits as don't fit, above the row's number. No two are equal, so any
+way of sorting them is stable. In most groups the code is exact, and in all of them the code
+0 is: it stands for the lowest word alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from numba import types
 
 from dlsort_kernels.arrays import Mask, Places, Words
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.jit import inlined, kernel, reads, writes
 
 __all__ = ["count_groups", "group_ranges", "pack_all", "place_rows", "word_range"]
 
@@ -22,16 +23,28 @@ ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 U0 = np.uint64(0)
 
 
-@kernel(types.UniTuple(types.uint64, 2)(reads(types.uint64), types.uint64))
-def word_range(words: Words, flip: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Return the lowest and the highest ``word ^ flip``; (2^64 − 1, 0) of none."""
+@inlined
+def _code(above: np.uint64, shift: np.uint64) -> np.uint64:
+    """Return ``above / 2**shift``, rounded up: 0 stands for the lowest word and no other."""
+    code = above >> shift
+    return code + np.uint64((code << shift) != above)
+
+
+@kernel(types.UniTuple(types.uint64, 3)(reads(types.uint64), types.uint64))
+def word_range(words: Words, flip: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]:
+    """Return the lowest and highest ``word ^ flip``, and in which bits any two differ.
+
+    (2^64 − 1, 0, 0) of none.
+    """
     lo = ONES
     hi = U0
+    differs = U0
     for i in range(len(words)):
         word = words[i] ^ flip
         lo = min(lo, word)
         hi = max(hi, word)
-    return lo, hi
+        differs |= words[i] ^ words[0]
+    return lo, hi, differs
 
 
 @kernel(types.void(reads(types.uint16), reads(types.boolean), types.uint16, writes(types.int64)))
@@ -56,7 +69,7 @@ def count_groups(group: Groups, null: Mask, of_null: np.uint16, counts: Places) 
         reads(types.uint64),
         reads(types.uint64),
         types.uint64,
-        writes(types.int64),
+        writes(types.uint64),
         writes(types.uint64),
     )
 )
@@ -70,7 +83,7 @@ def place_rows(
     lowest: Words,
     shift: Words,
     row_bits: np.uint64,
-    at: Places,
+    at: Words,
     packed: Words,
 ) -> None:
     """Write each row, packed, at its group's next place.
@@ -86,7 +99,7 @@ def place_rows(
         Number of the first row.
     lowest, shift : (groups,) uint64
         What is taken from a word, and how many of its low bits are left out.
-    at : (groups,) int64
+    at : (groups,) uint64
         Each group's next place; moved on.
     """
     if len(null):
@@ -95,20 +108,21 @@ def place_rows(
             if null[i]:
                 place = at[of_null]
                 packed[place] = row
-                at[of_null] = place + 1
+                at[of_null] = place + np.uint64(1)
             else:
                 g = group[i]
                 place = at[g]
-                code = ((words[i] ^ flip) - lowest[g]) >> shift[g]
+                code = _code((words[i] ^ flip) - lowest[g], shift[g])
                 packed[place] = (code << row_bits) | row
-                at[g] = place + 1
+                at[g] = place + np.uint64(1)
     else:
-        for i in range(len(words)):
-            g = group[i]
+        # Unsigned places, which numba does not test for being negative.
+        for i in range(np.uint64(len(words))):
+            g = np.uint64(group[i])
             place = at[g]
-            code = ((words[i] ^ flip) - lowest[g]) >> shift[g]
+            code = _code((words[i] ^ flip) - lowest[g], shift[g])
             packed[place] = (code << row_bits) | (first_row + np.uint64(i))
-            at[g] = place + 1
+            at[g] = place + np.uint64(1)
 
 
 @kernel(
@@ -133,7 +147,7 @@ def pack_all(
 ) -> None:
     """Write each row, packed, in its place: one group of all."""
     for i in range(len(words)):
-        code = ((words[i] ^ flip) - lowest) >> shift
+        code = _code((words[i] ^ flip) - lowest, shift)
         packed[i] = (code << row_bits) | (first_row + np.uint64(i))
 
 
