@@ -11,13 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dlsort.arrays import argsort, is_sorted, rank
     from dlsort.check import CheckReport, check_dataset
     from dlsort.dataset import sort_dataset
     from dlsort.errors import DlsortError
     from dlsort.frame import sort_values
     from dlsort.keys import SortKey
     from dlsort.report import SortReport
-    from dlsort.table import argsort, sort_table
+    from dlsort.table import sort_table, top_k
 
 __all__ = [
     "CheckReport",
@@ -26,9 +27,12 @@ __all__ = [
     "SortReport",
     "argsort",
     "check_dataset",
+    "is_sorted",
+    "rank",
     "sort_dataset",
     "sort_table",
     "sort_values",
+    "top_k",
 ]
 
 __version__ = "0.1.0"
@@ -38,10 +42,13 @@ _HOME = {
     "DlsortError": "errors",
     "SortKey": "keys",
     "SortReport": "report",
-    "argsort": "table",
+    "argsort": "arrays",
     "check_dataset": "check",
     "sort_dataset": "dataset",
+    "is_sorted": "arrays",
+    "rank": "arrays",
     "sort_table": "table",
+    "top_k": "table",
     "sort_values": "frame",
 }
 

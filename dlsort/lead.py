@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dlsort.keys import SortKey
-from dlsort.words import BytesColumn, Column, FixedColumn, Mask, Words
-from dlsort_kernels import add_code, common_prefix, prefix_words
+from dlsort.words import BytesColumn, Column, FixedColumn, Words
+from dlsort_kernels import add_code, common_prefix, prefix_words, word_range
 
 __all__ = ["ColumnCode", "LeadCode", "fit_lead"]
 
@@ -33,6 +33,7 @@ WORD_BITS = 64
 WORD_BYTES = 8
 SHORT_BYTES = 7  # a value this short fits a word together with its length
 WIDE_SPAN = 2**62  # from here on a word loses its lowest bits, to leave codes for the outside
+BLOCK_ROWS = 1 << 15  # rows whose words are made at once: they stay in the cache
 FEWEST_BITS = 4  # part of a column enters the lead only if it gets this many bits
 
 
@@ -133,7 +134,7 @@ def fit_lead(
     codes: list[ColumnCode] = []
     complete = 0
     for column, key in zip(columns, keys, strict=True):
-        code, exact = _fit_column(column, key, has_nulls=spare_nulls or column.null is not None)
+        code, exact = _fit_column(column, key, has_nulls=spare_nulls)
         if code.bits > left:
             if left >= FEWEST_BITS:
                 drop = code.bits - left
@@ -157,11 +158,9 @@ def _fit_column(column: Column, key: SortKey, *, has_nulls: bool) -> tuple[Colum
     prefix, short = None, False
     if isinstance(column, BytesColumn):
         prefix, short = _fit_bytes(column)
-        exact = short
-    else:
-        exact = column.outside is None
-    words, outside = _first_words(column, prefix, short=short)
-    lo, hi = _range(words, column.null, outside)
+    lo, hi, has_outside, found_nulls = _range(column, prefix, short=short)
+    exact = short if isinstance(column, BytesColumn) else not has_outside
+    has_nulls |= found_nulls
     coarse = 0
     while (hi >> coarse) - (lo >> coarse) >= WIDE_SPAN:
         coarse += 1
@@ -183,28 +182,39 @@ def _fit_column(column: Column, key: SortKey, *, has_nulls: bool) -> tuple[Colum
     return code, exact
 
 
-def _range(
-    words: Words, null: Mask | None, outside: npt.NDArray[np.int8] | None
-) -> tuple[int, int]:
-    if outside is not None:
-        inside = outside == 0
-        words = words[inside if null is None else inside & ~null]
-    elif null is not None:
-        words = words[~null]
-    return (int(words.min()), int(words.max())) if len(words) else (0, 0)
+def _range(column: Column, prefix: bytes | None, *, short: bool) -> tuple[int, int, bool, bool]:
+    """Return the lowest and highest word, and whether any is outside or null."""
+    lo, hi, has_outside, has_nulls = 2**64, -1, False, False
+    for start in range(0, len(column), BLOCK_ROWS):
+        block = column.slice(start, start + BLOCK_ROWS)
+        words, outside = _first_words(block, prefix, short=short)
+        valid = None if block.null is None else ~block.null
+        if outside is not None and outside.any():
+            has_outside = True
+            inside = outside == 0
+            valid = inside if valid is None else inside & valid
+        has_nulls |= block.null is not None
+        if valid is not None:
+            words = words[valid]
+        if len(words):
+            low, high, _ = word_range(words, np.uint64(0))
+            lo, hi = min(lo, int(low)), max(hi, int(high))
+    return (lo, hi, has_outside, has_nulls) if hi >= 0 else (0, 0, has_outside, has_nulls)
 
 
 def _fit_bytes(column: BytesColumn) -> tuple[bytes, bool]:
     """Return the common prefix, and whether all that follows is short."""
     valid = None if column.null is None else ~column.null
     n_bytes = common_prefix(column.offsets, column.data, valid)
-    lengths = np.diff(column.offsets)
-    if valid is not None:
-        lengths = lengths[valid]
-    first = 0 if valid is None or not len(lengths) else int(np.argmax(valid))
-    start = int(column.offsets[first]) if len(lengths) else 0
+    longest = 0
+    for row in range(0, len(column), BLOCK_ROWS):
+        lengths = np.diff(column.offsets[row : row + BLOCK_ROWS + 1])
+        if valid is not None:
+            lengths = lengths[valid[row : row + BLOCK_ROWS]]
+        longest = max(longest, int(lengths.max(initial=0)))
+    first = 0 if valid is None or not len(column) else int(np.argmax(valid))
+    start = int(column.offsets[first]) if len(column) else 0
     prefix = column.data[start : start + n_bytes].tobytes()
-    longest = int(lengths.max()) if len(lengths) else 0
     return prefix, longest - n_bytes <= SHORT_BYTES
 
 

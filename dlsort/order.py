@@ -7,6 +7,7 @@ are read only for rows that tie.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import pyarrow.types as pt
 from dlsort.buffers import combine
 from dlsort.keys import SortKey
 from dlsort.lead import fit_lead
+from dlsort.word_source import ColumnWords, LeadWords
 from dlsort.words import BytesColumn, Column, FixedColumn, Words, key_columns
 from dlsort_kernels import (
     compare_bytes,
@@ -23,8 +25,9 @@ from dlsort_kernels import (
     first_descent,
     refine,
     refine_bytes,
+    WordSource,
     run_rows,
-    sort_words,
+    sort_source,
 )
 
 __all__ = [
@@ -32,6 +35,8 @@ __all__ = [
     "argsort",
     "argsort_runs",
     "first_disorder",
+    "first_disorder_of",
+    "order_columns",
     "rank_dictionaries",
     "rank_values",
 ]
@@ -41,7 +46,7 @@ Positions = npt.NDArray[np.int64]
 Runs = tuple[Positions, Positions]
 
 
-def argsort(table: pa.Table, keys: Sequence[SortKey]) -> Rows:
+def argsort(table: pa.Table, keys: Sequence[SortKey], *, threads: int = 1) -> Rows:
     """Return the stable order of the rows of a table of key columns.
 
     Parameters
@@ -50,6 +55,8 @@ def argsort(table: pa.Table, keys: Sequence[SortKey]) -> Rows:
         Exactly the key columns, in key order (:func:`dlsort.words.key_table`).
     keys : sequence of SortKey
         Direction and null place of each.
+    threads : int
+        At most so many; the order does not depend on it.
 
     Returns
     -------
@@ -61,10 +68,13 @@ def argsort(table: pa.Table, keys: Sequence[SortKey]) -> Rows:
     Expected time O(n) for one word a key; each further word is read for tied
     rows only.
     """
-    return _argsort(key_columns(rank_dictionaries(table)), keys, runs=False)[0]
+    columns = key_columns(rank_dictionaries(table))
+    return order_columns(columns, keys, runs=False, threads=threads)[0]
 
 
-def argsort_runs(table: pa.Table, keys: Sequence[SortKey]) -> tuple[Rows, Runs]:
+def argsort_runs(
+    table: pa.Table, keys: Sequence[SortKey], *, threads: int = 1
+) -> tuple[Rows, Runs]:
     """Return the stable order, and the runs of rows with equal keys in it.
 
     Returns
@@ -73,27 +83,68 @@ def argsort_runs(table: pa.Table, keys: Sequence[SortKey]) -> tuple[Rows, Runs]:
     runs : tuple of (k,) int64
         Starts and ends, as positions in ``order``, of runs of two rows or more.
     """
-    return _argsort(key_columns(rank_dictionaries(table)), keys, runs=True)
+    columns = key_columns(rank_dictionaries(table))
+    return order_columns(columns, keys, runs=True, threads=threads)
 
 
-def _argsort(
-    columns: Sequence[Column], keys: Sequence[SortKey], *, runs: bool
-) -> tuple[Rows, Runs]:
-    lead, complete = _lead(columns, keys)
+def order_columns(
+    columns: Sequence[Column],
+    keys: Sequence[SortKey],
+    *,
+    runs: bool,
+    wide: bool = False,
+    threads: int = 1,
+) -> tuple[Any, Runs]:
+    """Return the stable order of rows by their key columns, and the runs of equal keys.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        No dictionaries.
+    keys : sequence of SortKey
+        Direction and null place of each.
+    runs : bool
+        Whether the runs are wanted.
+    wide : bool
+        Row numbers as int64 rather than uint32.
+    threads : int
+        At most so many.
+    """
+    source, complete = _source(columns, keys)
     done = complete == len(columns)
-    order, starts, ends = sort_words(lead, runs=runs or not done)
+    order, tied = sort_source(
+        source,
+        runs=runs or not done,
+        wide=wide and done,
+        nulls_first=keys[0].nulls_first,
+        threads=threads,
+    )
+    starts, ends = tied
     for column, key in zip(columns[complete:], keys[complete:], strict=True):
         if not len(starts):
             break
         starts, ends = _refine_column(order, (starts, ends), column, key)
-    return order, (starts, ends)
+    return order.astype(np.int64, copy=False) if wide else order, (starts, ends)
+
+
+def _source(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[WordSource, int]:
+    """Return the words to sort by first, and how many columns they hold whole."""
+    column = columns[0]
+    if len(columns) == 1 and isinstance(column, FixedColumn):
+        if not column.is_wide:
+            return ColumnWords(column, keys[0]), 1
+        if column.outside is None:
+            return ColumnWords(column, keys[0]), 1
+    code = fit_lead(columns, keys)
+    return LeadWords(columns, code), code.complete
 
 
 def _lead(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[Words, int]:
     """Return the lead of the rows by their own range, and how many columns it holds whole."""
     column = columns[0]
-    if len(columns) == 1 and isinstance(column, FixedColumn) and column.plain:
-        return (~column.first if keys[0].descending else column.first), 1
+    if len(columns) == 1 and isinstance(column, FixedColumn):
+        if column.null is None and column.outside is None:
+            return (~column.first if keys[0].descending else column.first), 1
     code = fit_lead(columns, keys)
     return code.lead(columns), code.complete
 
@@ -150,7 +201,11 @@ def first_disorder(table: pa.Table, keys: Sequence[SortKey]) -> int:
     """
     if table.num_rows < 2:
         return -1
-    columns = key_columns(rank_dictionaries(table))
+    return first_disorder_of(key_columns(rank_dictionaries(table)), keys)
+
+
+def first_disorder_of(columns: Sequence[Column], keys: Sequence[SortKey]) -> int:
+    """Return what :func:`first_disorder` does, of two rows or more as key columns."""
     lead, complete = _lead(columns, keys)
     bad, ties = first_descent(lead)
     for column, key in zip(columns[complete:], keys[complete:], strict=True):
@@ -203,7 +258,7 @@ def rank_values(values: pa.Array, *, ordered: bool) -> pa.Array:
     if ordered:
         ranks = np.arange(len(values), dtype=np.uint32)
     else:
-        order, (starts, ends) = _argsort(columns, [SortKey("v")], runs=True)
+        order, (starts, ends) = order_columns(columns, [SortKey("v")], runs=True)
         new = np.ones(len(values), np.uint32)
         for start, end in zip(starts, ends, strict=True):
             new[start + 1 : end] = 0

@@ -1,4 +1,4 @@
-"""The local doors: sort a table or an array, with no cluster and no Dask."""
+"""The local doors for tables: sorted rows, or the first of them, with no cluster."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from dlsort.buffers import from_transport, to_transport
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import By, SortKey, parse_by
 from dlsort.local_sort import sort_rows
-from dlsort.order import argsort as argsort_rows
 from dlsort.words import check_key_types
 
 __all__ = ["argsort", "sort_table"]
@@ -20,7 +19,7 @@ __all__ = ["argsort", "sort_table"]
 NULL_PLACES = {"first": True, "last": False}
 
 
-def sort_table(table: Any, by: By) -> pa.Table:
+def sort_table(table: Any, by: By, *, threads: int | None = None) -> pa.Table:
     """Return a table's rows in stable sorted order.
 
     Parameters
@@ -74,72 +73,3 @@ def _as_table(table: Any) -> pa.Table:
         "or array interface, such as a pyarrow, Polars or pandas one."
     )
     raise KeyTypeError(msg)
-
-
-def argsort(
-    array: Any, *, ascending: bool = True, na_position: str = "last"
-) -> npt.NDArray[np.int64]:
-    """Return the row numbers that sort an array; stable.
-
-    Parameters
-    ----------
-    array : array-like
-        (n,) NumPy, Arrow or pandas values: numbers, booleans, dates and times,
-        decimals, strings or binary.
-    ascending : bool
-        Smallest first. Equal values keep their order in either direction.
-    na_position : {"last", "first"}
-        Where nulls and NaN go, in either direction.
-
-    Returns
-    -------
-    (n,) int64
-        Row numbers.
-
-    Raises
-    ------
-    KeyTypeError
-        If the values can't be sorted by.
-    BadOptionError
-        If ``na_position`` is another word.
-
-    Notes
-    -----
-    Expected time O(n): values become integer codes, packed with their row into
-    one word and sorted by NumPy's SIMD sort. After Kristo et al., "The Case
-    for a Learned Sorting Algorithm" (SIGMOD 2020), with the placement done by
-    the SIMD sort. Memory about 3 × 8 bytes a row beside the result.
-
-    Examples
-    --------
-    >>> argsort([2.5, None, -1.0], na_position="first")
-    array([1, 2, 0])
-    """
-    if str(na_position) not in NULL_PLACES:
-        msg = f"na_position is {na_position!r}; expected 'first' or 'last'."
-        raise BadOptionError(msg)
-    try:
-        values = _as_array(array)
-    except (pa.ArrowException, TypeError, OverflowError) as error:
-        msg = f"cannot sort these values: {error}"
-        raise KeyTypeError(msg) from error
-    key = SortKey("values", not ascending, NULL_PLACES[na_position])
-    table = pa.Table.from_arrays([values], names=["values"])
-    check_key_types(table.schema, (key,))
-    return argsort_rows(to_transport(table), (key,)).astype(np.int64)
-
-
-def _as_array(array: Any) -> pa.Array | pa.ChunkedArray:
-    if isinstance(array, (pa.Array, pa.ChunkedArray)):
-        return array
-    if isinstance(array, np.ndarray):
-        if array.ndim != 1:
-            msg = f"expected one dimension, found {array.ndim}"
-            raise TypeError(msg)
-        native = array.astype(array.dtype.newbyteorder("="), copy=False)
-        return pa.array(native, from_pandas=True)
-    if hasattr(array, "__arrow_c_stream__"):
-        return pa.chunked_array(array)
-    if hasattr(array, "__arrow_c_array__"):
-        return pa.array(array)
-    return pa.array(array, from_pandas=True)

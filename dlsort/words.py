@@ -15,6 +15,7 @@ A null never has a value: a mask goes beside the words. NaN counts as null.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,14 @@ import pyarrow.types as pt
 from dlsort.buffers import bytes_views, combine, fixed_view, nulls, to_transport
 from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey, check_columns
-from dlsort_kernels import decimal_words, float_words, int_words, limb_words
+from dlsort_kernels import (
+    decimal_words,
+    float_words,
+    gather_bytes,
+    gather_fixed,
+    int_words,
+    limb_words,
+)
 
 __all__ = [
     "BytesColumn",
@@ -46,35 +54,87 @@ class FixedColumn:
 
     Parameters
     ----------
-    first : (n,) uint64
-        Word of each row; of a null row, anything.
-    outside : (n,) int8 or None
-        −1 or +1 where the value is below or above what a word can hold.
-    null : (n,) bool or None
-        Which rows are null or NaN.
-    limbs : (n, k) uint64 or None
-        The whole value of a wide decimal, little-endian limbs.
+    values : (n,) integer, floating or bool; or (n, k) uint64
+        Values as they lie in memory. Those of two dimensions are integers in
+        two's complement, little-endian limbs.
+    mask : (n,) bool or None
+        Which rows are null.
+    missing : int or None
+        An integer that stands for null too: NumPy's not-a-time.
     """
 
-    first: Words
-    outside: npt.NDArray[np.int8] | None
-    null: Mask | None
-    limbs: npt.NDArray[np.uint64] | None = None
+    values: npt.NDArray[Any]
+    mask: Mask | None = None
+    missing: int | None = None
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self.first)
+        return len(self.values)
 
     @property
-    def plain(self) -> bool:
-        """Whether the first word says all there is about every row."""
-        return self.null is None and self.outside is None
+    def is_wide(self) -> bool:
+        """Whether values have several limbs."""
+        return self.values.ndim == 2
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether values are floats."""
+        return self.values.dtype.kind == "f"
+
+    def slice(self, start: int, stop: int) -> FixedColumn:
+        """Return some rows, not copied."""
+        mask = None if self.mask is None else self.mask[start:stop]
+        return FixedColumn(self.values[start:stop], mask, self.missing)
+
+    def take(self, rows: npt.NDArray[np.uint32]) -> FixedColumn:
+        """Return rows by number."""
+        mask = None if self.mask is None else self.mask[rows]
+        return FixedColumn(gather_fixed(self.values, rows), mask, self.missing)
+
+    @cached_property
+    def _words(self) -> tuple[Words, npt.NDArray[np.int8] | None, Mask | None]:
+        null, outside = self.mask, None
+        if self.is_wide:
+            words, outside = decimal_words(self.values)
+            if null is not None and outside is not None:
+                outside[null] = 0
+        elif self.is_floating:
+            words, nan = float_words(self.values)
+            if nan is not None:
+                null = nan if null is None else null | nan
+        else:
+            words = int_words(self.values)
+            if self.missing is not None:
+                absent = self.values == self.missing
+                if absent.any():
+                    null = absent if null is None else null | absent
+        return words, outside, null
+
+    @property
+    def first(self) -> Words:
+        """The word of each row, (n,) uint64; of a null row, anything."""
+        return self._words[0]
+
+    @property
+    def outside(self) -> npt.NDArray[np.int8] | None:
+        """−1 or +1 where a value is below or above what a word holds, (n,) int8, or None."""
+        return self._words[1]
+
+    @property
+    def null(self) -> Mask | None:
+        """Which rows are null or NaN, (n,) bool, or None if none is."""
+        return self._words[2]
+
+    @property
+    def may_have_null(self) -> bool:
+        """Whether a row may be null, told without reading values."""
+        return self.mask is not None or self.missing is not None or self.is_floating
 
     def levels(self) -> list[Words]:
         """Return the words that tell any two values apart, most significant first."""
-        if self.outside is None or self.limbs is None:
+        if self.outside is None:
             return [self.first]
-        return list(limb_words(self.limbs))
+        return list(limb_words(self.values))
 
 
 @dataclass
@@ -98,6 +158,16 @@ class BytesColumn:
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.offsets) - 1
+
+    def slice(self, start: int, stop: int) -> BytesColumn:
+        """Return some rows, not copied."""
+        null = None if self.null is None else self.null[start:stop]
+        return BytesColumn(self.offsets[start : stop + 1], self.data, null)
+
+    def take(self, rows: npt.NDArray[np.uint32]) -> BytesColumn:
+        """Return rows by number."""
+        null = None if self.null is None else self.null[rows]
+        return BytesColumn(*gather_bytes(self.offsets, self.data, rows), null)
 
 
 Column = FixedColumn | BytesColumn
@@ -130,21 +200,10 @@ def _column(array: pa.Array) -> Column:
         return _column(array.storage)
     null = nulls(array)
     if pt.is_null(kind):
-        return FixedColumn(np.zeros(len(array), np.uint64), None, null)
+        return FixedColumn(np.zeros(len(array), np.uint8), null)
     if is_bytes(kind):
         return BytesColumn(*bytes_views(array), null)
-    values = fixed_view(array)
-    if pt.is_floating(kind):
-        words, nan = float_words(values)
-        if nan is not None:
-            null = nan if null is None else null | nan
-        return FixedColumn(words, None, null)
-    if values.ndim == 2:
-        words, outside = decimal_words(values)
-        if null is not None and outside is not None:
-            outside[null] = 0
-        return FixedColumn(words, outside, null, values)
-    return FixedColumn(int_words(values), None, null)
+    return FixedColumn(fixed_view(array), null)
 
 
 def is_bytes(kind: pa.DataType) -> bool:

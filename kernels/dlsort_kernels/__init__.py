@@ -42,17 +42,22 @@ with loading():
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
-    from dlsort_kernels.sort import sort_words
+    from dlsort_kernels.sort import sort_source, sort_words
+    from dlsort_kernels.source import ArrayWords, WordSource
+    from dlsort_kernels.spread import word_range
     from dlsort_kernels.ties import settle_ties, tied_rows
     from dlsort_kernels.words import (
         decimal_words,
         float_words,
+        float_words_into,
         int_words,
         limb_words,
     )
 
 __all__ = [
+    "ArrayWords",
     "Cells",
+    "WordSource",
     "add_code",
     "build_cells",
     "classify",
@@ -63,6 +68,7 @@ __all__ = [
     "decimal_words",
     "first_descent",
     "float_words",
+    "float_words_into",
     "fold",
     "gather_bits",
     "gather_bytes",
@@ -81,7 +87,9 @@ __all__ = [
     "refine_bytes",
     "run_rows",
     "settle_ties",
+    "sort_source",
     "sort_words",
     "tied_rows",
     "unpack_bits",
+    "word_range",
 ]

@@ -56,6 +56,7 @@ U0 = np.uint64(0)
 U1 = np.uint64(1)
 SIGN = np.uint64(1 << 63)
 LAST_CELL = np.uint64(N_CELLS - 1)
+LAST_CELL_AT = float(N_CELLS - 1)
 EVERY_CELL = np.arange(N_CELLS, dtype=np.uint16)
 EVERY_CELL.flags.writeable = False
 # The words of −∞ and +∞.
@@ -109,9 +110,11 @@ def _float_cell(
 ) -> np.uint64:
     # What stands for no number joins the infinities.
     word = min(max(word ^ turn, LOWEST_FLOAT), HIGHEST_FLOAT)
-    value = float_of(word ^ SIGN if word >= SIGN else ~word)
+    # All ones for negative values, whose bits are all turned, else the sign alone.
+    value = float_of(word ^ (SIGN | ((word >> np.uint64(63)) - U1)))
     at = (value - origin) * factor
-    return np.uint64(min(max(at, 0.0), float(N_CELLS - 1)))
+    # Through a signed integer: the machine has no instruction for the other one.
+    return np.uint64(np.int64(min(max(at, 0.0), LAST_CELL_AT)))
 
 
 _SCALAR = (types.uint64, types.uint64, types.float64, types.float64, types.uint64)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
 from dlsort_kernels.arrays import Places, Rows, Words
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.jit import inlined, kernel, reads, writes
 from dlsort_kernels.source import WordSource
 
 __all__ = ["MOST_RUNS", "WIDTH", "WINDOWS", "find_runs", "ordered", "worth_a_look"]
+
+Directions = npt.NDArray[np.int8]
+
+# Rows looked at together.
+BLOCK = np.uint64(1024)
+
+U0 = np.uint64(0)
+U1 = np.uint64(1)
 
 # Runs looked for. More are merged no quicker than they are sorted, unless they lie apart.
 MOST_RUNS = 64
@@ -28,8 +38,28 @@ def worth_a_look(windows: Words) -> bool:
     return int((up | down).sum()) >= len(windows) - 2
 
 
+@inlined
+def _run_end(words: Words, flip: np.uint64, i: Any, direction: Any) -> Any:
+    """Return the first place from ``i`` on that does not go on in a direction."""
+    n = np.uint64(len(words))
+    at = np.uint64(i)
+    is_up = np.uint64(direction > 0)
+    while at < n:
+        # Blocks in which all goes on are found without a branch: this loop is vectorised.
+        end = min(at + BLOCK, n)
+        against = U0
+        for j in range(at, end):
+            against += np.uint64((words[j - U1] ^ flip) <= (words[j] ^ flip)) ^ is_up
+        if against != U0:
+            while np.uint64((words[at - U1] ^ flip) <= (words[at] ^ flip)) == is_up:
+                at += U1
+            return np.int64(at)
+        at = end
+    return np.int64(n)
+
+
 @kernel(
-    types.UniTuple(types.int64, 3)(
+    types.UniTuple(types.int64, 2)(
         reads(types.uint64),
         types.uint64,
         types.int64,
@@ -46,8 +76,8 @@ def find_runs(
     n_runs: int,
     direction: int,
     starts: Places,
-    directions: Rows,
-) -> tuple[int, int, int]:
+    directions: Directions,
+) -> tuple[int, int]:
     """Go on splitting rows into runs that never decrease or always decrease.
 
     The first word is that of the row before the block, if there is one: blocks overlap by
@@ -59,79 +89,134 @@ def find_runs(
         Runs begun so far; −1 if they are more than there is room for.
     direction : int
         Of the last run.
-    rows : int
-        Rows looked at, beyond the first word's.
     """
     n = len(words)
     i = 1
     while i < n:
-        if direction > 0:
-            while i < n and (words[i - 1] ^ flip) <= (words[i] ^ flip):
-                i += 1
-        elif direction < 0:
-            while i < n and (words[i - 1] ^ flip) > (words[i] ^ flip):
-                i += 1
-        if i == n:
-            break
         if direction == 0:
             direction = 1 if (words[i - 1] ^ flip) <= (words[i] ^ flip) else -1
             directions[n_runs - 1] = direction
-        else:
-            if n_runs == len(starts):
-                return -1, direction, i
-            starts[n_runs] = first_row + i
-            directions[n_runs] = 0
-            n_runs += 1
-            direction = 0
+            i += 1
+            continue
+        i = _run_end(words, flip, i, direction)
+        if i == n:
+            break
+        if n_runs == len(starts):
+            return -1, direction
+        starts[n_runs] = first_row + i
+        directions[n_runs] = 0
+        n_runs += 1
+        direction = 0
         i += 1
-    return n_runs, direction, n - 1
+    return n_runs, direction
 
 
 @kernel(
-    types.void(
-        reads(types.uint64),
-        types.uint64,
-        reads(types.uint32),
-        reads(types.uint32),
-        writes(types.uint32),
+    *(
+        types.int64(
+            reads(types.uint64),
+            types.uint64,
+            *[types.int64] * 6,
+            writes(row),
+        )
+        for row in (types.uint32, types.int64)
     )
 )
-def merge_rows(words: Words, flip: np.uint64, left: Rows, right: Rows, out: Rows) -> None:
+def _merge_two(
+    words: Words,
+    flip: np.uint64,
+    left: int,
+    n_left: int,
+    left_step: int,
+    right: int,
+    n_right: int,
+    right_step: int,
+    out: Rows,
+) -> int:
+    """Merge two runs of rows, which go up or down from ``left`` and ``right``."""
+    # Unsigned places, which numba does not test for being negative.
+    a, b = np.uint64(left), np.uint64(right)
+    left_stop = np.uint64(left + n_left * left_step)
+    right_stop = np.uint64(right + n_right * right_step)
+    a_step, b_step = np.uint64(left_step), np.uint64(right_step)
+    at = U0
+    while a != left_stop and b != right_stop:
+        # Masks, not branches, which would be mispredicted half of the time.
+        is_right = np.uint64((words[b] ^ flip) < (words[a] ^ flip))
+        is_right = U0 - is_right
+        out[at] = (a & ~is_right) | (b & is_right)
+        a += a_step & ~is_right
+        b += b_step & is_right
+        at += U1
+    k = np.int64(at)
+    left, right = np.int64(a), np.int64(b)
+    n_left = (np.int64(left_stop) - left) * left_step
+    n_right = (np.int64(right_stop) - right) * right_step
+    for _ in range(n_left):
+        out[k] = left
+        left += left_step
+        k += 1
+    for _ in range(n_right):
+        out[k] = right
+        right += right_step
+        k += 1
+    return k
+
+
+@kernel(
+    *(
+        types.int64(
+            reads(types.uint64),
+            types.uint64,
+            reads(types.uint32),
+            reads(types.uint32),
+            writes(row),
+        )
+        for row in (types.uint32, types.int64)
+    )
+)
+def _merge_rows(words: Words, flip: np.uint64, left: Rows, right: Rows, out: Rows) -> int:
     """Merge two lists of rows that are in order of ``words ^ flip``; the left one first."""
     i = 0
     j = 0
     k = 0
-    n_left = len(left)
-    n_right = len(right)
-    if n_left and n_right:
-        a = words[left[0]] ^ flip
-        b = words[right[0]] ^ flip
-        while True:
-            if b < a:
-                out[k] = right[j]
-                k += 1
-                j += 1
-                if j == n_right:
-                    break
-                b = words[right[j]] ^ flip
-            else:
-                out[k] = left[i]
-                k += 1
-                i += 1
-                if i == n_left:
-                    break
-                a = words[left[i]] ^ flip
-    while i < n_left:
+    while i < len(left) and j < len(right):
+        is_right = np.int64((words[right[j]] ^ flip) < (words[left[i]] ^ flip))
+        out[k] = right[j] if is_right else left[i]
+        j += is_right
+        i += 1 - is_right
+        k += 1
+    while i < len(left):
         out[k] = left[i]
         i += 1
         k += 1
-    while j < n_right:
+    while j < len(right):
         out[k] = right[j]
         j += 1
         k += 1
+    return k
 
 
-def ordered(source: WordSource, starts: Places, directions: npt.NDArray[np.int8]) -> Rows | None:
+class Run(NamedTuple):
+    """Rows ``start``, ``start + step``, … in order."""
+
+    start: int
+    n: int
+    step: int
+
+    def rows(self, kind: type) -> Any:
+        """Return the row numbers."""
+        return np.arange(self.start, self.start + self.n * self.step, self.step, dtype=kind)
+
+    @property
+    def last(self) -> int:
+        """The last row."""
+        return self.start + (self.n - 1) * self.step
+
+
+def ordered(
+    source: WordSource, starts: Places, directions: Directions, kind: type
+) -> Any | None:
     """Return the stable order of input that is made of runs, if merging them is quick.
 
     Parameters
@@ -141,35 +226,46 @@ def ordered(source: WordSource, starts: Places, directions: npt.NDArray[np.int8]
         First row of each run.
     directions : (k,) int8
         −1 where the run always decreases, else it never does.
+    kind : type
+        Of the row numbers.
 
     Returns
     -------
-    (n,) uint32 or None
+    (n,) array of ``kind``, or None
         None where so many runs lie over one another that sorting is quicker.
     """
     bounds = zip(starts.tolist(), [*starts[1:].tolist(), source.n], strict=True)
-    pieces = []
-    for (start, stop), direction in zip(bounds, directions.tolist(), strict=True):
-        rows = np.arange(start, stop, dtype=np.uint32)
-        pieces.append(rows[::-1] if direction < 0 else rows)
-    firsts = source.take(np.array([piece[0] for piece in pieces], np.uint32))
-    lasts = source.take(np.array([piece[-1] for piece in pieces], np.uint32))
+    runs = [
+        Run(stop - 1, stop - start, -1) if direction < 0 else Run(start, stop - start, 1)
+        for (start, stop), direction in zip(bounds, directions.tolist(), strict=True)
+    ]
+    if len(runs) == 1:
+        return runs[0].rows(kind)
+    firsts = source.take(np.array([run.start for run in runs], np.uint32))
+    lasts = source.take(np.array([run.last for run in runs], np.uint32))
     # Runs of equal first words keep their order, if the words before are no larger.
-    along = np.lexsort((lasts, firsts)) if len(pieces) > 1 else np.zeros(1, np.int64)
+    along = np.lexsort((lasts, firsts))
     apart = (lasts[along[:-1]] < firsts[along[1:]]) | (
         (lasts[along[:-1]] == firsts[along[1:]]) & (along[:-1] < along[1:])
     )
     if apart.all():
-        return np.concatenate([pieces[i] for i in along])
-    if len(pieces) > MOST_MERGED:
+        return np.concatenate([runs[i].rows(kind) for i in along])
+    if len(runs) > MOST_MERGED:
         return None
-    words, _ = source.block(0, source.n)
-    while len(pieces) > 1:
-        merged = []
-        for i in range(0, len(pieces) - 1, 2):
-            left, right = map(np.ascontiguousarray, pieces[i : i + 2])
-            out = np.empty(len(left) + len(right), np.uint32)
-            merge_rows(words, source.flip, left, right, out)
-            merged.append(out)
-        pieces = merged + pieces[len(merged) * 2 :]
-    return pieces[0]
+    words, _ = source.block(0, source.n, np.empty(source.n, np.uint64))
+    pairs = [runs[i : i + 2] for i in range(0, len(runs), 2)]
+    lists = [_merged(words, source.flip, pair, np.uint32 if len(pairs) > 1 else kind)
+             for pair in pairs]  # fmt: skip
+    if len(lists) == 1:
+        return lists[0]
+    out = np.empty(source.n, kind)
+    _merge_rows(words, source.flip, *lists, out)
+    return out
+
+
+def _merged(words: Words, flip: np.uint64, pair: list[Run], kind: type) -> Any:
+    if len(pair) == 1:
+        return pair[0].rows(kind)
+    out = np.empty(pair[0].n + pair[1].n, kind)
+    _merge_two(words, flip, *pair[0], *pair[1], out)
+    return out

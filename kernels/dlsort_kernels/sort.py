@@ -26,7 +26,7 @@ import numpy.typing as npt
 from dlsort_kernels import natural_runs, pack, radix, spread
 from dlsort_kernels.arrays import Mask, Places, Rows, Words
 from dlsort_kernels.learned import GroupMap, OneGroup, Placer, SplitterGroups
-from dlsort_kernels.source import ArrayWords, WordSource, blocks
+from dlsort_kernels.source import ArrayWords, WordSource, blocks, scratch_for
 from dlsort_kernels.threads import Pool, chunks, pool
 from dlsort_kernels.touch_up import copy_rows, pack_runs, put_rows, settle_short, unpack_runs
 
@@ -162,14 +162,13 @@ def sort_source(
     kind = np.int64 if wide else np.uint32
     if n == 0:
         return np.empty(0, kind), NO_RUNS
-    found = _few_runs(source)
+    found = _few_runs(source, kind)
     if found is not None:
-        order: RowArray = found.astype(kind, copy=False)
-        return order, _equal_runs(source, order) if runs else NO_RUNS
+        return found, _equal_runs(source, found) if runs else NO_RUNS
     threads = max(1, min(threads, n // THREAD_ROWS))
     with pool(threads) as workers:
         groups = _grouped(source, workers, nulls_first=nulls_first)
-        order = groups.packed.view(np.int64) if wide else np.empty(n, np.uint32)
+        order: RowArray = groups.packed.view(np.int64) if wide else np.empty(n, np.uint32)
         tied, unsure = _sort_groups(groups, order, workers, runs=runs)
     if len(unsure.starts):
         tied = _joined([tied, _touch_up(source, order, unsure)])
@@ -193,8 +192,9 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
 
     def count(part: int, bounds: tuple[int, int]) -> tuple[int, int, int]:
         lo, hi, differs, any_word = 2**64 - 1, 0, 0, 0
+        scratch = scratch_for(source)
         for start, stop in blocks(source, *bounds):
-            words, null = source.block(start, stop)
+            words, null = source.block(start, stop, scratch)
             valid = words if null is None else words[~null]
             if len(valid):
                 low, high, bits = map(int, spread.word_range(valid, source.flip))
@@ -236,8 +236,9 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
     def place(part: int, bounds: tuple[int, int]) -> None:
         at = places[part].astype(np.uint64)
         bits = np.uint64(row_bits)
+        scratch = scratch_for(source)
         for start, stop in blocks(source, *bounds):
-            words, null = source.block(start, stop)
+            words, null = source.block(start, stop, scratch)
             row = np.uint64(start)
             if n_groups == 1 and null is None:
                 out = packed[start:stop]
@@ -368,7 +369,7 @@ def _listed(
 # ---------------------------------------------------------------- few runs
 
 
-def _few_runs(source: WordSource) -> Rows | None:
+def _few_runs(source: WordSource, kind: type) -> RowArray | None:
     """Return the order of input that is a few runs which are in order, or None."""
     n = source.n
     if n > 1024:
@@ -380,17 +381,18 @@ def _few_runs(source: WordSource) -> Rows | None:
     starts = np.zeros(natural_runs.MOST_RUNS, np.int64)
     directions = np.zeros(natural_runs.MOST_RUNS, np.int8)
     n_runs, direction = 1, 0
+    scratch = scratch_for(source)
     for start, stop in blocks(source, 0, n):
         before = max(start - 1, 0)
-        words, null = source.block(before, stop)
+        words, null = source.block(before, stop, scratch)
         if null is not None and null.any():
             return None
-        n_runs, direction, _ = natural_runs.find_runs(
+        n_runs, direction = natural_runs.find_runs(
             words, source.flip, before, n_runs, direction, starts, directions
         )
         if n_runs < 0:
             return None
-    return natural_runs.ordered(source, starts[:n_runs], directions[:n_runs])
+    return natural_runs.ordered(source, starts[:n_runs], directions[:n_runs], kind)
 
 
 def _equal_runs(source: WordSource, order: RowArray) -> Runs:

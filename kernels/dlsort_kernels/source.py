@@ -9,7 +9,7 @@ import numpy as np
 
 from dlsort_kernels.arrays import Mask, Rows, Words
 
-__all__ = ["ArrayWords", "WordSource", "blocks"]
+__all__ = ["ArrayWords", "WordSource", "blocks", "scratch_for"]
 
 
 class WordSource(Protocol):
@@ -35,8 +35,11 @@ class WordSource(Protocol):
     turn: np.uint64
     block_rows: int
 
-    def block(self, start: int, stop: int) -> tuple[Words, Mask | None]:
-        """Return the words of some rows, before ``flip``, and which rows have none."""
+    def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:
+        """Return the words of some rows, before ``flip``, and which rows have none.
+
+        ``scratch``, from :func:`scratch_for`, may hold them until the next call with it.
+        """
         ...
 
     def take(self, rows: Rows) -> Words:
@@ -55,7 +58,7 @@ class ArrayWords:
         self.turn = np.uint64(0)
         self.block_rows = max(self.n, 1)
 
-    def block(self, start: int, stop: int) -> tuple[Words, Mask | None]:
+    def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:
         """Return the words of some rows."""
         return self.words[start:stop], None
 
@@ -68,6 +71,15 @@ class ArrayWords:
         if self.flip:
             out ^= self.flip
         return out
+
+
+def scratch_for(source: WordSource) -> Words:
+    """Return room for the words of a block, and one more row.
+
+    It is not touched where words lie in memory; elsewhere it saves 1 ns a row for fresh
+    memory in each block.
+    """
+    return np.empty(min(source.block_rows, source.n) + 1, np.uint64)
 
 
 def blocks(source: WordSource, start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -12,6 +12,7 @@ from dlsort_kernels.jit import kernel, reads, writes
 __all__ = [
     "decimal_words",
     "float_words",
+    "float_words_into",
     "int_words",
     "limb_words",
 ]
@@ -74,12 +75,16 @@ def float_words(a: npt.NDArray[np.floating]) -> tuple[Words, Mask | None]:
     """
     bits = np.require(a, np.float64, ["C", "A"]).view(np.uint64)
     words = np.empty(len(a), np.uint64)
-    n_nan = _float_words(bits, words)
+    n_nan = float_words_into(bits, words)
     return words, np.isnan(a) if n_nan else None
 
 
 @kernel(types.int64(reads(types.uint64), writes(types.uint64)))
-def _float_words(bits: Words, out: Words) -> int:
+def float_words_into(bits: Words, out: Words) -> int:
+    """Write the words of float64 values given by their bits; return how many are NaN.
+
+    ``out`` may be ``bits``. The word of every NaN is 2^64 − 1.
+    """
     n_nan = 0
     for i in range(len(bits)):
         x = bits[i]

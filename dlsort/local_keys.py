@@ -1,0 +1,157 @@
+"""What the local doors accept as keys: arrays of any library, as key columns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from dlsort.buffers import to_transport
+from dlsort.errors import BadOptionError, KeyTypeError
+from dlsort.keys import SortKey
+from dlsort.order import rank_dictionaries
+from dlsort.words import Column, FixedColumn, check_key_types, key_columns
+
+__all__ = ["NULL_PLACES", "check_threads", "read_keys"]
+
+NULL_PLACES = {"first": True, "last": False}
+NOT_A_TIME = -(2**63)
+
+
+def check_threads(threads: int | None) -> int:
+    """Return how many threads to use: as asked, or one a core that this process may use.
+
+    Raises
+    ------
+    BadOptionError
+        If it is not a whole number of at least 1.
+    """
+    if threads is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+        msg = f"threads is {threads!r}; expected a whole number of at least 1, or None."
+        raise BadOptionError(msg)
+    return int(threads)
+
+
+def read_keys(
+    keys: Any, ascending: bool | Sequence[bool], na_position: str | Sequence[str]
+) -> tuple[list[Column], list[SortKey]]:
+    """Return key columns, and the direction and null place of each.
+
+    Parameters
+    ----------
+    keys : array-like, or a sequence or table of them
+        One key column, or several, most significant first.
+    ascending, na_position
+        One for all key columns, or one for each.
+
+    Raises
+    ------
+    KeyTypeError
+        If a column has no order, or columns have different lengths.
+    BadOptionError
+        If ``ascending`` or ``na_position`` is something else.
+    """
+    arrays = _arrays(keys)
+    up = _each(ascending, len(arrays), "ascending", "True or False")
+    places = _each(na_position, len(arrays), "na_position", "'first' or 'last'")
+    sort_keys = []
+    for i, (is_up, place) in enumerate(zip(up, places, strict=True)):
+        if not isinstance(is_up, bool | np.bool):
+            msg = f"ascending is {is_up!r}; expected True or False."
+            raise BadOptionError(msg)
+        if not isinstance(place, str) or place not in NULL_PLACES:
+            msg = f"na_position is {place!r}; expected 'first' or 'last'."
+            raise BadOptionError(msg)
+        sort_keys.append(SortKey(f"key {i}", not is_up, NULL_PLACES[place]))
+    columns = [_column(a, key) for a, key in zip(arrays, sort_keys, strict=True)]
+    lengths = {len(column) for column in columns}
+    if len(lengths) > 1:
+        found = ", ".join(f"{len(column):,}" for column in columns)
+        msg = f"cannot sort by key columns of different lengths: {found} rows."
+        raise KeyTypeError(msg)
+    return columns, sort_keys
+
+
+def _each(given: Any, count: int, name: str, expected: str) -> list[Any]:
+    if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
+        return [given] * count
+    if len(given) != count:
+        msg = f"{name} has {len(given)} entries for {count} key columns; expected {expected}."
+        raise BadOptionError(msg)
+    return list(given)
+
+
+def _arrays(keys: Any) -> list[Any]:
+    """Return the key columns given: a list of arrays is several, a list of values is one."""
+    if isinstance(keys, pa.Table | pa.RecordBatch):
+        return _some(list(keys.columns))
+    if isinstance(keys, list | tuple) and keys and all(map(_is_array, keys)):
+        return list(keys)
+    if getattr(keys, "ndim", 1) == 2 and hasattr(keys, "__arrow_c_stream__"):
+        return _some(list(pa.table(keys).columns))
+    return [keys]
+
+
+def _some(columns: list[Any]) -> list[Any]:
+    if not columns:
+        msg = "cannot sort by a table without columns."
+        raise KeyTypeError(msg)
+    return columns
+
+
+def _is_array(item: Any) -> bool:
+    return (
+        isinstance(item, np.ndarray | pa.Array | pa.ChunkedArray)
+        or hasattr(item, "__arrow_c_array__")
+        or hasattr(item, "__arrow_c_stream__")
+        or (hasattr(item, "__array__") and hasattr(item, "__len__") and not np.isscalar(item))
+    )
+
+
+def _column(array: Any, key: SortKey) -> Column:
+    found = _numpy_column(array) if isinstance(array, np.ndarray) else None
+    if found is not None:
+        return found
+    try:
+        values = _as_arrow(array)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        msg = f"cannot sort these values: {error}"
+        raise KeyTypeError(msg) from error
+    table = pa.Table.from_arrays([values], names=[key.column])
+    check_key_types(table.schema, (key,))
+    return key_columns(rank_dictionaries(to_transport(table)))[0]
+
+
+def _numpy_column(array: np.ndarray[Any, Any]) -> Column | None:
+    """Return a NumPy array as it lies in memory, or None if it has to become Arrow first."""
+    if isinstance(array, np.ma.MaskedArray) or array.ndim != 1:
+        return None
+    kind, width = array.dtype.kind, array.dtype.itemsize
+    if kind not in "iubfmM" or width > 8:
+        return None
+    # Dates of NumPy's own units have no Arrow type, but sort as integers all the same.
+    native = np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+    if kind in "mM":
+        return FixedColumn(native.view(np.int64), None, NOT_A_TIME)
+    return FixedColumn(native.view(np.uint8) if kind == "b" else native)
+
+
+def _as_arrow(array: Any) -> pa.Array | pa.ChunkedArray:
+    if isinstance(array, pa.Array | pa.ChunkedArray):
+        return array
+    if isinstance(array, np.ndarray):
+        if array.ndim != 1:
+            msg = f"expected one dimension, found {array.ndim}"
+            raise TypeError(msg)
+        native = array.astype(array.dtype.newbyteorder("="), copy=False)
+        return pa.array(native, from_pandas=True)
+    if hasattr(array, "__arrow_c_stream__"):
+        return pa.chunked_array(array)
+    if hasattr(array, "__arrow_c_array__"):
+        return pa.array(array)
+    return pa.array(array, from_pandas=True)
