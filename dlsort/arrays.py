@@ -69,10 +69,10 @@ def argsort(
     array([2, 0, 1])
     """
     columns, sort_keys = read_keys(keys, ascending, na_position)
-    order, _ = order_columns(
-        columns, sort_keys, runs=False, wide=True, threads=check_threads(threads)
-    )
-    return order
+    count = check_threads(threads)
+    rows: npt.NDArray[np.int64]
+    rows = order_columns(columns, sort_keys, runs=False, wide=True, threads=count).rows
+    return rows
 
 
 def is_sorted(
@@ -150,7 +150,7 @@ def rank(
         msg = f"method is {method!r}; expected 'min', 'dense' or 'first'."
         raise BadOptionError(msg)
     columns, sort_keys = read_keys(keys, ascending, na_position)
-    order, (starts, ends) = order_columns(
+    order, (starts, ends), _ = order_columns(
         columns, sort_keys, runs=method != "first", threads=check_threads(threads)
     )
     n = len(order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from dlsort.keys import SortKey
 from dlsort.order import rank_dictionaries
 from dlsort.words import Column, FixedColumn, check_key_types, key_columns
 
-__all__ = ["NULL_PLACES", "check_threads", "read_keys"]
+__all__ = ["NULL_PLACES", "check_threads", "read_key", "read_keys"]
 
 NULL_PLACES = {"first": True, "last": False}
 NOT_A_TIME = -(2**63)
@@ -68,7 +69,7 @@ def read_keys(
             msg = f"na_position is {place!r}; expected 'first' or 'last'."
             raise BadOptionError(msg)
         sort_keys.append(SortKey(f"key {i}", not is_up, NULL_PLACES[place]))
-    columns = [_column(a, key) for a, key in zip(arrays, sort_keys, strict=True)]
+    columns = [read_key(a, key) for a, key in zip(arrays, sort_keys, strict=True)]
     lengths = {len(column) for column in columns}
     if len(lengths) > 1:
         found = ", ".join(f"{len(column):,}" for column in columns)
@@ -92,7 +93,10 @@ def _arrays(keys: Any) -> list[Any]:
         return _some(list(keys.columns))
     if isinstance(keys, list | tuple) and keys and all(map(_is_array, keys)):
         return list(keys)
-    if getattr(keys, "ndim", 1) == 2 and hasattr(keys, "__arrow_c_stream__"):
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(keys, pandas.DataFrame):
+        return _some([keys.iloc[:, i] for i in range(keys.shape[1])])
+    if hasattr(keys, "columns") and hasattr(keys, "__arrow_c_stream__"):
         return _some(list(pa.table(keys).columns))
     return [keys]
 
@@ -113,7 +117,15 @@ def _is_array(item: Any) -> bool:
     )
 
 
-def _column(array: Any, key: SortKey) -> Column:
+def read_key(array: Any, key: SortKey) -> Column:
+    """Return one array as a key column.
+
+    Raises
+    ------
+    KeyTypeError
+        If it has no order; the message calls it by the key's name.
+    """
+    array = _unwrapped(array)
     found = _numpy_column(array) if isinstance(array, np.ndarray) else None
     if found is not None:
         return found
@@ -125,6 +137,16 @@ def _column(array: Any, key: SortKey) -> Column:
     table = pa.Table.from_arrays([values], names=[key.column])
     check_key_types(table.schema, (key,))
     return key_columns(rank_dictionaries(to_transport(table)))[0]
+
+
+def _unwrapped(array: Any) -> Any:
+    """Return the NumPy array that a pandas series or index of numbers is made of."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(array, pandas.Series | pandas.Index):
+        dtype = array.dtype
+        if isinstance(dtype, np.dtype) and dtype.kind in "iubfmM":
+            return array.to_numpy()
+    return array
 
 
 def _numpy_column(array: np.ndarray[Any, Any]) -> Column | None:

@@ -1,4 +1,4 @@
-"""Local sort: the shards of one output partition, joined and put in order."""
+"""Local sort: rows in one process, put in order, or the first of them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import pyarrow as pa
 
 from dlsort.buffers import concat_rows
 from dlsort.keys import SortKey
-from dlsort.order import argsort
-from dlsort.take import take_table
-from dlsort.words import key_table
+from dlsort.order import first_rows, order_columns, rank_dictionaries
+from dlsort.take import Picked, take_table
+from dlsort.words import key_columns, key_table
+from dlsort_kernels import pool
 
-__all__ = ["sort_rows", "sort_shards"]
+__all__ = ["first_of", "sort_rows", "sort_shards"]
+
+# Rows below which other threads cost more than they bring.
+THREAD_ROWS = 1 << 17
 
 
 def sort_shards(shards: Sequence[pa.Table], keys: tuple[SortKey, ...]) -> pa.Table:
@@ -38,9 +42,31 @@ def sort_shards(shards: Sequence[pa.Table], keys: tuple[SortKey, ...]) -> pa.Tab
     return sort_rows(concat_rows(shards), keys)
 
 
-def sort_rows(table: pa.Table, keys: tuple[SortKey, ...]) -> pa.Table:
-    """Return the stable sort of a table; the table itself if it is in order already."""
-    order = argsort(key_table(table, keys), keys)
-    if np.array_equal(order, np.arange(len(order), dtype=np.uint32)):
+def sort_rows(table: pa.Table, keys: tuple[SortKey, ...], *, threads: int = 1) -> pa.Table:
+    """Return the stable sort of a table; the table itself if it is in order already.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        In transport types, each column one chunk (:func:`dlsort.buffers.to_transport`).
+    keys : tuple of SortKey
+        The key.
+    threads : int
+        At most so many; the rows do not depend on it.
+    """
+    columns = key_columns(rank_dictionaries(key_table(table, keys)))
+    order = order_columns(columns, keys, runs=False, threads=threads)
+    if order.spread is None and _in_place(order.rows):
         return table
-    return take_table(table, order)
+    with pool(max(1, min(threads, len(order.rows) // THREAD_ROWS))) as workers:
+        return take_table(table, Picked(order.rows, workers=workers, spread=order.spread))
+
+
+def _in_place(rows: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> bool:
+    return np.array_equal(rows, np.arange(len(rows), dtype=np.uint32))
+
+
+def first_of(table: pa.Table, keys: tuple[SortKey, ...], k: int, *, threads: int) -> pa.Table:
+    """Return the first ``k`` rows of the stable sort of a table; as :func:`sort_rows`."""
+    columns = key_columns(rank_dictionaries(key_table(table, keys)))
+    return take_table(table, first_rows(columns, keys, k, threads=threads))

@@ -7,7 +7,7 @@ are read only for rows that tie.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,28 +22,63 @@ from dlsort.words import BytesColumn, Column, FixedColumn, Words, key_columns
 from dlsort_kernels import (
     compare_bytes,
     compare_words,
+    encode_bytes,
+    estimate_distinct,
     first_descent,
+    gather_fixed,
+    lowest_rows,
+    pool,
     refine,
     refine_bytes,
+    Spread,
     WordSource,
     run_rows,
     sort_source,
 )
 
 __all__ = [
+    "Order",
     "Runs",
     "argsort",
     "argsort_runs",
     "first_disorder",
     "first_disorder_of",
+    "first_rows",
     "order_columns",
     "rank_dictionaries",
     "rank_values",
 ]
 
+# A string column of at least so many rows is sorted by the ranks of its values if it has up
+# to this share of different ones: hashing costs about 15 ns a row, each further word of a
+# string that ties 30.
+RANKED_FROM = 1 << 16
+RANKED_SHARE = 1 / 16
+
+# From this share of the rows on, the first of them are found by sorting all.
+MOST_TOP = 0.25
+
 Rows = npt.NDArray[np.uint32]
 Positions = npt.NDArray[np.int64]
 Runs = tuple[Positions, Positions]
+
+
+class Order(NamedTuple):
+    """The stable order of rows.
+
+    Parameters
+    ----------
+    rows : (n,) uint32 or int64
+        Row numbers in sorted order.
+    runs : tuple of (k,) int64
+        Starts and ends, as positions in ``rows``, of runs of equal keys, if wanted.
+    spread : Spread or None
+        How the sort brought rows to groups of the order, if it did.
+    """
+
+    rows: Any
+    runs: Runs
+    spread: Spread | None
 
 
 def argsort(table: pa.Table, keys: Sequence[SortKey], *, threads: int = 1) -> Rows:
@@ -69,7 +104,7 @@ def argsort(table: pa.Table, keys: Sequence[SortKey], *, threads: int = 1) -> Ro
     rows only.
     """
     columns = key_columns(rank_dictionaries(table))
-    return order_columns(columns, keys, runs=False, threads=threads)[0]
+    return order_columns(columns, keys, runs=False, threads=threads).rows
 
 
 def argsort_runs(
@@ -84,7 +119,8 @@ def argsort_runs(
         Starts and ends, as positions in ``order``, of runs of two rows or more.
     """
     columns = key_columns(rank_dictionaries(table))
-    return order_columns(columns, keys, runs=True, threads=threads)
+    order = order_columns(columns, keys, runs=True, threads=threads)
+    return order.rows, order.runs
 
 
 def order_columns(
@@ -94,7 +130,7 @@ def order_columns(
     runs: bool,
     wide: bool = False,
     threads: int = 1,
-) -> tuple[Any, Runs]:
+) -> Order:
     """Return the stable order of rows by their key columns, and the runs of equal keys.
 
     Parameters
@@ -110,9 +146,10 @@ def order_columns(
     threads : int
         At most so many.
     """
+    columns = [_ranked(column, threads) for column in columns]
     source, complete = _source(columns, keys)
     done = complete == len(columns)
-    order, tied = sort_source(
+    order, tied, spread = sort_source(
         source,
         runs=runs or not done,
         wide=wide and done,
@@ -124,7 +161,80 @@ def order_columns(
         if not len(starts):
             break
         starts, ends = _refine_column(order, (starts, ends), column, key)
-    return order.astype(np.int64, copy=False) if wide else order, (starts, ends)
+    rows = order.astype(np.int64, copy=False) if wide else order
+    return Order(rows, (starts, ends), spread)
+
+
+def _ranked(column: Column, threads: int) -> Column:
+    """Return a column of few different strings as their ranks, any other as it is."""
+    n = len(column)
+    if not isinstance(column, BytesColumn) or n < RANKED_FROM:
+        return column
+    if estimate_distinct(column.offsets, column.data, column.null) > n * RANKED_SHARE:
+        return column
+    with pool(threads) as workers:
+        most = max(1, int(2 * n * RANKED_SHARE))
+        found = encode_bytes(column.offsets, column.data, column.null, most, workers=workers)
+        if found is None:
+            return column
+        values = column.take(np.concatenate(found.first_rows))
+        of_value = _dense_ranks([BytesColumn(values.offsets, values.data, None)])
+        ranks = np.empty(n, np.uint32)
+        ends = np.cumsum([len(rows) for rows in found.first_rows]).tolist()
+        starts = [0, *ends[:-1]]
+
+        def look_up(bounds: tuple[int, int], first: int, last: int) -> None:
+            if first < last:
+                codes = found.codes[slice(*bounds)]
+                ranks[slice(*bounds)] = gather_fixed(of_value[first:last], codes)
+
+        workers.run(look_up, found.parts, starts, ends)
+    return FixedColumn(ranks, column.null)
+
+
+def _dense_ranks(columns: Sequence[Column]) -> npt.NDArray[np.uint32]:
+    """Return how many different smaller keys each row has, (n,) uint32."""
+    keys = [SortKey("v")] * len(columns)
+    order, (starts, ends), _ = order_columns(columns, keys, runs=True)
+    new = np.ones(len(order), np.uint32)
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        new[start + 1 : end] = 0
+    ranks = np.empty(len(order), np.uint32)
+    ranks[order] = np.cumsum(new, dtype=np.uint32)
+    return ranks
+
+
+def first_rows(
+    columns: Sequence[Column], keys: Sequence[SortKey], k: int, *, threads: int = 1
+) -> Rows:
+    """Return the first ``k`` row numbers of the stable order of rows.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        No dictionaries.
+    keys : sequence of SortKey
+        Direction and null place of each.
+    k : int
+        At least 0.
+
+    Returns
+    -------
+    (min(k, n),) uint32
+
+    Notes
+    -----
+    Expected time O(n + k).
+    """
+    n = len(columns[0])
+    if 0 < k <= n * MOST_TOP:
+        source, _ = _source(columns, keys)
+        rows = lowest_rows(source, k, nulls_first=keys[0].nulls_first)
+        if rows is not None:
+            some = [column.take(rows) for column in columns]
+            order = order_columns(some, keys, runs=False, threads=threads).rows
+            return rows[order[:k]]
+    return order_columns(columns, keys, runs=False, threads=threads).rows[:k]
 
 
 def _source(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[WordSource, int]:
@@ -258,12 +368,7 @@ def rank_values(values: pa.Array, *, ordered: bool) -> pa.Array:
     if ordered:
         ranks = np.arange(len(values), dtype=np.uint32)
     else:
-        order, (starts, ends) = order_columns(columns, [SortKey("v")], runs=True)
-        new = np.ones(len(values), np.uint32)
-        for start, end in zip(starts, ends, strict=True):
-            new[start + 1 : end] = 0
-        ranks = np.empty(len(values), np.uint32)
-        ranks[order] = np.cumsum(new, dtype=np.uint32)
+        ranks = _dense_ranks(columns)
     return pa.array(ranks, mask=columns[0].null)  # NaN among the values counts as null
 
 

@@ -1,4 +1,4 @@
-"""Random Arrow columns of every type, and the sorting oracle of the property tests."""
+"""Random Arrow columns of every type, ways to hand them over, and the sorting oracle."""
 
 from __future__ import annotations
 
@@ -225,3 +225,42 @@ def oracle(table: pa.Table, keys: Sequence[SortKey]) -> list[int]:
         present.sort(key=values.__getitem__, reverse=key.descending)
         order = missing + present if key.nulls_first else present + missing
     return order
+
+
+def same_as_before(table: pa.Table, order: Sequence[int]) -> list[bool]:
+    """Return for each row of an order whether its key is that of the row before it."""
+    columns = [column.to_pylist() for column in table.columns]
+    keys = [
+        tuple(None if is_missing(v) else v for v in row) for row in zip(*columns, strict=True)
+    ]
+    return [i > 0 and keys[row] == keys[order[i - 1]] for i, row in enumerate(order)]
+
+
+class Stream:
+    """Nothing but the Arrow C stream interface."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._table.__arrow_c_stream__(requested_schema)
+
+
+class Array:
+    """Nothing but the Arrow C array interface."""
+
+    def __init__(self, array: pa.RecordBatch | pa.Array) -> None:
+        self._array = array
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> object:
+        return self._array.__arrow_c_array__(requested_schema)
+
+
+def batch(table: pa.Table) -> pa.RecordBatch:
+    return table.combine_chunks().to_batches()[0]
+
+
+def chunked(table: pa.Table) -> pa.Table:
+    third = table.num_rows // 3
+    pieces = [table.slice(0, third), table.slice(0, 0), table.slice(third)]
+    return pa.concat_tables(pieces)

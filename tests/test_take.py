@@ -70,10 +70,10 @@ def test_dictionaries_that_differ_are_joined():
     ("narrow", "wide"), [(pa.string(), pa.large_string()), (pa.binary(), pa.large_binary())]
 )
 def test_narrow_offsets_widen_where_rows_repeat_too_often(monkeypatch, narrow, wide):
-    def gather_bytes(offsets, data, rows):
+    def gather_bytes(offsets, data, rows, **options):
         if offsets.dtype == np.int32:
             raise OverflowError  # what the kernel does beyond 2 GiB, which its own tests show
-        return dlsort_kernels.gather_bytes(offsets, data, rows)
+        return dlsort_kernels.gather_bytes(offsets, data, rows, **options)
 
     monkeypatch.setattr("dlsort.take.gather_bytes", gather_bytes)
     table = pa.table({"s": pa.array(["a", None, "", "bcd"], narrow), "id": range(4)})

@@ -22,6 +22,7 @@ from dlsort_kernels.jit import compiled, loading
 with loading():
     from dlsort_kernels.classify import Cells, build_cells, classify
     from dlsort_kernels.disorder import compare_bytes, compare_words, first_descent
+    from dlsort_kernels.encode import encode_bytes, estimate_distinct
     from dlsort_kernels.gather import (
         gather_bits,
         gather_bytes,
@@ -42,9 +43,12 @@ with loading():
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
+    from dlsort_kernels.scatter import Spread, places_of, scatter_bytes, scatter_fixed
     from dlsort_kernels.sort import sort_source, sort_words
     from dlsort_kernels.source import ArrayWords, WordSource
     from dlsort_kernels.spread import word_range
+    from dlsort_kernels.threads import SERIAL, Pool, chunks, pool
+    from dlsort_kernels.lowest import lowest_rows
     from dlsort_kernels.ties import settle_ties, tied_rows
     from dlsort_kernels.words import (
         decimal_words,
@@ -55,17 +59,23 @@ with loading():
     )
 
 __all__ = [
+    "SERIAL",
     "ArrayWords",
     "Cells",
+    "Pool",
+    "Spread",
     "WordSource",
     "add_code",
     "build_cells",
+    "chunks",
     "classify",
     "common_prefix",
     "compare_bytes",
     "compare_words",
     "compiled",
     "decimal_words",
+    "encode_bytes",
+    "estimate_distinct",
     "first_descent",
     "float_words",
     "float_words_into",
@@ -82,10 +92,15 @@ __all__ = [
     "hash_words",
     "int_words",
     "limb_words",
+    "lowest_rows",
+    "places_of",
+    "pool",
     "prefix_words",
     "refine",
     "refine_bytes",
     "run_rows",
+    "scatter_bytes",
+    "scatter_fixed",
     "settle_ties",
     "sort_source",
     "sort_words",

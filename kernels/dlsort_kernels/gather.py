@@ -14,6 +14,7 @@ from numba import types
 from dlsort_kernels.gather_fixed_width import gather_fixed
 from dlsort_kernels.gather_variable import Offsets, gather_bytes, place_values
 from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.threads import SERIAL, Pool, chunks
 
 __all__ = ["gather_bits", "gather_bytes", "gather_fixed", "gather_lists", "unpack_bits"]
 
@@ -25,7 +26,9 @@ Rows = npt.NDArray[np.uint32]
 _STRIDE = 4
 
 
-def gather_bits(bitmap: Bytes, bit_offset: int, order: Rows) -> tuple[Bytes, int]:
+def gather_bits(
+    bitmap: Bytes, bit_offset: int, order: Rows, *, workers: Pool = SERIAL
+) -> tuple[Bytes, int]:
     """Take bits of an Arrow bitmap (least significant bit first).
 
     Parameters
@@ -36,6 +39,8 @@ def gather_bits(bitmap: Bytes, bit_offset: int, order: Rows) -> tuple[Bytes, int
         Bits before the column's first.
     order : (m,) uint32
         Rows to take; not checked here.
+    workers : Pool
+        Threads to share the work.
 
     Returns
     -------
@@ -51,8 +56,12 @@ def gather_bits(bitmap: Bytes, bit_offset: int, order: Rows) -> tuple[Bytes, int
     (array([13], dtype=uint8), 1)
     """
     out = np.empty((order.size + 7) // 8, np.uint8)
-    n_set = _take_bits(out, bitmap, bit_offset, order)
-    return out, order.size - int(n_set)
+    parts = chunks(order.size, workers.threads, step=8)
+    n_set = workers.run(
+        lambda a, b: int(_take_bits(out[a // 8 : (b + 7) // 8], bitmap, bit_offset, order[a:b])),
+        *zip(*parts, strict=True),
+    )
+    return out, order.size - sum(n_set)
 
 
 @kernel(types.int64(writes(types.uint8), reads(types.uint8), types.int64, reads(types.uint32)))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from numba import types
 
 from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.threads import SERIAL, Pool, chunks
 from dlsort_kernels.unaligned import copy16, prefetch
 
 __all__ = ["gather_fixed"]
@@ -19,15 +20,14 @@ T = TypeVar("T", bound=np.generic)
 
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
-# What copying a row in steps of 16 bytes may write past the row's end.
-_SPARE = 16
-
 # Rows between asking for one and copying it. 1.25 M rows of 16 bytes in `_take_wide`: 12 ms
 # without, 9, 7 and 5 at 8, 16 and 32; of 64 bytes: 24, and 20, 17 and 20.
 _AHEAD = 16
 
 
-def gather_fixed(src: npt.NDArray[T], order: Rows) -> npt.NDArray[T]:
+def gather_fixed(
+    src: npt.NDArray[T], order: Rows, *, workers: Pool = SERIAL
+) -> npt.NDArray[T]:
     """Take rows of a fixed number of bytes.
 
     Parameters
@@ -36,6 +36,8 @@ def gather_fixed(src: npt.NDArray[T], order: Rows) -> npt.NDArray[T]:
         C-contiguous arrays are read in place, others are copied first.
     order : (m,) uint32
         Rows to take, each below ``n``; not checked here.
+    workers : Pool
+        Threads to share the work.
 
     Returns
     -------
@@ -62,22 +64,27 @@ def gather_fixed(src: npt.NDArray[T], order: Rows) -> npt.NDArray[T]:
     if order.size == 0 or width == 0:
         return np.empty(shape, src.dtype)
     flat = src.reshape(-1).view(np.uint8)
+    parts = chunks(order.size, workers.threads)
     unsigned = _UNSIGNED.get(width)
     if unsigned is not None:
         values = flat.view(unsigned)
         # Only a byte matrix or a packed record can be here without being aligned.
         values = values if values.flags.aligned else values.copy()
         out = np.empty(order.size, unsigned)
-        _take(out, values, order)
-    else:
-        padded = np.empty(order.size * width + _SPARE, np.uint8)
-        take = {16: _take_16, 32: _take_32}.get(width)
+        workers.run(lambda a, b: _take(out[a:b], values, order[a:b]), *zip(*parts, strict=True))
+        return out.view(src.dtype).reshape(shape)
+    rows = np.empty(order.size * width, np.uint8)
+    take = {16: _take_16, 32: _take_32}.get(width)
+
+    def run(start: int, stop: int) -> None:
+        some = rows[start * width : stop * width]
         if take is not None:
-            take(padded, flat, order)
+            take(some, flat, order[start:stop])
         else:
-            _take_wide(padded, flat, width, order)
-        out = padded[:-_SPARE]
-    return out.view(src.dtype).reshape(shape)
+            _take_wide(some, flat, width, order[start:stop])
+
+    workers.run(run, *zip(*parts, strict=True))
+    return rows.view(src.dtype).reshape(shape)
 
 
 @kernel(
@@ -112,14 +119,17 @@ def _take_32(out: Bytes, src: Bytes, order: Rows) -> None:
 
 @kernel(types.void(writes(types.uint8), reads(types.uint8), types.int64, reads(types.uint32)))
 def _take_wide(out: Bytes, src: Bytes, width: int, order: Rows) -> None:
-    """Write rows of ``width`` bytes; ``out`` has `_SPARE` bytes to spare."""
+    """Write rows of ``width`` bytes."""
     n = order.size
-    last_whole = src.size - (width + 15) // 16 * 16
+    whole = (width + 15) // 16 * 16
+    last_from = src.size - whole
+    # A step too many is overwritten by the next row, but must not leave the output.
+    last_to = out.size - whole
     for i in range(n):
         prefetch(src, np.int64(order[min(i + _AHEAD, n - 1)]) * width)
         at = np.int64(order[i]) * width
         to = i * width
-        if at <= last_whole:
+        if at <= last_from and to <= last_to:
             for step in range(0, width, 16):
                 copy16(out, to + step, src, at + step)
         else:

@@ -5,8 +5,7 @@ start; the second copies. Knowing the starts, the second can ask for a value som
 before it copies it, and needs no second random read of the offsets.
 
 Values are copied 16 bytes at a time, which writes up to 15 bytes too many: the next value
-overwrites them, and the output is allocated `_SPARE` bytes longer and cut. Reads past a
-value's end stay inside the source, as values near its end are copied exactly.
+overwrites them. Values near the end of the source or of the output are copied exactly.
 """
 
 from __future__ import annotations
@@ -16,14 +15,12 @@ import numpy.typing as npt
 from numba import types
 
 from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.threads import SERIAL, Pool, chunks
 from dlsort_kernels.unaligned import copy16, prefetch
 
 __all__ = ["gather_bytes", "place_values"]
 
 Offsets = npt.NDArray[np.int32] | npt.NDArray[np.int64]
-
-# What a 16-byte copy may write past a value's end, and one to make it a whole step.
-_SPARE = 16
 
 # Values are asked for about so many bytes, and so many values, before they are copied.
 # 1.25 M values in random order, ms with none and at 16, 32, 64 values: of 12 bytes 19, 8.3,
@@ -33,7 +30,11 @@ _AHEAD_LEAST, _AHEAD_MOST = 16, 64
 
 
 def gather_bytes(
-    offsets: Offsets, data: npt.NDArray[np.uint8], order: npt.NDArray[np.uint32]
+    offsets: Offsets,
+    data: npt.NDArray[np.uint8],
+    order: npt.NDArray[np.uint32],
+    *,
+    workers: Pool = SERIAL,
 ) -> tuple[Offsets, npt.NDArray[np.uint8]]:
     """Take variable-length values by row number.
 
@@ -45,6 +46,8 @@ def gather_bytes(
         The values' bytes.
     order : (m,) uint32
         Rows to take, each below ``n``; not checked here.
+    workers : Pool
+        Threads to share the work.
 
     Returns
     -------
@@ -72,17 +75,22 @@ def gather_bytes(
     >>> offsets.tolist(), data.tobytes()
     ([0, 5, 8, 8], b'threeone')
     """
-    out_offsets, starts = place_values(offsets, order)
+    out_offsets, starts = place_values(offsets, order, workers=workers)
     n_bytes = int(out_offsets[-1])
-    out = np.empty(n_bytes + _SPARE, np.uint8)
+    out = np.empty(n_bytes, np.uint8)
     ahead = _AHEAD_BYTES * len(order) // max(n_bytes, 1)
     ahead = min(max(ahead, _AHEAD_LEAST), _AHEAD_MOST)
-    _copy_values(out, out_offsets, data, starts, ahead)
-    return out_offsets, out[:n_bytes]
+
+    def copy(start: int, stop: int) -> None:
+        bounds = out_offsets[start : stop + 1]
+        _copy_values(out[: bounds[-1]], bounds, data, starts[start:stop], ahead)
+
+    workers.run(copy, *zip(*chunks(len(order), workers.threads), strict=True))
+    return out_offsets, out
 
 
 def place_values(
-    offsets: Offsets, order: npt.NDArray[np.uint32]
+    offsets: Offsets, order: npt.NDArray[np.uint32], *, workers: Pool = SERIAL
 ) -> tuple[Offsets, npt.NDArray[np.int64]]:
     """Return the taken values' new offsets and where each stands in the source.
 
@@ -92,6 +100,8 @@ def place_values(
         Old offsets.
     order : (m,) uint32
         Rows to take.
+    workers : Pool
+        Threads to share the work.
 
     Returns
     -------
@@ -114,7 +124,18 @@ def place_values(
     out_offsets = np.empty(len(order) + 1, offsets.dtype)
     starts = np.empty(len(order), np.int64)
     limit = int(np.iinfo(offsets.dtype).max)
-    total = int(_place_values(out_offsets, starts, offsets, order, limit))
+    parts = chunks(len(order), workers.threads)
+    sizes = [0] * len(parts)
+    if len(parts) > 1:
+        sizes = workers.run(lambda a, b: int(_sum_sizes(offsets, order[a:b])), *zip(*parts, strict=True))
+    before = [sum(sizes[:i]) for i in range(len(parts))]
+
+    def place(start: int, stop: int, first: int) -> int:
+        some = out_offsets[start : stop + 1]
+        return int(_place_values(some, starts[start:stop], offsets, order[start:stop], first, limit))
+
+    out_offsets[0] = 0
+    total = max(workers.run(place, *zip(*parts, strict=True), before), default=0)
     if total > limit:
         message = (
             f"{len(order):,} taken values need {total:,} bytes or items, but "
@@ -127,8 +148,28 @@ def place_values(
 
 @kernel(
     *(
+        types.int64(reads(offset), reads(types.uint32))
+        for offset in (types.int32, types.int64)
+    )
+)
+def _sum_sizes(offsets: Offsets, order: npt.NDArray[np.uint32]) -> np.int64:
+    """Return the sum of the lengths of rows."""
+    total = np.int64(0)
+    for i in range(order.size):
+        row = np.int64(order[i])
+        total += np.int64(offsets[row + 1]) - np.int64(offsets[row])
+    return total
+
+
+@kernel(
+    *(
         types.int64(
-            writes(offset), writes(types.int64), reads(offset), reads(types.uint32), types.int64
+            writes(offset),
+            writes(types.int64),
+            reads(offset),
+            reads(types.uint32),
+            types.int64,
+            types.int64,
         )
         for offset in (types.int32, types.int64)
     )
@@ -138,11 +179,11 @@ def _place_values(
     starts: npt.NDArray[np.int64],
     offsets: Offsets,
     order: npt.NDArray[np.uint32],
+    first: int,
     limit: int,
 ) -> np.int64:
-    """Fill ``out_offsets`` and ``starts``; return the sum of the lengths."""
-    total = np.int64(0)
-    out_offsets[0] = 0
+    """Fill ``starts``, and ``out_offsets`` but for its first; return where the last ends."""
+    total = np.int64(first)
     for i in range(order.size):
         row = np.int64(order[i])
         start = np.int64(offsets[row])
@@ -174,13 +215,14 @@ def _copy_values(
 ) -> None:
     """Copy the values that start at ``data[starts[i]]`` to ``out[out_offsets[i]]``."""
     n = starts.size
-    last_whole = data.size - 16
+    last_from = data.size - 16
+    last_to = out.size - 16
     for i in range(n):
         prefetch(data, starts[min(i + ahead, n - 1)])
         at = starts[i]
         to = np.int64(out_offsets[i])
         end = np.int64(out_offsets[i + 1])
-        if at + (end - to) <= last_whole:
+        if at + (end - to) <= last_from and end <= last_to:
             # At least one copy: most values are short, and a branch that is always the
             # same way costs nothing.
             copy16(out, to, data, at)

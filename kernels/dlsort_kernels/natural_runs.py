@@ -111,12 +111,76 @@ def find_runs(
     return n_runs, direction
 
 
+@kernel(types.int64(reads(types.uint64), types.uint64, *[types.int64] * 7))
+def _split(
+    words: Words,
+    flip: np.uint64,
+    left: int,
+    n_left: int,
+    left_step: int,
+    right: int,
+    n_right: int,
+    right_step: int,
+    n_out: int,
+) -> int:
+    """Return how many of the first ``n_out`` merged rows are from the left run."""
+    low = max(0, n_out - n_right)
+    high = min(n_out, n_left)
+    while low < high:
+        middle = (low + high) // 2
+        # The left row goes first if it ties with the right one.
+        from_right = right + (n_out - middle - 1) * right_step
+        if (words[left + middle * left_step] ^ flip) <= (words[from_right] ^ flip):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inlined
+def _step(
+    words: Words, flip: Any, a: Any, b: Any, a_step: Any, b_step: Any, out: Rows, at: Any
+) -> tuple[Any, Any]:
+    """Write the next merged row; return where both runs go on."""
+    # Masks, not branches, which would be mispredicted half of the time.
+    is_right = U0 - np.uint64((words[b] ^ flip) < (words[a] ^ flip))
+    out[at] = (a & ~is_right) | (b & is_right)
+    return a + (a_step & ~is_right), b + (b_step & is_right)
+
+
+@inlined
+def _finish(
+    words: Words,
+    flip: Any,
+    a: Any,
+    a_stop: Any,
+    a_step: Any,
+    b: Any,
+    b_stop: Any,
+    b_step: Any,
+    out: Rows,
+    at: Any,
+) -> None:
+    """Merge what is left of two runs."""
+    while a != a_stop and b != b_stop:
+        a, b = _step(words, flip, a, b, a_step, b_step, out, at)
+        at += U1
+    while a != a_stop:
+        out[at] = a
+        a += a_step
+        at += U1
+    while b != b_stop:
+        out[at] = b
+        b += b_step
+        at += U1
+
+
 @kernel(
     *(
-        types.int64(
+        types.void(
             reads(types.uint64),
             types.uint64,
-            *[types.int64] * 6,
+            *[types.int64] * 7,
             writes(row),
         )
         for row in (types.uint32, types.int64)
@@ -131,36 +195,32 @@ def _merge_two(
     right: int,
     n_right: int,
     right_step: int,
+    cut: int,
     out: Rows,
-) -> int:
-    """Merge two runs of rows, which go up or down from ``left`` and ``right``."""
+) -> None:
+    """Merge two runs of rows, which go up or down from ``left`` and ``right``.
+
+    In two halves at once, of which the first has ``cut`` rows of the left run: each row
+    waits for the one before, so one half is merged while the other waits.
+    """
+    half = (n_left + n_right) // 2
     # Unsigned places, which numba does not test for being negative.
-    a, b = np.uint64(left), np.uint64(right)
-    left_stop = np.uint64(left + n_left * left_step)
-    right_stop = np.uint64(right + n_right * right_step)
     a_step, b_step = np.uint64(left_step), np.uint64(right_step)
+    a, b = np.uint64(left), np.uint64(right)
+    c = np.uint64(left + cut * left_step)
+    d = np.uint64(right + (half - cut) * right_step)
+    a_stop, b_stop = c, d
+    c_stop = np.uint64(left + n_left * left_step)
+    d_stop = np.uint64(right + n_right * right_step)
     at = U0
-    while a != left_stop and b != right_stop:
-        # Masks, not branches, which would be mispredicted half of the time.
-        is_right = np.uint64((words[b] ^ flip) < (words[a] ^ flip))
-        is_right = U0 - is_right
-        out[at] = (a & ~is_right) | (b & is_right)
-        a += a_step & ~is_right
-        b += b_step & is_right
+    behind = np.uint64(half)
+    while a != a_stop and b != b_stop and c != c_stop and d != d_stop:
+        a, b = _step(words, flip, a, b, a_step, b_step, out, at)
+        c, d = _step(words, flip, c, d, a_step, b_step, out, behind)
         at += U1
-    k = np.int64(at)
-    left, right = np.int64(a), np.int64(b)
-    n_left = (np.int64(left_stop) - left) * left_step
-    n_right = (np.int64(right_stop) - right) * right_step
-    for _ in range(n_left):
-        out[k] = left
-        left += left_step
-        k += 1
-    for _ in range(n_right):
-        out[k] = right
-        right += right_step
-        k += 1
-    return k
+        behind += U1
+    _finish(words, flip, a, a_stop, a_step, b, b_stop, b_step, out, at)
+    _finish(words, flip, c, c_stop, a_step, d, d_stop, b_step, out, behind)
 
 
 @kernel(
@@ -267,5 +327,6 @@ def _merged(words: Words, flip: np.uint64, pair: list[Run], kind: type) -> Any:
     if len(pair) == 1:
         return pair[0].rows(kind)
     out = np.empty(pair[0].n + pair[1].n, kind)
-    _merge_two(words, flip, *pair[0], *pair[1], out)
+    cut = _split(words, flip, *pair[0], *pair[1], len(out) // 2)
+    _merge_two(words, flip, *pair[0], *pair[1], cut, out)
     return out

@@ -26,6 +26,7 @@ import numpy.typing as npt
 from dlsort_kernels import natural_runs, pack, radix, spread
 from dlsort_kernels.arrays import Mask, Places, Rows, Words
 from dlsort_kernels.learned import GroupMap, OneGroup, Placer, SplitterGroups
+from dlsort_kernels.scatter import Spread
 from dlsort_kernels.source import ArrayWords, WordSource, blocks, scratch_for
 from dlsort_kernels.threads import Pool, chunks, pool
 from dlsort_kernels.touch_up import copy_rows, pack_runs, put_rows, settle_short, unpack_runs
@@ -54,7 +55,6 @@ LONG_BITS = 16
 BATCH = 1 << 17
 
 RowArray = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
-NO_MASK: Mask = np.empty(0, np.bool)
 
 
 class Runs(NamedTuple):
@@ -79,6 +79,8 @@ class Groups(NamedTuple):
         Whether equal codes may stand for unequal words.
     without : (2,) tuple of int
         Where the rows without a word are, which are in order.
+    spread : Spread
+        Which group each row is in, and from which place on.
     """
 
     packed: Words
@@ -86,6 +88,7 @@ class Groups(NamedTuple):
     inexact: Mask
     row_bits: int
     without: tuple[int, int]
+    spread: Spread
 
 
 def sort_words(words: Words, *, runs: bool = True) -> tuple[Rows, Places, Places]:
@@ -118,7 +121,7 @@ def sort_words(words: Words, *, runs: bool = True) -> tuple[Rows, Places, Places
     >>> order.tolist(), starts.tolist(), ends.tolist()
     ([1, 3, 0, 2], [2], [4])
     """
-    order, tied = sort_source(ArrayWords(words), runs=runs)
+    order, tied, _ = sort_source(ArrayWords(words), runs=runs)
     return (order.astype(np.uint32, copy=False), *tied)
 
 
@@ -129,7 +132,7 @@ def sort_source(
     wide: bool = False,
     nulls_first: bool = False,
     threads: int = 1,
-) -> tuple[RowArray, Runs]:
+) -> tuple[RowArray, Runs, Spread | None]:
     """Return the stable order of a source's words, and where equal words lie in it.
 
     Parameters
@@ -151,6 +154,9 @@ def sort_source(
     runs : Runs
         Runs of equal words, of two rows or more, if ``runs``. Rows without a word are
         one of them.
+    spread : Spread or None
+        How rows were brought to groups of the order on the way, for a gather of columns
+        that are larger than the cache. None if there was one group, or no need to.
 
     Notes
     -----
@@ -161,10 +167,10 @@ def sort_source(
     n = source.n
     kind = np.int64 if wide else np.uint32
     if n == 0:
-        return np.empty(0, kind), NO_RUNS
+        return np.empty(0, kind), NO_RUNS, None
     found = _few_runs(source, kind)
     if found is not None:
-        return found, _equal_runs(source, found) if runs else NO_RUNS
+        return found, _equal_runs(source, found) if runs else NO_RUNS, None
     threads = max(1, min(threads, n // THREAD_ROWS))
     with pool(threads) as workers:
         groups = _grouped(source, workers, nulls_first=nulls_first)
@@ -172,7 +178,8 @@ def sort_source(
         tied, unsure = _sort_groups(groups, order, workers, runs=runs)
     if len(unsure.starts):
         tied = _joined([tied, _touch_up(source, order, unsure)])
-    return order, tied if runs else NO_RUNS
+    spread_rows = groups.spread if len(groups.inexact) > 1 else None
+    return order, tied if runs else NO_RUNS, spread_rows
 
 
 # ---------------------------------------------------------------- groups
@@ -186,9 +193,9 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
     parts = chunks(n, workers.threads)
     placer = _placer(source, code_bits)
     n_groups = placer.n_groups
-    of_null = np.uint16(n_groups)
+    of_null = n_groups
     counts = np.zeros((len(parts), n_groups + 1), np.int64)
-    group = np.empty(n if n_groups > 1 else 0, np.uint16)
+    group = np.empty(n, np.uint16)
 
     def count(part: int, bounds: tuple[int, int]) -> tuple[int, int, int]:
         lo, hi, differs, any_word = 2**64 - 1, 0, 0, 0
@@ -201,13 +208,11 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
                 lo, hi, differs = min(lo, low), max(hi, high), differs | bits
                 differs |= (any_word or low) ^ low
                 any_word = any_word or low
-            if n_groups == 1:
-                counts[part, 0] += len(valid)
-                counts[part, 1] += len(words) - len(valid)
-            else:
-                ids = group[start:stop]
-                placer.find(words, source.flip, ids)
-                spread.count_groups(ids, NO_MASK if null is None else null, of_null, counts[part])
+            ids = group[start:stop]
+            placer.find(words, source.flip, ids)
+            if null is not None:
+                spread.set_nulls(ids, null, of_null)
+            spread.count_groups(ids, counts[part])
         return lo, hi, differs
 
     ranges = workers.run(count, range(len(parts)), parts)
@@ -221,6 +226,7 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
         differs |= r[2] | (r[0] ^ lo if r[0] <= r[1] else 0)
     shared = 64 if not differs else (differs & -differs).bit_length() - 1
     inexact = shift > shared
+    lowest, shift = np.append(lowest, np.uint64(0)), np.append(shift, np.uint64(0))
 
     totals = counts.sum(axis=0)
     n_null = int(totals[n_groups])
@@ -238,21 +244,21 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
         bits = np.uint64(row_bits)
         scratch = scratch_for(source)
         for start, stop in blocks(source, *bounds):
-            words, null = source.block(start, stop, scratch)
+            words, _ = source.block(start, stop, scratch)
             row = np.uint64(start)
-            if n_groups == 1 and null is None:
+            if n_groups == 1 and not n_null:
                 out = packed[start:stop]
                 spread.pack_all(words, source.flip, row, lowest[0], shift[0], bits, out)
                 continue
-            ids = np.zeros(stop - start, np.uint16) if n_groups == 1 else group[start:stop]
-            mask = NO_MASK if null is None else null
+            ids = group[start:stop]
             spread.place_rows(
-                words, source.flip, ids, mask, of_null, row, lowest, shift, bits, at, packed
+                words, source.flip, ids, of_null, row, lowest, shift, bits, at, packed
             )
 
     workers.run(place, range(len(parts)), parts)
     without = (0, n_null) if nulls_first else (n - n_null, n)
-    return Groups(packed, starts, inexact, row_bits, without)
+    spread_rows = Spread(group, parts, places, counts)
+    return Groups(packed, starts, inexact, row_bits, without, spread_rows)
 
 
 def _placer(source: WordSource, code_bits: int) -> Placer:
@@ -440,7 +446,7 @@ def refine_runs(order: Rows, runs: Runs, bases: Places, words: Words) -> Runs:
     long = lengths > 1 << LONG_BITS
     for start, end, base in zip(starts[long], ends[long], bases[long], strict=True):
         rows = order[start:end]
-        suborder, tied = sort_source(ArrayWords(words[base : base + end - start]))
+        suborder, tied, _ = sort_source(ArrayWords(words[base : base + end - start]))
         rows[:] = rows[suborder]
         done.append(Runs(tied.starts + start, tied.ends + start))
     medium = ~long

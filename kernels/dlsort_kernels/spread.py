@@ -15,7 +15,7 @@ from numba import types
 from dlsort_kernels.arrays import Mask, Places, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 
-__all__ = ["count_groups", "group_ranges", "pack_all", "place_rows", "word_range"]
+__all__ = ["count_groups", "pack_all", "place_rows", "set_nulls", "word_range"]
 
 Groups = npt.NDArray[np.uint16]
 
@@ -47,15 +47,18 @@ def word_range(words: Words, flip: np.uint64) -> tuple[np.uint64, np.uint64, np.
     return lo, hi, differs
 
 
-@kernel(types.void(reads(types.uint16), reads(types.boolean), types.uint16, writes(types.int64)))
-def count_groups(group: Groups, null: Mask, of_null: np.uint16, counts: Places) -> None:
-    """Add each row to its group's count; nulls, if a mask is given, to ``of_null``'s."""
-    if len(null):
-        for i in range(len(group)):
-            counts[of_null if null[i] else group[i]] += 1
-    else:
-        for i in range(len(group)):
-            counts[group[i]] += 1
+@kernel(types.void(writes(types.uint16), reads(types.boolean), types.uint16))
+def set_nulls(group: Groups, null: Mask, of_null: np.uint16) -> None:
+    """Write ``of_null`` as the group of each null row."""
+    for i in range(len(group)):
+        group[i] = of_null if null[i] else group[i]
+
+
+@kernel(types.void(reads(types.uint16), writes(types.int64)))
+def count_groups(group: Groups, counts: Places) -> None:
+    """Add each row to its group's count."""
+    for i in range(np.uint64(len(group))):
+        counts[np.uint64(group[i])] += 1
 
 
 @kernel(
@@ -63,8 +66,7 @@ def count_groups(group: Groups, null: Mask, of_null: np.uint16, counts: Places) 
         reads(types.uint64),
         types.uint64,
         reads(types.uint16),
-        reads(types.boolean),
-        types.uint16,
+        types.uint64,
         types.uint64,
         reads(types.uint64),
         reads(types.uint64),
@@ -77,8 +79,7 @@ def place_rows(
     words: Words,
     flip: np.uint64,
     group: Groups,
-    null: Mask,
-    of_null: np.uint16,
+    of_null: np.uint64,
     first_row: np.uint64,
     lowest: Words,
     shift: Words,
@@ -93,36 +94,23 @@ def place_rows(
     words : (n,) uint64
         Words are ``words ^ flip``.
     group : (n,) uint16
-    null : (n,) bool or (0,)
-        These rows go to group ``of_null``, with no word.
+    of_null : int
+        Rows of this group have no word: their code is 0.
     first_row : int
         Number of the first row.
-    lowest, shift : (groups,) uint64
+    lowest, shift : (groups + 1,) uint64
         What is taken from a word, and how many of its low bits are left out.
-    at : (groups,) uint64
+    at : (groups + 1,) uint64
         Each group's next place; moved on.
     """
-    if len(null):
-        for i in range(len(words)):
-            row = first_row + np.uint64(i)
-            if null[i]:
-                place = at[of_null]
-                packed[place] = row
-                at[of_null] = place + np.uint64(1)
-            else:
-                g = group[i]
-                place = at[g]
-                code = _code((words[i] ^ flip) - lowest[g], shift[g])
-                packed[place] = (code << row_bits) | row
-                at[g] = place + np.uint64(1)
-    else:
-        # Unsigned places, which numba does not test for being negative.
-        for i in range(np.uint64(len(words))):
-            g = np.uint64(group[i])
-            place = at[g]
-            code = _code((words[i] ^ flip) - lowest[g], shift[g])
-            packed[place] = (code << row_bits) | (first_row + np.uint64(i))
-            at[g] = place + np.uint64(1)
+    # Unsigned places, which numba does not test for being negative.
+    for i in range(np.uint64(len(words))):
+        g = np.uint64(group[i])
+        place = at[g]
+        code = _code((words[i] ^ flip) - lowest[g], shift[g])
+        code = U0 if g == of_null else code
+        packed[place] = (code << row_bits) | (first_row + i)
+        at[g] = place + np.uint64(1)
 
 
 @kernel(
@@ -149,26 +137,3 @@ def pack_all(
     for i in range(len(words)):
         code = _code((words[i] ^ flip) - lowest, shift)
         packed[i] = (code << row_bits) | (first_row + np.uint64(i))
-
-
-@kernel(
-    types.void(
-        reads(types.uint64),
-        types.uint64,
-        reads(types.uint16),
-        reads(types.boolean),
-        writes(types.uint64),
-        writes(types.uint64),
-    )
-)
-def group_ranges(
-    words: Words, flip: np.uint64, group: Groups, null: Mask, low: Words, high: Words
-) -> None:
-    """Widen each group's range of words by these rows."""
-    for i in range(len(words)):
-        if len(null) and null[i]:
-            continue
-        word = words[i] ^ flip
-        g = group[i]
-        low[g] = min(low[g], word)
-        high[g] = max(high[g], word)

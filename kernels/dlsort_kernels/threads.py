@@ -7,9 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-
-__all__ = ["Pool", "chunks", "pool"]
+__all__ = ["SERIAL", "Pool", "chunks", "pool"]
 
 
 class Pool:
@@ -26,23 +24,31 @@ class Pool:
         return list(self._executor.map(task, *arguments))
 
 
+SERIAL = Pool(1, None)
+
+
 @contextmanager
 def pool(threads: int) -> Iterator[Pool]:
     """Give a pool of threads, which end with the block."""
     if threads <= 1:
-        yield Pool(1, None)
+        yield SERIAL
         return
     with ThreadPoolExecutor(threads, thread_name_prefix="dlsort") as executor:
         yield Pool(threads, executor)
 
 
-def chunks(n: int, count: int) -> list[tuple[int, int]]:
+def chunks(n: int, count: int, *, step: int = 1) -> list[tuple[int, int]]:
     """Return the bounds of up to ``count`` even chunks of ``n`` rows.
+
+    All but the last edge are multiples of ``step``.
 
     Examples
     --------
     >>> chunks(10, 3)
     [(0, 3), (3, 6), (6, 10)]
+    >>> chunks(20, 2, step=8)
+    [(0, 8), (8, 20)]
     """
-    edges = [int(edge) for edge in np.linspace(0, n, max(1, min(count, n)) + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    count = max(1, min(count, n))
+    edges = [n * i // count // step * step for i in range(count)]
+    return list(zip(edges, [*edges[1:], n], strict=True))

@@ -1,0 +1,210 @@
+"""Rows brought to their groups, column by column: the first half of a gather.
+
+A gather in random order from a column larger than the cache waits for memory at every row.
+The sort knows a coarse order that costs little to make: its groups. Values are read in
+order and written to as many open places as there are groups, and the gather that follows
+stays inside a group, in the cache. 10 M rows of 8 bytes: 88 ms at once, 16 + 27 ms so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from numba import types
+
+from dlsort_kernels.arrays import Bytes, Offsets, Places, Rows
+from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.threads import Pool
+from dlsort_kernels.unaligned import copy16
+
+__all__ = ["Spread", "places_of", "scatter_bytes", "scatter_fixed"]
+
+_UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+class Spread(NamedTuple):
+    """Where rows stand once they are brought to their groups.
+
+    Parameters
+    ----------
+    group : (n,) uint16
+        The group of each row.
+    parts : list of tuple of int
+        Bounds of the parts of the input; each has its own places in each group.
+    first, counts : (parts, groups) int64
+        First place of each part in each group, and how many rows it has there.
+    """
+
+    group: npt.NDArray[np.uint16]
+    parts: list[tuple[int, int]]
+    first: Places
+    counts: Places
+
+
+def places_of(spread: Spread, workers: Pool) -> Rows:
+    """Return the place of each row, (n,) uint32; rows keep their order inside a group."""
+    places = np.empty(len(spread.group), np.uint32)
+
+    def number(part: int, bounds: tuple[int, int]) -> None:
+        rows = slice(*bounds)
+        _number(spread.group[rows], spread.first[part].astype(np.uint32), places[rows])
+
+    workers.run(number, range(len(spread.parts)), spread.parts)
+    return places
+
+
+@kernel(types.void(reads(types.uint16), writes(types.uint32), writes(types.uint32)))
+def _number(group: npt.NDArray[np.uint16], at: Rows, places: Rows) -> None:
+    for i in range(np.uint64(len(group))):
+        g = np.uint64(group[i])
+        places[i] = at[g]
+        at[g] += np.uint32(1)
+
+
+def scatter_fixed(
+    src: npt.NDArray[Any], places: Rows, parts: list[tuple[int, int]], workers: Pool
+) -> npt.NDArray[Any] | None:
+    """Return values by place: ``out[places] = src``; None for a width without a kernel.
+
+    Parameters
+    ----------
+    src : (n,) or (n, k), any dtype but object
+        C-contiguous.
+    places : (n,) uint32
+        Each place once.
+    """
+    width = src.dtype.itemsize * (src.size // max(len(src), 1))
+    flat = src.reshape(-1).view(np.uint8)
+    if width == 16:
+        out = np.empty(flat.size, np.uint8)
+        workers.run(
+            lambda a, b: _scatter_16(flat[16 * a : 16 * b], places[a:b], out),
+            *zip(*parts, strict=True),
+        )
+    elif width in _UNSIGNED:
+        values = flat.view(_UNSIGNED[width])
+        values = values if values.flags.aligned else values.copy()
+        out = np.empty_like(values)
+        workers.run(
+            lambda a, b: _scatter(values[a:b], places[a:b], out), *zip(*parts, strict=True)
+        )
+    else:
+        return None
+    return out.view(src.dtype).reshape(src.shape)
+
+
+@kernel(
+    *(
+        types.void(reads(unsigned), reads(types.uint32), writes(unsigned))
+        for unsigned in (types.uint8, types.uint16, types.uint32, types.uint64)
+    )
+)
+def _scatter(src: npt.NDArray[Any], places: Rows, out: npt.NDArray[Any]) -> None:
+    for i in range(np.uint64(len(src))):
+        out[places[i]] = src[i]
+
+
+@kernel(types.void(reads(types.uint8), reads(types.uint32), writes(types.uint8)))
+def _scatter_16(src: Bytes, places: Rows, out: Bytes) -> None:
+    for i in range(len(places)):
+        copy16(out, np.int64(places[i]) * 16, src, i * 16)
+
+
+def scatter_bytes(
+    offsets: Offsets, data: Bytes, places: Rows, spread: Spread, workers: Pool
+) -> tuple[Offsets, Bytes]:
+    """Return variable-length values by place: their offsets and bytes.
+
+    Parameters
+    ----------
+    offsets : (n + 1,) int32 or int64
+        Value ``i`` is ``data[offsets[i]:offsets[i + 1]]``. Need not start at 0.
+    data : (b,) uint8
+    places : (n,) uint32
+        From `places_of`.
+
+    Returns
+    -------
+    offsets : (n + 1,) same dtype
+        Starts at 0.
+    data : uint8
+    """
+    n = len(places)
+    out_offsets = np.empty(n + 1, offsets.dtype)
+    out_offsets[0] = 0
+    workers.run(
+        lambda a, b: _scatter_sizes(offsets[a : b + 1], places[a:b], out_offsets[1:]),
+        *zip(*spread.parts, strict=True),
+    )
+    np.cumsum(out_offsets, dtype=out_offsets.dtype, out=out_offsets)
+    out = np.empty(int(out_offsets[-1]), np.uint8)
+    # Where the places of a part in a group end, some other part's or group's begin.
+    ends = out_offsets[spread.first + spread.counts].astype(np.int64)
+
+    def copy(part: int, bounds: tuple[int, int]) -> None:
+        start, stop = bounds
+        _scatter_values(
+            offsets[start : stop + 1],
+            data,
+            places[start:stop],
+            spread.group[start:stop],
+            np.ascontiguousarray(ends[part]),
+            out_offsets,
+            out,
+        )
+
+    workers.run(copy, range(len(spread.parts)), spread.parts)
+    return out_offsets, out
+
+
+_OFFSETS = (types.int32, types.int64)
+
+
+@kernel(
+    *(types.void(reads(offset), reads(types.uint32), writes(offset)) for offset in _OFFSETS)
+)
+def _scatter_sizes(offsets: Offsets, places: Rows, out: Offsets) -> None:
+    for i in range(np.uint64(len(places))):
+        out[places[i]] = offsets[i + np.uint64(1)] - offsets[i]
+
+
+@kernel(
+    *(
+        types.void(
+            reads(offset),
+            reads(types.uint8),
+            reads(types.uint32),
+            reads(types.uint16),
+            reads(types.int64),
+            reads(offset),
+            writes(types.uint8),
+        )
+        for offset in _OFFSETS
+    )
+)
+def _scatter_values(
+    offsets: Offsets,
+    data: Bytes,
+    places: Rows,
+    group: npt.NDArray[np.uint16],
+    ends: Places,
+    out_offsets: Offsets,
+    out: Bytes,
+) -> None:
+    """Copy each value to its place, 16 bytes at a time up to ``ends[group]``.
+
+    What a copy writes too much is overwritten by the next place of the group.
+    """
+    for i in range(len(places)):
+        at = np.int64(offsets[i])
+        n = np.int64(offsets[i + 1]) - at
+        to = np.int64(out_offsets[places[i]])
+        whole = (n + 15) // 16 * 16
+        if at + whole <= data.size and to + whole <= ends[group[i]]:
+            for step in range(0, n, 16):
+                copy16(out, to + step, data, at + step)
+        else:
+            for step in range(n):
+                out[to + step] = data[at + step]
