@@ -55,6 +55,8 @@ class ColumnCode:
         A bytes column: what all reference values begin with.
     short : bool
         A bytes column: the word is the next 7 bytes and the length.
+    shared : bool
+        Every value that will be seen begins with the prefix.
     """
 
     descending: bool
@@ -67,10 +69,11 @@ class ColumnCode:
     has_nulls: bool
     prefix: bytes | None
     short: bool
+    shared: bool
 
     def add(self, lead: Words, column: Column) -> None:
         """Shift the lead left and put this column's codes at its low end, in place."""
-        words, outside = _first_words(column, self.prefix, short=self.short)
+        words, outside = _first_words(column, self.prefix, short=self.short, shared=self.shared)
         if self.coarse:
             words = words >> np.uint64(self.coarse)
         add_code(
@@ -113,7 +116,7 @@ class LeadCode:
 
 
 def fit_lead(
-    columns: Sequence[Column], keys: Sequence[SortKey], *, spare_nulls: bool = False
+    columns: Sequence[Column], keys: Sequence[SortKey], *, for_others: bool = False
 ) -> LeadCode:
     """Return the packing that suits some reference rows.
 
@@ -123,8 +126,9 @@ def fit_lead(
         The reference rows' key columns.
     keys : sequence of SortKey
         Direction and null place of each.
-    spare_nulls : bool
-        Keep a code for null in each column even if no reference row is null.
+    for_others : bool
+        Rows that are not reference rows will get leads too: a code is kept for null in
+        each column even if no reference row is null, and prefixes are compared.
 
     Returns
     -------
@@ -134,7 +138,7 @@ def fit_lead(
     codes: list[ColumnCode] = []
     complete = 0
     for column, key in zip(columns, keys, strict=True):
-        code, exact = _fit_column(column, key, has_nulls=spare_nulls)
+        code, exact = _fit_column(column, key, for_others=for_others)
         if code.bits > left:
             if left >= FEWEST_BITS:
                 drop = code.bits - left
@@ -154,13 +158,13 @@ def _narrowed(code: ColumnCode, bits: int, drop: int) -> ColumnCode:
     return replace(code, bits=bits, drop=drop)
 
 
-def _fit_column(column: Column, key: SortKey, *, has_nulls: bool) -> tuple[ColumnCode, bool]:
+def _fit_column(column: Column, key: SortKey, *, for_others: bool) -> tuple[ColumnCode, bool]:
     prefix, short = None, False
     if isinstance(column, BytesColumn):
         prefix, short = _fit_bytes(column)
     lo, hi, has_outside, found_nulls = _range(column, prefix, short=short)
     exact = short if isinstance(column, BytesColumn) else not has_outside
-    has_nulls |= found_nulls
+    has_nulls = for_others or found_nulls
     coarse = 0
     while (hi >> coarse) - (lo >> coarse) >= WIDE_SPAN:
         coarse += 1
@@ -178,6 +182,7 @@ def _fit_column(column: Column, key: SortKey, *, has_nulls: bool) -> tuple[Colum
         has_nulls=has_nulls,
         prefix=prefix,
         short=short,
+        shared=not for_others,
     )
     return code, exact
 
@@ -187,7 +192,7 @@ def _range(column: Column, prefix: bytes | None, *, short: bool) -> tuple[int, i
     lo, hi, has_outside, has_nulls = 2**64, -1, False, False
     for start in range(0, len(column), BLOCK_ROWS):
         block = column.slice(start, start + BLOCK_ROWS)
-        words, outside = _first_words(block, prefix, short=short)
+        words, outside = _first_words(block, prefix, short=short, shared=True)
         valid = None if block.null is None else ~block.null
         if outside is not None and outside.any():
             has_outside = True
@@ -219,12 +224,12 @@ def _fit_bytes(column: BytesColumn) -> tuple[bytes, bool]:
 
 
 def _first_words(
-    column: Column, prefix: bytes | None, *, short: bool
+    column: Column, prefix: bytes | None, *, short: bool, shared: bool
 ) -> tuple[Words, npt.NDArray[np.int8] | None]:
     if isinstance(column, FixedColumn):
         return column.first, column.outside
     prefix = prefix or b""
-    outside = _beside_prefix(column, prefix)
+    outside = None if shared else _beside_prefix(column, prefix)
     words = prefix_words(column.offsets, column.data, len(prefix), None)
     if short:
         lengths = np.diff(column.offsets).astype(np.int64) - len(prefix)

@@ -174,7 +174,7 @@ def fit_model(
     splitters = take_table(sample, chosen)
     codebooks = _codebooks(splitters, keys)
     columns = key_columns(_coded(splitters, codebooks))
-    code = fit_lead(columns, keys, spare_nulls=True)
+    code = fit_lead(columns, keys, for_others=True)
     leads = code.lead(columns)
     return Model(
         tuple(keys),

@@ -14,11 +14,22 @@ import numpy.typing as npt
 from dlsort.keys import SortKey
 from dlsort.lead import BLOCK_ROWS, LeadCode
 from dlsort.words import Column, FixedColumn, Mask, Words
-from dlsort_kernels import float_words_into, gather_fixed
+from dlsort_kernels import (
+    ArrayWords,
+    WordSource,
+    chunks,
+    float_words_into,
+    gather_fixed,
+    pool,
+)
 
 __all__ = ["ColumnWords", "LeadWords"]
 
 Rows = npt.NDArray[np.uint32]
+
+# Key columns of so many bytes a row can bear 8 more for the leads: with what a sort needs
+# besides, that stays within 3 times their size.
+LEAD_BYTES = 8
 
 ONES = np.uint64(2**64 - 1)
 SIGN = np.uint64(2**63)
@@ -47,6 +58,10 @@ class ColumnWords:
         self.flip = turn ^ SIGN if values.dtype.kind == "i" else turn
         self.floats = column.is_floating
         self.turn = turn
+        narrow = values.ndim == 1 and not self.floats
+        self.bits = 8 * values.dtype.itemsize if narrow else 64
+        signed = narrow and values.dtype.kind == "i"
+        self.low_flip = turn ^ np.uint64(1 << self.bits - 1) if signed else turn
         self.block_rows = max(self.n, 1) if self._in_place else BLOCK_ROWS
 
     def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:
@@ -85,6 +100,8 @@ class LeadWords:
     flip = U0
     floats = False
     turn = U0
+    bits = 64
+    low_flip = U0
     block_rows = BLOCK_ROWS
 
     def __init__(self, columns: Sequence[Column], code: LeadCode) -> None:
@@ -100,3 +117,29 @@ class LeadWords:
         """Return the leads of rows by number."""
         used = self._columns[: len(self._code.codes)]
         return self._code.lead([each.take(rows) for each in used])
+
+    def whole(self, threads: int) -> WordSource:
+        """Return all leads in memory, if that is little beside the columns.
+
+        A sort asks for every block twice, and making it costs some ns a column and row.
+        """
+        if sum(map(_row_bytes, self._columns)) < LEAD_BYTES:
+            return self
+        words = np.empty(self.n, np.uint64)
+
+        def fill(start: int, stop: int) -> None:
+            for first in range(start, stop, BLOCK_ROWS):
+                last = min(first + BLOCK_ROWS, stop)
+                words[first:last] = self.block(first, last, words)[0]
+
+        with pool(threads) as workers:
+            workers.run(fill, *zip(*chunks(self.n, threads), strict=True))
+        return ArrayWords(words)
+
+
+def _row_bytes(column: Column) -> float:
+    """Return the bytes a row of a key column."""
+    if isinstance(column, FixedColumn):
+        return column.values.nbytes / max(len(column), 1)
+    n_bytes = int(column.offsets[-1]) - int(column.offsets[0])
+    return (n_bytes + column.offsets.nbytes) / max(len(column), 1)

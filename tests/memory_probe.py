@@ -23,9 +23,18 @@ N = 1 << 21
 Make = Callable[[np.random.Generator, int], Any]
 
 
-def two_runs(rng: np.random.Generator, n: int) -> np.ndarray:
-    halves = np.sort(rng.integers(-(2**60), 2**60, (2, n // 2)))
-    return halves.ravel()
+def pairs(rng: np.random.Generator, n: int, apart: int) -> np.ndarray:
+    """Return words that lie far from each other but in twos, less than ``apart``."""
+    first = rng.integers(0, 2**63, n // 2, dtype=np.uint64)
+    return rng.permutation(
+        np.concatenate([first, first + rng.integers(0, apart, n // 2, dtype=np.uint64)])
+    )
+
+
+def some_runs(rng: np.random.Generator, n: int, count: int, kind: type) -> np.ndarray:
+    limits = np.iinfo(kind)
+    runs = rng.integers(limits.min, limits.max, (count, n // count)).astype(kind)
+    return np.sort(runs).ravel()
 
 
 def texts(rng: np.random.Generator, n: int, most: int) -> pa.Array:
@@ -43,11 +52,13 @@ def with_nulls(rng: np.random.Generator, n: int) -> pa.Array:
 
 CASES: dict[str, Make] = {
     "int64": lambda rng, n: rng.integers(-(2**63), 2**63 - 1, n),
-    "int64 in two runs": two_runs,
+    "int64 in two runs": lambda rng, n: some_runs(rng, n, 2, np.int64),
     "int64 of a zipf law": lambda rng, n: zipf(rng, n).view(np.int64),
     "int64 with nulls": with_nulls,
     "uint64 in clusters that tie": tight_clusters,
     "uint64 in nested clusters": nested_clusters,
+    "uint64 in pairs that tie": lambda rng, n: pairs(rng, n, 1000),
+    "uint64 in equal pairs": lambda rng, n: pairs(rng, n, 1),
     "uint64 of few values": lambda rng, n: rng.integers(0, 2**64 - 1, 50, dtype=np.uint64)[
         rng.integers(0, 50, n)
     ],
@@ -56,23 +67,29 @@ CASES: dict[str, Make] = {
     "float64 in clusters that tie": lambda rng, n: (
         rng.normal(size=n // 500)[rng.integers(0, n // 500, n)] + rng.random(n) * 1e-12
     ),
+    "float64 in equal pairs": lambda rng, n: rng.permutation(
+        np.repeat(rng.normal(size=n // 2), 2)
+    ),
     "float64 with NaN": lambda rng, n: np.where(
         rng.random(n) < 0.5, np.nan, rng.normal(size=n)
     ),
     "timestamp": lambda rng, n: rng.integers(0, 2**60, n).view("M8[ns]"),
     "int32": lambda rng, n: rng.integers(-(2**31), 2**31, n).astype(np.int32),
     "float32": lambda rng, n: rng.normal(size=n).astype(np.float32),
-    "int32 in two runs": lambda rng, n: (two_runs(rng, n) >> 30).astype(np.int32),
+    "int32 in two runs": lambda rng, n: some_runs(rng, n, 2, np.int32),
     "int16": lambda rng, n: rng.integers(-(2**15), 2**15, 2 * n).astype(np.int16),
     "int8": lambda rng, n: rng.integers(-128, 128, 4 * n).astype(np.int8),
-    "int8 in two runs": lambda rng, n: np.repeat(
-        np.tile(np.arange(-128, 128, dtype=np.int8), 2), n // 128
-    ),
+    "int16 in three runs": lambda rng, n: some_runs(rng, 2 * n, 3, np.int16),
+    "int8 in two runs": lambda rng, n: some_runs(rng, 4 * n, 2, np.int8),
+    "int8 in four runs": lambda rng, n: some_runs(rng, 4 * n, 4, np.int8),
     "booleans": lambda rng, n: rng.random(4 * n) < 0.5,
     "int8 with nulls": lambda rng, n: pa.array(
         rng.integers(-128, 128, 4 * n).astype(np.int8), mask=rng.random(4 * n) < 0.3
     ),
     "short strings": lambda rng, n: texts(rng, n, 8),
+    "short strings in equal pairs": lambda rng, n: pa.concat_arrays(
+        [texts(rng, n // 2, 8)] * 2
+    ),
     "strings": lambda rng, n: texts(rng, n, 24),
     "strings of a letter": lambda rng, n: texts(rng, n, 1),
     "strings of few values": lambda rng, n: pa.array(
@@ -85,6 +102,10 @@ CASES: dict[str, Make] = {
     "two int64": lambda rng, n: [rng.integers(0, 2**40, n), rng.integers(0, 2**40, n)],
     "int64 of few values and int64": lambda rng, n: [
         rng.integers(-(2**63), 2**63 - 1, 50)[rng.integers(0, 50, n)],
+        rng.integers(-(2**63), 2**63 - 1, n),
+    ],
+    "int64 in equal pairs and int64": lambda rng, n: [
+        rng.integers(-(2**63), 2**63 - 1, n // 2).repeat(2),
         rng.integers(-(2**63), 2**63 - 1, n),
     ],
     "strings of few values and int64": lambda rng, n: [

@@ -25,6 +25,11 @@ class WordSource(Protocol):
         Words are those of float64 values, turned by ``turn``.
     turn : uint64
         All ones if the words are those of descending order.
+    bits : int
+        Width of the values beneath. Up to 32, ``block ^ low_flip`` has them in order in
+        its lowest bits.
+    low_flip : uint64
+        As ``flip``, for those bits.
     block_rows : int
         Rows to ask for at once: words that are made should stay in the cache.
     """
@@ -33,6 +38,8 @@ class WordSource(Protocol):
     flip: np.uint64
     floats: bool
     turn: np.uint64
+    bits: int
+    low_flip: np.uint64
     block_rows: int
 
     def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:
@@ -56,6 +63,8 @@ class ArrayWords:
         self.flip = np.uint64(0) if flip is None else flip
         self.floats = False
         self.turn = np.uint64(0)
+        self.bits = 64
+        self.low_flip = self.flip
         self.block_rows = max(self.n, 1)
 
     def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:
