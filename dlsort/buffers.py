@@ -132,6 +132,10 @@ def combine(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     kind = column.type
+    # Arrow can't join an empty chunk that has an offset
+    filled = [chunk for chunk in column.chunks if len(chunk)]
+    if len(filled) < column.num_chunks:
+        return combine(pa.chunked_array(filled or [pa.array([], kind)], kind))
     if pt.is_string(kind) or pt.is_binary(kind):
         n_bytes = sum(_value_bytes(chunk) for chunk in column.chunks)
         if n_bytes > NARROW_BYTES:

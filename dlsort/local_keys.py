@@ -96,9 +96,18 @@ def _arrays(keys: Any) -> list[Any]:
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(keys, pandas.DataFrame):
         return _some([keys.iloc[:, i] for i in range(keys.shape[1])])
-    if hasattr(keys, "columns") and hasattr(keys, "__arrow_c_stream__"):
-        return _some(list(pa.table(keys).columns))
+    if _is_only_a_stream(keys):
+        stream = pa.chunked_array(keys)
+        if pa.types.is_struct(stream.type):  # a table, as a stream has it
+            return _some(list(pa.Table.from_struct_array(stream).columns))
+        return [stream]
     return [keys]
+
+
+def _is_only_a_stream(keys: Any) -> bool:
+    return hasattr(keys, "__arrow_c_stream__") and not isinstance(
+        keys, pa.Array | pa.ChunkedArray
+    )
 
 
 def _some(columns: list[Any]) -> list[Any]:

@@ -60,6 +60,9 @@ SMALL_WIDE = 1 << 12
 RANKED_FROM = 1 << 16
 RANKED_SHARE = 1 / 16
 
+# Tied rows that are sorted by a further column at once.
+REFINED_ROWS = 1 << 19
+
 # Rows from which leads are made once, in memory of their own.
 WHOLE_FROM = 1 << 16
 
@@ -69,6 +72,7 @@ MOST_TOP = 0.25
 Rows = npt.NDArray[np.uint32]
 Positions = npt.NDArray[np.int64]
 Runs = tuple[Positions, Positions]
+NO_RUNS: Runs = (np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 class Order(NamedTuple):
@@ -156,7 +160,7 @@ def order_columns(
     """
     quick = _small(columns, keys) if wide and not runs else None
     if quick is not None:
-        return Order(quick, (np.empty(0, np.int64), np.empty(0, np.int64)), None)
+        return Order(quick, NO_RUNS, None)
     columns = [_ranked(column, threads) for column in columns]
     source, complete = _source(columns, keys)
     done = complete == len(columns)
@@ -169,11 +173,14 @@ def order_columns(
         nulls_first=keys[0].nulls_first,
         threads=threads,
     )
+    del source  # its words may be in memory, and are done with
     starts, ends = tied
-    for column, key in zip(columns[complete:], keys[complete:], strict=True):
+    rest = list(zip(columns[complete:], keys[complete:], strict=True))
+    for i, (column, key) in enumerate(rest):
         if not len(starts):
             break
-        starts, ends = _refine_column(order, (starts, ends), column, key, threads)
+        keep = runs or i + 1 < len(rest)
+        starts, ends = _refine_column(order, (starts, ends), column, key, threads, keep=keep)
     rows = order.astype(np.int64, copy=False) if wide else order
     return Order(rows, (starts, ends), spread)
 
@@ -295,10 +302,29 @@ def _lead(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[Words, in
 
 
 def _refine_column(
-    order: Rows, runs: Runs, column: Column, key: SortKey, threads: int
+    order: Rows, runs: Runs, column: Column, key: SortKey, threads: int, *, keep: bool
 ) -> Runs:
-    """Sort tied runs by one more column, in place; return what still ties."""
-    of_null = (np.empty(0, np.int64), np.empty(0, np.int64))
+    """Sort tied runs by one more column, in place; return what still ties, if kept.
+
+    Some runs at a time: that bounds the memory, and is work for several threads.
+    """
+    reached = np.cumsum(runs[1] - runs[0])
+    batch = reached // REFINED_ROWS
+    cuts = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(reached)]
+
+    def refine_some(first: int, last: int) -> Runs:
+        some = runs[0][first:last], runs[1][first:last]
+        left = _refine_runs(order, some, column, key)
+        return left if keep else NO_RUNS
+
+    with pool(min(threads, len(cuts) - 1)) as workers:
+        found = workers.run(refine_some, cuts[:-1], cuts[1:])
+    # In order, as the runs of each batch lie behind those of the one before.
+    return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
+
+
+def _refine_runs(order: Rows, runs: Runs, column: Column, key: SortKey) -> Runs:
+    of_null = NO_RUNS
     if column.null is not None:
         flags = _null_flags(column.null[run_rows(order, *runs)], key)
         runs = refine(order, *runs, flags)
@@ -306,7 +332,9 @@ def _refine_column(
         of_null = (runs[0][first_null], runs[1][first_null])
         runs = (runs[0][~first_null], runs[1][~first_null])
     if isinstance(column, BytesColumn):
-        runs = _refine_bytes(order, runs, column, threads, descending=key.descending)
+        runs = refine_bytes(
+            order, *runs, column.offsets, column.data, descending=key.descending
+        )
     else:
         for level in column.levels():
             if not len(runs[0]):
@@ -319,26 +347,6 @@ def _refine_column(
     ends = np.concatenate([runs[1], of_null[1]])
     in_place = np.argsort(starts)
     return starts[in_place], ends[in_place]
-
-
-def _refine_bytes(
-    order: Rows, runs: Runs, column: BytesColumn, threads: int, *, descending: bool
-) -> Runs:
-    """Sort tied runs by a bytes column, some of them on each thread."""
-    reached = np.cumsum(runs[1] - runs[0])
-    n_rows = int(reached[-1]) if len(reached) else 0
-    threads = max(1, min(threads, n_rows // RANKED_FROM))
-    cuts = np.searchsorted(reached, [n_rows * i // threads for i in range(threads + 1)])
-    cuts[-1] = len(reached)
-
-    def refine_some(first: int, last: int) -> Runs:
-        some = runs[0][first:last], runs[1][first:last]
-        return refine_bytes(order, *some, column.offsets, column.data, descending=descending)
-
-    with pool(threads) as workers:
-        found = workers.run(refine_some, cuts[:-1].tolist(), cuts[1:].tolist())
-    # In order, as the runs of each thread lie behind those of the one before.
-    return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
 
 def _null_flags(null: npt.NDArray[np.bool_], key: SortKey) -> Words:

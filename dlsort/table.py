@@ -70,7 +70,7 @@ def sort_table(table: T, by: By, *, threads: int | None = None) -> T | pa.Table:
     if _is_pandas(table):
         columns = _pandas_columns(table, keys)
         rows = order_columns(columns, keys, runs=False, wide=True, threads=count).rows
-        return table.take(rows)  # type: ignore[attr-defined]
+        return _take_frame(table, rows)
     return _like(table, keys, lambda rows, keys: sort_rows(rows, keys, threads=count))
 
 
@@ -122,7 +122,7 @@ def top_k(table: T, k: int, by: By, *, threads: int | None = None) -> T | pa.Tab
     if _is_pandas(table):
         columns = _pandas_columns(table, keys)
         rows = first_rows(columns, keys, int(k), threads=count)
-        return table.take(rows.astype(np.int64))  # type: ignore[attr-defined]
+        return _take_frame(table, rows.astype(np.int64))
     return _like(table, keys, lambda rows, keys: first_of(rows, keys, int(k), threads=count))
 
 
@@ -143,6 +143,22 @@ def _like(table: Any, keys: tuple[SortKey, ...], make: Make) -> Any:
 def _is_pandas(table: object) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(table, pandas.DataFrame)
+
+
+def _take_frame(frame: Any, rows: Any) -> Any:
+    """Return a pandas frame at row numbers. Arrow has no way to take views, so they are cast."""
+    views = {
+        name: kind
+        for name, kind in frame.dtypes.items()
+        if getattr(kind, "pyarrow_dtype", None) in (pa.string_view(), pa.binary_view())
+    }
+    if not views:
+        return frame.take(rows)
+    plain = {
+        name: type(kind)(pa.string() if kind.pyarrow_dtype == pa.string_view() else pa.binary())
+        for name, kind in views.items()
+    }
+    return frame.astype(plain).take(rows).astype(views)
 
 
 def _pandas_columns(frame: Any, keys: tuple[SortKey, ...]) -> list[Any]:

@@ -29,7 +29,7 @@ Rows = npt.NDArray[np.uint32]
 
 # Key columns of so many bytes a row can bear 8 more for the leads: with what a sort needs
 # besides, that stays within 3 times their size.
-LEAD_BYTES = 8
+LEAD_BYTES = 12
 
 ONES = np.uint64(2**64 - 1)
 SIGN = np.uint64(2**63)
@@ -61,6 +61,7 @@ class ColumnWords:
         narrow = values.ndim == 1 and not self.floats
         self.bits = 8 * values.dtype.itemsize if narrow else 64
         signed = narrow and values.dtype.kind == "i"
+        self.row_bytes = _row_bytes(column)
         self.low_flip = turn ^ np.uint64(1 << self.bits - 1) if signed else turn
         self.block_rows = max(self.n, 1) if self._in_place else BLOCK_ROWS
 
@@ -74,7 +75,7 @@ class ColumnWords:
             words, null = values.view(np.uint64), block.mask
         elif self.floats:
             words = scratch[: len(block)]
-            words.view(np.float64)[:] = values
+            _widen(values, words.view(np.float64))
             null = block.mask
             if float_words_into(words, words):
                 nan = words == ONES
@@ -108,6 +109,7 @@ class LeadWords:
         self._columns = columns
         self._code = code
         self.n = len(columns[0])
+        self.row_bytes = sum(map(_row_bytes, columns))
 
     def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:
         """Return the leads of some rows; every row has one."""
@@ -123,7 +125,7 @@ class LeadWords:
 
         A sort asks for every block twice, and making it costs some ns a column and row.
         """
-        if sum(map(_row_bytes, self._columns)) < LEAD_BYTES:
+        if self.row_bytes < LEAD_BYTES:
             return self
         words = np.empty(self.n, np.uint64)
 
@@ -135,6 +137,15 @@ class LeadWords:
         with pool(threads) as workers:
             workers.run(fill, *zip(*chunks(self.n, threads), strict=True))
         return ArrayWords(words)
+
+
+def _widen(values: npt.NDArray[np.floating], out: npt.NDArray[np.float64]) -> None:
+    """Copy floats to wider ones. A signalling NaN is no news."""
+    if values.dtype == np.float64:
+        out[:] = values
+    else:
+        with np.errstate(invalid="ignore"):
+            out[:] = values
 
 
 def _row_bytes(column: Column) -> float:

@@ -30,6 +30,9 @@ class SomeWords:
         self.floats = floats
         self.turn = np.uint64(turn)
         self.block_rows = block_rows
+        self.bits = 64
+        self.low_flip = self.flip
+        self.row_bytes = 8.0
 
     def block(
         self, start: int, stop: int, scratch: Words

@@ -261,7 +261,6 @@ class SplitterGroups:
         heavy = np.unique(sample[1:][sample[1:] == sample[:-1]])
         if len(heavy) > MOST_HEAVY:
             heavy = heavy[:0]
-        # The word after a heavy one begins the group behind it.
         self._splitters = np.unique(np.concatenate([even, heavy]))
         self._splitters = self._splitters[self._splitters > U0]
         # How many splitters are at or below a word is how many are below it, one less each.
@@ -281,8 +280,10 @@ class SplitterGroups:
     def bounds(self, lo: int, hi: int) -> tuple[Words, Words]:
         """Return between which words each group's lie, if all lie from ``lo`` to ``hi``."""
         edges = np.concatenate([[U0], self._splitters, [~U0]]).astype(np.uint64)
-        highest = np.clip(edges[1:] - U1, np.uint64(lo), np.uint64(hi))
-        return np.clip(edges[:-1], np.uint64(lo), np.uint64(hi)), highest
+        last = edges[1:] - U1
+        last[-1] = ~U0
+        ends = np.uint64(lo), np.uint64(hi)
+        return np.clip(edges[:-1], *ends), np.clip(last, *ends)
 
 
 def _scalings(sample: Words, *, floats: bool, turn: np.uint64) -> list[Scaling]:

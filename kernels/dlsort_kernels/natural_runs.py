@@ -29,6 +29,8 @@ MOST_RUNS = 64
 WINDOWS, WIDTH = 24, 4
 # Runs that are merged though they lie over one another.
 MOST_MERGED = 4
+# Least bytes of a row's key for that.
+MERGED_BYTES = 4
 
 
 def worth_a_look(windows: Words) -> bool:
@@ -138,6 +140,12 @@ def _split(
 
 
 @inlined
+def _unsigned(number: int) -> np.uint64:
+    """Return a number modulo 2^64."""
+    return np.int64(number).view(np.uint64)
+
+
+@inlined
 def _step(
     words: Words, flip: Any, a: Any, b: Any, a_step: Any, b_step: Any, out: Rows, at: Any
 ) -> tuple[Any, Any]:
@@ -205,13 +213,13 @@ def _merge_two(
     """
     half = (n_left + n_right) // 2
     # Unsigned places, which numba does not test for being negative.
-    a_step, b_step = np.uint64(left_step), np.uint64(right_step)
-    a, b = np.uint64(left), np.uint64(right)
-    c = np.uint64(left + cut * left_step)
-    d = np.uint64(right + (half - cut) * right_step)
+    a_step, b_step = _unsigned(left_step), _unsigned(right_step)
+    a, b = _unsigned(left), _unsigned(right)
+    c = _unsigned(left + cut * left_step)
+    d = _unsigned(right + (half - cut) * right_step)
     a_stop, b_stop = c, d
-    c_stop = np.uint64(left + n_left * left_step)
-    d_stop = np.uint64(right + n_right * right_step)
+    c_stop = _unsigned(left + n_left * left_step)
+    d_stop = _unsigned(right + n_right * right_step)
     at = U0
     behind = np.uint64(half)
     while a != a_stop and b != b_stop and c != c_stop and d != d_stop:
@@ -310,7 +318,8 @@ def ordered(
     )
     if apart.all():
         return np.concatenate([runs[i].rows(kind) for i in along])
-    if len(runs) > MOST_MERGED:
+    # Merging wants all words in memory: not beside narrow keys that are made into words.
+    if len(runs) > MOST_MERGED or source.row_bytes < MERGED_BYTES:
         return None
     words, _ = source.block(0, source.n, np.empty(source.n, np.uint64))
     pairs = [runs[i : i + 2] for i in range(0, len(runs), 2)]

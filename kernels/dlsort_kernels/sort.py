@@ -56,6 +56,8 @@ THREAD_ROWS = 1 << 17
 SHORT = 16
 # Longest run packed together with others; longer ones are sorted as arrays of their own.
 LONG_BITS = 16
+# Rows of tied codes whose words are taken at once.
+TOUCH_UP_ROWS = 1 << 19
 # Rows packed at once: they and their words stay in the second-level cache.
 BATCH = 1 << 17
 
@@ -186,7 +188,7 @@ def sort_source(
         order: RowArray = groups.packed.view(np.int64) if wide else np.empty(n, np.uint32)
         tied, unsure = _sort_groups(groups, order, workers, runs=runs)
     if len(unsure.starts):
-        tied = _joined([tied, _touch_up(source, order, unsure)])
+        tied = _joined([tied, _touch_up(source, order, unsure, keep=runs)])
     spread_rows = groups.spread if len(groups.inexact) > 1 else None
     return order, tied if runs else NO_RUNS, spread_rows
 
@@ -207,7 +209,8 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
     group = np.empty(n, np.uint16)
 
     def count(part: int, bounds: tuple[int, int]) -> tuple[int, int, int]:
-        lo, hi, differs, any_word = 2**64 - 1, 0, 0, 0
+        lo, hi, differs = 2**64 - 1, 0, 0
+        any_word = None
         scratch = scratch_for(source)
         for start, stop in blocks(source, *bounds):
             words, null = source.block(start, stop, scratch)
@@ -215,8 +218,8 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
             if len(valid):
                 low, high, bits = map(int, spread.word_range(valid, source.flip))
                 lo, hi, differs = min(lo, low), max(hi, high), differs | bits
-                differs |= (any_word or low) ^ low
-                any_word = any_word or low
+                any_word = low if any_word is None else any_word
+                differs |= any_word ^ low
             ids = group[start:stop]
             placer.find(words, source.flip, ids)
             if null is not None:
@@ -424,17 +427,25 @@ def _equal_runs(source: WordSource, order: RowArray) -> Runs:
 # ---------------------------------------------------------------- touch-up
 
 
-def _touch_up(source: WordSource, order: RowArray, tied: Runs) -> Runs:
-    """Sort rows whose codes tie by their words; return the runs of equal words."""
+def _touch_up(source: WordSource, order: RowArray, tied: Runs, *, keep: bool) -> Runs:
+    """Sort rows whose codes tie by their words; return the runs of equal words, if kept."""
     lengths = tied.ends - tied.starts
-    bases = np.cumsum(lengths) - lengths
-    rows = np.empty(int(lengths.sum()), np.uint32)
-    copy_rows(order, *tied, rows)
-    compact = Runs(bases, bases + lengths)
-    left = refine_runs(rows, compact, bases, source.take(rows))
-    put_rows(order, *tied, rows)
-    moved = (tied.starts - bases)[np.searchsorted(bases, left.starts, side="right") - 1]
-    return Runs(left.starts + moved, left.ends + moved)
+    # Some at a time: their rows and words stay in the cache, and take little memory.
+    batch = np.cumsum(lengths) // TOUCH_UP_ROWS
+    cuts = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(lengths)]
+    done = []
+    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
+        some = Runs(tied.starts[first:last], tied.ends[first:last])
+        bases = np.cumsum(lengths[first:last]) - lengths[first:last]
+        rows = np.empty(int(lengths[first:last].sum()), np.uint32)
+        copy_rows(order, *some, rows)
+        compact = Runs(bases, bases + lengths[first:last])
+        left = refine_runs(rows, compact, bases, source.take(rows))
+        put_rows(order, *some, rows)
+        if keep:
+            moved = (some.starts - bases)[np.searchsorted(bases, left.starts, side="right") - 1]
+            done.append(Runs(left.starts + moved, left.ends + moved))
+    return _joined(done) if done else NO_RUNS
 
 
 def refine_runs(order: Rows, runs: Runs, bases: Places, words: Words) -> Runs:

@@ -30,6 +30,8 @@ class WordSource(Protocol):
         its lowest bits.
     low_flip : uint64
         As ``flip``, for those bits.
+    row_bytes : float
+        What a row takes in memory, in what the words are made of.
     block_rows : int
         Rows to ask for at once: words that are made should stay in the cache.
     """
@@ -40,6 +42,7 @@ class WordSource(Protocol):
     turn: np.uint64
     bits: int
     low_flip: np.uint64
+    row_bytes: float
     block_rows: int
 
     def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:
@@ -65,6 +68,7 @@ class ArrayWords:
         self.turn = np.uint64(0)
         self.bits = 64
         self.low_flip = self.flip
+        self.row_bytes = 8.0
         self.block_rows = max(self.n, 1)
 
     def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:

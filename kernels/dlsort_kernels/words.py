@@ -73,7 +73,8 @@ def float_words(a: npt.NDArray[np.floating]) -> tuple[Words, Mask | None]:
     >>> bool(words[0] < words[1] == words[2] < words[3]), nan
     (True, None)
     """
-    bits = np.require(a, np.float64, ["C", "A"]).view(np.uint64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is no news
+        bits = np.require(a, np.float64, ["C", "A"]).view(np.uint64)
     words = np.empty(len(a), np.uint64)
     n_nan = float_words_into(bits, words)
     return words, np.isnan(a) if n_nan else None
