@@ -28,7 +28,9 @@ def prepare(engine: str, case: Case, threads: int) -> Sort | None:
 
 def _is_plain(case: Case) -> bool:
     """Return whether the case is one NumPy array."""
-    return case.group != "table" and all(isinstance(v, np.ndarray) for v in case.columns.values())
+    return case.group != "table" and all(
+        isinstance(v, np.ndarray) for v in case.columns.values()
+    )
 
 
 def _table(case: Case) -> pa.Table:
@@ -168,9 +170,7 @@ def oracle(case: Case) -> np.ndarray[Any, Any]:
     """Return the stable order of a case's rows, by NumPy or pandas: (n,) integers."""
     if _is_plain(case):
         return np.argsort(case.columns["key"], kind="stable")
-    keys = pd.DataFrame(
-        {name: _rank(case.columns[name]) for name in case.by}, copy=False
-    )
+    keys = pd.DataFrame({name: _rank(case.columns[name]) for name in case.by}, copy=False)
     ascending = [not descending for descending in case.by.values()]
     return keys.sort_values(list(case.by), ascending=ascending, kind="stable").index.to_numpy()
 

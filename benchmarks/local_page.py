@@ -41,7 +41,9 @@ def line(row: Row) -> str:
     ratios = ", ".join(
         f"{name} {ratio:.2f}" for name, ratio in row["over_dlsort"].items() if name != "dlsort"
     )
-    wrong = {k: v for k, v in row["verdicts"].items() if v not in ("stable", "sorted", "values")}
+    wrong = {
+        k: v for k, v in row["verdicts"].items() if v not in ("stable", "sorted", "values")
+    }
     return (
         f"{row['threads']} thr · {row['rows']:,} {row['name']}: "
         f"{row['seconds']['dlsort'] * 1e3:.2f} ms ({row['verdicts']['dlsort']}); {ratios}"
@@ -86,7 +88,10 @@ def _summary(rows: list[Row]) -> str:
             if peer in row["over_dlsort"]
         }
         if ratios:
-            best, worst = max(ratios, key=ratios.__getitem__), min(ratios, key=ratios.__getitem__)
+            best, worst = (
+                max(ratios, key=ratios.__getitem__),
+                min(ratios, key=ratios.__getitem__),
+            )
             mean = math.exp(sum(map(math.log, ratios.values())) / len(ratios))
             lines.append(
                 f"- against {peer}: {mean:.1f} × on (geometric) average, at best "

@@ -20,6 +20,8 @@ from dlsort.lead import fit_lead
 from dlsort.word_source import ColumnWords, LeadWords
 from dlsort.words import BytesColumn, Column, FixedColumn, Words, key_columns
 from dlsort_kernels import (
+    Spread,
+    WordSource,
     compare_bytes,
     compare_words,
     encode_bytes,
@@ -30,8 +32,6 @@ from dlsort_kernels import (
     pool,
     refine,
     refine_bytes,
-    Spread,
-    WordSource,
     run_rows,
     sort_source,
 )
@@ -193,7 +193,7 @@ def _ranked(column: Column, threads: int) -> Column:
     if estimate_distinct(column.offsets, column.data, column.null) > n * RANKED_SHARE:
         return column
     with pool(threads) as workers:
-        most = max(1, int(2 * n * RANKED_SHARE))
+        most = max(1, int(n * RANKED_SHARE))
         found = encode_bytes(column.offsets, column.data, column.null, most, workers=workers)
         if found is None:
             return column

@@ -40,6 +40,7 @@ with loading():
         hash_words,
     )
     from dlsort_kernels.lead import add_code
+    from dlsort_kernels.lowest import lowest_rows
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
@@ -48,7 +49,6 @@ with loading():
     from dlsort_kernels.source import ArrayWords, WordSource
     from dlsort_kernels.spread import word_range
     from dlsort_kernels.threads import SERIAL, Pool, chunks, pool
-    from dlsort_kernels.lowest import lowest_rows
     from dlsort_kernels.ties import settle_ties, tied_rows
     from dlsort_kernels.words import (
         decimal_words,

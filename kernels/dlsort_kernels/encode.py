@@ -133,7 +133,12 @@ def encode_bytes(
     def encode(start: int, stop: int) -> Rows | None:
         mask = np.empty(0, np.bool) if null is None else null[start:stop]
         found = _encode_rows(
-            offsets[start : stop + 1], data, mask, np.empty(0, np.uint32), most, codes[start:stop]
+            offsets[start : stop + 1],
+            data,
+            mask,
+            np.empty(0, np.uint32),
+            most,
+            codes[start:stop],
         )
         return None if found is None else found[1] + np.uint32(start)
 
@@ -165,11 +170,13 @@ def _encode_rows(
             return codes, first_rows[:n_codes].copy()
         if at < 0 or n_codes >= most:
             return None
-        # Half full: a table of four times the size.
-        larger = np.zeros((4 * len(slots), SLOT), np.uint64)
+        # Half full: a table of twice the size.
+        larger = np.zeros((2 * len(slots), SLOT), np.uint64)
         _refill(slots, offsets, data, first_rows, larger)
         slots = larger
-        first_rows = np.concatenate([first_rows, np.empty(len(slots) // 2 - n_codes, np.uint32)])
+        first_rows = np.concatenate(
+            [first_rows, np.empty(len(slots) // 2 - n_codes, np.uint32)]
+        )
 
 
 @inlined
@@ -256,7 +263,9 @@ def _encode(
                     n_codes += 1
                     break
                 differs = ((held ^ h) & HIGH) | (slots[slot, 2] ^ first)
-                differs |= (slots[slot, 3] ^ second) | ((slots[slot, 1] >> U32) ^ np.uint64(size))
+                differs |= (slots[slot, 3] ^ second) | (
+                    (slots[slot, 1] >> U32) ^ np.uint64(size)
+                )
                 if differs == U0:
                     if size <= 16:
                         codes[i] = (held & LOW) - U1

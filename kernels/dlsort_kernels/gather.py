@@ -58,7 +58,9 @@ def gather_bits(
     out = np.empty((order.size + 7) // 8, np.uint8)
     parts = chunks(order.size, workers.threads, step=8)
     n_set = workers.run(
-        lambda a, b: int(_take_bits(out[a // 8 : (b + 7) // 8], bitmap, bit_offset, order[a:b])),
+        lambda a, b: int(
+            _take_bits(out[a // 8 : (b + 7) // 8], bitmap, bit_offset, order[a:b])
+        ),
         *zip(*parts, strict=True),
     )
     return out, order.size - sum(n_set)

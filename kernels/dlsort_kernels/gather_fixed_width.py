@@ -25,9 +25,7 @@ _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 _AHEAD = 16
 
 
-def gather_fixed(
-    src: npt.NDArray[T], order: Rows, *, workers: Pool = SERIAL
-) -> npt.NDArray[T]:
+def gather_fixed(src: npt.NDArray[T], order: Rows, *, workers: Pool = SERIAL) -> npt.NDArray[T]:
     """Take rows of a fixed number of bytes.
 
     Parameters

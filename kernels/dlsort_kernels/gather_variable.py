@@ -127,12 +127,16 @@ def place_values(
     parts = chunks(len(order), workers.threads)
     sizes = [0] * len(parts)
     if len(parts) > 1:
-        sizes = workers.run(lambda a, b: int(_sum_sizes(offsets, order[a:b])), *zip(*parts, strict=True))
+        sizes = workers.run(
+            lambda a, b: int(_sum_sizes(offsets, order[a:b])), *zip(*parts, strict=True)
+        )
     before = [sum(sizes[:i]) for i in range(len(parts))]
 
     def place(start: int, stop: int, first: int) -> int:
         some = out_offsets[start : stop + 1]
-        return int(_place_values(some, starts[start:stop], offsets, order[start:stop], first, limit))
+        return int(
+            _place_values(some, starts[start:stop], offsets, order[start:stop], first, limit)
+        )
 
     out_offsets[0] = 0
     total = max(workers.run(place, *zip(*parts, strict=True), before), default=0)
@@ -147,10 +151,7 @@ def place_values(
 
 
 @kernel(
-    *(
-        types.int64(reads(offset), reads(types.uint32))
-        for offset in (types.int32, types.int64)
-    )
+    *(types.int64(reads(offset), reads(types.uint32)) for offset in (types.int32, types.int64))
 )
 def _sum_sizes(offsets: Offsets, order: npt.NDArray[np.uint32]) -> np.int64:
     """Return the sum of the lengths of rows."""

@@ -74,7 +74,14 @@ def _count_two(packed: Words, start: Any, n: Any, shift: Any, counts: Counts) ->
 
 @inlined
 def _move(
-    packed: Words, start: Any, n: Any, out: Words, to: Any, shift: Any, counts: Counts, base: Any
+    packed: Words,
+    start: Any,
+    n: Any,
+    out: Words,
+    to: Any,
+    shift: Any,
+    counts: Counts,
+    base: Any,
 ) -> None:
     """Bring ``packed[start:start + n]`` to ``out[to:]`` in the order of one digit."""
     # Unsigned places, which numba does not test for being negative.
@@ -175,9 +182,7 @@ def _ties(packed: Words, start: Any, n: Any, mask: Any, least: Any) -> tuple[Any
 
 
 @kernel(
-    types.void(
-        writes(types.uint64), types.uint64, writes(types.uint64), writes(types.uint32)
-    )
+    types.void(writes(types.uint64), types.uint64, writes(types.uint64), writes(types.uint32))
 )
 def sort_packed(packed: Words, row_bits: np.uint64, scratch: Words, counts: Counts) -> None:
     """Sort packed rows, in place; those of one code stand in row order before."""

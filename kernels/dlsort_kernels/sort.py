@@ -56,7 +56,7 @@ THREAD_ROWS = 1 << 17
 SHORT = 16
 # Longest run packed together with others; longer ones are sorted as arrays of their own.
 LONG_BITS = 16
-# Rows of tied codes whose words are taken at once.
+# Rows of tied codes that are settled at once.
 TOUCH_UP_ROWS = 1 << 19
 # Rows packed at once: they and their words stay in the second-level cache.
 BATCH = 1 << 17
@@ -186,9 +186,8 @@ def sort_source(
             return counted, Runs(starts[:-1][tied], starts[1:][tied]), None
         groups = _grouped(source, workers, nulls_first=nulls_first)
         order: RowArray = groups.packed.view(np.int64) if wide else np.empty(n, np.uint32)
-        tied, unsure = _sort_groups(groups, order, workers, runs=runs)
-    if len(unsure.starts):
-        tied = _joined([tied, _touch_up(source, order, unsure, keep=runs)])
+        n_runs, n_tied = _sort_groups(groups, order, workers, runs=runs)
+    tied = _settle(source, groups, order, n_runs, n_tied, keep=runs)
     spread_rows = groups.spread if len(groups.inexact) > 1 else None
     return order, tied if runs else NO_RUNS, spread_rows
 
@@ -321,8 +320,11 @@ def _shift(span: int, code_bits: int) -> int:
 
 def _sort_groups(
     groups: Groups, order: RowArray, workers: Pool, *, runs: bool
-) -> tuple[Runs, Runs]:
-    """Sort each group; return the runs of equal words, and of rows that codes can't tell."""
+) -> tuple[Places, Places]:
+    """Sort each group; return the runs of tied codes in each, and the rows in them.
+
+    Groups that have some stay packed; the rows of the others are in ``order``.
+    """
     n_groups = len(groups.inexact)
     row_bits = np.uint64(groups.row_bits)
     look = np.ones(n_groups, np.bool) if runs else groups.inexact
@@ -352,18 +354,46 @@ def _sort_groups(
     start, stop = groups.without
     if order.dtype == np.uint32:
         order[start:stop] = groups.packed[start:stop]
-    nulls = [start] if runs and stop - start > 1 else []
-    exact, unsure = _listed(groups, order, np.flatnonzero(n_runs), n_runs, runs=runs)
-    if nulls:
-        of_null = Runs(np.array([start]), np.array([stop]))
-        exact = _joined([exact, of_null])
-    return exact, unsure
+    return n_runs, n_tied
+
+
+def _settle(
+    source: WordSource,
+    groups: Groups,
+    order: RowArray,
+    n_runs: Places,
+    n_tied: Places,
+    *,
+    keep: bool,
+) -> Runs:
+    """Sort the rows that codes can't tell apart; return the runs of equal words, if kept.
+
+    Some groups at a time: what lists their runs takes little memory.
+    """
+    which = np.flatnonzero(n_runs)
+    batch = np.cumsum(n_tied[which]) // TOUCH_UP_ROWS
+    found = []
+    for some in np.split(which, np.flatnonzero(np.diff(batch)) + 1):
+        if len(some):
+            exact, unsure = _listed(groups, order, some, n_runs, runs=keep)
+            touched = _touch_up(source, order, unsure, keep=keep)
+            if keep:
+                found.append(_joined([exact, touched]))
+    start, stop = groups.without
+    if keep and stop - start > 1:
+        found.insert(0 if start == 0 else len(found), Runs(np.array([start]), np.array([stop])))
+    if not found:
+        return NO_RUNS
+    return Runs(*(np.concatenate(each) for each in zip(*found, strict=True)))
 
 
 def _listed(
     groups: Groups, order: RowArray, which: Places, n_runs: Places, *, runs: bool
 ) -> tuple[Runs, Runs]:
-    """Write the rows of groups that stayed packed; return the runs of their tied codes."""
+    """Write the rows of groups that stayed packed.
+
+    Returns the runs of equal words, and of rows whose codes can't tell whether they are.
+    """
     found = []
     bits = np.uint64(groups.row_bits)
     for inexact in (False, True):
@@ -429,23 +459,18 @@ def _equal_runs(source: WordSource, order: RowArray) -> Runs:
 
 def _touch_up(source: WordSource, order: RowArray, tied: Runs, *, keep: bool) -> Runs:
     """Sort rows whose codes tie by their words; return the runs of equal words, if kept."""
+    if not len(tied.starts):
+        return NO_RUNS
     lengths = tied.ends - tied.starts
-    # Some at a time: their rows and words stay in the cache, and take little memory.
-    batch = np.cumsum(lengths) // TOUCH_UP_ROWS
-    cuts = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(lengths)]
-    done = []
-    for first, last in zip(cuts[:-1], cuts[1:], strict=True):
-        some = Runs(tied.starts[first:last], tied.ends[first:last])
-        bases = np.cumsum(lengths[first:last]) - lengths[first:last]
-        rows = np.empty(int(lengths[first:last].sum()), np.uint32)
-        copy_rows(order, *some, rows)
-        compact = Runs(bases, bases + lengths[first:last])
-        left = refine_runs(rows, compact, bases, source.take(rows))
-        put_rows(order, *some, rows)
-        if keep:
-            moved = (some.starts - bases)[np.searchsorted(bases, left.starts, side="right") - 1]
-            done.append(Runs(left.starts + moved, left.ends + moved))
-    return _joined(done) if done else NO_RUNS
+    bases = np.cumsum(lengths) - lengths
+    rows = np.empty(int(lengths.sum()), np.uint32)
+    copy_rows(order, *tied, rows)
+    left = refine_runs(rows, Runs(bases, bases + lengths), bases, source.take(rows))
+    put_rows(order, *tied, rows)
+    if not keep:
+        return NO_RUNS
+    moved = (tied.starts - bases)[np.searchsorted(bases, left.starts, side="right") - 1]
+    return Runs(left.starts + moved, left.ends + moved)
 
 
 def refine_runs(order: Rows, runs: Runs, bases: Places, words: Words) -> Runs:
