@@ -40,6 +40,13 @@ test: $(VENV)/installed-test
 bench: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/end_to_end.py $(ARGS)
 
+bench-local: $(VENV)/installed-bench
+	@$(BIN)/python benchmarks/local_sort.py $(ARGS)
+
+# Random sorts against pandas' until something differs: make fuzz ARGS="--seconds 600"
+fuzz: $(VENV)/installed-test
+	@$(BIN)/python tests/fuzz_local_sort.py $(ARGS)
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

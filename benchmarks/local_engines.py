@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from local_inputs import Case
 
-__all__ = ["ENGINES", "Sort", "oracle", "prepare"]
+__all__ = ["ENGINES", "Sort", "prepare"]
 
 # Sorts the case; returns row numbers, or the sorted rows.
 Sort = Callable[[], Any]
@@ -162,33 +162,3 @@ ENGINES: dict[str, Callable[[Case, int], Sort | None]] = {
     "DuckDB": _duckdb,
     "pyarrow": _pyarrow,
 }
-# These return sorted values and lose the rows: another, lighter thing, shown beside.
-VALUES_ONLY = ("np.sort", "np.sort stable")
-
-
-def oracle(case: Case) -> np.ndarray[Any, Any]:
-    """Return the stable order of a case's rows, by NumPy or pandas: (n,) integers."""
-    if _is_plain(case):
-        return np.argsort(case.columns["key"], kind="stable")
-    keys = pd.DataFrame({name: _rank(case.columns[name]) for name in case.by}, copy=False)
-    ascending = [not descending for descending in case.by.values()]
-    return keys.sort_values(list(case.by), ascending=ascending, kind="stable").index.to_numpy()
-
-
-def _rank(values: Any) -> Any:
-    """Return numbers that sort as the values do, for what pandas is slow or wrong to sort."""
-    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
-    if pa.types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
-    if pa.types.is_string(array.type):
-        codes = array.dictionary_encode()
-        codes = codes.combine_chunks() if isinstance(codes, pa.ChunkedArray) else codes
-        distinct = np.array(codes.dictionary.to_pylist(), dtype=object)
-        place = np.empty(len(distinct), np.int64)
-        place[np.argsort(distinct, kind="stable")] = np.arange(len(distinct))
-        return place[codes.indices.to_numpy()]
-    if pa.types.is_decimal(array.type):
-        return np.frombuffer(array.buffers()[1], np.int64)[::2]
-    if pa.types.is_date(array.type):
-        return array.cast(pa.int32()).to_numpy()
-    return array.to_pandas(types_mapper=pd.ArrowDtype)

@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 CAVEATS = """\
 - Milliseconds are the median of {repeat} rounds after a first one; in each round every engine
-  has one turn in the same process. A peer that takes over 4 s is timed once. × is the peer's
+  has one turn in the same process. A peer that takes over 1.2 s is timed once. × is the peer's
   time over dlsort's: above 1.00 dlsort was faster.
 - Each engine sorts values in its own form (NumPy arrays, Polars and DuckDB columns, Arrow);
   bringing them there is not timed, bringing row numbers back to NumPy is.

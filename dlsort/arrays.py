@@ -150,7 +150,7 @@ def rank(
         msg = f"method is {method!r}; expected 'min', 'dense' or 'first'."
         raise BadOptionError(msg)
     columns, sort_keys = read_keys(keys, ascending, na_position)
-    order, (starts, ends), _ = order_columns(
+    order, (starts, ends), *_ = order_columns(
         columns, sort_keys, runs=method != "first", threads=check_threads(threads)
     )
     n = len(order)

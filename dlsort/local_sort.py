@@ -55,11 +55,14 @@ def sort_rows(table: pa.Table, keys: tuple[SortKey, ...], *, threads: int = 1) -
         At most so many; the rows do not depend on it.
     """
     columns = key_columns(rank_dictionaries(key_table(table, keys)))
-    order = order_columns(columns, keys, runs=False, threads=threads)
+    order = order_columns(columns, keys, runs=False, by_place=True, threads=threads)
     if order.spread is None and _in_place(order.rows):
         return table
     with pool(max(1, min(threads, len(order.rows) // THREAD_ROWS))) as workers:
-        return take_table(table, Picked(order.rows, workers=workers, spread=order.spread))
+        picked = Picked(
+            order.rows, workers=workers, spread=order.spread, by_place=order.by_place
+        )
+        return take_table(table, picked)
 
 
 def _in_place(rows: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> bool:

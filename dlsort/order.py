@@ -86,11 +86,14 @@ class Order(NamedTuple):
         Starts and ends, as positions in ``rows``, of runs of equal keys, if wanted.
     spread : Spread or None
         How the sort brought rows to groups of the order, if it did.
+    by_place : bool
+        ``rows`` are places in ``spread`` instead.
     """
 
     rows: Any
     runs: Runs
     spread: Spread | None
+    by_place: bool = False
 
 
 def argsort(table: pa.Table, keys: Sequence[SortKey], *, threads: int = 1) -> Rows:
@@ -141,6 +144,7 @@ def order_columns(
     *,
     runs: bool,
     wide: bool = False,
+    by_place: bool = False,
     threads: int = 1,
 ) -> Order:
     """Return the stable order of rows by their key columns, and the runs of equal keys.
@@ -155,6 +159,8 @@ def order_columns(
         Whether the runs are wanted.
     wide : bool
         Row numbers as int64 rather than uint32.
+    by_place : bool
+        Places instead of row numbers will do, and save a gather.
     threads : int
         At most so many.
     """
@@ -171,6 +177,7 @@ def order_columns(
         runs=runs or not done,
         wide=wide and done,
         nulls_first=keys[0].nulls_first,
+        by_place=by_place and done,
         threads=threads,
     )
     del source  # its words may be in memory, and are done with
@@ -182,7 +189,7 @@ def order_columns(
         keep = runs or i + 1 < len(rest)
         starts, ends = _refine_column(order, (starts, ends), column, key, threads, keep=keep)
     rows = order.astype(np.int64, copy=False) if wide else order
-    return Order(rows, (starts, ends), spread)
+    return Order(rows, (starts, ends), spread, by_place and done and spread is not None)
 
 
 def _ranked(column: Column, threads: int) -> Column:
@@ -215,7 +222,7 @@ def _ranked(column: Column, threads: int) -> Column:
 def _dense_ranks(columns: Sequence[Column]) -> npt.NDArray[np.uint32]:
     """Return how many different smaller keys each row has, (n,) uint32."""
     keys = [SortKey("v")] * len(columns)
-    order, (starts, ends), _ = order_columns(columns, keys, runs=True)
+    order, (starts, ends), *_ = order_columns(columns, keys, runs=True)
     new = np.ones(len(order), np.uint32)
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         new[start + 1 : end] = 0

@@ -24,12 +24,14 @@ from dlsort.buffers import bitmap, bytes_views, combine, raw_view
 from dlsort_kernels import (
     SERIAL,
     Pool,
+    Scratch,
     Spread,
     gather_bits,
     gather_bytes,
     gather_fixed,
     gather_lists,
     places_of,
+    rows_of,
     scatter_bytes,
     scatter_fixed,
 )
@@ -48,37 +50,59 @@ class Picked:
 
     Parameters
     ----------
-    rows : (m,) uint32
-        Row numbers.
+    order : (m,) uint32
+        Row numbers; or, if ``by_place``, their places in ``spread``.
     workers : Pool
         Threads to share the work.
     spread : Spread or None
-        How the sort that gave ``rows`` brought all rows to groups.
+        How the sort that gave ``order`` brought all rows to groups.
+    by_place : bool
+        What ``order`` holds.
     """
 
     def __init__(
-        self, rows: Rows, *, workers: Pool = SERIAL, spread: Spread | None = None
+        self,
+        order: Rows,
+        *,
+        workers: Pool = SERIAL,
+        spread: Spread | None = None,
+        by_place: bool = False,
     ) -> None:
-        self.rows = rows
+        self._order = order
         self.workers = workers
         self.spread = spread
+        self._by_place = by_place
+        self._scratch = Scratch()
 
     def __len__(self) -> int:
         """Return the number of rows picked."""
-        return len(self.rows)
+        return len(self._order)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The row numbers, (m,) uint32."""
+        if not self._by_place:
+            return self._order
+        assert self.spread is not None
+        rows = rows_of(self.spread, self.workers)
+        return gather_fixed(rows, self._order, workers=self.workers)
 
     @cached_property
     def _places(self) -> tuple[Rows, Rows]:
         """The place of each row among the groups, and the places in the new order."""
         assert self.spread is not None
         places = places_of(self.spread, self.workers)
-        return places, gather_fixed(places, self.rows, workers=self.workers)
+        if self._by_place:
+            return places, self._order
+        return places, gather_fixed(places, self._order, workers=self.workers)
 
     def fixed(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return values of a fixed width, (n,) or (n, k), in the new order."""
         if self.spread is not None and values.nbytes >= SPREAD_BYTES:
             places, order = self._places
-            by_group = scatter_fixed(values, places, self.spread.parts, self.workers)
+            by_group = scatter_fixed(
+                values, places, self.spread.parts, self.workers, self._scratch
+            )
             if by_group is not None:
                 return gather_fixed(by_group, order, workers=self.workers)
         return gather_fixed(values, self.rows, workers=self.workers)
@@ -90,7 +114,9 @@ class Picked:
         n_bytes = int(offsets[-1]) - int(offsets[0])
         if self.spread is not None and n_bytes + offsets.nbytes >= SPREAD_BYTES:
             places, order = self._places
-            grouped = scatter_bytes(offsets, data, places, self.spread, self.workers)
+            grouped = scatter_bytes(
+                offsets, data, places, self.spread, self.workers, self._scratch
+            )
             return gather_bytes(*grouped, order, workers=self.workers)
         return gather_bytes(offsets, data, self.rows, workers=self.workers)
 

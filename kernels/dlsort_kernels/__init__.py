@@ -4,14 +4,24 @@
 
     key parts    words        values as words: unsigned integers that sort alike
                  prefix       the same for variable-length values
+                 encode       variable-length values of few kinds as numbers
                  lead         several words' bits packed into the first word of a key
+                 source       where a sort gets its words from, block by block
     partition    classify     how many splitters lie below each word
                  ties         rows that tie with a splitter
                  group        rows grouped by partition
     local sort   sort         the stable order of words, and where they tie
+                 natural_runs input that is in order, or is a few runs that are
+                 counting     words of few values
+                 learned      which group of the order a word belongs to
+                 spread       rows brought to their groups
+                 radix        each group put in order, in the cache
+                 touch_up     tied runs sorted by their next word
                  refine       ties sorted by the next word
                  refine_bytes ties sorted by variable-length values
-    payload      gather       columns in a new order
+                 lowest       the rows that may be among the first
+    payload      scatter      columns brought to the groups of a sort
+                 gather       columns in a new order
     proof        hash         a checksum of rows
                  disorder     whether words are in order
 """
@@ -44,7 +54,14 @@ with loading():
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
-    from dlsort_kernels.scatter import Spread, places_of, scatter_bytes, scatter_fixed
+    from dlsort_kernels.scatter import (
+        Scratch,
+        Spread,
+        places_of,
+        rows_of,
+        scatter_bytes,
+        scatter_fixed,
+    )
     from dlsort_kernels.sort import sort_source, sort_words
     from dlsort_kernels.source import ArrayWords, WordSource
     from dlsort_kernels.spread import word_range
@@ -63,6 +80,7 @@ __all__ = [
     "ArrayWords",
     "Cells",
     "Pool",
+    "Scratch",
     "Spread",
     "WordSource",
     "add_code",
@@ -98,6 +116,7 @@ __all__ = [
     "prefix_words",
     "refine",
     "refine_bytes",
+    "rows_of",
     "run_rows",
     "scatter_bytes",
     "scatter_fixed",

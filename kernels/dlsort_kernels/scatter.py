@@ -16,10 +16,10 @@ from numba import types
 
 from dlsort_kernels.arrays import Bytes, Offsets, Places, Rows
 from dlsort_kernels.jit import kernel, reads, writes
-from dlsort_kernels.threads import Pool
+from dlsort_kernels.threads import Pool, chunks
 from dlsort_kernels.unaligned import copy16
 
-__all__ = ["Spread", "places_of", "scatter_bytes", "scatter_fixed"]
+__all__ = ["Scratch", "Spread", "places_of", "rows_of", "scatter_bytes", "scatter_fixed"]
 
 _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
@@ -55,6 +55,28 @@ def places_of(spread: Spread, workers: Pool) -> Rows:
     return places
 
 
+def rows_of(spread: Spread, workers: Pool) -> Rows:
+    """Return the row at each place, (n,) uint32."""
+    rows = np.empty(len(spread.group), np.uint32)
+
+    def list_rows(part: int, bounds: tuple[int, int]) -> None:
+        at = spread.first[part].astype(np.uint32)
+        _list_rows(spread.group[slice(*bounds)], at, bounds[0], rows)
+
+    workers.run(list_rows, range(len(spread.parts)), spread.parts)
+    return rows
+
+
+@kernel(
+    types.void(reads(types.uint16), writes(types.uint32), types.int64, writes(types.uint32))
+)
+def _list_rows(group: npt.NDArray[np.uint16], at: Rows, first_row: int, rows: Rows) -> None:
+    for i in range(len(group)):
+        g = np.uint64(group[i])
+        rows[at[g]] = first_row + i
+        at[g] += np.uint32(1)
+
+
 @kernel(types.void(reads(types.uint16), writes(types.uint32), writes(types.uint32)))
 def _number(group: npt.NDArray[np.uint16], at: Rows, places: Rows) -> None:
     for i in range(np.uint64(len(group))):
@@ -63,8 +85,26 @@ def _number(group: npt.NDArray[np.uint16], at: Rows, places: Rows) -> None:
         at[g] += np.uint32(1)
 
 
+class Scratch:
+    """Memory that is used again: fresh pages cost as much as what is written to them."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Bytes] = {}
+
+    def room(self, name: str, n_bytes: int) -> Bytes:
+        """Return so many bytes, (n_bytes,) uint8, which are the same for the same name."""
+        held = self._held.get(name)
+        if held is None or len(held) < n_bytes:
+            held = self._held[name] = np.empty(n_bytes, np.uint8)
+        return held[:n_bytes]
+
+
 def scatter_fixed(
-    src: npt.NDArray[Any], places: Rows, parts: list[tuple[int, int]], workers: Pool
+    src: npt.NDArray[Any],
+    places: Rows,
+    parts: list[tuple[int, int]],
+    workers: Pool,
+    scratch: Scratch,
 ) -> npt.NDArray[Any] | None:
     """Return values by place: ``out[places] = src``; None for a width without a kernel.
 
@@ -74,11 +114,14 @@ def scatter_fixed(
         C-contiguous.
     places : (n,) uint32
         Each place once.
+    scratch : Scratch
+        Holds the result, until it is used again.
     """
     width = src.dtype.itemsize * (src.size // max(len(src), 1))
     flat = src.reshape(-1).view(np.uint8)
+    room = scratch.room("values", flat.size)
     if width == 16:
-        out = np.empty(flat.size, np.uint8)
+        out = room
         workers.run(
             lambda a, b: _scatter_16(flat[16 * a : 16 * b], places[a:b], out),
             *zip(*parts, strict=True),
@@ -86,7 +129,7 @@ def scatter_fixed(
     elif width in _UNSIGNED:
         values = flat.view(_UNSIGNED[width])
         values = values if values.flags.aligned else values.copy()
-        out = np.empty_like(values)
+        out = room.view(values.dtype)
         workers.run(
             lambda a, b: _scatter(values[a:b], places[a:b], out), *zip(*parts, strict=True)
         )
@@ -113,7 +156,12 @@ def _scatter_16(src: Bytes, places: Rows, out: Bytes) -> None:
 
 
 def scatter_bytes(
-    offsets: Offsets, data: Bytes, places: Rows, spread: Spread, workers: Pool
+    offsets: Offsets,
+    data: Bytes,
+    places: Rows,
+    spread: Spread,
+    workers: Pool,
+    scratch: Scratch,
 ) -> tuple[Offsets, Bytes]:
     """Return variable-length values by place: their offsets and bytes.
 
@@ -124,6 +172,8 @@ def scatter_bytes(
     data : (b,) uint8
     places : (n,) uint32
         From `places_of`.
+    scratch : Scratch
+        Holds the result, until it is used again.
 
     Returns
     -------
@@ -132,14 +182,14 @@ def scatter_bytes(
     data : uint8
     """
     n = len(places)
-    out_offsets = np.empty(n + 1, offsets.dtype)
+    out_offsets = scratch.room("offsets", (n + 1) * offsets.itemsize).view(offsets.dtype)
     out_offsets[0] = 0
     workers.run(
         lambda a, b: _scatter_sizes(offsets[a : b + 1], places[a:b], out_offsets[1:]),
         *zip(*spread.parts, strict=True),
     )
-    np.cumsum(out_offsets, dtype=out_offsets.dtype, out=out_offsets)
-    out = np.empty(int(out_offsets[-1]), np.uint8)
+    _add_up(out_offsets, workers)
+    out = scratch.room("values", int(out_offsets[-1]))
     # Where the places of a part in a group end, some other part's or group's begin.
     ends = out_offsets[spread.first + spread.counts].astype(np.int64)
 
@@ -157,6 +207,20 @@ def scatter_bytes(
 
     workers.run(copy, range(len(spread.parts)), spread.parts)
     return out_offsets, out
+
+
+def _add_up(sizes: Offsets, workers: Pool) -> None:
+    """Turn sizes into where each value ends, in place, on several threads."""
+    parts = chunks(len(sizes), workers.threads)
+    totals = [0, *workers.run(lambda a, b: int(sizes[a:b].sum()), *zip(*parts, strict=True))]
+
+    def add(start: int, stop: int, before: int) -> None:
+        if start < stop:
+            sizes[start] += before
+            np.cumsum(sizes[start:stop], dtype=sizes.dtype, out=sizes[start:stop])
+
+    before = np.cumsum(totals[:-1]).tolist()
+    workers.run(add, *zip(*parts, strict=True), before)
 
 
 _OFFSETS = (types.int32, types.int64)

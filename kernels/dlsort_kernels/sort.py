@@ -26,8 +26,9 @@ import numpy.typing as npt
 from dlsort_kernels import natural_runs, pack, radix, spread
 from dlsort_kernels.arrays import Mask, Places, Rows, Words
 from dlsort_kernels.counting import order_by_counting
+from dlsort_kernels.gather_fixed_width import gather_fixed
 from dlsort_kernels.learned import GroupMap, OneGroup, Placer, SplitterGroups
-from dlsort_kernels.scatter import Spread
+from dlsort_kernels.scatter import Spread, rows_of
 from dlsort_kernels.source import ArrayWords, WordSource, blocks, scratch_for
 from dlsort_kernels.threads import Pool, chunks, pool
 from dlsort_kernels.touch_up import copy_rows, pack_runs, put_rows, settle_short, unpack_runs
@@ -98,6 +99,18 @@ class Groups(NamedTuple):
     spread: Spread
 
 
+class PlacedWords:
+    """Takes a source's words by place instead of row."""
+
+    def __init__(self, source: WordSource, spread_rows: Spread, workers: Pool) -> None:
+        self._source = source
+        self._rows = rows_of(spread_rows, workers)
+
+    def take(self, places: Rows) -> Words:
+        """Return the words of the rows at some places."""
+        return self._source.take(gather_fixed(self._rows, places))
+
+
 def sort_words(words: Words, *, runs: bool = True) -> tuple[Rows, Places, Places]:
     """Return the stable order of the words, and where equal words lie in it.
 
@@ -138,6 +151,7 @@ def sort_source(
     runs: bool = True,
     wide: bool = False,
     nulls_first: bool = False,
+    by_place: bool = False,
     threads: int = 1,
 ) -> tuple[RowArray, Runs, Spread | None]:
     """Return the stable order of a source's words, and where equal words lie in it.
@@ -152,6 +166,8 @@ def sort_source(
         Row numbers of 64 bits.
     nulls_first : bool
         Where the rows without a word go.
+    by_place : bool
+        Return the order as places in ``spread`` instead of row numbers, if there is one.
     threads : int
         At most so many; the result does not depend on it.
 
@@ -184,10 +200,13 @@ def sort_source(
             counted, starts = order_by_counting(source, kind, workers, nulls_first=nulls_first)
             tied = np.flatnonzero(np.diff(starts) > 1) if runs else NO_RUNS.starts
             return counted, Runs(starts[:-1][tied], starts[1:][tied]), None
-        groups = _grouped(source, workers, nulls_first=nulls_first)
+        groups = _grouped(source, workers, nulls_first=nulls_first, by_place=by_place)
         order: RowArray = groups.packed.view(np.int64) if wide else np.empty(n, np.uint32)
         n_runs, n_tied = _sort_groups(groups, order, workers, runs=runs)
-    tied = _settle(source, groups, order, n_runs, n_tied, keep=runs)
+        takes: WordSource | PlacedWords = source
+        if by_place and len(groups.inexact) > 1 and n_runs.any():
+            takes = PlacedWords(source, groups.spread, workers)
+    tied = _settle(takes, groups, order, n_runs, n_tied, keep=runs)
     spread_rows = groups.spread if len(groups.inexact) > 1 else None
     return order, tied if runs else NO_RUNS, spread_rows
 
@@ -195,7 +214,9 @@ def sort_source(
 # ---------------------------------------------------------------- groups
 
 
-def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
+def _grouped(
+    source: WordSource, workers: Pool, *, nulls_first: bool, by_place: bool
+) -> Groups:
     """Bring every row to its group."""
     n = source.n
     row_bits = (n - 1).bit_length()
@@ -252,7 +273,7 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
 
     def place(part: int, bounds: tuple[int, int]) -> None:
         at = places[part].astype(np.uint64)
-        bits = np.uint64(row_bits)
+        bits, placed = np.uint64(row_bits), np.uint64(by_place and n_groups > 1)
         scratch = scratch_for(source)
         for start, stop in blocks(source, *bounds):
             words, _ = source.block(start, stop, scratch)
@@ -263,7 +284,7 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool) -> Groups:
                 continue
             ids = group[start:stop]
             spread.place_rows(
-                words, source.flip, ids, of_null, row, lowest, shift, bits, at, packed
+                words, source.flip, ids, of_null, row, placed, lowest, shift, bits, at, packed
             )
 
     workers.run(place, range(len(parts)), parts)
@@ -358,7 +379,7 @@ def _sort_groups(
 
 
 def _settle(
-    source: WordSource,
+    source: WordSource | PlacedWords,
     groups: Groups,
     order: RowArray,
     n_runs: Places,
@@ -457,7 +478,7 @@ def _equal_runs(source: WordSource, order: RowArray) -> Runs:
 # ---------------------------------------------------------------- touch-up
 
 
-def _touch_up(source: WordSource, order: RowArray, tied: Runs, *, keep: bool) -> Runs:
+def _touch_up(source: WordSource | PlacedWords, order: RowArray, tied: Runs, *, keep: bool) -> Runs:
     """Sort rows whose codes tie by their words; return the runs of equal words, if kept."""
     if not len(tied.starts):
         return NO_RUNS

@@ -68,6 +68,7 @@ def count_groups(group: Groups, counts: Places) -> None:
         reads(types.uint16),
         types.uint64,
         types.uint64,
+        types.uint64,
         reads(types.uint64),
         reads(types.uint64),
         types.uint64,
@@ -81,6 +82,7 @@ def place_rows(
     group: Groups,
     of_null: np.uint64,
     first_row: np.uint64,
+    by_place: np.uint64,
     lowest: Words,
     shift: Words,
     row_bits: np.uint64,
@@ -98,6 +100,8 @@ def place_rows(
         Rows of this group have no word: their code is 0.
     first_row : int
         Number of the first row.
+    by_place : int
+        1 to pack a row's place instead of its number; else 0.
     lowest, shift : (groups + 1,) uint64
         What is taken from a word, and how many of its low bits are left out.
     at : (groups + 1,) uint64
@@ -109,7 +113,8 @@ def place_rows(
         place = at[g]
         code = _code((words[i] ^ flip) - lowest[g], shift[g])
         code = U0 if g == of_null else code
-        packed[place] = (code << row_bits) | (first_row + i)
+        number = place if by_place else first_row + i
+        packed[place] = (code << row_bits) | number
         at[g] = place + np.uint64(1)
 
 
