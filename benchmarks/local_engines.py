@@ -90,7 +90,7 @@ def _polars_frame(case: Case) -> Any:
     columns = {
         name: pl.Series(name, values, nan_to_null=values.dtype.kind == "f")
         if isinstance(values, np.ndarray)
-        else pl.from_arrow(values).alias(name)
+        else pl.Series(name, pl.from_arrow(values))
         for name, values in case.columns.items()
     }
     return pl.DataFrame(columns)

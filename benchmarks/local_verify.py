@@ -49,7 +49,9 @@ def _neighbours(
     less = pc.greater(left, right) if descending else pc.less(left, right)
     # Of two values; a value stands before a null, and nulls are equal.
     less = pc.or_(less.fill_null(False), pc.and_(left.is_valid(), right.is_null()))
-    equal = pc.or_(pc.equal(left, right).fill_null(False), pc.and_(left.is_null(), right.is_null()))
+    equal = pc.or_(
+        pc.equal(left, right).fill_null(False), pc.and_(left.is_null(), right.is_null())
+    )
     return less, equal
 
 

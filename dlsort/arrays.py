@@ -68,7 +68,7 @@ def argsort(
     >>> argsort((np.array([1, 0, 1]), np.array(["b", "c", "a"])), ascending=[False, True])
     array([2, 0, 1])
     """
-    columns, sort_keys = read_keys(keys, ascending, na_position)
+    columns, sort_keys = read_keys(keys, ascending=ascending, na_position=na_position)
     count = check_threads(threads)
     rows: npt.NDArray[np.int64]
     rows = order_columns(columns, sort_keys, runs=False, wide=True, threads=count).rows
@@ -102,7 +102,7 @@ def is_sorted(
     >>> is_sorted([1, 1, 2, None]), is_sorted([1, 1, 2, None], na_position="first")
     (True, False)
     """
-    columns, sort_keys = read_keys(keys, ascending, na_position)
+    columns, sort_keys = read_keys(keys, ascending=ascending, na_position=na_position)
     return len(columns[0]) < 2 or first_disorder_of(columns, sort_keys) < 0
 
 
@@ -149,7 +149,7 @@ def rank(
     if method not in RANKS:
         msg = f"method is {method!r}; expected 'min', 'dense' or 'first'."
         raise BadOptionError(msg)
-    columns, sort_keys = read_keys(keys, ascending, na_position)
+    columns, sort_keys = read_keys(keys, ascending=ascending, na_position=na_position)
     order, (starts, ends), *_ = order_columns(
         columns, sort_keys, runs=method != "first", threads=check_threads(threads)
     )

@@ -141,15 +141,30 @@ def combine(column: pa.ChunkedArray | pa.Array) -> pa.Array:
         if n_bytes > NARROW_BYTES:
             column = column.cast(pa.large_string() if pt.is_string(kind) else pa.large_binary())
     if pt.is_dictionary(kind):
-        if not kind.ordered and any(c.dictionary.null_count for c in column.chunks):
-            # Arrow joins no dictionaries that hold a null
-            decoded = [c.dictionary_decode().dictionary_encode() for c in column.chunks]
-            column = pa.chunked_array(decoded)
-        column = column.unify_dictionaries()
+        chunks = [_without_null_value(chunk) for chunk in column.chunks]
+        try:
+            column = pa.chunked_array(chunks, kind).unify_dictionaries()
+        except pa.ArrowInvalid:  # more values together than the indices count
+            wide = pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
+            chunks = [chunk.cast(wide) for chunk in chunks]
+            column = pa.chunked_array(chunks, wide).unify_dictionaries()
     combined = column.combine_chunks()
     if isinstance(combined, pa.ChunkedArray):  # pyarrow keeps chunks that can't be joined
         combined = pa.concat_arrays(combined.chunks)
     return combined
+
+
+def _without_null_value(array: pa.DictionaryArray) -> pa.DictionaryArray:
+    """Return the same values with no null in the dictionary: Arrow joins none that hold one."""
+    values = array.dictionary
+    if not values.null_count:
+        return array
+    valid = values.is_valid()
+    places = np.cumsum(valid.to_numpy(zero_copy_only=False)) - 1
+    new = pa.array(places, array.type.index_type, mask=values.is_null().to_numpy(False))
+    return pa.DictionaryArray.from_arrays(
+        new.take(array.indices), values.drop_null(), ordered=array.type.ordered
+    )
 
 
 def concat_rows(tables: Sequence[pa.Table]) -> pa.Table:

@@ -16,10 +16,39 @@ from dlsort.keys import SortKey
 from dlsort.order import rank_dictionaries
 from dlsort.words import Column, FixedColumn, check_key_types, key_columns
 
-__all__ = ["NULL_PLACES", "check_threads", "read_key", "read_keys"]
+__all__ = [
+    "NULL_PLACES",
+    "check_row_count",
+    "check_threads",
+    "is_count",
+    "read_key",
+    "read_keys",
+]
 
 NULL_PLACES = {"first": True, "last": False}
 NOT_A_TIME = -(2**63)
+
+
+def is_count(number: object, *, least: int) -> bool:
+    """Return whether something is a whole number, and no smaller."""
+    is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+    return is_whole and int(number) >= least  # type: ignore[call-overload]
+
+
+def check_row_count(n_rows: int) -> None:
+    """Raise if there are more rows than row numbers of 32 bits can count.
+
+    Raises
+    ------
+    KeyTypeError
+        From 2^32 rows on.
+    """
+    if n_rows >= 2**32:
+        msg = (
+            f"cannot sort {n_rows:,} rows at once: the most is {2**32 - 1:,}. Sort a Parquet "
+            "dataset of them with sort_dataset."
+        )
+        raise KeyTypeError(msg)
 
 
 def check_threads(threads: int | None) -> int:
@@ -32,14 +61,14 @@ def check_threads(threads: int | None) -> int:
     """
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+    if not is_count(threads, least=1):
         msg = f"threads is {threads!r}; expected a whole number of at least 1, or None."
         raise BadOptionError(msg)
     return int(threads)
 
 
 def read_keys(
-    keys: Any, ascending: bool | Sequence[bool], na_position: str | Sequence[str]
+    keys: Any, *, ascending: bool | Sequence[bool], na_position: str | Sequence[str]
 ) -> tuple[list[Column], list[SortKey]]:
     """Return key columns, and the direction and null place of each.
 
@@ -70,6 +99,7 @@ def read_keys(
             raise BadOptionError(msg)
         sort_keys.append(SortKey(f"key {i}", not is_up, NULL_PLACES[place]))
     columns = [read_key(a, key) for a, key in zip(arrays, sort_keys, strict=True)]
+    check_row_count(len(columns[0]))
     lengths = {len(column) for column in columns}
     if len(lengths) > 1:
         found = ", ".join(f"{len(column):,}" for column in columns)
@@ -91,13 +121,20 @@ def _arrays(keys: Any) -> list[Any]:
     """Return the key columns given: a list of arrays is several, a list of values is one."""
     if isinstance(keys, pa.Table | pa.RecordBatch):
         return _some(list(keys.columns))
-    if isinstance(keys, list | tuple) and keys and all(map(_is_array, keys)):
+    if isinstance(keys, list | tuple) and any(map(_is_array, keys)):
         return list(keys)
+    if isinstance(keys, str | bytes | dict | set | frozenset):
+        msg = f"cannot sort a {type(keys).__name__}; expected an array or several."
+        raise KeyTypeError(msg)
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(keys, pandas.DataFrame):
         return _some([keys.iloc[:, i] for i in range(keys.shape[1])])
     if _is_only_a_stream(keys):
-        stream = pa.chunked_array(keys)
+        try:
+            stream = pa.chunked_array(keys)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            msg = f"cannot sort these values: {error}"
+            raise KeyTypeError(msg) from error
         if pa.types.is_struct(stream.type):  # a table, as a stream has it
             return _some(list(pa.Table.from_struct_array(stream).columns))
         return [stream]
@@ -179,8 +216,11 @@ def _as_arrow(array: Any) -> pa.Array | pa.ChunkedArray:
         if array.ndim != 1:
             msg = f"expected one dimension, found {array.ndim}"
             raise TypeError(msg)
-        native = array.astype(array.dtype.newbyteorder("="), copy=False)
-        return pa.array(native, from_pandas=True)
+        if array.dtype.kind in "iufcmMU":
+            array = array.astype(array.dtype.newbyteorder("="), copy=False)
+        elif array.dtype.kind == "T":
+            array = array.astype(object)
+        return pa.array(array, from_pandas=True)
     if hasattr(array, "__arrow_c_stream__"):
         return pa.chunked_array(array)
     if hasattr(array, "__arrow_c_array__"):

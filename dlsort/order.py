@@ -172,6 +172,7 @@ def order_columns(
     done = complete == len(columns)
     if isinstance(source, LeadWords) and source.n >= WHOLE_FROM:
         source = source.whole(threads)
+    order: Any
     order, tied, spread = sort_source(
         source,
         runs=runs or not done,
@@ -301,9 +302,12 @@ def _source(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[WordSou
 def _lead(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[Words, int]:
     """Return the lead of the rows by their own range, and how many columns it holds whole."""
     column = columns[0]
-    if len(columns) == 1 and isinstance(column, FixedColumn):
-        if column.null is None and column.outside is None:
-            return (~column.first if keys[0].descending else column.first), 1
+    if len(columns) > 1 or isinstance(column, BytesColumn):
+        is_word = False
+    else:
+        is_word = column.null is None and column.outside is None
+    if is_word and isinstance(column, FixedColumn):
+        return (~column.first if keys[0].descending else column.first), 1
     code = fit_lead(columns, keys)
     return code.lead(columns), code.complete
 

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from dlsort.buffers import from_transport, to_transport
+from dlsort.buffers import combine
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import By, SortKey, check_columns, parse_by
-from dlsort.local_keys import check_threads, read_key
+from dlsort.layouts import recast, without_views
+from dlsort.local_keys import check_row_count, check_threads, is_count, read_key
 from dlsort.local_sort import first_of, sort_rows
 from dlsort.order import first_rows, order_columns
+from dlsort.take import take_array
 from dlsort.words import check_key_types
 
 __all__ = ["sort_table", "top_k"]
@@ -116,7 +118,7 @@ def top_k(table: T, k: int, by: By, *, threads: int | None = None) -> T | pa.Tab
     """
     keys = parse_by(by)
     count = check_threads(threads)
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 0:
+    if not is_count(k, least=0):
         msg = f"k is {k!r}; expected a whole number of at least 0."
         raise BadOptionError(msg)
     if _is_pandas(table):
@@ -130,7 +132,8 @@ def _like(table: Any, keys: tuple[SortKey, ...], make: Make) -> Any:
     """Return what is made of a table's rows, as the kind of table that was given."""
     rows = _as_table(table)
     check_key_types(rows.schema, keys)
-    made = from_transport(make(to_transport(rows), keys), rows.schema)
+    check_row_count(rows.num_rows)
+    made = _with_types(make(_in_layouts(rows), keys), rows.schema)
     if isinstance(table, pa.RecordBatch):
         batches = made.combine_chunks().to_batches()
         return batches[0] if batches else pa.RecordBatch.from_pylist([], rows.schema)
@@ -140,30 +143,77 @@ def _like(table: Any, keys: tuple[SortKey, ...], make: Make) -> Any:
     return made
 
 
+def _in_layouts(table: pa.Table) -> pa.Table:
+    """Return a table in layouts that have kernels, each column one chunk."""
+    columns = []
+    for field, column in zip(table.schema, table.columns, strict=True):
+        array = combine(column)
+        kind = without_views(field.type if array.type == field.type else array.type)
+        try:
+            columns.append(recast(array, kind))
+        except pa.ArrowInvalid:  # views of more bytes than 32-bit offsets reach
+            wide = pa.large_binary() if kind == pa.binary() else pa.large_string()
+            columns.append(array.cast(wide))
+    fields = [f.with_type(c.type) for f, c in zip(table.schema, columns, strict=True)]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, table.schema.metadata))
+
+
+def _with_types(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return a table with the types of a schema again, where its values still fit them."""
+    columns, fields = [], []
+    for field, column in zip(schema, table.columns, strict=True):
+        array = combine(column)
+        try:
+            array = recast(array, field.type)
+        except pa.ArrowInvalid:
+            # Chunks' dictionaries joined have more values than narrow indices count.
+            if not pa.types.is_dictionary(field.type):
+                raise
+        columns.append(array)
+        fields.append(field.with_type(array.type))
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields, schema.metadata))
+
+
 def _is_pandas(table: object) -> bool:
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(table, pandas.DataFrame)
 
 
 def _take_frame(frame: Any, rows: Any) -> Any:
-    """Return a pandas frame at row numbers. Arrow has no way to take views, so they are cast."""
-    views = {
-        name: kind
-        for name, kind in frame.dtypes.items()
-        if getattr(kind, "pyarrow_dtype", None) in (pa.string_view(), pa.binary_view())
-    }
+    """Return a pandas frame at row numbers; views are cast, as Arrow can't take them."""
+    kinds = [getattr(kind, "pyarrow_dtype", None) for kind in frame.dtypes]
+    views = [i for i, kind in enumerate(kinds) if kind in (pa.string_view(), pa.binary_view())]
     if not views:
         return frame.take(rows)
-    plain = {
-        name: type(kind)(pa.string() if kind.pyarrow_dtype == pa.string_view() else pa.binary())
-        for name, kind in views.items()
-    }
-    return frame.astype(plain).take(rows).astype(views)
+    import pandas as pd
+
+    pieces = []
+    for i in range(frame.shape[1]):
+        series = frame.iloc[:, i]
+        if i not in views:
+            pieces.append(series.take(rows))
+            continue
+        array = combine(pa.chunked_array([series.array.__arrow_array__()]))
+        taken = take_array(recast(array, without_views(kinds[i])), rows.astype(np.uint32))
+        values = pd.arrays.ArrowExtensionArray(recast(taken, kinds[i]))
+        pieces.append(pd.Series(values, index=frame.index.take(rows), name=series.name))
+    out = pd.concat(pieces, axis=1)
+    out.columns = frame.columns
+    out.attrs = frame.attrs
+    return out
 
 
 def _pandas_columns(frame: Any, keys: tuple[SortKey, ...]) -> list[Any]:
     check_columns(keys, [name for name in frame.columns if isinstance(name, str)])
     return [read_key(frame[key.column], key) for key in keys]
+
+
+def _refuse_objects(frame: Any, polars: Any) -> None:
+    """Raise for Python objects, of which Arrow gets the addresses."""
+    for name, kind in frame.schema.items():
+        if kind == polars.Object:
+            msg = f"cannot sort a frame with Python objects: column {name!r} is {kind}."
+            raise KeyTypeError(msg)
 
 
 def _as_table(table: Any) -> pa.Table:
@@ -172,10 +222,15 @@ def _as_table(table: Any) -> pa.Table:
     if isinstance(table, pa.RecordBatch):
         return pa.Table.from_batches([table])
     if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
+        polars = sys.modules.get("polars")
+        if polars is not None and isinstance(table, polars.DataFrame):
+            _refuse_objects(table, polars)
         try:
             return pa.table(table)
-        except pa.ArrowInvalid:
-            pass  # a single column: no table
+        except pa.ArrowInvalid as error:
+            if "struct" not in str(error):  # not a single column, but one Arrow can't hold
+                msg = f"cannot sort this {type(table).__name__}: {error}"
+                raise KeyTypeError(msg) from error
     msg = (
         f"cannot sort a {type(table).__name__}; expected a table with the Arrow C stream "
         "or array interface, such as a pyarrow, Polars or pandas one."

@@ -40,6 +40,9 @@ __all__ = ["Picked", "take_array", "take_table"]
 
 Rows = npt.NDArray[np.uint32]
 
+# Row numbers are uint32.
+MOST_ROWS = 2**32 - 1
+
 # Columns from this size on are spread first: at 10 MB that and a gather in
 # groups take as long as the gather alone, at 80 MB half as long.
 SPREAD_BYTES = 16 * 2**20
@@ -180,16 +183,29 @@ def _take(array: pa.Array, picked: Picked) -> pa.Array:
         # field() applies the slice offset; an empty struct has no child to ask
         return pa.Array.from_buffers(kind, n, [validity], n_null, children=children)
     if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_map(kind):
-        offsets, child_rows = gather_lists(bytes_views(array)[0], picked.rows)
-        child = _take(_list_child(array), Picked(child_rows, workers=picked.workers))
+        offsets, items = bytes_views(array)[0], _list_child(array)
+        first, last = int(offsets[0]), int(offsets[-1])
+        if last > MOST_ROWS:
+            # A slice late in its child: rows are counted from its first item.
+            offsets, items = (
+                offsets - offsets.dtype.type(first),
+                items.slice(first, last - first),
+            )
+        if last - first > MOST_ROWS:
+            return array.take(pa.array(picked.rows))
+        offsets, child_rows = gather_lists(offsets, picked.rows)
+        child = _take(items, Picked(child_rows, workers=picked.workers))
         return pa.Array.from_buffers(
             kind, n, [validity, pa.py_buffer(offsets)], n_null, children=[child]
         )
     if pt.is_fixed_size_list(kind):
-        size = np.uint32(kind.list_size)
-        starts = (picked.rows + np.uint32(array.offset)) * size
+        size, n_rows = kind.list_size, len(array)
+        if n_rows * size > MOST_ROWS or n * size > MOST_ROWS:
+            return array.take(pa.array(picked.rows))
+        starts = picked.rows * np.uint32(size)
         child_rows = np.add.outer(starts, np.arange(size, dtype=np.uint32)).ravel()
-        child = _take(array.values, Picked(child_rows, workers=picked.workers))
+        items = array.values.slice(array.offset * size, n_rows * size)
+        child = _take(items, Picked(child_rows, workers=picked.workers))
         return pa.Array.from_buffers(kind, n, [validity], n_null, children=[child])
     return _take_flat(array, picked, validity, n_null)
 

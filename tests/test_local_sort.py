@@ -26,7 +26,9 @@ KEYS: dict[str, object] = {
     "far integers": lambda rng, n: rng.integers(-(2**63), 2**63 - 1, n),
     "integers that tie": lambda rng, n: rng.integers(0, 90, n) << 55,
     "codes that tie": lambda rng, n: (rng.integers(0, 9, n) << 59) + rng.integers(0, 5, n),
-    "floats and nulls": lambda rng, n: np.where(rng.random(n) < 0.3, np.nan, rng.normal(size=n)),
+    "floats and nulls": lambda rng, n: np.where(
+        rng.random(n) < 0.3, np.nan, rng.normal(size=n)
+    ),
     "strings": lambda rng, n: rng.integers(0, 10**9, n).astype(str),
 }
 

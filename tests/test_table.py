@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, Array, Stream, batch, chunked, column, oracle, payload
-from dlsort import sort_table
+from dlsort import argsort, sort_table
 from dlsort.errors import BadKeyError, KeyTypeError, UnknownColumnError
 from dlsort.keys import SortKey
+from dlsort.local_keys import check_row_count
 
 WAYS_IN: dict[str, Callable[[pa.Table], Any]] = {
     "pyarrow Table": lambda table: table,
@@ -207,3 +208,105 @@ def test_keys_that_cannot_be_are_refused():
     for name in ("tags", "place"):
         with pytest.raises(KeyTypeError, match=rf"cannot sort by '{name}': .* \(here: x\)"):
             sort_table(table, name)
+
+
+# ---------------------------------------------------------------- layouts that Arrow can't take
+
+
+def test_dictionaries_inside_lists_and_structs_are_kept():
+    kinds = [
+        pa.list_(pa.dictionary(pa.uint32(), pa.string_view())),
+        pa.large_list(pa.dictionary(pa.int8(), pa.int64())),
+        pa.list_(pa.dictionary(pa.int8(), pa.string()), 1),
+        pa.struct(
+            [("a", pa.dictionary(pa.int16(), pa.string_view())), ("b", pa.string_view())]
+        ),
+        pa.map_(pa.string(), pa.dictionary(pa.int8(), pa.string())),
+    ]
+    columns = {"k": pa.array([3, 1, 2])}
+    for i, kind in enumerate(kinds):
+        words = pa.array([["x"], ["y"], ["x"]], pa.list_(pa.string()))
+        if pa.types.is_large_list(kind):
+            child = pa.array([7, 9, 7], pa.int64()).dictionary_encode().cast(kind.value_type)
+            column = pa.LargeListArray.from_arrays([0, 1, 2, 3], child)
+        elif pa.types.is_struct(kind):
+            inner = words.flatten().dictionary_encode()
+            inner = pa.DictionaryArray.from_arrays(
+                inner.indices.cast(pa.int16()), inner.dictionary.cast(pa.string_view())
+            )
+            texts = words.flatten().cast(pa.string_view())
+            column = pa.StructArray.from_arrays([inner, texts], fields=list(kind))
+        elif pa.types.is_map(kind):
+            inner = words.flatten().dictionary_encode().cast(kind.item_type)
+            column = pa.MapArray.from_arrays([0, 1, 2, 3], pa.array(["p", "q", "r"]), inner)
+        else:
+            inner = words.flatten().dictionary_encode()
+            inner = pa.DictionaryArray.from_arrays(
+                inner.indices.cast(kind.value_type.index_type),
+                inner.dictionary.cast(kind.value_type.value_type),
+            )
+            if pa.types.is_fixed_size_list(kind):
+                column = pa.FixedSizeListArray.from_arrays(inner, 1)
+            else:
+                column = pa.ListArray.from_arrays([0, 1, 2, 3], inner)
+        columns[str(i)] = column
+    table = pa.table(columns)
+    got = sort_table(table, "k")
+    got.validate(full=True)
+    assert got.schema == table.schema
+    want = table.to_pylist()
+    assert got.to_pylist() == [want[1], want[2], want[0]]
+
+
+def test_narrow_dictionaries_that_are_too_many_together_get_wider_indices():
+    pieces = [pa.array([f"{p}-{i}" for i in range(100)]).dictionary_encode() for p in range(2)]
+    chunks = [
+        pa.DictionaryArray.from_arrays(p.indices.cast(pa.int8()), p.dictionary) for p in pieces
+    ]
+    table = pa.table({"d": pa.chunked_array(chunks), "k": np.arange(200)[::-1]})
+    got = sort_table(table, "k")
+    assert got["d"].to_pylist() == table["d"].to_pylist()[::-1]
+    assert sort_table(table, "d")["d"].to_pylist() == sorted(table["d"].to_pylist())
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_dictionaries_with_a_null_among_their_values_in_several_chunks(ordered):
+    values = pa.array(["b", None, "a"])
+    codes = pa.array([0, 1, 2, None], pa.int8())
+    chunk = pa.DictionaryArray.from_arrays(codes, values, ordered=ordered)
+    got = argsort(pa.chunked_array([chunk, chunk]))
+    assert got.tolist() == ([0, 4, 2, 6] if ordered else [2, 6, 0, 4]) + [1, 3, 5, 7]
+
+
+def test_pandas_frames_with_views():
+    kind = pd.ArrowDtype(pa.string_view())
+    frame = pd.DataFrame(
+        {"a": pd.array(["b", None, "a"], kind), "k": [3, 1, 2]}, index=[5, 5, 9]
+    )
+    for by, rows in (("k", [1, 2, 0]), ("a", [2, 0, 1])):
+        got = sort_table(frame, by)
+        assert got.dtypes.tolist() == frame.dtypes.tolist()
+        assert got["k"].tolist() == [frame["k"].tolist()[row] for row in rows]
+        assert got["a"].tolist() == [frame["a"].tolist()[row] for row in rows]
+        assert got.index.tolist() == frame.index[rows].tolist()
+
+
+@pytest.mark.parametrize("most", [3, 100])
+def test_lists_whose_items_are_more_than_rows_can_count(monkeypatch, most):
+    monkeypatch.setattr("dlsort.take.MOST_ROWS", most)
+    lists = pa.array([[i, i + 1] for i in range(60)], pa.list_(pa.int32()))
+    fixed = pa.array([[i, i + 1] for i in range(60)], pa.list_(pa.int32(), 2))
+    for values in (lists, lists.cast(pa.large_list(pa.int32())), fixed):
+        table = pa.table({"x": values.slice(50), "k": np.arange(10)[::-1]})
+        got = sort_table(table, "k")
+        got.validate(full=True)
+        assert got["x"].to_pylist() == table["x"].to_pylist()[::-1]
+
+
+def test_more_rows_than_row_numbers_can_count_are_refused():
+    class Long:
+        num_rows = 2**32
+
+    with pytest.raises(KeyTypeError, match="4,294,967,296 rows at once: the most is"):
+        check_row_count(Long.num_rows)
+    check_row_count(2**32 - 1)

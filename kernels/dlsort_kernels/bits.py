@@ -56,7 +56,7 @@ def _float_of(typing_context: Any, bits: Any) -> Any:
     return types.float64(types.uint64), emit
 
 
-_emit_bit_length = intrinsic(_bit_length)
-_emit_float_of = intrinsic(_float_of)
+_emit_bit_length: Any = intrinsic(_bit_length)
+_emit_float_of: Any = intrinsic(_float_of)
 overload(bit_length)(lambda word: lambda word: _emit_bit_length(word))
 overload(float_of)(lambda bits: lambda bits: _emit_float_of(bits))

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import types
 
-from dlsort_kernels.arrays import Places, Rows, Words
+from dlsort_kernels.arrays import Groups, Places, Rows, Words
 from dlsort_kernels.jit import kernel, reads, writes
 
 __all__ = ["Cells", "Search", "build_cells", "classify"]
@@ -139,7 +139,7 @@ class Search:
         beyond = np.full(1 << self._halvings, ONES, np.uint64)
         self._padded = np.append(distinct, beyond)
 
-    def find(self, words: Words, part: Rows) -> int:
+    def find(self, words: Words, part: Rows | Groups) -> int:
         """Write how many splitters lie below each word; return how many words equal one.
 
         ``part`` is (n,) uint32 or uint16.
@@ -211,7 +211,7 @@ def _classify(
     widening: Any,
     below: Rows,
     halvings: np.uint64,
-    part: Rows,
+    part: Rows | Groups,
 ) -> np.uint64:
     n_splitters = np.uint64(len(part_of)) - U1
     last = np.uint64(len(below)) - U1

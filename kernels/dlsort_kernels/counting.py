@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from dlsort_kernels.arrays import Mask, Places, Rows, Words
+from dlsort_kernels.arrays import Mask, Places, RowNumbers, Words
 from dlsort_kernels.jit import kernel, reads, writes
 from dlsort_kernels.source import WordSource, blocks, scratch_for
 from dlsort_kernels.threads import Pool, chunks
@@ -18,7 +18,7 @@ NO_MASK: Mask = np.empty(0, np.bool)
 
 def order_by_counting(
     source: WordSource, kind: npt.DTypeLike, workers: Pool, *, nulls_first: bool
-) -> tuple[npt.NDArray[np.int64] | Rows, Places]:
+) -> tuple[RowNumbers, Places]:
     """Return the stable order of words by the lowest ``source.bits`` of them.
 
     Returns
@@ -34,11 +34,11 @@ def order_by_counting(
     """
     n, n_values = source.n, 1 << source.bits
     mask = np.uint64(n_values - 1)
-    of_null = 0 if nulls_first else n_values
+    of_null = np.uint64(0 if nulls_first else n_values)
     first = np.uint64(nulls_first)
     parts = chunks(n, workers.threads)
     counts = np.zeros((len(parts), n_values + 1), np.int64)
-    order = np.empty(n, kind)
+    order: RowNumbers = np.empty(n, kind)
 
     def count(part: int, bounds: tuple[int, int]) -> None:
         scratch = scratch_for(source)
@@ -58,7 +58,9 @@ def order_by_counting(
         for start, stop in blocks(source, *bounds):
             words, null = source.block(start, stop, scratch)
             nulls = NO_MASK if null is None else null
-            _place(words, source.low_flip, mask, first, nulls, of_null, start, at, order)
+            _place(
+                words, source.low_flip, mask, first, nulls, of_null, np.uint64(start), at, order
+            )
 
     workers.run(place, range(len(parts)), parts)
     return order, starts
@@ -117,7 +119,7 @@ def _place(
     of_null: np.uint64,
     first_row: np.uint64,
     at: Words,
-    order: Rows,
+    order: RowNumbers,
 ) -> None:
     if len(null) == 0:
         for i in range(np.uint64(len(words))):

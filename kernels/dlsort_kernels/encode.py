@@ -76,9 +76,11 @@ def estimate_distinct(offsets: Offsets, data: Bytes, null: Mask | None) -> float
     if null is not None:
         rows = rows[~null[rows]]
     size = len(rows)
+    if size == 0:
+        return np.inf
     found = _encode_rows(offsets, data, np.empty(0, np.bool), rows, SAMPLE)
-    if found is None or size == 0:
-        return np.inf if size else 0.0
+    if found is None:
+        return np.inf
     seen = len(found[1])
     if seen == size:
         return np.inf

@@ -24,14 +24,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from dlsort_kernels.arrays import Words
+from dlsort_kernels.arrays import Groups, Words
 from dlsort_kernels.bits import bit_length, float_of
 from dlsort_kernels.classify import Search, build_cells
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 
 __all__ = ["GroupMap", "OneGroup", "Placer", "SplitterGroups"]
-
-Groups = npt.NDArray[np.uint16]
 
 # 8 KB of uint16: they stay in the first-level cache.
 CELL_BITS = 12

@@ -8,11 +8,19 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from dlsort_kernels.arrays import Places, Rows, Words
+from dlsort_kernels.arrays import Places, RowNumbers, Rows, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 from dlsort_kernels.source import WordSource
 
-__all__ = ["MOST_RUNS", "WIDTH", "WINDOWS", "find_runs", "ordered", "worth_a_look"]
+__all__ = [
+    "MOST_RUNS",
+    "WIDTH",
+    "WINDOWS",
+    "find_runs",
+    "list_equal",
+    "ordered",
+    "worth_a_look",
+]
 
 Directions = npt.NDArray[np.int8]
 
@@ -147,7 +155,7 @@ def _unsigned(number: int) -> np.uint64:
 
 @inlined
 def _step(
-    words: Words, flip: Any, a: Any, b: Any, a_step: Any, b_step: Any, out: Rows, at: Any
+    words: Words, flip: Any, a: Any, b: Any, a_step: Any, b_step: Any, out: RowNumbers, at: Any
 ) -> tuple[Any, Any]:
     """Write the next merged row; return where both runs go on."""
     # Masks, not branches, which would be mispredicted half of the time.
@@ -166,7 +174,7 @@ def _finish(
     b: Any,
     b_stop: Any,
     b_step: Any,
-    out: Rows,
+    out: RowNumbers,
     at: Any,
 ) -> None:
     """Merge what is left of two runs."""
@@ -204,7 +212,7 @@ def _merge_two(
     n_right: int,
     right_step: int,
     cut: int,
-    out: Rows,
+    out: RowNumbers,
 ) -> None:
     """Merge two runs of rows, which go up or down from ``left`` and ``right``.
 
@@ -243,10 +251,10 @@ def _merge_two(
         for row in (types.uint32, types.int64)
     )
 )
-def _merge_rows(words: Words, flip: np.uint64, left: Rows, right: Rows, out: Rows) -> int:
+def _merge_rows(words: Words, flip: np.uint64, left: Rows, right: Rows, out: RowNumbers) -> int:
     """Merge two lists of rows that are in order of ``words ^ flip``; the left one first."""
-    i = 0
-    j = 0
+    i = np.int64(0)
+    j = np.int64(0)
     k = 0
     while i < len(left) and j < len(right):
         is_right = np.int64((words[right[j]] ^ flip) < (words[left[i]] ^ flip))
@@ -263,6 +271,26 @@ def _merge_rows(words: Words, flip: np.uint64, left: Rows, right: Rows, out: Row
         j += 1
         k += 1
     return k
+
+
+@kernel(types.int64(reads(types.uint64), writes(types.int64), writes(types.int64)))
+def list_equal(words: Words, starts: Places, ends: Places) -> int:
+    """Write where runs of equal words lie, as far as there is room; return how many."""
+    n_runs = 0
+    i = 1
+    n = len(words)
+    while i < n:
+        if words[i] != words[i - 1]:
+            i += 1
+            continue
+        first = i - 1
+        while i < n and words[i] == words[i - 1]:
+            i += 1
+        if n_runs < len(starts):
+            starts[n_runs] = first
+            ends[n_runs] = i
+        n_runs += 1
+    return n_runs
 
 
 class Run(NamedTuple):
@@ -327,15 +355,16 @@ def ordered(
              for pair in pairs]  # fmt: skip
     if len(lists) == 1:
         return lists[0]
-    out = np.empty(source.n, kind)
-    _merge_rows(words, source.flip, *lists, out)
+    out: RowNumbers = np.empty(source.n, kind)
+    left, right = lists
+    _merge_rows(words, source.flip, left, right, out)
     return out
 
 
 def _merged(words: Words, flip: np.uint64, pair: list[Run], kind: type) -> Any:
     if len(pair) == 1:
         return pair[0].rows(kind)
-    out = np.empty(pair[0].n + pair[1].n, kind)
+    out: RowNumbers = np.empty(pair[0].n + pair[1].n, kind)
     cut = _split(words, flip, *pair[0], *pair[1], len(out) // 2)
     _merge_two(words, flip, *pair[0], *pair[1], cut, out)
     return out

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from dlsort_kernels.arrays import Mask, Places, Rows, Words
+from dlsort_kernels.arrays import Mask, Places, RowNumbers, Words
 from dlsort_kernels.bits import bit_length
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 
@@ -219,7 +219,7 @@ def sort_groups(
     least: Words,
     scratch: Words,
     counts: Counts,
-    order: Rows,
+    order: RowNumbers,
     n_runs: Places,
     n_tied: Places,
 ) -> None:
@@ -284,7 +284,7 @@ def list_ties(
     groups: Places,
     row_bits: np.uint64,
     least: np.uint64,
-    order: Rows,
+    order: RowNumbers,
     run_starts: Places,
     run_ends: Places,
     lowest: Mask,
@@ -295,14 +295,14 @@ def list_ties(
     code is 0. The three arrays have one place more than there are runs, as scratch.
     """
     mask = (U1 << row_bits) - U1
-    n_starts = 0
-    n_ends = 0
+    n_starts = np.int64(0)
+    n_ends = np.int64(0)
     for k in range(len(groups)):
         start = starts[groups[k]]
         end = starts[groups[k] + 1]
         before = packed[start]
         order[start] = before & mask
-        tied = 0
+        tied = np.int64(0)
         for i in range(start + 1, end):
             value = packed[i]
             ties = np.int64((value ^ before) <= mask) & np.int64(before >= least)

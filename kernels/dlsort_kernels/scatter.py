@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from dlsort_kernels.arrays import Bytes, Offsets, Places, Rows
+from dlsort_kernels.arrays import Bytes, Groups, Offsets, Places, Rows
 from dlsort_kernels.jit import kernel, reads, writes
 from dlsort_kernels.threads import Pool, chunks
 from dlsort_kernels.unaligned import copy16
@@ -37,7 +37,7 @@ class Spread(NamedTuple):
         First place of each part in each group, and how many rows it has there.
     """
 
-    group: npt.NDArray[np.uint16]
+    group: Groups
     parts: list[tuple[int, int]]
     first: Places
     counts: Places
@@ -70,7 +70,7 @@ def rows_of(spread: Spread, workers: Pool) -> Rows:
 @kernel(
     types.void(reads(types.uint16), writes(types.uint32), types.int64, writes(types.uint32))
 )
-def _list_rows(group: npt.NDArray[np.uint16], at: Rows, first_row: int, rows: Rows) -> None:
+def _list_rows(group: Groups, at: Rows, first_row: int, rows: Rows) -> None:
     for i in range(len(group)):
         g = np.uint64(group[i])
         rows[at[g]] = first_row + i
@@ -78,7 +78,7 @@ def _list_rows(group: npt.NDArray[np.uint16], at: Rows, first_row: int, rows: Ro
 
 
 @kernel(types.void(reads(types.uint16), writes(types.uint32), writes(types.uint32)))
-def _number(group: npt.NDArray[np.uint16], at: Rows, places: Rows) -> None:
+def _number(group: Groups, at: Rows, places: Rows) -> None:
     for i in range(np.uint64(len(group))):
         g = np.uint64(group[i])
         places[i] = at[g]
@@ -252,7 +252,7 @@ def _scatter_values(
     offsets: Offsets,
     data: Bytes,
     places: Rows,
-    group: npt.NDArray[np.uint16],
+    group: Groups,
     ends: Places,
     out_offsets: Offsets,
     out: Bytes,

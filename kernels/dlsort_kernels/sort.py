@@ -18,13 +18,12 @@ Learned Sort (2025).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from dlsort_kernels import natural_runs, pack, radix, spread
-from dlsort_kernels.arrays import Mask, Places, Rows, Words
+from dlsort_kernels import natural_runs, radix, spread
+from dlsort_kernels.arrays import Mask, Places, RowNumbers, Rows, Words
 from dlsort_kernels.counting import order_by_counting
 from dlsort_kernels.gather_fixed_width import gather_fixed
 from dlsort_kernels.learned import GroupMap, OneGroup, Placer, SplitterGroups
@@ -61,8 +60,6 @@ LONG_BITS = 16
 TOUCH_UP_ROWS = 1 << 19
 # Rows packed at once: they and their words stay in the second-level cache.
 BATCH = 1 << 17
-
-RowArray = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
 
 
 class Runs(NamedTuple):
@@ -153,7 +150,7 @@ def sort_source(
     nulls_first: bool = False,
     by_place: bool = False,
     threads: int = 1,
-) -> tuple[RowArray, Runs, Spread | None]:
+) -> tuple[RowNumbers, Runs, Spread | None]:
     """Return the stable order of a source's words, and where equal words lie in it.
 
     Parameters
@@ -190,7 +187,8 @@ def sort_source(
     n = source.n
     kind = np.int64 if wide else np.uint32
     if n == 0:
-        return np.empty(0, kind), NO_RUNS, None
+        none: Any = np.empty(0, kind)
+        return none, NO_RUNS, None
     found = _few_runs(source, kind)
     if found is not None:
         return found, _equal_runs(source, found) if runs else NO_RUNS, None
@@ -198,10 +196,12 @@ def sort_source(
     with pool(threads) as workers:
         if source.bits <= COUNTED_BITS and n >= COUNTED_ROWS << source.bits:
             counted, starts = order_by_counting(source, kind, workers, nulls_first=nulls_first)
-            tied = np.flatnonzero(np.diff(starts) > 1) if runs else NO_RUNS.starts
-            return counted, Runs(starts[:-1][tied], starts[1:][tied]), None
+            if not runs:
+                return counted, NO_RUNS, None
+            several = np.flatnonzero(np.diff(starts) > 1)
+            return counted, Runs(starts[:-1][several], starts[1:][several]), None
         groups = _grouped(source, workers, nulls_first=nulls_first, by_place=by_place)
-        order: RowArray = groups.packed.view(np.int64) if wide else np.empty(n, np.uint32)
+        order: RowNumbers = groups.packed.view(np.int64) if wide else np.empty(n, np.uint32)
         n_runs, n_tied = _sort_groups(groups, order, workers, runs=runs)
         takes: WordSource | PlacedWords = source
         if by_place and len(groups.inexact) > 1 and n_runs.any():
@@ -214,9 +214,7 @@ def sort_source(
 # ---------------------------------------------------------------- groups
 
 
-def _grouped(
-    source: WordSource, workers: Pool, *, nulls_first: bool, by_place: bool
-) -> Groups:
+def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool, by_place: bool) -> Groups:
     """Bring every row to its group."""
     n = source.n
     row_bits = (n - 1).bit_length()
@@ -243,7 +241,7 @@ def _grouped(
             ids = group[start:stop]
             placer.find(words, source.flip, ids)
             if null is not None:
-                spread.set_nulls(ids, null, of_null)
+                spread.set_nulls(ids, null, np.uint16(of_null))
             spread.count_groups(ids, counts[part])
         return lo, hi, differs
 
@@ -284,7 +282,17 @@ def _grouped(
                 continue
             ids = group[start:stop]
             spread.place_rows(
-                words, source.flip, ids, of_null, row, placed, lowest, shift, bits, at, packed
+                words,
+                source.flip,
+                ids,
+                np.uint64(of_null),
+                row,
+                placed,
+                lowest,
+                shift,
+                bits,
+                at,
+                packed,
             )
 
     workers.run(place, range(len(parts)), parts)
@@ -340,7 +348,7 @@ def _shift(span: int, code_bits: int) -> int:
 
 
 def _sort_groups(
-    groups: Groups, order: RowArray, workers: Pool, *, runs: bool
+    groups: Groups, order: RowNumbers, workers: Pool, *, runs: bool
 ) -> tuple[Places, Places]:
     """Sort each group; return the runs of tied codes in each, and the rows in them.
 
@@ -381,7 +389,7 @@ def _sort_groups(
 def _settle(
     source: WordSource | PlacedWords,
     groups: Groups,
-    order: RowArray,
+    order: RowNumbers,
     n_runs: Places,
     n_tied: Places,
     *,
@@ -409,7 +417,7 @@ def _settle(
 
 
 def _listed(
-    groups: Groups, order: RowArray, which: Places, n_runs: Places, *, runs: bool
+    groups: Groups, order: RowNumbers, which: Places, n_runs: Places, *, runs: bool
 ) -> tuple[Runs, Runs]:
     """Write the rows of groups that stayed packed.
 
@@ -438,13 +446,13 @@ def _listed(
 # ---------------------------------------------------------------- few runs
 
 
-def _few_runs(source: WordSource, kind: type) -> RowArray | None:
+def _few_runs(source: WordSource, kind: type) -> RowNumbers | None:
     """Return the order of input that is a few runs which are in order, or None."""
     n = source.n
     if n > 1024:
         rng = np.random.default_rng(n)
         at = rng.integers(0, n - natural_runs.WIDTH, natural_runs.WINDOWS, dtype=np.uint32)
-        rows = at[:, None] + np.arange(natural_runs.WIDTH, dtype=np.uint32)
+        rows: Any = at[:, None] + np.arange(natural_runs.WIDTH, dtype=np.uint32)
         if not natural_runs.worth_a_look(source.take(rows.ravel()).reshape(rows.shape)):
             return None
     starts = np.zeros(natural_runs.MOST_RUNS, np.int64)
@@ -464,21 +472,23 @@ def _few_runs(source: WordSource, kind: type) -> RowArray | None:
     return natural_runs.ordered(source, starts[:n_runs], directions[:n_runs], kind)
 
 
-def _equal_runs(source: WordSource, order: RowArray) -> Runs:
+def _equal_runs(source: WordSource, order: RowNumbers) -> Runs:
     """Return the runs of equal words in a finished order."""
     words = source.take(order.astype(np.uint32, copy=False))
-    n_runs = pack.list_equal(words, *NO_RUNS)
+    n_runs = natural_runs.list_equal(words, *NO_RUNS)
     if not n_runs:
         return NO_RUNS
     tied = Runs(np.empty(n_runs, np.int64), np.empty(n_runs, np.int64))
-    pack.list_equal(words, *tied)
+    natural_runs.list_equal(words, *tied)
     return tied
 
 
 # ---------------------------------------------------------------- touch-up
 
 
-def _touch_up(source: WordSource | PlacedWords, order: RowArray, tied: Runs, *, keep: bool) -> Runs:
+def _touch_up(
+    source: WordSource | PlacedWords, order: RowNumbers, tied: Runs, *, keep: bool
+) -> Runs:
     """Sort rows whose codes tie by their words; return the runs of equal words, if kept."""
     if not len(tied.starts):
         return NO_RUNS

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from dlsort_kernels.arrays import Mask, Rows, Words
+from dlsort_kernels.gather_fixed_width import gather_fixed
 
 __all__ = ["ArrayWords", "WordSource", "blocks", "scratch_for"]
 
@@ -77,10 +78,7 @@ class ArrayWords:
 
     def take(self, rows: Rows) -> Words:
         """Return the words of rows by number."""
-        from dlsort_kernels.pack import take_words
-
-        out = np.empty(len(rows), np.uint64)
-        take_words(self.words, rows, out)
+        out = gather_fixed(self.words, rows)
         if self.flip:
             out ^= self.flip
         return out

@@ -9,15 +9,12 @@ way of sorting them is stable. In most groups the code is exact, and in all of t
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from numba import types
 
-from dlsort_kernels.arrays import Mask, Places, Words
+from dlsort_kernels.arrays import Groups, Mask, Places, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 
 __all__ = ["count_groups", "pack_all", "place_rows", "set_nulls", "word_range"]
-
-Groups = npt.NDArray[np.uint16]
 
 ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 U0 = np.uint64(0)

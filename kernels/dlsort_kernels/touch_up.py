@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from dlsort_kernels.arrays import Places, Rows, Words
+from dlsort_kernels.arrays import Places, RowNumbers, Rows, Words
 from dlsort_kernels.jit import kernel, reads, writes
 
 __all__ = ["copy_rows", "pack_runs", "put_rows", "settle_short", "unpack_runs"]
@@ -231,7 +231,7 @@ def unpack_runs(
         for row in (types.uint32, types.int64)
     )
 )
-def copy_rows(order: Rows, starts: Places, ends: Places, out: Rows) -> None:
+def copy_rows(order: RowNumbers, starts: Places, ends: Places, out: Rows) -> None:
     """Write the rows of all runs, run after run."""
     at = 0
     for run in range(len(starts)):
@@ -246,7 +246,7 @@ def copy_rows(order: Rows, starts: Places, ends: Places, out: Rows) -> None:
         for row in (types.uint32, types.int64)
     )
 )
-def put_rows(order: Rows, starts: Places, ends: Places, rows: Rows) -> None:
+def put_rows(order: RowNumbers, starts: Places, ends: Places, rows: Rows) -> None:
     """Write rows that stand run after run back to their runs."""
     at = 0
     for run in range(len(starts)):
