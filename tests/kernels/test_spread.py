@@ -42,8 +42,13 @@ def code(word: int, lowest: int, shift: int) -> int:
     return -(-(word - lowest) // 2**shift)
 
 
-@given(data=st.data(), flip=st.integers(0, MOST), row_bits=st.integers(8, 20))
-def test_rows_are_placed_in_their_groups_in_input_order(data, flip, row_bits):
+@given(
+    data=st.data(),
+    flip=st.integers(0, MOST),
+    row_bits=st.integers(8, 20),
+    by_place=st.booleans(),
+)
+def test_rows_are_placed_in_their_groups_in_input_order(data, flip, row_bits, by_place):
     # Two groups of words, and one of rows without a word.
     lowest, shift = [1000, 2**40, 0], [0, data.draw(st.integers(0, 20)), 0]
     rows = data.draw(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2**30)), max_size=60))
@@ -59,16 +64,18 @@ def test_rows_are_placed_in_their_groups_in_input_order(data, flip, row_bits):
         group,
         2,
         first_row,
+        int(by_place),
         np.array(lowest, np.uint64),
         np.array(shift, np.uint64),
         row_bits,
         at,
         packed,
     )
+    in_groups = [(g, i) for g in range(3) for i in np.flatnonzero(group == g).tolist()]
     want = [
-        (0 if g == 2 else code(words[i], lowest[g], shift[g])) << row_bits | first_row + i
-        for g in range(3)
-        for i in np.flatnonzero(group == g).tolist()
+        (0 if g == 2 else code(words[i], lowest[g], shift[g])) << row_bits
+        | (place if by_place else first_row + i)
+        for place, (g, i) in enumerate(in_groups)
     ]
     assert packed.tolist() == want
     assert (at == starts + np.bincount(group, minlength=3).astype(np.uint64)).all()
