@@ -146,7 +146,7 @@ def _pyarrow(case: Case, threads: int) -> Sort:
         return lambda: table.sort_by(keys)
     if len(keys) == 1:
         column = table.column(keys[0][0])
-        return lambda: pc.sort_indices(column, order=keys[0][1]).to_numpy()
+        return lambda: pc.array_sort_indices(column, order=keys[0][1]).to_numpy()
     return lambda: pc.sort_indices(table, sort_keys=keys).to_numpy()
 
 

@@ -17,6 +17,15 @@ PEERS = [
     "DuckDB",
     "pyarrow",
 ]
+# These have no more to compare with: they sort on one thread.
+ONE_THREAD = (
+    "np.argsort",
+    "np.argsort stable",
+    "np.sort",
+    "np.sort stable",
+    "pandas",
+    "pyarrow",
+)
 # Not row numbers: shown, but no match for an argsort.
 VALUES_ONLY = ("np.sort", "np.sort stable")
 
@@ -29,6 +38,7 @@ CAVEATS = """\
 - Each engine sorts values in its own form (NumPy arrays, Polars and DuckDB columns, Arrow);
   bringing them there is not timed, bringing row numbers back to NumPy is.
 - *np.sort* gives sorted values without row numbers: less work, shown as a floor.
+- NumPy, pandas and pyarrow sort on one thread, so they are compared on one thread.
 - dlsort, *stable* and pandas keep the order of equal keys; np.argsort, Polars and DuckDB do
   not promise to. Every result was checked.\
 """

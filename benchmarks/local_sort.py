@@ -49,6 +49,8 @@ def serve(threads: int, pipe: Connection) -> None:
         case = local_inputs.make(group, name, n_rows)
         sorts = {}
         for engine in engines:
+            if threads > 1 and engine in local_page.ONE_THREAD:
+                continue
             with contextlib.suppress(Exception):
                 sort = local_engines.prepare(engine, case, threads)
                 if sort is not None:
