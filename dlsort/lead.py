@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from dlsort.keys import SortKey
 from dlsort.words import BytesColumn, Column, FixedColumn, Words
-from dlsort_kernels import add_code, common_prefix, prefix_words, word_range
+from dlsort_kernels import add_code, common_prefix, int_words, prefix_words, word_range
 
 __all__ = ["ColumnCode", "LeadCode", "fit_lead"]
 
@@ -189,6 +189,11 @@ def _fit_column(column: Column, key: SortKey, *, for_others: bool) -> tuple[Colu
 
 def _range(column: Column, prefix: bytes | None, *, short: bool) -> tuple[int, int, bool, bool]:
     """Return the lowest and highest word, and whether any is outside or null."""
+    if isinstance(column, FixedColumn) and column.is_plain_integer and len(column):
+        # No words need be made: they sort as the integers do.
+        ends = np.array([column.values.min(), column.values.max()], column.values.dtype)
+        low, high = int_words(ends).tolist()
+        return low, high, False, False
     lo, hi, has_outside, has_nulls = 2**64, -1, False, False
     for start in range(0, len(column), BLOCK_ROWS):
         block = column.slice(start, start + BLOCK_ROWS)

@@ -81,6 +81,12 @@ class FixedColumn:
         """Whether values are floats."""
         return self.values.dtype.kind == "f"
 
+    @property
+    def is_plain_integer(self) -> bool:
+        """Whether values are integers of one limb, and none is null."""
+        is_word = not (self.is_wide or self.is_floating)
+        return is_word and self.mask is None and self.missing is None
+
     def slice(self, start: int, stop: int) -> FixedColumn:
         """Return some rows, not copied."""
         mask = None if self.mask is None else self.mask[start:stop]
