@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort_kernels import unpack_bits
+from dlsort_kernels import unpack_bits, use_allocator
 
 __all__ = [
     "bitmap",
@@ -31,6 +31,13 @@ __all__ = [
     "to_transport",
     "transport_schema",
 ]
+
+def _allocate(n_bytes: int) -> npt.NDArray[np.uint8]:
+    """Return memory from Arrow's pool, which keeps what it was given back for a while."""
+    return np.frombuffer(pa.allocate_buffer(n_bytes), np.uint8)
+
+
+use_allocator(_allocate)
 
 NARROW_BYTES = 2**31 - 1  # most bytes that 32-bit offsets can reach
 

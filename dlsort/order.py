@@ -24,6 +24,7 @@ from dlsort_kernels import (
     WordSource,
     compare_bytes,
     compare_words,
+    empty,
     encode_bytes,
     estimate_distinct,
     first_descent,
@@ -189,7 +190,10 @@ def order_columns(
             break
         keep = runs or i + 1 < len(rest)
         starts, ends = _refine_column(order, (starts, ends), column, key, threads, keep=keep)
-    rows = order.astype(np.int64, copy=False) if wide else order
+    rows = order
+    if wide and order.dtype != np.int64:
+        rows = empty(len(order), np.int64)
+        rows[:] = order
     return Order(rows, (starts, ends), spread, by_place and done and spread is not None)
 
 
@@ -207,7 +211,7 @@ def _ranked(column: Column, threads: int) -> Column:
             return column
         values = column.take(np.concatenate(found.first_rows))
         of_value = _dense_ranks([BytesColumn(values.offsets, values.data, None)])
-        ranks = np.empty(n, np.uint32)
+        ranks = empty(n, np.uint32)
         ends = np.cumsum([len(rows) for rows in found.first_rows]).tolist()
         starts = [0, *ends[:-1]]
 

@@ -18,6 +18,7 @@ from dlsort_kernels import (
     ArrayWords,
     WordSource,
     chunks,
+    empty,
     float_words_into,
     gather_fixed,
     pool,
@@ -127,7 +128,7 @@ class LeadWords:
         """
         if self.row_bytes < LEAD_BYTES:
             return self
-        words = np.empty(self.n, np.uint64)
+        words = empty(self.n, np.uint64)
 
         def fill(start: int, stop: int) -> None:
             for first in range(start, stop, BLOCK_ROWS):

@@ -51,6 +51,7 @@ with loading():
     )
     from dlsort_kernels.lead import add_code
     from dlsort_kernels.lowest import lowest_rows
+    from dlsort_kernels.memory import empty, use_allocator
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
@@ -92,6 +93,7 @@ __all__ = [
     "compare_words",
     "compiled",
     "decimal_words",
+    "empty",
     "encode_bytes",
     "estimate_distinct",
     "first_descent",
@@ -125,5 +127,6 @@ __all__ = [
     "sort_words",
     "tied_rows",
     "unpack_bits",
+    "use_allocator",
     "word_range",
 ]

@@ -8,6 +8,7 @@ from numba import types
 
 from dlsort_kernels.arrays import Mask, Places, RowNumbers, Words
 from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.memory import empty
 from dlsort_kernels.source import WordSource, blocks, scratch_for
 from dlsort_kernels.threads import Pool, chunks
 
@@ -38,7 +39,7 @@ def order_by_counting(
     first = np.uint64(nulls_first)
     parts = chunks(n, workers.threads)
     counts = np.zeros((len(parts), n_values + 1), np.int64)
-    order: RowNumbers = np.empty(n, kind)
+    order: RowNumbers = empty(n, kind)
 
     def count(part: int, bounds: tuple[int, int]) -> None:
         scratch = scratch_for(source)

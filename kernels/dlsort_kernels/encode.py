@@ -13,6 +13,7 @@ from numba import types
 
 from dlsort_kernels.arrays import Bytes, Mask, Offsets, Rows, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
+from dlsort_kernels.memory import empty
 from dlsort_kernels.mix import absorb, murmur
 from dlsort_kernels.prefix import load_prefix, shared_bytes
 from dlsort_kernels.threads import SERIAL, Pool, chunks
@@ -130,7 +131,7 @@ def encode_bytes(
     """
     n = len(offsets) - 1
     parts = chunks(n, workers.threads)
-    codes = np.empty(n, np.uint32)
+    codes = empty(n, np.uint32)
 
     def encode(start: int, stop: int) -> Rows | None:
         mask = np.empty(0, np.bool) if null is None else null[start:stop]

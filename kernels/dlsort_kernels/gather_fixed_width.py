@@ -9,6 +9,7 @@ import numpy.typing as npt
 from numba import types
 
 from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.memory import empty
 from dlsort_kernels.threads import SERIAL, Pool, chunks
 from dlsort_kernels.unaligned import copy16, prefetch
 
@@ -68,10 +69,10 @@ def gather_fixed(src: npt.NDArray[T], order: Rows, *, workers: Pool = SERIAL) ->
         values = flat.view(unsigned)
         # Only a byte matrix or a packed record can be here without being aligned.
         values = values if values.flags.aligned else values.copy()
-        out = np.empty(order.size, unsigned)
+        out = empty(order.size, unsigned)
         workers.run(lambda a, b: _take(out[a:b], values, order[a:b]), *zip(*parts, strict=True))
         return out.view(src.dtype).reshape(shape)
-    rows = np.empty(order.size * width, np.uint8)
+    rows = empty(order.size * width, np.uint8)
     take = {16: _take_16, 32: _take_32}.get(width)
 
     def run(start: int, stop: int) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from numba import types
 
 from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.memory import empty
 from dlsort_kernels.threads import SERIAL, Pool, chunks
 from dlsort_kernels.unaligned import copy16, prefetch
 
@@ -77,7 +78,7 @@ def gather_bytes(
     """
     out_offsets, starts = place_values(offsets, order, workers=workers)
     n_bytes = int(out_offsets[-1])
-    out = np.empty(n_bytes, np.uint8)
+    out = empty(n_bytes, np.uint8)
     ahead = _AHEAD_BYTES * len(order) // max(n_bytes, 1)
     ahead = min(max(ahead, _AHEAD_LEAST), _AHEAD_MOST)
 
@@ -121,8 +122,8 @@ def place_values(
     >>> place_values(np.array([4, 7, 9]), np.array([1, 0], np.uint32))
     (array([0, 2, 5]), array([7, 4]))
     """
-    out_offsets = np.empty(len(order) + 1, offsets.dtype)
-    starts = np.empty(len(order), np.int64)
+    out_offsets = empty(len(order) + 1, offsets.dtype)
+    starts = empty(len(order), np.int64)
     limit = int(np.iinfo(offsets.dtype).max)
     parts = chunks(len(order), workers.threads)
     sizes = [0] * len(parts)

@@ -10,6 +10,7 @@ from numba import types
 
 from dlsort_kernels.arrays import Places, RowNumbers, Rows, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
+from dlsort_kernels.memory import empty
 from dlsort_kernels.source import WordSource
 
 __all__ = [
@@ -293,6 +294,20 @@ def list_equal(words: Words, starts: Places, ends: Places) -> int:
     return n_runs
 
 
+@kernel(
+    *(
+        types.void(types.int64, types.int64, writes(row))
+        for row in (types.uint32, types.int64)
+    )
+)
+def _number_rows(start: int, step: int, out: RowNumbers) -> None:
+    """Write ``start``, ``start + step``, …"""
+    row = start
+    for i in range(len(out)):
+        out[i] = row
+        row += step
+
+
 class Run(NamedTuple):
     """Rows ``start``, ``start + step``, … in order."""
 
@@ -302,7 +317,9 @@ class Run(NamedTuple):
 
     def rows(self, kind: type) -> Any:
         """Return the row numbers."""
-        return np.arange(self.start, self.start + self.n * self.step, self.step, dtype=kind)
+        rows = empty(self.n, kind)
+        _number_rows(self.start, self.step, rows)
+        return rows
 
     @property
     def last(self) -> int:
@@ -355,7 +372,7 @@ def ordered(
              for pair in pairs]  # fmt: skip
     if len(lists) == 1:
         return lists[0]
-    out: RowNumbers = np.empty(source.n, kind)
+    out: RowNumbers = empty(source.n, kind)
     left, right = lists
     _merge_rows(words, source.flip, left, right, out)
     return out
@@ -364,7 +381,7 @@ def ordered(
 def _merged(words: Words, flip: np.uint64, pair: list[Run], kind: type) -> Any:
     if len(pair) == 1:
         return pair[0].rows(kind)
-    out: RowNumbers = np.empty(pair[0].n + pair[1].n, kind)
+    out: RowNumbers = empty(pair[0].n + pair[1].n, kind)
     cut = _split(words, flip, *pair[0], *pair[1], len(out) // 2)
     _merge_two(words, flip, *pair[0], *pair[1], cut, out)
     return out

@@ -16,6 +16,7 @@ from numba import types
 
 from dlsort_kernels.arrays import Bytes, Groups, Offsets, Places, Rows
 from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.memory import empty
 from dlsort_kernels.threads import Pool, chunks
 from dlsort_kernels.unaligned import copy16
 
@@ -45,7 +46,7 @@ class Spread(NamedTuple):
 
 def places_of(spread: Spread, workers: Pool) -> Rows:
     """Return the place of each row, (n,) uint32; rows keep their order inside a group."""
-    places = np.empty(len(spread.group), np.uint32)
+    places = empty(len(spread.group), np.uint32)
 
     def number(part: int, bounds: tuple[int, int]) -> None:
         rows = slice(*bounds)
@@ -57,7 +58,7 @@ def places_of(spread: Spread, workers: Pool) -> Rows:
 
 def rows_of(spread: Spread, workers: Pool) -> Rows:
     """Return the row at each place, (n,) uint32."""
-    rows = np.empty(len(spread.group), np.uint32)
+    rows = empty(len(spread.group), np.uint32)
 
     def list_rows(part: int, bounds: tuple[int, int]) -> None:
         at = spread.first[part].astype(np.uint32)
@@ -95,7 +96,7 @@ class Scratch:
         """Return so many bytes, (n_bytes,) uint8, which are the same for the same name."""
         held = self._held.get(name)
         if held is None or len(held) < n_bytes:
-            held = self._held[name] = np.empty(n_bytes, np.uint8)
+            held = self._held[name] = empty(n_bytes, np.uint8)
         return held[:n_bytes]
 
 

@@ -27,6 +27,7 @@ from dlsort_kernels.arrays import Mask, Places, RowNumbers, Rows, Words
 from dlsort_kernels.counting import order_by_counting
 from dlsort_kernels.gather_fixed_width import gather_fixed
 from dlsort_kernels.learned import GroupMap, OneGroup, Placer, SplitterGroups
+from dlsort_kernels.memory import empty
 from dlsort_kernels.scatter import Spread, rows_of
 from dlsort_kernels.source import ArrayWords, WordSource, blocks, scratch_for
 from dlsort_kernels.threads import Pool, chunks, pool
@@ -201,7 +202,7 @@ def sort_source(
             several = np.flatnonzero(np.diff(starts) > 1)
             return counted, Runs(starts[:-1][several], starts[1:][several]), None
         groups = _grouped(source, workers, nulls_first=nulls_first, by_place=by_place)
-        order: RowNumbers = groups.packed.view(np.int64) if wide else np.empty(n, np.uint32)
+        order: RowNumbers = groups.packed.view(np.int64) if wide else empty(n, np.uint32)
         n_runs, n_tied = _sort_groups(groups, order, workers, runs=runs)
         takes: WordSource | PlacedWords = source
         if by_place and len(groups.inexact) > 1 and n_runs.any():
@@ -224,7 +225,7 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool, by_place: 
     n_groups = placer.n_groups
     of_null = n_groups
     counts = np.zeros((len(parts), n_groups + 1), np.int64)
-    group = np.empty(n, np.uint16)
+    group = empty(n, np.uint16)
 
     def count(part: int, bounds: tuple[int, int]) -> tuple[int, int, int]:
         lo, hi, differs = 2**64 - 1, 0, 0
@@ -267,7 +268,7 @@ def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool, by_place: 
     base = np.append(starts[:-1], 0 if nulls_first else n - n_null)
     # Where each part of the input begins in each group.
     places = base + np.cumsum(counts, axis=0) - counts
-    packed = np.empty(n, np.uint64)
+    packed = empty(n, np.uint64)
 
     def place(part: int, bounds: tuple[int, int]) -> None:
         at = places[part].astype(np.uint64)
