@@ -32,6 +32,7 @@ __all__ = [
     "transport_schema",
 ]
 
+
 def _allocate(n_bytes: int) -> npt.NDArray[np.uint8]:
     """Return memory from Arrow's pool, which keeps what it was given back for a while."""
     return np.frombuffer(pa.allocate_buffer(n_bytes), np.uint8)

@@ -29,7 +29,7 @@ def use_allocator(allocate: Callable[[int], npt.NDArray[np.uint8]] | None) -> No
     allocate : callable or None
         Returns (n_bytes,) uint8, writable and aligned to 64 bytes.
     """
-    global _allocate  # noqa: PLW0603 - one for the process, as a memory pool is
+    global _allocate
     _allocate = allocate
 
 

@@ -295,10 +295,7 @@ def list_equal(words: Words, starts: Places, ends: Places) -> int:
 
 
 @kernel(
-    *(
-        types.void(types.int64, types.int64, writes(row))
-        for row in (types.uint32, types.int64)
-    )
+    *(types.void(types.int64, types.int64, writes(row)) for row in (types.uint32, types.int64))
 )
 def _number_rows(start: int, step: int, out: RowNumbers) -> None:
     """Write ``start``, ``start + step``, …"""
