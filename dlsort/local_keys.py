@@ -17,7 +17,6 @@ from dlsort.order import rank_dictionaries
 from dlsort.words import Column, FixedColumn, check_key_types, key_columns
 
 __all__ = [
-    "NULL_PLACES",
     "check_row_count",
     "check_threads",
     "is_count",
@@ -123,6 +122,7 @@ def _arrays(keys: Any) -> list[Any]:
         return _some(list(keys.columns))
     if isinstance(keys, list | tuple) and any(map(_is_array, keys)):
         return list(keys)
+    keys = _unwrapped(keys)
     if isinstance(keys, str | bytes | dict | set | frozenset):
         msg = f"cannot sort a {type(keys).__name__}; expected an array or several."
         raise KeyTypeError(msg)

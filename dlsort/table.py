@@ -23,7 +23,7 @@ __all__ = ["sort_table", "top_k"]
 
 T = TypeVar("T")
 
-# What a table's rows are made into, by a key; and a data frame's row numbers.
+# What a table's rows are made into, by a key.
 Make = Callable[[pa.Table, tuple[SortKey, ...]], pa.Table]
 
 
@@ -146,9 +146,9 @@ def _like(table: Any, keys: tuple[SortKey, ...], make: Make) -> Any:
 def _in_layouts(table: pa.Table) -> pa.Table:
     """Return a table in layouts that have kernels, each column one chunk."""
     columns = []
-    for field, column in zip(table.schema, table.columns, strict=True):
+    for column in table.columns:
         array = combine(column)
-        kind = without_views(field.type if array.type == field.type else array.type)
+        kind = without_views(array.type)
         try:
             columns.append(recast(array, kind))
         except pa.ArrowInvalid:  # views of more bytes than 32-bit offsets reach
