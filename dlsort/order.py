@@ -294,10 +294,8 @@ def _small(columns: Sequence[Column], keys: Sequence[SortKey]) -> Any | None:
 def _source(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[WordSource, int]:
     """Return the words to sort by first, and how many columns they hold whole."""
     column = columns[0]
-    if len(columns) == 1 and isinstance(column, FixedColumn):
-        # What is not wide is a word, and need not be asked for it.
-        if not column.is_wide or column.outside is None:
-            return ColumnWords(column, keys[0]), 1
+    if len(columns) == 1 and isinstance(column, FixedColumn) and column.is_word:
+        return ColumnWords(column, keys[0]), 1
     code = fit_lead(columns, keys)
     return LeadWords(columns, code), code.complete
 
@@ -305,12 +303,9 @@ def _source(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[WordSou
 def _lead(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[Words, int]:
     """Return the lead of the rows by their own range, and how many columns it holds whole."""
     column = columns[0]
-    if len(columns) > 1 or isinstance(column, BytesColumn):
-        is_word = False
-    else:
-        is_word = column.null is None and column.outside is None
-    if is_word and isinstance(column, FixedColumn):
-        return (~column.first if keys[0].descending else column.first), 1
+    alone = column if len(columns) == 1 and isinstance(column, FixedColumn) else None
+    if alone is not None and alone.is_word and alone.null is None:
+        return (~alone.first if keys[0].descending else alone.first), 1
     code = fit_lead(columns, keys)
     return code.lead(columns), code.complete
 

@@ -82,6 +82,11 @@ class FixedColumn:
         return self.values.dtype.kind == "f"
 
     @property
+    def is_word(self) -> bool:
+        """Whether a word holds every value: of one limb, or none beyond a word's range."""
+        return not self.is_wide or self.outside is None
+
+    @property
     def is_plain_integer(self) -> bool:
         """Whether values are integers of one limb, and none is null."""
         is_word = not (self.is_wide or self.is_floating)
