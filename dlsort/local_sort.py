@@ -12,12 +12,9 @@ from dlsort.keys import SortKey
 from dlsort.order import first_rows, order_columns, rank_dictionaries
 from dlsort.take import Picked, take_table
 from dlsort.words import key_columns, key_table
-from dlsort_kernels import pool
+from dlsort_kernels import pool, threads_for
 
 __all__ = ["first_of", "sort_rows", "sort_shards"]
-
-# Rows below which other threads cost more than they bring.
-THREAD_ROWS = 1 << 17
 
 
 def sort_shards(shards: Sequence[pa.Table], keys: tuple[SortKey, ...]) -> pa.Table:
@@ -58,7 +55,7 @@ def sort_rows(table: pa.Table, keys: tuple[SortKey, ...], *, threads: int = 1) -
     order = order_columns(columns, keys, runs=False, by_place=True, threads=threads)
     if order.spread is None and _in_place(order.rows):
         return table
-    with pool(max(1, min(threads, len(order.rows) // THREAD_ROWS))) as workers:
+    with pool(threads_for(table.num_rows, threads)) as workers:
         picked = Picked(
             order.rows, workers=workers, spread=order.spread, by_place=order.by_place
         )

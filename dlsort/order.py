@@ -22,6 +22,7 @@ from dlsort.words import BytesColumn, Column, FixedColumn, Words, key_columns
 from dlsort_kernels import (
     Spread,
     WordSource,
+    batches,
     compare_bytes,
     compare_words,
     empty,
@@ -317,17 +318,15 @@ def _refine_column(
 
     Some runs at a time: that bounds the memory, and is work for several threads.
     """
-    reached = np.cumsum(runs[1] - runs[0])
-    batch = reached // REFINED_ROWS
-    cuts = [0, *(np.flatnonzero(np.diff(batch)) + 1).tolist(), len(reached)]
+    some_runs = batches(runs[1] - runs[0], REFINED_ROWS)
 
     def refine_some(first: int, last: int) -> Runs:
         some = runs[0][first:last], runs[1][first:last]
         left = _refine_runs(order, some, column, key)
         return left if keep else NO_RUNS
 
-    with pool(min(threads, len(cuts) - 1)) as workers:
-        found = workers.run(refine_some, cuts[:-1], cuts[1:])
+    with pool(min(threads, len(some_runs))) as workers:
+        found = workers.run(refine_some, *zip(*some_runs, strict=True))
     # In order, as the runs of each batch lie behind those of the one before.
     return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 

@@ -30,7 +30,8 @@ import pyarrow as pa
 
 import dlsort
 from dlsort import lead, order, take, word_source
-from dlsort_kernels import natural_runs, sort
+from dlsort_kernels import groups, natural_runs, sort
+from dlsort_kernels import threads as kernel_threads
 from patterns import MOST, PATTERNS, Words
 
 Rng = np.random.Generator
@@ -209,11 +210,11 @@ MAKES: list[Callable[[Rng, int], KeyColumn]] = [
 def tunables(rng: Rng) -> Iterator[str]:
     """Draw some tunables smaller than they are; results do not depend on them."""
     small = [
-        (sort, "GROUP_ROWS", [16, 300, 4096]),
-        (sort, "MOST_GROUPS", [2, 60]),
-        (sort, "THREAD_ROWS", [1, 1000]),
-        (sort, "CROWD", [0, 2]),
-        (sort, "REPEATED", [0.0, 2.0]),
+        (groups, "GROUP_ROWS", [16, 300, 4096]),
+        (groups, "MOST_GROUPS", [2, 60]),
+        (kernel_threads, "THREAD_ROWS", [1, 1000]),
+        (groups, "CROWD", [0, 2]),
+        (groups, "REPEATED", [0.0, 2.0]),
         (sort, "SHORT", [2, 5]),
         (sort, "LONG_BITS", [3, 8]),
         (sort, "BATCH", [64, 4096]),

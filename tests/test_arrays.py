@@ -16,7 +16,8 @@ from arrow_data import KEY_TYPES, Array, Stream, chunked, column, oracle, same_a
 from dlsort import argsort, is_sorted, rank, word_source
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
-from dlsort_kernels import sort
+from dlsort_kernels import groups
+from dlsort_kernels import threads as kernel_threads
 
 BOTH = [True, False]
 PLACES = ["first", "last"]
@@ -29,8 +30,8 @@ def few_rows_take_every_path(monkeypatch):
 
 def shrink(patch: pytest.MonkeyPatch) -> None:
     """Make groups, blocks and the work of a thread so small that a few rows fill many."""
-    patch.setattr(sort, "GROUP_ROWS", 32)
-    patch.setattr(sort, "THREAD_ROWS", 100)
+    patch.setattr(groups, "GROUP_ROWS", 32)
+    patch.setattr(kernel_threads, "THREAD_ROWS", 100)
     patch.setattr(word_source, "BLOCK_ROWS", 150)
     patch.setattr(word_source.LeadWords, "block_rows", 150)
 

@@ -6,19 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import dlsort.local_sort
 import dlsort.take
 from arrow_data import oracle, payload
 from dlsort import SortKey, sort_table, top_k
-from dlsort_kernels import sort as kernel_sort
+from dlsort_kernels import groups
+from dlsort_kernels import threads as kernel_threads
 
 
 @pytest.fixture
 def always_spread(monkeypatch):
     """Let few rows and small columns take the way of many and large ones."""
-    monkeypatch.setattr(kernel_sort, "GROUP_ROWS", 64)
-    monkeypatch.setattr(kernel_sort, "THREAD_ROWS", 100)
-    monkeypatch.setattr(dlsort.local_sort, "THREAD_ROWS", 100)
+    monkeypatch.setattr(groups, "GROUP_ROWS", 64)
+    monkeypatch.setattr(kernel_threads, "THREAD_ROWS", 100)
     monkeypatch.setattr(dlsort.take, "SPREAD_BYTES", 0)
 
 

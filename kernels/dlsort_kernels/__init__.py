@@ -12,8 +12,10 @@
                  group        rows grouped by partition
     local sort   sort         the stable order of words, and where they tie
                  natural_runs input that is in order, or is a few runs that are
+                 merge_runs   such runs merged
                  counting     words of few values
                  learned      which group of the order a word belongs to
+                 groups       rows in the groups of the order
                  spread       rows brought to their groups
                  radix        each group put in order, in the cache
                  touch_up     tied runs sorted by their next word
@@ -66,7 +68,7 @@ with loading():
     from dlsort_kernels.sort import sort_source, sort_words
     from dlsort_kernels.source import ArrayWords, WordSource
     from dlsort_kernels.spread import word_range
-    from dlsort_kernels.threads import SERIAL, Pool, chunks, pool
+    from dlsort_kernels.threads import SERIAL, Pool, batches, chunks, pool, threads_for
     from dlsort_kernels.ties import settle_ties, tied_rows
     from dlsort_kernels.words import (
         decimal_words,
@@ -85,6 +87,7 @@ __all__ = [
     "Spread",
     "WordSource",
     "add_code",
+    "batches",
     "build_cells",
     "chunks",
     "classify",
@@ -125,6 +128,7 @@ __all__ = [
     "settle_ties",
     "sort_source",
     "sort_words",
+    "threads_for",
     "tied_rows",
     "unpack_bits",
     "use_allocator",

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from dlsort_kernels.arrays import Places, RowNumbers, Rows, Words
+from dlsort_kernels.arrays import Places, RowNumbers, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
-from dlsort_kernels.memory import empty
-from dlsort_kernels.source import WordSource
+from dlsort_kernels.merge_runs import Run, merge
+from dlsort_kernels.source import WordSource, blocks, scratch_for
 
-__all__ = [
-    "MOST_RUNS",
-    "WIDTH",
-    "WINDOWS",
-    "find_runs",
-    "list_equal",
-    "ordered",
-    "worth_a_look",
-]
+__all__ = ["equal_runs", "few_runs"]
 
 Directions = npt.NDArray[np.int8]
 
@@ -122,158 +114,6 @@ def find_runs(
     return n_runs, direction
 
 
-@kernel(types.int64(reads(types.uint64), types.uint64, *[types.int64] * 7))
-def _split(
-    words: Words,
-    flip: np.uint64,
-    left: int,
-    n_left: int,
-    left_step: int,
-    right: int,
-    n_right: int,
-    right_step: int,
-    n_out: int,
-) -> int:
-    """Return how many of the first ``n_out`` merged rows are from the left run."""
-    low = max(0, n_out - n_right)
-    high = min(n_out, n_left)
-    while low < high:
-        middle = (low + high) // 2
-        # The left row goes first if it ties with the right one.
-        from_right = right + (n_out - middle - 1) * right_step
-        if (words[left + middle * left_step] ^ flip) <= (words[from_right] ^ flip):
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@inlined
-def _unsigned(number: int) -> np.uint64:
-    """Return a number modulo 2^64."""
-    return np.int64(number).view(np.uint64)
-
-
-@inlined
-def _step(
-    words: Words, flip: Any, a: Any, b: Any, a_step: Any, b_step: Any, out: RowNumbers, at: Any
-) -> tuple[Any, Any]:
-    """Write the next merged row; return where both runs go on."""
-    # Masks, not branches, which would be mispredicted half of the time.
-    is_right = U0 - np.uint64((words[b] ^ flip) < (words[a] ^ flip))
-    out[at] = (a & ~is_right) | (b & is_right)
-    return a + (a_step & ~is_right), b + (b_step & is_right)
-
-
-@inlined
-def _finish(
-    words: Words,
-    flip: Any,
-    a: Any,
-    a_stop: Any,
-    a_step: Any,
-    b: Any,
-    b_stop: Any,
-    b_step: Any,
-    out: RowNumbers,
-    at: Any,
-) -> None:
-    """Merge what is left of two runs."""
-    while a != a_stop and b != b_stop:
-        a, b = _step(words, flip, a, b, a_step, b_step, out, at)
-        at += U1
-    while a != a_stop:
-        out[at] = a
-        a += a_step
-        at += U1
-    while b != b_stop:
-        out[at] = b
-        b += b_step
-        at += U1
-
-
-@kernel(
-    *(
-        types.void(
-            reads(types.uint64),
-            types.uint64,
-            *[types.int64] * 7,
-            writes(row),
-        )
-        for row in (types.uint32, types.int64)
-    )
-)
-def _merge_two(
-    words: Words,
-    flip: np.uint64,
-    left: int,
-    n_left: int,
-    left_step: int,
-    right: int,
-    n_right: int,
-    right_step: int,
-    cut: int,
-    out: RowNumbers,
-) -> None:
-    """Merge two runs of rows, which go up or down from ``left`` and ``right``.
-
-    In two halves at once, of which the first has ``cut`` rows of the left run: each row
-    waits for the one before, so one half is merged while the other waits.
-    """
-    half = (n_left + n_right) // 2
-    # Unsigned places, which numba does not test for being negative.
-    a_step, b_step = _unsigned(left_step), _unsigned(right_step)
-    a, b = _unsigned(left), _unsigned(right)
-    c = _unsigned(left + cut * left_step)
-    d = _unsigned(right + (half - cut) * right_step)
-    a_stop, b_stop = c, d
-    c_stop = _unsigned(left + n_left * left_step)
-    d_stop = _unsigned(right + n_right * right_step)
-    at = U0
-    behind = np.uint64(half)
-    while a != a_stop and b != b_stop and c != c_stop and d != d_stop:
-        a, b = _step(words, flip, a, b, a_step, b_step, out, at)
-        c, d = _step(words, flip, c, d, a_step, b_step, out, behind)
-        at += U1
-        behind += U1
-    _finish(words, flip, a, a_stop, a_step, b, b_stop, b_step, out, at)
-    _finish(words, flip, c, c_stop, a_step, d, d_stop, b_step, out, behind)
-
-
-@kernel(
-    *(
-        types.int64(
-            reads(types.uint64),
-            types.uint64,
-            reads(types.uint32),
-            reads(types.uint32),
-            writes(row),
-        )
-        for row in (types.uint32, types.int64)
-    )
-)
-def _merge_rows(words: Words, flip: np.uint64, left: Rows, right: Rows, out: RowNumbers) -> int:
-    """Merge two lists of rows that are in order of ``words ^ flip``; the left one first."""
-    i = np.int64(0)
-    j = np.int64(0)
-    k = 0
-    while i < len(left) and j < len(right):
-        is_right = np.int64((words[right[j]] ^ flip) < (words[left[i]] ^ flip))
-        out[k] = right[j] if is_right else left[i]
-        j += is_right
-        i += 1 - is_right
-        k += 1
-    while i < len(left):
-        out[k] = left[i]
-        i += 1
-        k += 1
-    while j < len(right):
-        out[k] = right[j]
-        j += 1
-        k += 1
-    return k
-
-
 @kernel(types.int64(reads(types.uint64), writes(types.int64), writes(types.int64)))
 def list_equal(words: Words, starts: Places, ends: Places) -> int:
     """Write where runs of equal words lie, as far as there is room; return how many."""
@@ -292,36 +132,6 @@ def list_equal(words: Words, starts: Places, ends: Places) -> int:
             ends[n_runs] = i
         n_runs += 1
     return n_runs
-
-
-@kernel(
-    *(types.void(types.int64, types.int64, writes(row)) for row in (types.uint32, types.int64))
-)
-def _number_rows(start: int, step: int, out: RowNumbers) -> None:
-    """Write ``start``, ``start + step``, …"""
-    row = start
-    for i in range(len(out)):
-        out[i] = row
-        row += step
-
-
-class Run(NamedTuple):
-    """Rows ``start``, ``start + step``, … in order."""
-
-    start: int
-    n: int
-    step: int
-
-    def rows(self, kind: type) -> Any:
-        """Return the row numbers."""
-        rows = empty(self.n, kind)
-        _number_rows(self.start, self.step, rows)
-        return rows
-
-    @property
-    def last(self) -> int:
-        """The last row."""
-        return self.start + (self.n - 1) * self.step
 
 
 def ordered(
@@ -364,21 +174,40 @@ def ordered(
     if len(runs) > MOST_MERGED or source.row_bytes < MERGED_BYTES:
         return None
     words, _ = source.block(0, source.n, np.empty(source.n, np.uint64))
-    pairs = [runs[i : i + 2] for i in range(0, len(runs), 2)]
-    lists = [_merged(words, source.flip, pair, np.uint32 if len(pairs) > 1 else kind)
-             for pair in pairs]  # fmt: skip
-    if len(lists) == 1:
-        return lists[0]
-    out: RowNumbers = empty(source.n, kind)
-    left, right = lists
-    _merge_rows(words, source.flip, left, right, out)
-    return out
+    return merge(words, source.flip, runs, kind)
 
 
-def _merged(words: Words, flip: np.uint64, pair: list[Run], kind: type) -> Any:
-    if len(pair) == 1:
-        return pair[0].rows(kind)
-    out: RowNumbers = empty(pair[0].n + pair[1].n, kind)
-    cut = _split(words, flip, *pair[0], *pair[1], len(out) // 2)
-    _merge_two(words, flip, *pair[0], *pair[1], cut, out)
-    return out
+def few_runs(source: WordSource, kind: type) -> RowNumbers | None:
+    """Return the order of input that is a few runs which are in order, or None."""
+    n = source.n
+    if n > 1024:
+        rng = np.random.default_rng(n)
+        at = rng.integers(0, n - WIDTH, WINDOWS, dtype=np.uint32)
+        rows: Any = at[:, None] + np.arange(WIDTH, dtype=np.uint32)
+        if not worth_a_look(source.take(rows.ravel()).reshape(rows.shape)):
+            return None
+    starts = np.zeros(MOST_RUNS, np.int64)
+    directions = np.zeros(MOST_RUNS, np.int8)
+    n_runs, direction = 1, 0
+    scratch = scratch_for(source)
+    for start, stop in blocks(source, 0, n):
+        before = max(start - 1, 0)
+        words, null = source.block(before, stop, scratch)
+        if null is not None and null.any():
+            return None
+        n_runs, direction = find_runs(
+            words, source.flip, before, n_runs, direction, starts, directions
+        )
+        if n_runs < 0:
+            return None
+    return ordered(source, starts[:n_runs], directions[:n_runs], kind)
+
+
+def equal_runs(source: WordSource, order: RowNumbers) -> tuple[Places, Places]:
+    """Return where runs of equal words start and end in a finished order."""
+    words = source.take(order.astype(np.uint32, copy=False))
+    none = np.empty(0, np.int64)
+    n_runs = list_equal(words, none, none)
+    starts, ends = np.empty(n_runs, np.int64), np.empty(n_runs, np.int64)
+    list_equal(words, starts, ends)
+    return starts, ends

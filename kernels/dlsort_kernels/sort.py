@@ -22,37 +22,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dlsort_kernels import natural_runs, radix, spread
-from dlsort_kernels.arrays import Mask, Places, RowNumbers, Rows, Words
+from dlsort_kernels import natural_runs, radix
+from dlsort_kernels.arrays import Places, RowNumbers, Rows, Words
 from dlsort_kernels.counting import order_by_counting
 from dlsort_kernels.gather_fixed_width import gather_fixed
-from dlsort_kernels.learned import GroupMap, OneGroup, Placer, SplitterGroups
+from dlsort_kernels.groups import Groups, sort_groups, spread_words
 from dlsort_kernels.memory import empty
 from dlsort_kernels.scatter import Spread, rows_of
-from dlsort_kernels.source import ArrayWords, WordSource, blocks, scratch_for
-from dlsort_kernels.threads import Pool, chunks, pool
+from dlsort_kernels.source import ArrayWords, WordSource
+from dlsort_kernels.threads import Pool, batches, pool, threads_for
 from dlsort_kernels.touch_up import copy_rows, pack_runs, put_rows, settle_short, unpack_runs
 
 __all__ = ["NO_RUNS", "Runs", "refine_runs", "sort_source", "sort_words"]
 
-# Rows of a group: with scratch 256 KB, which fit a second-level cache.
-GROUP_ROWS = 1 << 14
-# More open places in memory than this miss the cache of page addresses: 10 M rows spread
-# over 1,024 groups take 18 ms, over 2,048 46.
-MOST_GROUPS = 1024
-# Sampled words to a group: enough that few groups are twice the size of the mean.
-SAMPLED = 8
-# Share of the rows that may be in groups too large, or tie in codes that can't tell that
-# they are equal, before groups are told by a search among splitters: 2 ns a row more.
-REPEATED = 0.1
-# Times the mean from which a group is too large.
-CROWD = 8
 # Words of up to so many bits are counted, if there are so many rows to a value. 2 M rows:
 # 8 bits 28 ms by groups, 16 bits the same.
 COUNTED_BITS = 16
 COUNTED_ROWS = 2
-# Rows below which other threads cost more than they bring.
-THREAD_ROWS = 1 << 17
 # Longest run sorted by insertion; longer ones are packed.
 SHORT = 16
 # Longest run packed together with others; longer ones are sorted as arrays of their own.
@@ -71,30 +57,6 @@ class Runs(NamedTuple):
 
 
 NO_RUNS = Runs(np.empty(0, np.int64), np.empty(0, np.int64))
-
-
-class Groups(NamedTuple):
-    """Packed rows by group, and what their codes are worth.
-
-    Parameters
-    ----------
-    packed : (n,) uint64
-    starts : (groups + 1,) int64
-        Group ``g`` is ``packed[starts[g]:starts[g + 1]]``.
-    inexact : (groups,) bool
-        Whether equal codes may stand for unequal words.
-    without : (2,) tuple of int
-        Where the rows without a word are, which are in order.
-    spread : Spread
-        Which group each row is in, and from which place on.
-    """
-
-    packed: Words
-    starts: Places
-    inexact: Mask
-    row_bits: int
-    without: tuple[int, int]
-    spread: Spread
 
 
 class PlacedWords:
@@ -190,201 +152,27 @@ def sort_source(
     if n == 0:
         none: Any = np.empty(0, kind)
         return none, NO_RUNS, None
-    found = _few_runs(source, kind)
+    found = natural_runs.few_runs(source, kind)
     if found is not None:
-        return found, _equal_runs(source, found) if runs else NO_RUNS, None
-    threads = max(1, min(threads, n // THREAD_ROWS))
-    with pool(threads) as workers:
+        return found, Runs(*natural_runs.equal_runs(source, found)) if runs else NO_RUNS, None
+    with pool(threads_for(n, threads)) as workers:
         if source.bits <= COUNTED_BITS and n >= COUNTED_ROWS << source.bits:
             counted, starts = order_by_counting(source, kind, workers, nulls_first=nulls_first)
             if not runs:
                 return counted, NO_RUNS, None
             several = np.flatnonzero(np.diff(starts) > 1)
             return counted, Runs(starts[:-1][several], starts[1:][several]), None
-        groups = _grouped(source, workers, nulls_first=nulls_first, by_place=by_place)
+        groups = spread_words(source, workers, nulls_first=nulls_first, by_place=by_place)
         order: RowNumbers = groups.packed.view(np.int64) if wide else empty(n, np.uint32)
-        n_runs, n_tied = _sort_groups(groups, order, workers, runs=runs)
+        n_runs, n_tied = sort_groups(groups, order, workers, runs=runs)
         takes: WordSource | PlacedWords = source
-        if by_place and len(groups.inexact) > 1 and n_runs.any():
+        if by_place and groups.spread is not None and n_runs.any():
             takes = PlacedWords(source, groups.spread, workers)
     tied = _settle(takes, groups, order, n_runs, n_tied, keep=runs)
-    spread_rows = groups.spread if len(groups.inexact) > 1 else None
-    return order, tied if runs else NO_RUNS, spread_rows
+    return order, tied, groups.spread
 
 
-# ---------------------------------------------------------------- groups
-
-
-def _grouped(source: WordSource, workers: Pool, *, nulls_first: bool, by_place: bool) -> Groups:
-    """Bring every row to its group."""
-    n = source.n
-    row_bits = (n - 1).bit_length()
-    code_bits = 64 - row_bits
-    parts = chunks(n, workers.threads)
-    placer = _placer(source, code_bits)
-    n_groups = placer.n_groups
-    of_null = n_groups
-    counts = np.zeros((len(parts), n_groups + 1), np.int64)
-    group = empty(n, np.uint16)
-
-    def count(part: int, bounds: tuple[int, int]) -> tuple[int, int, int]:
-        lo, hi, differs = 2**64 - 1, 0, 0
-        any_word = None
-        scratch = scratch_for(source)
-        for start, stop in blocks(source, *bounds):
-            words, null = source.block(start, stop, scratch)
-            valid = words if null is None else words[~null]
-            if len(valid):
-                low, high, bits = map(int, spread.word_range(valid, source.flip))
-                lo, hi, differs = min(lo, low), max(hi, high), differs | bits
-                any_word = low if any_word is None else any_word
-                differs |= any_word ^ low
-            ids = group[start:stop]
-            placer.find(words, source.flip, ids)
-            if null is not None:
-                spread.set_nulls(ids, null, np.uint16(of_null))
-            spread.count_groups(ids, counts[part])
-        return lo, hi, differs
-
-    ranges = workers.run(count, range(len(parts)), parts)
-    lo, hi = min(r[0] for r in ranges), max(r[1] for r in ranges)
-    lo = min(lo, hi)
-    lowest, highest = placer.bounds(lo, hi)
-    shift = _shifts(lowest, highest, code_bits)
-    # Low bits that all words share need no place in a code.
-    differs = lo ^ hi
-    for r in ranges:
-        differs |= r[2] | (r[0] ^ lo if r[0] <= r[1] else 0)
-    shared = 64 if not differs else (differs & -differs).bit_length() - 1
-    inexact = shift > shared
-    lowest, shift = np.append(lowest, np.uint64(0)), np.append(shift, np.uint64(0))
-
-    totals = counts.sum(axis=0)
-    n_null = int(totals[n_groups])
-    first = n_null if nulls_first else 0
-    starts = np.full(n_groups + 1, first, np.int64)
-    np.cumsum(totals[:n_groups], out=starts[1:])
-    starts[1:] += first
-    base = np.append(starts[:-1], 0 if nulls_first else n - n_null)
-    # Where each part of the input begins in each group.
-    places = base + np.cumsum(counts, axis=0) - counts
-    packed = empty(n, np.uint64)
-
-    def place(part: int, bounds: tuple[int, int]) -> None:
-        at = places[part].astype(np.uint64)
-        bits, placed = np.uint64(row_bits), np.uint64(by_place and n_groups > 1)
-        scratch = scratch_for(source)
-        for start, stop in blocks(source, *bounds):
-            words, _ = source.block(start, stop, scratch)
-            row = np.uint64(start)
-            if n_groups == 1 and not n_null:
-                out = packed[start:stop]
-                spread.pack_all(words, source.flip, row, lowest[0], shift[0], bits, out)
-                continue
-            ids = group[start:stop]
-            spread.place_rows(
-                words,
-                source.flip,
-                ids,
-                np.uint64(of_null),
-                row,
-                placed,
-                lowest,
-                shift,
-                bits,
-                at,
-                packed,
-            )
-
-    workers.run(place, range(len(parts)), parts)
-    without = (0, n_null) if nulls_first else (n - n_null, n)
-    spread_rows = Spread(group, parts, places, counts)
-    return Groups(packed, starts, inexact, row_bits, without, spread_rows)
-
-
-def _placer(source: WordSource, code_bits: int) -> Placer:
-    """Return what says which group a word belongs to, by a sample of the words."""
-    n_groups = min(MOST_GROUPS, -(-source.n // GROUP_ROWS))
-    if n_groups == 1:
-        return OneGroup()
-    sample = _draw(source, SAMPLED * n_groups)
-    found = GroupMap.fit(sample, n_groups, floats=source.floats, turn=source.turn)
-    ids = np.empty(len(sample), np.uint16)
-    found.find(sample, np.uint64(0), ids)
-    lowest, highest = found.bounds(int(sample[0]), int(sample[-1]))
-    inexact = _shifts(lowest, highest, code_bits) > 0
-    equal = sample[1:] == sample[:-1]
-    # Equal words in a group whose codes can't tell that they are; rows in a group so large
-    # that it leaves the cache.
-    repeated = float((equal & inexact[ids[1:]]).mean())
-    sizes = np.bincount(ids, minlength=n_groups)
-    alike = np.bincount(ids[1:], weights=equal, minlength=n_groups)
-    crowd = (sizes > CROWD * len(sample) / n_groups) & (alike < 0.9 * sizes)
-    if repeated < REPEATED and float(sizes[crowd].sum()) < REPEATED * len(sample):
-        return found
-    if repeated >= REPEATED:
-        sample = _draw(source, 4 * SAMPLED * n_groups)
-    return SplitterGroups(sample, n_groups)
-
-
-def _draw(source: WordSource, size: int) -> Words:
-    """Return a sorted sample of the words. Drawn at random: strides miss periodic data."""
-    rng = np.random.default_rng(source.n)
-    rows = rng.integers(0, source.n, max(size, 1024), dtype=np.uint32)
-    sample = source.take(rows)
-    sample.sort()
-    return sample
-
-
-def _shifts(lowest: Words, highest: Words, code_bits: int) -> Words:
-    """Return how many low bits don't fit the codes of each group."""
-    spans = (np.maximum(highest, lowest) - lowest).tolist()
-    return np.array([_shift(span, code_bits) for span in spans], np.uint64)
-
-
-def _shift(span: int, code_bits: int) -> int:
-    shift = max(0, span.bit_length() - code_bits)
-    # Codes are rounded up, so the highest may need a bit more than the span has.
-    return shift + (-(-span >> shift) >> code_bits)
-
-
-def _sort_groups(
-    groups: Groups, order: RowNumbers, workers: Pool, *, runs: bool
-) -> tuple[Places, Places]:
-    """Sort each group; return the runs of tied codes in each, and the rows in them.
-
-    Groups that have some stay packed; the rows of the others are in ``order``.
-    """
-    n_groups = len(groups.inexact)
-    row_bits = np.uint64(groups.row_bits)
-    look = np.ones(n_groups, np.bool) if runs else groups.inexact
-    least = np.full(n_groups, 0 if runs else 1 << groups.row_bits, np.uint64)
-    n_runs, n_tied = np.zeros(n_groups, np.int64), np.zeros(n_groups, np.int64)
-    sizes = np.diff(groups.starts)
-
-    def sort(bounds: tuple[int, int]) -> None:
-        first, last = bounds
-        radix.sort_groups(
-            groups.packed,
-            groups.starts,
-            first,
-            last,
-            row_bits,
-            look,
-            least,
-            np.empty(int(sizes[first:last].max(initial=0)), np.uint64),
-            np.empty(radix.COUNTS, np.uint32),
-            order,
-            n_runs,
-            n_tied,
-        )
-
-    # Several tasks a thread, as groups are uneven.
-    workers.run(sort, chunks(n_groups, 1 if workers.threads == 1 else 8 * workers.threads))
-    start, stop = groups.without
-    if order.dtype == np.uint32:
-        order[start:stop] = groups.packed[start:stop]
-    return n_runs, n_tied
+# ---------------------------------------------------------------- touch-up
 
 
 def _settle(
@@ -401,14 +189,12 @@ def _settle(
     Some groups at a time: what lists their runs takes little memory.
     """
     which = np.flatnonzero(n_runs)
-    batch = np.cumsum(n_tied[which]) // TOUCH_UP_ROWS
     found = []
-    for some in np.split(which, np.flatnonzero(np.diff(batch)) + 1):
-        if len(some):
-            exact, unsure = _listed(groups, order, some, n_runs, runs=keep)
-            touched = _touch_up(source, order, unsure, keep=keep)
-            if keep:
-                found.append(_joined([exact, touched]))
+    for first, last in batches(n_tied[which], TOUCH_UP_ROWS):
+        exact, unsure = _listed(groups, order, which[first:last], n_runs, runs=keep)
+        touched = _touch_up(source, order, unsure, keep=keep)
+        if keep:
+            found.append(_joined([exact, touched]))
     start, stop = groups.without
     if keep and stop - start > 1:
         found.insert(0 if start == 0 else len(found), Runs(np.array([start]), np.array([stop])))
@@ -442,49 +228,6 @@ def _listed(
         exact = _joined([exact, Runs(tied.starts[lowest], tied.ends[lowest])])
         tied = Runs(tied.starts[~lowest], tied.ends[~lowest])
     return exact, tied
-
-
-# ---------------------------------------------------------------- few runs
-
-
-def _few_runs(source: WordSource, kind: type) -> RowNumbers | None:
-    """Return the order of input that is a few runs which are in order, or None."""
-    n = source.n
-    if n > 1024:
-        rng = np.random.default_rng(n)
-        at = rng.integers(0, n - natural_runs.WIDTH, natural_runs.WINDOWS, dtype=np.uint32)
-        rows: Any = at[:, None] + np.arange(natural_runs.WIDTH, dtype=np.uint32)
-        if not natural_runs.worth_a_look(source.take(rows.ravel()).reshape(rows.shape)):
-            return None
-    starts = np.zeros(natural_runs.MOST_RUNS, np.int64)
-    directions = np.zeros(natural_runs.MOST_RUNS, np.int8)
-    n_runs, direction = 1, 0
-    scratch = scratch_for(source)
-    for start, stop in blocks(source, 0, n):
-        before = max(start - 1, 0)
-        words, null = source.block(before, stop, scratch)
-        if null is not None and null.any():
-            return None
-        n_runs, direction = natural_runs.find_runs(
-            words, source.flip, before, n_runs, direction, starts, directions
-        )
-        if n_runs < 0:
-            return None
-    return natural_runs.ordered(source, starts[:n_runs], directions[:n_runs], kind)
-
-
-def _equal_runs(source: WordSource, order: RowNumbers) -> Runs:
-    """Return the runs of equal words in a finished order."""
-    words = source.take(order.astype(np.uint32, copy=False))
-    n_runs = natural_runs.list_equal(words, *NO_RUNS)
-    if not n_runs:
-        return NO_RUNS
-    tied = Runs(np.empty(n_runs, np.int64), np.empty(n_runs, np.int64))
-    natural_runs.list_equal(words, *tied)
-    return tied
-
-
-# ---------------------------------------------------------------- touch-up
 
 
 def _touch_up(
@@ -528,12 +271,9 @@ def refine_runs(order: Rows, runs: Runs, bases: Places, words: Words) -> Runs:
         done.append(Runs(tied.starts + start, tied.ends + start))
     medium = ~long
     starts, ends, bases = starts[medium], ends[medium], bases[medium]
-    filled = np.cumsum(lengths[medium]) // BATCH
-    cuts = np.flatnonzero(np.diff(filled)) + 1
-    for first, last in zip([0, *cuts], [*cuts, len(starts)], strict=True):
-        if first < last:
-            batch = Runs(starts[first:last], ends[first:last])
-            done.append(_refine_packed(order, batch, bases[first:last], words))
+    for first, last in batches(lengths[medium], BATCH):
+        batch = Runs(starts[first:last], ends[first:last])
+        done.append(_refine_packed(order, batch, bases[first:last], words))
     return _joined(done)
 
 

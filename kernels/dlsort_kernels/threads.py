@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["SERIAL", "Pool", "chunks", "pool"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["SERIAL", "Pool", "batches", "chunks", "pool", "threads_for"]
+
+# Rows below which other threads cost more than they bring.
+THREAD_ROWS = 1 << 17
 
 
 class Pool:
@@ -52,3 +59,24 @@ def chunks(n: int, count: int, *, step: int = 1) -> list[tuple[int, int]]:
     count = max(1, min(count, n))
     edges = [n * i // count // step * step for i in range(count)]
     return list(zip(edges, [*edges[1:], n], strict=True))
+
+
+def batches(sizes: npt.NDArray[np.int64], most: int) -> list[tuple[int, int]]:
+    """Return the bounds of batches of sizes, in order, that add up to about ``most`` each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> batches(np.array([2, 2, 9, 1]), 4)
+    [(0, 1), (1, 2), (2, 4)]
+    """
+    if not len(sizes):
+        return []
+    filled = np.cumsum(sizes) // most
+    edges = [0, *(np.flatnonzero(np.diff(filled)) + 1).tolist(), len(sizes)]
+    return list(itertools.pairwise(edges))
+
+
+def threads_for(n_rows: int, threads: int) -> int:
+    """Return how many of some threads so many rows keep busy; one at the least."""
+    return max(1, min(threads, n_rows // THREAD_ROWS))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlsort_kernels import learned, sort, sort_source, sort_words
+from dlsort_kernels import groups, learned, natural_runs, sort, sort_source, sort_words
+from dlsort_kernels import threads as kernel_threads
 from dlsort_kernels.learned import FLOAT, LINEAR, LOG
 from patterns import MOST, PATTERNS, constant, normal, outliers, uniform
 from word_sources import SomeWords, expected, tied_runs
@@ -88,32 +89,32 @@ def refuse(*arguments):
 
 
 def one_group(patch):
-    patch.setattr(sort, "GROUP_ROWS", 1 << 20)
+    patch.setattr(groups, "GROUP_ROWS", 1 << 20)
 
 
 def few_groups(patch):
-    patch.setattr(sort, "GROUP_ROWS", 64)
-    patch.setattr(sort, "MOST_GROUPS", 5)
+    patch.setattr(groups, "GROUP_ROWS", 64)
+    patch.setattr(groups, "MOST_GROUPS", 5)
 
 
 def group_map(scale: int):
     def force(patch):
-        patch.setattr(sort, "GROUP_ROWS", 64)
-        patch.setattr(sort, "REPEATED", 2.0)
-        patch.setattr(sort, "SplitterGroups", refuse)
+        patch.setattr(groups, "GROUP_ROWS", 64)
+        patch.setattr(groups, "REPEATED", 2.0)
+        patch.setattr(groups, "SplitterGroups", refuse)
         patch.setattr(learned, "_scalings", only(scale))
 
     return force
 
 
 def splitters_for_repeats(patch):
-    patch.setattr(sort, "GROUP_ROWS", 64)
-    patch.setattr(sort, "REPEATED", 0.0)
+    patch.setattr(groups, "GROUP_ROWS", 64)
+    patch.setattr(groups, "REPEATED", 0.0)
 
 
 def splitters_for_crowds(patch):
-    patch.setattr(sort, "GROUP_ROWS", 64)
-    patch.setattr(sort, "CROWD", 0)
+    patch.setattr(groups, "GROUP_ROWS", 64)
+    patch.setattr(groups, "CROWD", 0)
 
 
 def splitters_without_heavy_words(patch):
@@ -137,8 +138,8 @@ PATHS = {
 def path(request, monkeypatch):
     """Take one path, with threads, and with no look for runs that are in order."""
     PATHS[request.param](monkeypatch)
-    monkeypatch.setattr(sort, "THREAD_ROWS", 1)
-    monkeypatch.setattr(sort, "_few_runs", lambda source, kind: None)
+    monkeypatch.setattr(kernel_threads, "THREAD_ROWS", 1)
+    monkeypatch.setattr(natural_runs, "few_runs", lambda source, kind: None)
 
 
 @pytest.mark.parametrize("make", PATTERNS, **NAMES)
@@ -175,7 +176,7 @@ def test_a_sample_that_lies_costs_time_only(make, path, monkeypatch):
     source = SomeWords(words, floats=True, block_rows=700)
     for lie in (uniform(rng, 500), words[:2], np.full(300, MOST), np.zeros(300)):
         sample = np.sort(lie.astype(np.uint64))
-        monkeypatch.setattr(sort, "_draw", lambda source, size, sample=sample: sample)
+        monkeypatch.setattr(groups, "_draw", lambda source, size, sample=sample: sample)
         assert_sorts_source(source, ways=[(True, False, 1), (False, True, 2)])
 
 
@@ -211,7 +212,7 @@ def test_the_highest_word_fits_the_codes_of_the_last_group(width, path, monkeypa
     words = np.full(3_000, lowest)
     words[::5] = MOST
     words[1::7] = MOST - 1
-    monkeypatch.setattr(sort, "_draw", lambda source, size: np.full(300, lowest))
+    monkeypatch.setattr(groups, "_draw", lambda source, size: np.full(300, lowest))
     assert_sorts_source(SomeWords(words))
 
 
@@ -228,7 +229,7 @@ def test_sorts_stably_when_most_bits_do_not_fit(make, monkeypatch):
 @pytest.mark.parametrize("long_bits", [2, 16])
 def test_sorts_stably_when_codes_are_short(make, long_bits, path, monkeypatch):
     # Codes of 12 bits: most rows tie and are sorted by their words.
-    monkeypatch.setattr(sort, "_shift", lambda span, bits: max(0, span.bit_length() - 11))
+    monkeypatch.setattr(groups, "_shift", lambda span, bits: max(0, span.bit_length() - 11))
     monkeypatch.setattr(sort, "SHORT", 3)
     monkeypatch.setattr(sort, "LONG_BITS", long_bits)
     monkeypatch.setattr(sort, "BATCH", 300)
@@ -275,6 +276,6 @@ def test_every_path_sorts_any_words(
     )
     with pytest.MonkeyPatch.context() as patch:
         PATHS[path](patch)
-        patch.setattr(sort, "GROUP_ROWS", 8)
-        patch.setattr(sort, "THREAD_ROWS", 1)
+        patch.setattr(groups, "GROUP_ROWS", 8)
+        patch.setattr(kernel_threads, "THREAD_ROWS", 1)
         assert_sorts_source(source, nulls_first=bool(seed % 2))
