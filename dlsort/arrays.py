@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dlsort.disorder import first_disorder_of
 from dlsort.errors import BadOptionError
 from dlsort.local_keys import check_threads, read_keys
-from dlsort.order import first_disorder_of, order_columns
+from dlsort.order import order_columns
+from dlsort.ranks import begins_key
 
 __all__ = ["argsort", "is_sorted", "rank"]
 
@@ -154,23 +156,14 @@ def rank(
         columns, sort_keys, runs=method != "first", threads=check_threads(threads)
     )
     n = len(order)
-    place = np.arange(n, dtype=np.int64)
-    if method != "first":
+    if method == "first":
+        place = np.arange(n, dtype=np.int64)
+    elif method == "dense":
+        place = np.cumsum(begins_key(n, starts, ends)) - 1
+    else:
         # A row of a run has the place of the run's first one.
-        is_first = np.ones(n, np.bool)
-        is_first[_inner(starts, ends)] = False
-        if method == "dense":
-            place = np.cumsum(is_first) - 1
-        else:
-            place[~is_first] = 0
-            np.maximum.accumulate(place, out=place)
+        place = np.where(begins_key(n, starts, ends), np.arange(n), 0)
+        np.maximum.accumulate(place, out=place)
     ranks = np.empty(n, np.int64)
     ranks[order] = place
     return ranks
-
-
-def _inner(starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the places of all rows of runs but the first of each."""
-    lengths = ends - starts - 1
-    begins = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum())) + np.repeat(starts + 1 - begins, lengths)

@@ -22,10 +22,10 @@ import pyarrow.types as pt
 from dask.system import CPU_COUNT
 
 from dlsort.buffers import concat_rows
+from dlsort.disorder import first_disorder
 from dlsort.errors import BadOptionError
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options import TUNING
-from dlsort.order import first_disorder
 from dlsort.progress import NoProgress, Progress
 from dlsort.proof import Proof, prove
 from dlsort.source import Piece, Source, cut_pieces, dictionary_columns, open_source, read_piece

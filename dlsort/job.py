@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from dlsort.buffers import concat_rows
+from dlsort.disorder import first_disorder
 from dlsort.errors import ClusterError, OutOfOrderError, RowsLostError
 from dlsort.keys import SortKey
-from dlsort.order import first_disorder
 from dlsort.plan import DatasetPlan, InputStats, OutputStats
 from dlsort.progress import Progress
 from dlsort.proof import total

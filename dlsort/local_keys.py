@@ -13,7 +13,7 @@ import pyarrow as pa
 from dlsort.buffers import to_transport
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
-from dlsort.order import rank_dictionaries
+from dlsort.ranks import rank_dictionaries
 from dlsort.words import Column, FixedColumn, check_key_types, key_columns
 
 __all__ = [

@@ -9,7 +9,8 @@ import pyarrow as pa
 
 from dlsort.buffers import concat_rows
 from dlsort.keys import SortKey
-from dlsort.order import first_rows, order_columns, rank_dictionaries
+from dlsort.order import first_rows, order_columns
+from dlsort.ranks import rank_dictionaries
 from dlsort.take import Picked, take_table
 from dlsort.words import key_columns, key_table
 from dlsort_kernels import pool, threads_for

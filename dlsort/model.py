@@ -24,7 +24,8 @@ from dlsort.buffers import combine
 from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
 from dlsort.lead import LeadCode, fit_lead
-from dlsort.order import argsort, look_up, rank_values
+from dlsort.order import argsort
+from dlsort.ranks import look_up, rank_values
 from dlsort.take import take_table
 from dlsort.words import Column, Words, key_columns
 from dlsort_kernels import build_cells

@@ -20,11 +20,11 @@ from typing import Any
 import pyarrow as pa
 
 from dlsort.buffers import to_transport, transport_schema
+from dlsort.disorder import first_disorder
 from dlsort.errors import OutOfOrderError
 from dlsort.keys import SortKey
 from dlsort.local_sort import sort_shards
 from dlsort.model import Model, fit_model
-from dlsort.order import first_disorder
 from dlsort.partition import find_partitions, group
 from dlsort.proof import Proof, prove
 from dlsort.report import peak_memory_bytes

@@ -196,7 +196,7 @@ def key_columns(table: pa.Table) -> list[Column]:
     ----------
     table : pyarrow.Table
         Key columns only, from :func:`key_table`, with dictionaries replaced by
-        ranks (:func:`dlsort.order.rank_dictionaries`).
+        ranks (:func:`dlsort.ranks.rank_dictionaries`).
 
     Returns
     -------

@@ -29,7 +29,8 @@ import pandas as pd
 import pyarrow as pa
 
 import dlsort
-from dlsort import lead, order, take, word_source
+from dlsort import lead, take, word_source
+from dlsort import ranks as ranks_module
 from dlsort_kernels import groups, natural_runs, sort
 from dlsort_kernels import threads as kernel_threads
 from patterns import MOST, PATTERNS, Words
@@ -223,8 +224,8 @@ def tunables(rng: Rng) -> Iterator[str]:
         (word_source, "BLOCK_ROWS", [100, 3000]),
         (word_source.LeadWords, "block_rows", [100, 3000]),
         (lead, "BLOCK_ROWS", [100, 3000]),
-        (order, "RANKED_FROM", [1, 500]),
-        (order, "RANKED_SHARE", [0.01, 0.3]),
+        (ranks_module, "RANKED_FROM", [1, 500]),
+        (ranks_module, "RANKED_SHARE", [0.01, 0.3]),
         (take, "SPREAD_BYTES", [1, 10_000]),
     ]
     with ExitStack() as stack:

@@ -10,10 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, is_missing, oracle
+from dlsort.disorder import first_disorder
 from dlsort.keys import SortKey
-from dlsort.order import argsort, argsort_runs, first_disorder
+from dlsort.order import argsort, order_columns
+from dlsort.ranks import rank_dictionaries
 from dlsort.take import take_table
-from dlsort.words import key_table
+from dlsort.words import key_columns, key_table
+
+
+def argsort_runs(table: pa.Table, keys: tuple[SortKey, ...]) -> tuple:
+    """Return the order of a table's rows, and its runs of equal keys."""
+    columns = key_columns(rank_dictionaries(key_table(table, keys)))
+    order = order_columns(columns, keys, runs=True)
+    return order.rows, order.runs
 
 
 def sort_keys(names: list[str]) -> st.SearchStrategy[tuple[SortKey, ...]]:
@@ -67,7 +76,7 @@ def test_disorder_is_found_at_the_first_place(data):
     )
     keys = data.draw(sort_keys(names))
     rank = {row: place for place, row in enumerate(oracle(table, keys))}
-    runs = argsort_runs(key_table(table, keys), keys)
+    runs = argsort_runs(table, keys)
     same = {}
     for number, (start, end) in enumerate(zip(*runs[1], strict=True)):
         same.update(dict.fromkeys(runs[0][start:end].tolist(), number))
@@ -87,7 +96,7 @@ def test_runs_are_the_rows_with_equal_keys(data):
     kind = data.draw(st.sampled_from(sorted(KEY_TYPES)))
     table = pa.table({"k": column(rng, kind, 40, distinct=6)})
     keys = (SortKey("k", descending=data.draw(st.booleans())),)
-    order, (starts, ends) = argsort_runs(key_table(table, keys), keys)
+    order, (starts, ends) = argsort_runs(table, keys)
     values = [None if is_missing(v) else v for v in table["k"].to_pylist()]
     tied = [values[i] for i in order]
     want = []
