@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.layouts import without_views
 from dlsort_kernels import unpack_bits, use_allocator
 
 __all__ = [
@@ -205,38 +206,16 @@ def _value_bytes(array: pa.Array) -> int:
     return int(offsets[-1] - offsets[0])
 
 
-def _transport_type(kind: pa.DataType, *, nested: bool = False) -> pa.DataType:
+def _transport_type(kind: pa.DataType) -> pa.DataType:
     if isinstance(kind, pa.BaseExtensionType):
         storage = _transport_type(kind.storage_type)
         return kind if storage == kind.storage_type else storage
-    if kind == pa.string_view():
-        return pa.string()
-    if kind == pa.binary_view():
-        return pa.binary()
-    if pt.is_dictionary(kind) and nested:
-        return _transport_type(kind.value_type)  # Arrow joins none that lie deeper
+    # Arrow joins no dictionaries that lie deeper
+    kind = without_views(kind, nested_dictionaries=False)
     if pt.is_dictionary(kind):
         # joining dictionaries may need more indices than a narrow type has
-        return pa.dictionary(pa.int32(), _transport_type(kind.value_type), kind.ordered)
-    if pt.is_struct(kind):
-        return pa.struct([_transport_field(f) for f in kind])
-    if pt.is_fixed_size_list(kind):
-        return pa.list_(_transport_field(kind.value_field), kind.list_size)
-    if pt.is_large_list(kind):
-        return pa.large_list(_transport_field(kind.value_field))
-    if pt.is_list(kind):
-        return pa.list_(_transport_field(kind.value_field))
-    if pt.is_map(kind):
-        return pa.map_(
-            _transport_field(kind.key_field),
-            _transport_field(kind.item_field),
-            kind.keys_sorted,
-        )
+        return pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
     return kind
-
-
-def _transport_field(field: pa.Field) -> pa.Field:
-    return field.with_type(_transport_type(field.type, nested=True))
 
 
 def transport_schema(schema: pa.Schema) -> pa.Schema:

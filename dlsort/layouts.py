@@ -11,38 +11,49 @@ import pyarrow.types as pt
 __all__ = ["recast", "without_views"]
 
 
-def without_views(kind: pa.DataType) -> pa.DataType:
+def without_views(kind: pa.DataType, *, nested_dictionaries: bool = True) -> pa.DataType:
     """Return a type with every view of strings or binary, at any depth, as offsets.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+    nested_dictionaries : bool
+        Keep dictionaries inside lists and structs, rather than their values' type.
 
     Examples
     --------
     >>> without_views(pa.list_(pa.dictionary(pa.int8(), pa.string_view())))
     ListType(list<item: dictionary<values=string, indices=int8, ordered=0>>)
     """
+
+    def inner(part: pa.DataType) -> pa.DataType:
+        if pt.is_dictionary(part) and not nested_dictionaries:
+            part = part.value_type
+        return without_views(part, nested_dictionaries=nested_dictionaries)
+
+    def field(part: pa.Field) -> pa.Field:
+        return part.with_type(inner(part.type))
+
     if isinstance(kind, pa.BaseExtensionType):
-        storage = without_views(kind.storage_type)
+        storage = without_views(kind.storage_type, nested_dictionaries=nested_dictionaries)
         return kind if storage == kind.storage_type else storage
     if kind == pa.string_view():
         return pa.string()
     if kind == pa.binary_view():
         return pa.binary()
     if pt.is_dictionary(kind):
-        return pa.dictionary(kind.index_type, without_views(kind.value_type), kind.ordered)
+        return pa.dictionary(kind.index_type, inner(kind.value_type), kind.ordered)
     if pt.is_struct(kind):
-        return pa.struct([_field(f) for f in kind])
+        return pa.struct([field(part) for part in kind])
     if pt.is_fixed_size_list(kind):
-        return pa.list_(_field(kind.value_field), kind.list_size)
+        return pa.list_(field(kind.value_field), kind.list_size)
     if pt.is_large_list(kind):
-        return pa.large_list(_field(kind.value_field))
+        return pa.large_list(field(kind.value_field))
     if pt.is_list(kind):
-        return pa.list_(_field(kind.value_field))
+        return pa.list_(field(kind.value_field))
     if pt.is_map(kind):
-        return pa.map_(_field(kind.key_field), _field(kind.item_field), kind.keys_sorted)
+        return pa.map_(field(kind.key_field), field(kind.item_field), kind.keys_sorted)
     return kind
-
-
-def _field(field: pa.Field) -> pa.Field:
-    return field.with_type(without_views(field.type))
 
 
 def recast(array: pa.Array, kind: pa.DataType) -> pa.Array:

@@ -75,6 +75,35 @@ class Tuning:
     dictionary_value_bytes : float
         A column chunk whose dictionary page has at most this many bytes a
         value is worth keeping as a dictionary: l_comment has 4.2, flags 0.
+    numpy_rows : int
+        Rows up to which NumPy's stable argsort is quicker: it has sorted 4,000
+        when we have set up.
+    numpy_rows_of_1_byte : int
+        The same for values of one byte, which it counts.
+    numpy_rows_of_2_bytes : int
+        The same for values of two bytes, which it counts in two passes.
+    ranked_rows : int
+        A string column of at least so many rows is sorted by the ranks of its
+        values, if they are few: a hash table for less is not worth a sample.
+    ranked_share : float
+        They are few up to this share of the rows: hashing costs about 30 ns a
+        row, each further word of a string that ties as much.
+    lead_rows : int
+        Rows from which leads are made once, in memory of their own, rather
+        than each time they are asked for.
+    lead_row_bytes : float
+        That wants key columns of so many bytes a row: with what a sort needs
+        besides, 8 more stay within 3 times their size.
+    refined_rows : int
+        Tied rows that are sorted by a further column at once, which bounds
+        the memory and is the work of a thread.
+    top_share : float
+        From this share of the rows on, the first of them are found by
+        sorting all.
+    spread_bytes : int
+        Columns from this size on are brought to the groups of a sort before
+        they are gathered: at 10 MB that and a gather in groups take as long as
+        the gather alone, at 80 MB half as long.
     """
 
     partition_bytes: int = 128 * MIB
@@ -97,6 +126,16 @@ class Tuning:
     base_bytes: int = 320 * MIB
     row_group_rows: int = 1_048_576 // 4
     dictionary_value_bytes: float = 0.5
+    numpy_rows: int = 1 << 12
+    numpy_rows_of_1_byte: int = 1 << 16
+    numpy_rows_of_2_bytes: int = 1 << 19
+    ranked_rows: int = 1 << 16
+    ranked_share: float = 1 / 16
+    lead_rows: int = 1 << 16
+    lead_row_bytes: float = 12.0
+    refined_rows: int = 1 << 19
+    top_share: float = 0.25
+    spread_bytes: int = 16 * MIB
 
 
 TUNING = Tuning()

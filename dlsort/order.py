@@ -9,15 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dlsort.keys import SortKey
+from dlsort.options import TUNING
 from dlsort.ranks import rank_dictionaries, rank_strings
 from dlsort.word_order import Order, first_words, order_by_words
 from dlsort.words import Column, key_columns
 from dlsort_kernels import lowest_rows
 
 __all__ = ["argsort", "first_rows", "order_columns"]
-
-# From this share of the rows on, the first of them are found by sorting all.
-MOST_TOP = 0.25
 
 Rows = npt.NDArray[np.uint32]
 
@@ -103,7 +101,7 @@ def first_rows(
     Expected time O(n + k).
     """
     n = len(columns[0])
-    if 0 < k <= n * MOST_TOP:
+    if 0 < k <= n * TUNING.top_share:
         source, _ = first_words(columns, keys)
         rows = lowest_rows(source, k, nulls_first=keys[0].nulls_first)
         if rows is not None:

@@ -11,17 +11,12 @@ import pyarrow.types as pt
 
 from dlsort.buffers import combine
 from dlsort.keys import SortKey
+from dlsort.options import TUNING
 from dlsort.word_order import order_by_words
 from dlsort.words import BytesColumn, Column, FixedColumn, key_columns
 from dlsort_kernels import empty, encode_bytes, estimate_distinct, gather_fixed, pool
 
 __all__ = ["begins_key", "look_up", "rank_dictionaries", "rank_strings", "rank_values"]
-
-# A string column of at least so many rows is sorted by the ranks of its values if it has up
-# to this share of different ones: hashing costs about 30 ns a row, each further word of a
-# string that ties as much.
-RANKED_FROM = 1 << 16
-RANKED_SHARE = 1 / 16
 
 
 def rank_dictionaries(table: pa.Table) -> pa.Table:
@@ -56,12 +51,12 @@ def look_up(ranks: pa.Array, array: pa.DictionaryArray) -> pa.Array:
 def rank_strings(column: Column, threads: int) -> Column:
     """Return a column of few different strings as their ranks, any other as it is."""
     n = len(column)
-    if not isinstance(column, BytesColumn) or n < RANKED_FROM:
+    if not isinstance(column, BytesColumn) or n < TUNING.ranked_rows:
         return column
-    if estimate_distinct(column.offsets, column.data, column.null) > n * RANKED_SHARE:
+    if estimate_distinct(column.offsets, column.data, column.null) > n * TUNING.ranked_share:
         return column
     with pool(threads) as workers:
-        most = max(1, int(n * RANKED_SHARE))
+        most = max(1, int(n * TUNING.ranked_share))
         found = encode_bytes(column.offsets, column.data, column.null, most, workers=workers)
         if found is None:
             return column

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from dlsort.buffers import bitmap, bytes_views, combine, raw_view
+from dlsort.options import TUNING
 from dlsort_kernels import (
     SERIAL,
     Pool,
@@ -42,10 +43,6 @@ Rows = npt.NDArray[np.uint32]
 
 # Row numbers are uint32.
 MOST_ROWS = 2**32 - 1
-
-# Columns from this size on are spread first: at 10 MB that and a gather in
-# groups take as long as the gather alone, at 80 MB half as long.
-SPREAD_BYTES = 16 * 2**20
 
 
 class Picked:
@@ -101,7 +98,7 @@ class Picked:
 
     def fixed(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return values of a fixed width, (n,) or (n, k), in the new order."""
-        if self.spread is not None and values.nbytes >= SPREAD_BYTES:
+        if self.spread is not None and values.nbytes >= TUNING.spread_bytes:
             places, order = self._places
             by_group = scatter_fixed(
                 values, places, self.spread.parts, self.workers, self._scratch
@@ -115,7 +112,7 @@ class Picked:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
         """Return offsets and bytes of variable-length values in the new order."""
         n_bytes = int(offsets[-1]) - int(offsets[0])
-        if self.spread is not None and n_bytes + offsets.nbytes >= SPREAD_BYTES:
+        if self.spread is not None and n_bytes + offsets.nbytes >= TUNING.spread_bytes:
             places, order = self._places
             grouped = scatter_bytes(
                 offsets, data, places, self.spread, self.workers, self._scratch

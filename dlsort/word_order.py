@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from dlsort.keys import SortKey
 from dlsort.lead import fit_lead
+from dlsort.options import TUNING
 from dlsort.word_source import ColumnWords, LeadWords
 from dlsort.words import BytesColumn, Column, FixedColumn, Words
 from dlsort_kernels import (
@@ -29,17 +30,6 @@ from dlsort_kernels import (
 )
 
 __all__ = ["Order", "Runs", "first_words", "order_by_words"]
-
-# Rows up to which NumPy's stable argsort is quicker, by the bytes of a value: one and two
-# bytes it counts, in a pass each; of others it has sorted 4,000 when we have set up.
-SMALL = {1: 1 << 16, 2: 1 << 19}
-SMALL_WIDE = 1 << 12
-
-# Tied rows that are sorted by a further column at once.
-REFINED_ROWS = 1 << 19
-
-# Rows from which leads are made once, in memory of their own.
-WHOLE_FROM = 1 << 16
 
 Rows = npt.NDArray[np.uint32]
 Positions = npt.NDArray[np.int64]
@@ -99,7 +89,7 @@ def order_by_words(
         return Order(quick, NO_RUNS, None)
     source, complete = first_words(columns, keys)
     done = complete == len(columns)
-    if isinstance(source, LeadWords) and source.n >= WHOLE_FROM:
+    if isinstance(source, LeadWords) and source.n >= TUNING.lead_rows:
         source = source.whole(threads)
     order: Any
     order, tied, spread = sort_source(
@@ -136,7 +126,8 @@ def _small(columns: Sequence[Column], keys: Sequence[SortKey]) -> Any | None:
     values = column.values
     if column.mask is not None or column.missing is not None:
         return None
-    if len(values) > SMALL.get(values.dtype.itemsize, SMALL_WIDE):
+    few = {1: TUNING.numpy_rows_of_1_byte, 2: TUNING.numpy_rows_of_2_bytes}
+    if len(values) > few.get(values.dtype.itemsize, TUNING.numpy_rows):
         return None
     if column.is_floating:
         if key.nulls_first:
@@ -163,7 +154,7 @@ def _refine_column(
 
     Some runs at a time: that bounds the memory, and is work for several threads.
     """
-    some_runs = batches(runs[1] - runs[0], REFINED_ROWS)
+    some_runs = batches(runs[1] - runs[0], TUNING.refined_rows)
 
     def refine_some(first: int, last: int) -> Runs:
         some = runs[0][first:last], runs[1][first:last]

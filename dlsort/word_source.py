@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from dlsort.keys import SortKey
 from dlsort.lead import BLOCK_ROWS, LeadCode
+from dlsort.options import TUNING
 from dlsort.words import Column, FixedColumn, Mask, Words
 from dlsort_kernels import (
     ArrayWords,
@@ -27,10 +28,6 @@ from dlsort_kernels import (
 __all__ = ["ColumnWords", "LeadWords"]
 
 Rows = npt.NDArray[np.uint32]
-
-# Key columns of so many bytes a row can bear 8 more for the leads: with what a sort needs
-# besides, that stays within 3 times their size.
-LEAD_BYTES = 12
 
 ONES = np.uint64(2**64 - 1)
 SIGN = np.uint64(2**63)
@@ -126,7 +123,7 @@ class LeadWords:
 
         A sort asks for every block twice, and making it costs some ns a column and row.
         """
-        if self.row_bytes < LEAD_BYTES:
+        if self.row_bytes < TUNING.lead_row_bytes:
             return self
         words = empty(self.n, np.uint64)
 

@@ -11,6 +11,7 @@ find what ``numpy.lexsort`` finds::
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import sys
 import time
@@ -29,7 +30,7 @@ import pandas as pd
 import pyarrow as pa
 
 import dlsort
-from dlsort import lead, take, word_source
+from dlsort import lead, take, word_order, word_source
 from dlsort import ranks as ranks_module
 from dlsort_kernels import groups, natural_runs, sort
 from dlsort_kernels import threads as kernel_threads
@@ -224,9 +225,14 @@ def tunables(rng: Rng) -> Iterator[str]:
         (word_source, "BLOCK_ROWS", [100, 3000]),
         (word_source.LeadWords, "block_rows", [100, 3000]),
         (lead, "BLOCK_ROWS", [100, 3000]),
-        (ranks_module, "RANKED_FROM", [1, 500]),
-        (ranks_module, "RANKED_SHARE", [0.01, 0.3]),
-        (take, "SPREAD_BYTES", [1, 10_000]),
+    ]
+    options = [
+        (word_order, "numpy_rows", [0, 100]),
+        (word_order, "lead_rows", [1, 500]),
+        (word_order, "refined_rows", [10, 300]),
+        (ranks_module, "ranked_rows", [1, 500]),
+        (ranks_module, "ranked_share", [0.01, 0.3]),
+        (take, "spread_bytes", [1, 10_000]),
     ]
     with ExitStack() as stack:
         drawn = []
@@ -234,6 +240,12 @@ def tunables(rng: Rng) -> Iterator[str]:
             if rng.random() < 0.4:
                 value = choices[rng.integers(len(choices))]
                 stack.enter_context(mock.patch.object(where, name, value))
+                drawn.append(f"{name} = {value}")
+        for where, name, choices in options:
+            if rng.random() < 0.4:
+                value = choices[rng.integers(len(choices))]
+                changed = dataclasses.replace(where.TUNING, **{name: value})
+                stack.enter_context(mock.patch.object(where, "TUNING", changed))
                 drawn.append(f"{name} = {value}")
         yield ", ".join(drawn)
 

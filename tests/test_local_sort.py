@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,6 +11,7 @@ import pytest
 import dlsort.take
 from arrow_data import oracle, payload
 from dlsort import SortKey, sort_table, top_k
+from dlsort.options import TUNING
 from dlsort_kernels import groups
 from dlsort_kernels import threads as kernel_threads
 
@@ -18,7 +21,8 @@ def always_spread(monkeypatch):
     """Let few rows and small columns take the way of many and large ones."""
     monkeypatch.setattr(groups, "GROUP_ROWS", 64)
     monkeypatch.setattr(kernel_threads, "THREAD_ROWS", 100)
-    monkeypatch.setattr(dlsort.take, "SPREAD_BYTES", 0)
+    small = dataclasses.replace(TUNING, spread_bytes=0)
+    monkeypatch.setattr(dlsort.take, "TUNING", small)
 
 
 KEYS: dict[str, object] = {
