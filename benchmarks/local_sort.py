@@ -5,7 +5,6 @@ Run it with ``make bench-local``, or ``make bench-local ARGS="--rows 1000000 --o
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import gc
 import json
@@ -47,15 +46,17 @@ def serve(threads: int, pipe: Connection) -> None:
     while (task := pipe.recv()) is not None:
         group, name, n_rows, engines, repeat = task
         case = local_inputs.make(group, name, n_rows)
-        sorts = {}
+        sorts, verdicts, counts, seconds = {}, {}, {}, {}
         for engine in engines:
             if threads > 1 and engine in local_page.ONE_THREAD:
                 continue
-            with contextlib.suppress(Exception):
+            try:
                 sort = local_engines.prepare(engine, case, threads)
-                if sort is not None:
-                    sorts[engine] = sort
-        verdicts, counts, seconds = {}, {}, {}
+            except Exception as error:  # a peer that has no such type is told, not fatal
+                verdicts[engine] = type(error).__name__
+                continue
+            if sort is not None:
+                sorts[engine] = sort
         for engine, sort in list(sorts.items()):
             try:
                 verdicts[engine] = verdict(case, sort())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from dlsort_kernels import ArrayWords, sort_source
 from patterns import MOST, Words
 
 Places = npt.NDArray[np.int64]
@@ -62,3 +63,9 @@ def expected(source: SomeWords, *, nulls_first: bool) -> tuple[Places, tuple[lis
     order = np.lexsort((np.where(null, np.uint64(MOST), source.words), end))
     _, ranks = np.unique(source.words, return_inverse=True)
     return order, tied_runs(np.where(null, -1, ranks)[order])
+
+
+def sort_words(words: Words, *, runs: bool = True) -> tuple[np.ndarray, ...]:
+    """Return the stable order of words in memory, and where runs of equal ones are."""
+    order, tied, _ = sort_source(ArrayWords(words), runs=runs)
+    return order, *tied

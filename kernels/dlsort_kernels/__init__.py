@@ -65,7 +65,7 @@ with loading():
         scatter_bytes,
         scatter_fixed,
     )
-    from dlsort_kernels.sort import sort_source, sort_words
+    from dlsort_kernels.sort import sort_source
     from dlsort_kernels.source import ArrayWords, WordSource
     from dlsort_kernels.spread import word_range
     from dlsort_kernels.threads import SERIAL, Pool, batches, chunks, pool, threads_for
@@ -127,7 +127,6 @@ __all__ = [
     "scatter_fixed",
     "settle_ties",
     "sort_source",
-    "sort_words",
     "threads_for",
     "tied_rows",
     "unpack_bits",

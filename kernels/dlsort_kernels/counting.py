@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from numba import types
 
 from dlsort_kernels.arrays import Mask, Places, RowNumbers, Words
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.jit import inlined, kernel, reads, writes
 from dlsort_kernels.memory import empty
 from dlsort_kernels.source import WordSource, blocks, scratch_for
 from dlsort_kernels.threads import Pool, chunks
@@ -67,6 +69,16 @@ def order_by_counting(
     return order, starts
 
 
+@inlined
+def _value(
+    word: np.uint64, mask: np.uint64, first: np.uint64, null: Mask, i: Any, of_null: np.uint64
+) -> np.uint64:
+    """Return which count a row adds to."""
+    if len(null) and null[i]:
+        return of_null
+    return (word & mask) + first
+
+
 @kernel(
     types.void(
         reads(types.uint64),
@@ -87,12 +99,8 @@ def _count(
     of_null: np.uint64,
     counts: Places,
 ) -> None:
-    if len(null) == 0:
-        for i in range(np.uint64(len(words))):
-            counts[((words[i] ^ flip) & mask) + first] += 1
-        return
     for i in range(np.uint64(len(words))):
-        counts[of_null if null[i] else ((words[i] ^ flip) & mask) + first] += 1
+        counts[_value(words[i] ^ flip, mask, first, null, i, of_null)] += 1
 
 
 @kernel(
@@ -122,15 +130,8 @@ def _place(
     at: Words,
     order: RowNumbers,
 ) -> None:
-    if len(null) == 0:
-        for i in range(np.uint64(len(words))):
-            value = ((words[i] ^ flip) & mask) + first
-            place = at[value]
-            order[place] = first_row + i
-            at[value] = place + np.uint64(1)
-        return
     for i in range(np.uint64(len(words))):
-        value = of_null if null[i] else ((words[i] ^ flip) & mask) + first
+        value = _value(words[i] ^ flip, mask, first, null, i, of_null)
         place = at[value]
         order[place] = first_row + i
         at[value] = place + np.uint64(1)

@@ -7,7 +7,7 @@
     groups  |  0   | 1 | 2 | 3 |   4    |     5      |     about as many rows in each
 
 A word is scaled to a cell, and a table says which group the cell is in. Cells come in
-three scales (see `Scale`); the sample says under which its words lie most evenly. Each
+three scales (`Scaling`); the sample says under which its words lie most evenly. Each
 group is a run of whole cells with about the same share of the sample, so rows are placed
 by one multiplication or shift and one load, and a group fits the second-level cache.
 After Balanced Learned Sort (2025): many cells of one width, merged into balanced groups.

@@ -33,7 +33,7 @@ from dlsort_kernels.source import ArrayWords, WordSource
 from dlsort_kernels.threads import Pool, batches, pool, threads_for
 from dlsort_kernels.touch_up import copy_rows, pack_runs, put_rows, settle_short, unpack_runs
 
-__all__ = ["NO_RUNS", "Runs", "refine_runs", "sort_source", "sort_words"]
+__all__ = ["NO_RUNS", "Runs", "refine_runs", "sort_source"]
 
 # Words of up to so many bits are counted, if there are so many rows to a value. 2 M rows:
 # 8 bits 28 ms by groups, 16 bits the same.
@@ -69,40 +69,6 @@ class PlacedWords:
     def take(self, places: Rows) -> Words:
         """Return the words of the rows at some places."""
         return self._source.take(gather_fixed(self._rows, places))
-
-
-def sort_words(words: Words, *, runs: bool = True) -> tuple[Rows, Places, Places]:
-    """Return the stable order of the words, and where equal words lie in it.
-
-    Parameters
-    ----------
-    words : (n,) uint64
-        Fewer than 2^32.
-    runs : bool
-        Whether to look for equal words.
-
-    Returns
-    -------
-    order : (n,) uint32
-        ``words[order]`` is non-decreasing; equal words keep their order.
-    starts, ends : (k,) int64
-        ``order[starts[r]:ends[r]]`` are the runs of equal words, of two rows or more. None
-        are listed if not ``runs``.
-
-    Notes
-    -----
-    Expected time O(n); memory 8 bytes a row beside the result.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from dlsort_kernels import sort_words
-    >>> order, starts, ends = sort_words(np.array([7, 5, 7, 6], dtype=np.uint64))
-    >>> order.tolist(), starts.tolist(), ends.tolist()
-    ([1, 3, 0, 2], [2], [4])
-    """
-    order, tied, _ = sort_source(ArrayWords(words), runs=runs)
-    return (order.astype(np.uint32, copy=False), *tied)
 
 
 def sort_source(
@@ -146,6 +112,15 @@ def sort_source(
     Expected time O(n). Memory beside the source and the result: the rows' groups (2 bytes
     a row), 8 bytes a row unless ``wide`` (where the result's memory serves), and, where
     codes tie, 12 bytes a row that ties.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dlsort_kernels import ArrayWords, sort_source
+    >>> words = ArrayWords(np.array([7, 5, 7, 6], dtype=np.uint64))
+    >>> order, runs, _ = sort_source(words)
+    >>> order.tolist(), runs.starts.tolist(), runs.ends.tolist()
+    ([1, 3, 0, 2], [2], [4])
     """
     n = source.n
     kind = np.int64 if wide else np.uint32

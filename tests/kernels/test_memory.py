@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dlsort_kernels import gather_fixed, memory, sort_words
+from dlsort_kernels import gather_fixed, memory
+from word_sources import sort_words
 
 
 @pytest.fixture

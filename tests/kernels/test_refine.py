@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlsort_kernels import prefix_words, refine, refine_bytes, run_rows, sort, sort_words
+from dlsort_kernels import prefix_words, refine, refine_bytes, run_rows, sort
 from patterns import PATTERNS
+from word_sources import sort_words
 
 OFFSETS = [np.int32, np.int64]
 

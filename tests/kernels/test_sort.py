@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlsort_kernels import groups, learned, natural_runs, sort, sort_source, sort_words
+from dlsort_kernels import groups, learned, natural_runs, sort, sort_source
 from dlsort_kernels import threads as kernel_threads
 from dlsort_kernels.learned import FLOAT, LINEAR, LOG
 from patterns import MOST, PATTERNS, constant, normal, outliers, uniform
-from word_sources import SomeWords, expected, tied_runs
+from word_sources import SomeWords, expected, sort_words, tied_runs
 
 BOTH = [False, True]
 NAMES = {"ids": lambda make: make.__name__}
