@@ -72,10 +72,8 @@ class ColumnWords:
         if self._in_place:
             words, null = values.view(np.uint64), block.mask
         elif self.floats:
-            words = scratch[: len(block)]
-            _widen(values, words.view(np.float64))
-            null = block.mask
-            if float_words_into(words, words):
+            words, null = scratch[: len(block)], block.mask
+            if float_words_into(_float64_bits(values, words), words):
                 nan = words == ONES
                 null = nan if null is None else null | nan
         else:
@@ -137,13 +135,13 @@ class LeadWords:
         return ArrayWords(words)
 
 
-def _widen(values: npt.NDArray[np.floating], out: npt.NDArray[np.float64]) -> None:
-    """Copy floats to wider ones. A signalling NaN is no news."""
+def _float64_bits(values: npt.NDArray[np.floating], scratch: Words) -> Words:
+    """Return the bits of floats as float64; of narrower ones in ``scratch``."""
     if values.dtype == np.float64:
-        out[:] = values
-    else:
-        with np.errstate(invalid="ignore"):
-            out[:] = values
+        return values.view(np.uint64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN is no news
+        scratch.view(np.float64)[:] = values
+    return scratch
 
 
 def _row_bytes(column: Column) -> float:
