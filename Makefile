@@ -5,12 +5,14 @@
 #   make test     run the tests          make bench    compare with Dask, Polars, DuckDB
 #   make lint     run every checker      make format   rewrite the code as lint wants it
 #   make clean    remove all that make made
+#   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
+#   make fuzz          random sorts against pandas' until something differs
 #
-# Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for test, bench).
+# Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for test, bench, fuzz).
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench lint format clean
+.PHONY: help demo test bench bench-local fuzz lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,7 +45,6 @@ bench: $(VENV)/installed-bench
 bench-local: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/local_sort.py $(ARGS)
 
-# Random sorts against pandas' until something differs: make fuzz ARGS="--seconds 600"
 fuzz: $(VENV)/installed-test
 	@$(BIN)/python tests/fuzz_local_sort.py $(ARGS)
 
