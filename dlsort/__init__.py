@@ -10,10 +10,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from dlsort.import_hook import import_after
+
 if TYPE_CHECKING:
     from dlsort.arrays import argsort, is_sorted, rank
     from dlsort.check import CheckReport, check_dataset
     from dlsort.dataset import sort_dataset
+    from dlsort.drop_in import disable, enable, enabled
     from dlsort.errors import DlsortError
     from dlsort.frame import sort_values
     from dlsort.keys import SortKey
@@ -27,6 +30,9 @@ __all__ = [
     "SortReport",
     "argsort",
     "check_dataset",
+    "disable",
+    "enable",
+    "enabled",
     "is_sorted",
     "rank",
     "sort_dataset",
@@ -44,6 +50,9 @@ _HOME = {
     "SortReport": "report",
     "argsort": "arrays",
     "check_dataset": "check",
+    "disable": "drop_in",
+    "enable": "drop_in",
+    "enabled": "drop_in",
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
     "rank": "arrays",
@@ -66,3 +75,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """List the public names."""
     return sorted([*__all__, "__version__"])
+
+
+# Dask's frames and series get their accessor, ``ddf.dlsort``.
+import_after("dask.dataframe", "dlsort.drop_in")

@@ -17,15 +17,25 @@ the rows themselves as reference, all that a sort needs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from dlsort.keys import SortKey
 from dlsort.words import BytesColumn, Column, FixedColumn, Words
-from dlsort_kernels import add_code, common_prefix, int_words, prefix_words, word_range
+from dlsort_kernels import (
+    SERIAL,
+    Pool,
+    add_code,
+    chunks,
+    common_prefix,
+    int_words,
+    prefix_words,
+    word_range,
+)
 
 __all__ = ["ColumnCode", "LeadCode", "fit_lead"]
 
@@ -34,6 +44,7 @@ WORD_BYTES = 8
 SHORT_BYTES = 7  # a value this short fits a word together with its length
 WIDE_SPAN = 2**62  # from here on a word loses its lowest bits, to leave codes for the outside
 BLOCK_ROWS = 1 << 15  # rows whose words are made at once: they stay in the cache
+_Range = tuple[int, int, bool, bool]
 FEWEST_BITS = 4  # part of a column enters the lead only if it gets this many bits
 
 
@@ -73,12 +84,16 @@ class ColumnCode:
 
     def add(self, lead: Words, column: Column) -> None:
         """Shift the lead left and put this column's codes at its low end, in place."""
-        words, outside = _first_words(column, self.prefix, short=self.short, shared=self.shared)
-        if self.coarse:
-            words = words >> np.uint64(self.coarse)
+        values: npt.NDArray[np.integer]
+        if isinstance(column, FixedColumn) and column.is_integer:
+            values, outside = column.values, None
+        else:
+            values, outside = _first_words(
+                column, self.prefix, short=self.short, shared=self.shared
+            )
         add_code(
             lead,
-            words,
+            values,
             column.null,
             outside,
             lo=self.lo,
@@ -88,6 +103,7 @@ class ColumnCode:
             descending=self.descending,
             nulls_first=self.nulls_first,
             has_nulls=self.has_nulls,
+            coarse=self.coarse,
         )
 
 
@@ -107,16 +123,21 @@ class LeadCode:
     codes: tuple[ColumnCode, ...]
     complete: int
 
-    def lead(self, columns: Sequence[Column]) -> Words:
-        """Return the lead of each row, (n,) uint64; time O(n) a column."""
-        lead = np.zeros(len(columns[0]), np.uint64)
+    def lead(self, columns: Sequence[Column], out: Words | None = None) -> Words:
+        """Return the lead of each row, (n,) uint64, in ``out`` if given; O(n) a column."""
+        lead = np.empty(len(columns[0]), np.uint64) if out is None else out
+        lead[:] = 0
         for code, column in zip(self.codes, columns, strict=False):
             code.add(lead, column)
         return lead
 
 
 def fit_lead(
-    columns: Sequence[Column], keys: Sequence[SortKey], *, for_others: bool = False
+    columns: Sequence[Column],
+    keys: Sequence[SortKey],
+    *,
+    for_others: bool = False,
+    workers: Pool = SERIAL,
 ) -> LeadCode:
     """Return the packing that suits some reference rows.
 
@@ -129,6 +150,8 @@ def fit_lead(
     for_others : bool
         Rows that are not reference rows will get leads too: a code is kept for null in
         each column even if no reference row is null, and prefixes are compared.
+    workers : Pool
+        Threads to share the reading of the columns' ranges.
 
     Returns
     -------
@@ -138,7 +161,7 @@ def fit_lead(
     codes: list[ColumnCode] = []
     complete = 0
     for column, key in zip(columns, keys, strict=True):
-        code, exact = _fit_column(column, key, for_others=for_others)
+        code, exact = _fit_column(column, key, workers, for_others=for_others)
         if code.bits > left:
             if left >= FEWEST_BITS:
                 drop = code.bits - left
@@ -153,16 +176,16 @@ def fit_lead(
 
 
 def _narrowed(code: ColumnCode, bits: int, drop: int) -> ColumnCode:
-    from dataclasses import replace
-
     return replace(code, bits=bits, drop=drop)
 
 
-def _fit_column(column: Column, key: SortKey, *, for_others: bool) -> tuple[ColumnCode, bool]:
+def _fit_column(
+    column: Column, key: SortKey, workers: Pool, *, for_others: bool
+) -> tuple[ColumnCode, bool]:
     prefix, short = None, False
     if isinstance(column, BytesColumn):
         prefix, short = _fit_bytes(column)
-    lo, hi, has_outside, found_nulls = _range(column, prefix, short=short)
+    lo, hi, has_outside, found_nulls = _range(column, prefix, workers, short=short)
     exact = short if isinstance(column, BytesColumn) else not has_outside
     has_nulls = for_others or found_nulls
     coarse = 0
@@ -187,16 +210,37 @@ def _fit_column(column: Column, key: SortKey, *, for_others: bool) -> tuple[Colu
     return code, exact
 
 
-def _range(column: Column, prefix: bytes | None, *, short: bool) -> tuple[int, int, bool, bool]:
+def _range(
+    column: Column, prefix: bytes | None, workers: Pool, *, short: bool
+) -> tuple[int, int, bool, bool]:
     """Return the lowest and highest word, and whether any is outside or null."""
     if isinstance(column, FixedColumn) and column.is_plain_integer and len(column):
-        # No words need be made: they sort as the integers do.
-        ends = np.array([column.values.min(), column.values.max()], column.values.dtype)
-        low, high = int_words(ends).tolist()
-        return low, high, False, False
+        find: Callable[[int, int], _Range] = partial(_range_of_integers, column)
+    else:
+        find = partial(_range_of_words, column, prefix, short=short)
+    found = workers.run(find, *zip(*chunks(len(column), workers.threads), strict=True))
+    lo, hi = min(each[0] for each in found), max(each[1] for each in found)
+    has_outside, has_nulls = any(each[2] for each in found), any(each[3] for each in found)
+    return (lo, hi, has_outside, has_nulls) if hi >= 0 else (0, 0, has_outside, has_nulls)
+
+
+def _range_of_integers(column: FixedColumn, first: int, last: int) -> _Range:
+    # No words need be made: they sort as the integers do.
+    blocks = [
+        column.values[start : min(start + BLOCK_ROWS, last)]
+        for start in range(first, last, BLOCK_ROWS)
+    ]
+    ends = np.array([[block.min(), block.max()] for block in blocks], column.values.dtype)
+    words = int_words(ends)
+    return int(words.min()), int(words.max()), False, False
+
+
+def _range_of_words(
+    column: Column, prefix: bytes | None, first: int, last: int, *, short: bool
+) -> _Range:
     lo, hi, has_outside, has_nulls = 2**64, -1, False, False
-    for start in range(0, len(column), BLOCK_ROWS):
-        block = column.slice(start, start + BLOCK_ROWS)
+    for start in range(first, last, BLOCK_ROWS):
+        block = column.slice(start, min(start + BLOCK_ROWS, last))
         words, outside = _first_words(block, prefix, short=short, shared=True)
         valid = None if block.null is None else ~block.null
         if outside is not None and outside.any():
@@ -209,7 +253,7 @@ def _range(column: Column, prefix: bytes | None, *, short: bool) -> tuple[int, i
         if len(words):
             low, high, _ = word_range(words, np.uint64(0))
             lo, hi = min(lo, int(low)), max(hi, int(high))
-    return (lo, hi, has_outside, has_nulls) if hi >= 0 else (0, 0, has_outside, has_nulls)
+    return lo, hi, has_outside, has_nulls
 
 
 def _fit_bytes(column: BytesColumn) -> tuple[bytes, bool]:

@@ -102,7 +102,7 @@ def first_rows(
     """
     n = len(columns[0])
     if 0 < k <= n * TUNING.top_share:
-        source, _ = first_words(columns, keys)
+        source, _ = first_words(columns, keys, threads)
         rows = lowest_rows(source, k, nulls_first=keys[0].nulls_first)
         if rows is not None:
             some = [column.take(rows) for column in columns]

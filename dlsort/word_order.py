@@ -27,6 +27,7 @@ from dlsort_kernels import (
     refine_bytes,
     run_rows,
     sort_source,
+    threads_for,
 )
 
 __all__ = ["Order", "Runs", "first_words", "order_by_words"]
@@ -87,7 +88,7 @@ def order_by_words(
     quick = _small(columns, keys) if wide and not runs else None
     if quick is not None:
         return Order(quick, NO_RUNS, None)
-    source, complete = first_words(columns, keys)
+    source, complete = first_words(columns, keys, threads)
     done = complete == len(columns)
     if isinstance(source, LeadWords) and source.n >= TUNING.lead_rows:
         source = source.whole(threads)
@@ -138,12 +139,15 @@ def _small(columns: Sequence[Column], keys: Sequence[SortKey]) -> Any | None:
     return np.argsort(values, kind="stable")
 
 
-def first_words(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[WordSource, int]:
+def first_words(
+    columns: Sequence[Column], keys: Sequence[SortKey], threads: int = 1
+) -> tuple[WordSource, int]:
     """Return the words to sort by first, and how many columns they hold whole."""
     column = columns[0]
     if len(columns) == 1 and isinstance(column, FixedColumn) and column.is_word:
         return ColumnWords(column, keys[0]), 1
-    code = fit_lead(columns, keys)
+    with pool(threads_for(len(column), threads)) as workers:
+        code = fit_lead(columns, keys, workers=workers)
     return LeadWords(columns, code), code.complete
 
 

@@ -109,7 +109,8 @@ class LeadWords:
 
     def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:
         """Return the leads of some rows; every row has one."""
-        return self._code.lead([each.slice(start, stop) for each in self._columns]), None
+        columns = [each.slice(start, stop) for each in self._columns]
+        return self._code.lead(columns, scratch[: stop - start]), None
 
     def take(self, rows: Rows) -> Words:
         """Return the leads of rows by number."""
@@ -128,7 +129,7 @@ class LeadWords:
         def fill(start: int, stop: int) -> None:
             for first in range(start, stop, BLOCK_ROWS):
                 last = min(first + BLOCK_ROWS, stop)
-                words[first:last] = self.block(first, last, words)[0]
+                self.block(first, last, words[first:last])
 
         with pool(threads) as workers:
             workers.run(fill, *zip(*chunks(self.n, threads), strict=True))

@@ -89,8 +89,7 @@ class FixedColumn:
     @property
     def is_plain_integer(self) -> bool:
         """Whether values are integers of one limb, and none is null."""
-        is_word = not (self.is_wide or self.is_floating)
-        return is_word and self.mask is None and self.missing is None
+        return self.is_integer and self.mask is None and self.missing is None
 
     def slice(self, start: int, stop: int) -> FixedColumn:
         """Return some rows, not copied."""
@@ -104,22 +103,25 @@ class FixedColumn:
 
     @cached_property
     def _words(self) -> tuple[Words, npt.NDArray[np.int8] | None, Mask | None]:
-        null, outside = self.mask, None
         if self.is_wide:
             words, outside = decimal_words(self.values)
-            if null is not None and outside is not None:
-                outside[null] = 0
-        elif self.is_floating:
+            if self.mask is not None and outside is not None:
+                outside[self.mask] = 0
+            return words, outside, self.mask
+        if self.is_floating:
             words, nan = float_words(self.values)
-            if nan is not None:
-                null = nan if null is None else null | nan
-        else:
-            words = int_words(self.values)
-            if self.missing is not None:
-                absent = self.values == self.missing
-                if absent.any():
-                    null = absent if null is None else null | absent
-        return words, outside, null
+            null = nan if self.mask is None or nan is None else nan | self.mask
+            return words, None, self.mask if null is None else null
+        return int_words(self.values), None, self._null_integers
+
+    @cached_property
+    def _null_integers(self) -> Mask | None:
+        if self.missing is None:
+            return self.mask
+        absent = self.values == self.missing
+        if not absent.any():
+            return self.mask
+        return absent if self.mask is None else self.mask | absent
 
     @property
     def first(self) -> Words:
@@ -134,7 +136,12 @@ class FixedColumn:
     @property
     def null(self) -> Mask | None:
         """Which rows are null or NaN, (n,) bool, or None if none is."""
-        return self._words[2]
+        return self._null_integers if self.is_integer else self._words[2]
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether values are integers of one limb."""
+        return not (self.is_wide or self.is_floating)
 
     @property
     def may_have_null(self) -> bool:

@@ -19,7 +19,7 @@ ONES = np.uint64(0xFFFFFFFFFFFFFFFF)
 
 def add_code(
     lead: Words,
-    words: Words,
+    values: npt.NDArray[np.integer],
     nulls: Mask | None,
     outside: npt.NDArray[np.int8] | None,
     *,
@@ -30,6 +30,7 @@ def add_code(
     descending: bool,
     nulls_first: bool,
     has_nulls: bool,
+    coarse: int = 0,
 ) -> None:
     """Append one key column's code to the lead, in place.
 
@@ -41,18 +42,21 @@ def add_code(
     ----------
     lead : (n,) uint64
         Becomes ``lead << bits | code >> drop``, per row.
-    words : (n,) uint64
+    values : (n,) any integer dtype
+        Integers as they lie, whose words are those of `int_words`; or words, as uint64.
     nulls : (n,) bool or None
         Read only if ``has_nulls``.
     outside : (n,) int8 or None
         −1 where the value is below every word, 1 where it is above (`decimal_words`).
     lo, hi : int
-        Range of the column's words, with ``0 <= hi - lo <= 2**63``.
+        Range of the column's words, with ``0 <= hi - lo <= 2**63``, after ``coarse``.
     bits : int
         Width of the code after ``drop``, from 0 to 64. 64 replaces the lead.
     drop : int
         Low bits of the code to leave out, from 0 to 63.
     descending, nulls_first, has_nulls : bool
+    coarse : int
+        Low bits of the words to leave out, from 0 to 63.
 
     Notes
     -----
@@ -73,11 +77,16 @@ def add_code(
     shift = int(has_nulls and nulls_first)
     # Turned round, span + 2 - code is ~code + span + 3.
     base = span + 3 + shift if descending else shift
+    # A signed integer of w bits is a word with its sign bit flipped, 2^63 - 2^(w - 1) higher.
+    half = 1 << 8 * values.dtype.itemsize - 1 if values.dtype.kind == "i" else 0
     _add_code(
         lead,
-        words,
+        values.view(f"u{values.dtype.itemsize}"),
         np.empty(0, np.bool) if nulls is None or not has_nulls else nulls,
         np.empty(0, np.int8) if outside is None else outside,
+        np.uint64(half),
+        np.uint64((1 << 63) - half if half else 0),
+        np.uint64(coarse),
         np.uint64(lo),
         np.uint64(hi),
         ONES if descending else U0,
@@ -89,25 +98,25 @@ def add_code(
 
 
 @kernel(
-    types.void(
-        writes(types.uint64),
-        reads(types.uint64),
-        reads(types.boolean),
-        reads(types.int8),
-        types.uint64,
-        types.uint64,
-        types.uint64,
-        types.uint64,
-        types.uint64,
-        types.uint64,
-        types.uint64,
+    *(
+        types.void(
+            writes(types.uint64),
+            reads(kind),
+            reads(types.boolean),
+            reads(types.int8),
+            *(types.uint64,) * 10,
+        )
+        for kind in (types.uint8, types.uint16, types.uint32, types.uint64)
     )
 )
 def _add_code(
     lead: Words,
-    words: Words,
+    values: npt.NDArray[np.unsignedinteger],
     nulls: Mask,
     outside: npt.NDArray[np.int8],
+    flip: np.uint64,
+    offset: np.uint64,
+    coarse: np.uint64,
     lo: np.uint64,
     hi: np.uint64,
     turn: np.uint64,
@@ -121,16 +130,16 @@ def _add_code(
     rest = bits - half
     # Below lo is 0; the additions wrap round, which modulo 2^64 is exact.
     if len(nulls) == 0 and len(outside) == 0:
-        for i in range(len(words)):
-            word = words[i]
+        for i in range(len(values)):
+            word = ((np.uint64(values[i]) ^ flip) + offset) >> coarse
             code = min(max(word, lo), hi) - lo + U1
             code += np.uint64(word > hi) - np.uint64(word < lo)
             code = (code ^ turn) + base
             lead[i] = ((lead[i] << half) << rest) | (code >> drop)
         return
     top = hi - lo + U2
-    for i in range(len(words)):
-        word = words[i]
+    for i in range(len(values)):
+        word = ((np.uint64(values[i]) ^ flip) + offset) >> coarse
         code = min(max(word, lo), hi) - lo + U1
         code += np.uint64(word > hi) - np.uint64(word < lo)
         if len(outside):
