@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dlsort.dataset import sort_dataset
     from dlsort.drop_in import disable, enable, enabled
     from dlsort.errors import DlsortError
-    from dlsort.frame import sort_values
+    from dlsort.frame import set_index, sort_index, sort_values
     from dlsort.keys import SortKey
     from dlsort.report import SortReport
     from dlsort.table import sort_table, top_k
@@ -35,7 +35,9 @@ __all__ = [
     "enabled",
     "is_sorted",
     "rank",
+    "set_index",
     "sort_dataset",
+    "sort_index",
     "sort_table",
     "sort_values",
     "top_k",
@@ -56,6 +58,8 @@ _HOME = {
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
     "rank": "arrays",
+    "set_index": "frame",
+    "sort_index": "frame",
     "sort_table": "table",
     "top_k": "table",
     "sort_values": "frame",

@@ -57,11 +57,13 @@ def enable() -> None:
     >>> import dask.dataframe as dd, dlsort, pandas as pd
     >>> ddf = dd.from_pandas(pd.DataFrame({"x": [3, 1, 2]}), npartitions=3)
     >>> dlsort.enable()
-    >>> type(ddf.sort_values("x").expr).__module__
-    'dlsort.frame'
+    >>> result = ddf.sort_values("x", ignore_index=True)
     >>> dlsort.disable()
-    >>> type(ddf.sort_values("x").expr).__module__
-    'dask.dataframe.dask_expr._shuffle'
+    >>> result.compute()
+       x
+    0  1
+    1  2
+    2  3
     """
     _hold(_SWITCH)
 

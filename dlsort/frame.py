@@ -1,48 +1,58 @@
-"""The interactive door: sort a Dask DataFrame, lazily.
+"""The interactive door: sort a Dask DataFrame or Series, lazily.
 
-:class:`SortValues` stands for the sort until Dask lowers it, where the user's
-client lives; then :func:`dlsort_cluster.expression.exchange_frame` lays it out.
-The phases are imported by the tasks: Dask's scheduler reads this module too,
-and has no use for the kernels.
+What is asked for is checked here (:mod:`dlsort.frame_arguments`) and becomes an expression
+(:mod:`dlsort.frame_expression`). The parameters are those of Dask's own methods, with what
+pandas has beyond them.
 """
 
-# ruff: noqa: RUF012 - Dask declares an expression's parameters as a class's list.
+# ruff: noqa: FBT001, FBT002, RUF012 - flags, and lists in classes, as pandas and Dask have them.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-from difflib import get_close_matches
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from dask._collections import new_collection
-from dask.dataframe.dask_expr import DataFrame
-from dask.dataframe.dask_expr._expr import Expr
+from dask.dataframe.dask_expr import DataFrame, Series
+from dask.dataframe.dask_expr._expr import Elemwise
 
-from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnknownColumnError
-from dlsort.frame_plan import FramePlan, check_key_dtypes
-from dlsort_cluster.expression import exchange_frame
+from dlsort import frame_arguments as arguments
+from dlsort.errors import BadOptionError
+from dlsort.frame_expression import SetIndex, SortValues
+from dlsort.frame_partitions import (
+    parse_divisions,
+    parse_n_parts,
+    parse_shuffle_method,
+    parse_upsample,
+)
+from dlsort.frame_plan import check_key_dtypes
 
-if TYPE_CHECKING:
-    from dlsort_cluster.exchange import Slot, Split
+__all__ = ["LazyDivisionsFrame", "set_index", "sort_index", "sort_values"]
 
-__all__ = ["SortValues", "sort_values"]
-
-NULL_PLACES = {"first": True, "last": False}
+PARTITION_BYTES = 128e6  # as Dask has it
 
 
 def sort_values(
-    ddf: DataFrame,
-    by: Any,
-    ascending: bool | Sequence[bool] = True,  # noqa: FBT001, FBT002 - as pandas has it
+    ddf: DataFrame | Series,
+    by: Any = None,
+    npartitions: int | str | None = None,
+    ascending: bool | Sequence[bool] = True,
     na_position: str = "last",
-    npartitions: int | None = None,
-    ignore_index: bool = False,  # noqa: FBT001, FBT002 - as pandas has it
-) -> DataFrame:
-    """Sort a Dask DataFrame by one or more columns.
+    partition_size: float = PARTITION_BYTES,
+    sort_function: Callable[..., pd.DataFrame] | None = None,
+    sort_function_kwargs: Mapping[str, Any] | None = None,
+    upsample: float = 1.0,
+    ignore_index: bool = False,
+    shuffle_method: str | None = None,
+    *,
+    axis: int | str = 0,
+    inplace: bool = False,
+    kind: str | None = None,
+    key: Callable[[Any], Any] | None = None,
+    **options: Any,
+) -> DataFrame | Series:
+    """Sort a Dask DataFrame by one or more columns, or a Dask Series by its values.
 
     Nothing is read until the result is computed. The sort is stable: the
     result is what ``pandas.concat(partitions).sort_values(by, kind="stable",
@@ -51,25 +61,50 @@ def sort_values(
 
     Parameters
     ----------
-    ddf : dask.dataframe.DataFrame
-        The frame; each partition must have the dtypes that it declares.
+    ddf : dask.dataframe.DataFrame or Series
+        What to sort; each partition must have the dtypes that it declares.
     by : label or list of labels
-        The key columns, most significant first: numbers, booleans, dates and
-        times, decimals, strings, bytes, or categories, which sort in the order
-        of their categories. Objects must be of one type.
+        The key columns or levels of the index, most significant first: numbers, booleans,
+        dates and times, decimals, strings, bytes, or categories, which sort in the order
+        of their categories. Objects must be of one type. Left out for a Series.
+    npartitions : int or "auto", optional
+        Number of output partitions; the input's by default. "auto": as many as partitions
+        of ``partition_size`` take, if the source tells its size, and at most the input's.
     ascending : bool or list of bool
         Smallest first; one for all key columns or one each.
     na_position : {"last", "first"}
         Where rows go whose key is null or NaN, in either direction.
-    npartitions : int, optional
-        Number of output partitions; the input's by default.
+    partition_size : float
+        Bytes of a partition, for ``npartitions="auto"``.
+    sort_function : callable, optional
+        Called with every output partition and ``by``, ``ascending``, ``na_position`` and
+        ``ignore_index`` as keywords, to sort it in another way. Rows with equal values in
+        the first key column are then in one partition.
+    sort_function_kwargs : mapping, optional
+        More keywords for it.
+    upsample : float
+        How many times the usual sample to take: it evens the partitions' lengths.
     ignore_index : bool
         Number the rows 0 … n − 1, through all partitions, instead of keeping
         the index.
+    shuffle_method : {"p2p", "tasks", "disk"}, optional
+        How rows change partitions: by Dask's peer-to-peer engine, or by a plain task graph
+        ("disk" too: it is for one machine). By default what the scheduler can.
+    axis : {0, "index"}
+        Rows are sorted.
+    inplace : bool
+        Refused: a Dask frame does not change.
+    kind : {"quicksort", "mergesort", "heapsort", "stable"}, optional
+        All are met: the sort is always stable.
+    key : callable, optional
+        Applied to the key columns before they are compared, partition by partition: it must
+        give the same for a value wherever that is.
+    **options
+        Refused: no shuffle method has any.
 
     Returns
     -------
-    dask.dataframe.DataFrame
+    dask.dataframe.DataFrame or Series
         Same columns, dtypes and index; divisions unknown.
 
     Raises
@@ -85,7 +120,8 @@ def sort_values(
     -----
     The key columns are read twice, first for a sample. Rows cross the cluster
     once, on Dask's peer-to-peer engine where a client is current; else in
-    memory, by a plain task graph.
+    memory, by a plain task graph. ``head`` and ``tail`` of the result take the first rows
+    of every partition and sort those alone.
 
     Examples
     --------
@@ -99,170 +135,296 @@ def sort_values(
     1  1  b
     3  1  d
     """
-    found: Any = ddf
-    if not isinstance(found, DataFrame):
-        msg = f"cannot sort a {type(found).__name__}; expected a Dask DataFrame."
-        raise BadOptionError(msg)
-    like: Any = ddf._meta
-    if type(like) is not pd.DataFrame:
-        msg = f"the partitions are {type(like).__name__} objects; expected pandas DataFrames."
-        raise BadOptionError(msg)
-    if not like.columns.is_unique:
-        twice = list(like.columns[like.columns.duplicated()].unique())
-        msg = f"several columns are named {twice}; rename them so that each name is unique."
-        raise BadKeyError(msg)
-    positions, descending = _parse_by(like, by, ascending)
-    check_key_dtypes(like, positions)
-    if na_position not in NULL_PLACES:
-        msg = f"na_position is {na_position!r}; expected 'first' or 'last'."
-        raise BadOptionError(msg)
-    if npartitions is not None and (not _is_whole(npartitions) or npartitions < 1):
-        msg = f"npartitions is {npartitions!r}; expected a whole number of at least 1."
-        raise BadOptionError(msg)
-    operands: list[Any] = [ddf.expr, positions, descending, NULL_PLACES[na_position]]
-    made: Any = SortValues
-    return new_collection(made(*operands, bool(ignore_index), npartitions))
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
-def _parse_by(
-    like: pd.DataFrame, by: Any, ascending: Any
-) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-    """Return the key columns' positions, and which of them are descending.
-
-    A column that is named again changes nothing, and is left out.
-    """
-    labels = by if isinstance(by, list) else [by]
-    if not labels:
-        msg = "by names no column; give at least one."
-        raise BadKeyError(msg)
-    flags = (
-        list(ascending) if isinstance(ascending, (list, tuple)) else [ascending] * len(labels)
-    )
-    if len(flags) != len(labels):
-        msg = (
-            f"Length of ascending ({len(flags)}) != length of by ({len(labels)}); "
-            "give one for all columns or one each."
-        )
-        raise BadKeyError(msg)
-    for flag in flags:
-        if not isinstance(flag, (bool, np.bool_)):
-            msg = f"ascending is {flag!r}; expected True or False, or a list of these."
-            raise BadOptionError(msg)
-    found: dict[int, bool] = {}
-    for label, flag in zip(labels, flags, strict=True):
-        found.setdefault(_position(like, label), not flag)
-    return tuple(found), tuple(found.values())
-
-
-def _position(like: pd.DataFrame, label: Any) -> int:
-    try:
-        is_column = label in like.columns
-        is_level = label is not None and label in like.index.names
-    except (TypeError, ValueError):  # unhashable, or compared value by value
-        msg = f"by holds a {type(label).__name__}; expected column labels."
-        raise BadKeyError(msg) from None
-    if is_column:
-        place = like.columns.get_loc(label)
-        if isinstance(place, int):
-            return place
-        msg = f"{label!r} names several columns; give the whole label of one."
-        raise BadKeyError(msg)
-    if is_level:
-        msg = (
-            f"{label!r} is a level of the index, which can't be sorted by yet; make it a "
-            "column with reset_index()."
-        )
-        raise KeyTypeError(msg)
-    names = [str(column) for column in like.columns]
-    close = get_close_matches(str(label), names, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    shown = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
-    msg = f"there is no column {label!r}.{hint} The columns are: {shown}."
-    raise UnknownColumnError(msg)
-
-
-class SortValues(Expr):
-    """A sort, before it is laid out."""
-
-    _parameters = [
-        "frame",
-        "key_positions",
-        "descending",
-        "nulls_first",
-        "ignore_index",
-        "n_parts",
-    ]
-    _defaults = {"ignore_index": False, "n_parts": None}
-    _is_length_preserving = True
-
-    @functools.cached_property
-    def _name(self) -> str:
-        return f"dlsort_sort_values-{self.deterministic_token}"
-
-    def __str__(self) -> str:
-        labels = [self.frame.columns[position] for position in self.key_positions]
-        return f"SortValues({self.frame}, by={labels!r})"
-
-    @functools.cached_property
-    def _meta(self) -> pd.DataFrame:
-        like: pd.DataFrame = self.frame._meta.iloc[:0]
-        return like.reset_index(drop=True) if self.ignore_index else like
-
-    def _divisions(self) -> tuple[None, ...]:
-        return (None,) * ((self.n_parts or self.frame.npartitions) + 1)
-
-    def _simplify_down(self) -> Any:
-        """Fix the number of output partitions: Dask may yet read the input in fewer."""
-        if self.n_parts is None:
-            return type(self)(*self.operands[:5], self.frame.npartitions)
-        return None
-
-    def _lower(self) -> Any:
-        frame = self.frame
-        plan = FramePlan(
-            frame._meta.iloc[:0],
-            self.key_positions,
-            self.descending,
-            self.nulls_first,
-            frame.npartitions,
-            self.n_parts or frame.npartitions,
-            self.ignore_index,
-        )
-        return exchange_frame(
+    arguments.refuse(axis=axis, inplace=inplace, kind=kind, options=options)
+    if isinstance(ddf, Series):
+        arguments.check_series_by(by)
+        frame, name = arguments.series_as_frame(ddf)
+        found = sort_values(
             frame,
-            frame[plan.labels],
-            each=partial(_sample_keys, plan),
-            together=partial(_fit, plan),
-            split=partial(_split, plan),
-            merge=partial(_merge, plan),
-            n_parts=plan.n_parts,
-            meta=self._meta,
+            list(frame.columns),
+            npartitions,
+            ascending,
+            na_position,
+            partition_size,
+            upsample=upsample,
+            ignore_index=ignore_index,
+            shuffle_method=shuffle_method,
+            key=key,
+            **arguments.series_sort_function(sort_function, sort_function_kwargs),
         )
+        return _as_series(found, name)
+    like = arguments.check_frame(ddf)
+    positions, descending = arguments.parse_by(like, by, ascending)
+    nulls_first = arguments.parse_na_position(na_position)
+    n_parts = parse_n_parts(npartitions, ddf, partition_size)
+    n_added = 0
+    if key is not None:
+        ddf = arguments.with_keys(ddf, positions, key)
+        n_added = len(positions)
+        positions = tuple(len(like.columns) + i for i in range(n_added))
+        like = ddf._meta
+    check_key_dtypes(like, positions)
+    together = sort_function is not None
+    made: Any = SortValues
+    operands = [
+        ddf.expr,
+        positions[:1] if together else positions,
+        descending[:1] if together else descending,
+        nulls_first,
+        bool(ignore_index),
+        n_parts,
+        n_added,
+        together,
+        parse_upsample(upsample),
+        parse_shuffle_method(shuffle_method),
+    ]
+    found = new_collection(made(*operands))
+    if sort_function is None:
+        if sort_function_kwargs is not None:
+            msg = "sort_function_kwargs needs a sort_function."
+            raise BadOptionError(msg)
+        return found
+    kwargs = {
+        "by": by if isinstance(by, list) else [by],
+        "ascending": ascending,
+        "na_position": na_position,
+        "ignore_index": ignore_index,
+        **(sort_function_kwargs or {}),
+    }
+    return found.map_partitions(sort_function, meta=found._meta, **kwargs)
 
 
-def _sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> Any:
-    from dlsort.frame_tasks import sample_keys
+def sort_index(
+    ddf: DataFrame | Series,
+    axis: int | str = 0,
+    level: Any = None,
+    ascending: bool = True,
+    inplace: bool = False,
+    kind: str | None = None,
+    na_position: str = "last",
+    sort_remaining: bool = True,
+    ignore_index: bool = False,
+    key: Callable[[Any], Any] | None = None,
+    *,
+    npartitions: int | str | None = None,
+    partition_size: float = PARTITION_BYTES,
+    shuffle_method: str | None = None,
+) -> DataFrame | Series:
+    """Sort a Dask DataFrame or Series by its index.
 
-    return sample_keys(plan, frame, input_id)
+    Parameters
+    ----------
+    ddf : dask.dataframe.DataFrame or Series
+    axis, ascending, inplace, kind, na_position, ignore_index, key
+        As for :func:`sort_values`; ``key`` is applied to the index.
+    level : int or label, optional
+        The index itself: its name, or 0.
+    sort_remaining : bool
+        No difference: a Dask frame's index has one level.
+    npartitions, partition_size, shuffle_method
+        As for :func:`sort_values`.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame or Series
+        Sorted upwards, without ``key`` and ``ignore_index``, it knows its divisions, as after
+        :func:`set_index`; where the input knows its own, each partition is sorted by itself.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd
+    >>> df = pd.DataFrame({"x": [3, 1, 2]}, index=[5, 1, 3])
+    >>> sort_index(dd.from_pandas(df, npartitions=2, sort=False)).compute().index.tolist()
+    [1, 3, 5]
+    """
+    del sort_remaining
+    arguments.refuse(axis=axis, inplace=inplace, kind=kind, options={})
+    if isinstance(ddf, Series):
+        frame, name = arguments.series_as_frame(ddf)
+        found = sort_index(
+            frame,
+            level=level,
+            ascending=ascending,
+            na_position=na_position,
+            ignore_index=ignore_index,
+            key=key,
+            npartitions=npartitions,
+            partition_size=partition_size,
+            shuffle_method=shuffle_method,
+        )
+        return _as_series(found, name)
+    like = arguments.check_frame(ddf)
+    position = arguments.parse_level(like, level)
+    descending = arguments.parse_direction(ascending)
+    nulls_first = arguments.parse_na_position(na_position)
+    n_parts = parse_n_parts(npartitions, ddf, partition_size)
+    engine = parse_shuffle_method(shuffle_method)
+    by = (position,)
+    n_added = 0
+    if key is not None:
+        ddf = arguments.with_keys(ddf, by, key)
+        by, n_added = (len(like.columns),), 1
+    check_key_dtypes(ddf._meta, by)
+    plain = key is None and not (descending or nulls_first or ignore_index)
+    if plain and ddf.known_divisions and n_parts in (None, ddf.npartitions):
+        return ddf.map_partitions(_sort_partition_by_index, meta=ddf._meta)
+    made: Any
+    if plain:
+        made = SetIndex
+        expr = made(ddf.expr, position, True, like.index.name, n_parts, engine=engine)
+        return lazy_divisions(expr)
+    made = SortValues
+    return new_collection(
+        made(
+            ddf.expr,
+            by,
+            (descending,),
+            nulls_first,
+            bool(ignore_index),
+            n_parts,
+            n_added,
+            engine=engine,
+        )
+    )
 
 
-def _fit(plan: FramePlan, samples: list[Any]) -> Any:
-    from dlsort.frame_tasks import fit
+def set_index(
+    ddf: DataFrame,
+    other: Any,
+    drop: bool = True,
+    sorted: bool = False,
+    npartitions: int | str | None = None,
+    divisions: Sequence[Any] | None = None,
+    sort: bool = True,
+    shuffle_method: str | None = None,
+    upsample: float = 1.0,
+    partition_size: float = PARTITION_BYTES,
+    append: bool = False,
+    *,
+    inplace: bool = False,
+    compute: bool | None = None,
+    **options: Any,
+) -> DataFrame:
+    """Sort a Dask DataFrame by a column that becomes its index, with known divisions.
 
-    return fit(plan, samples)
+    Equal values of the index are in one partition, nulls in the last. Rows with equal values
+    keep their order.
+
+    Parameters
+    ----------
+    ddf : dask.dataframe.DataFrame
+    other : label or dask.dataframe.Series
+        The column, or a series with the partitions of the frame.
+    drop : bool
+        The column is no longer a column then.
+    sorted : bool
+        The rows are in order already: nothing is sorted, Dask's own method does the rest.
+    npartitions, shuffle_method, upsample, partition_size
+        As for :func:`sort_values`. There are fewer partitions where there are fewer
+        different values.
+    divisions : sequence, optional
+        The first value of each partition, and the last of all. Nothing need be learned then.
+    sort : bool
+        If not, the index is set partition by partition, by Dask's own method.
+    append : bool
+        Only with ``sort=False``: an index of several levels has no divisions.
+    inplace, compute
+        Refused: a Dask frame does not change, and is computed when you say so.
+    **options
+        Refused: no shuffle method has any.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Its divisions are learned from a sample of the column when something first asks for
+        them; looking at the frame does not.
+
+    Raises
+    ------
+    BadKeyError, UnknownColumnError, KeyTypeError, BadOptionError
+        As for :func:`sort_values`.
+
+    Examples
+    --------
+    >>> import pandas as pd, dask.dataframe as dd
+    >>> df = pd.DataFrame({"x": [3, 1, 2, 1], "y": list("abcd")})
+    >>> indexed = set_index(dd.from_pandas(df, npartitions=2), "x")
+    >>> indexed.divisions
+    (1, 2, 3)
+    >>> indexed.loc[1].compute().y.tolist()
+    ['b', 'd']
+    """
+    arguments.refuse(axis=0, inplace=inplace, kind=None, options=options)
+    arguments.refuse_compute(compute)
+    arguments.check_frame(ddf)
+    if sorted or not sort:
+        parse_shuffle_method(shuffle_method)
+        parse_upsample(upsample)
+        arguments.refuse_unused(npartitions)
+        return arguments.dask_set_index()(
+            ddf, other, drop=drop, sorted=sorted, divisions=divisions, sort=sort, append=append
+        )
+    if append:
+        msg = (
+            "append=True gives an index of several levels, which can't be sorted by; "
+            "use sort=False."
+        )
+        raise BadOptionError(msg)
+    found = arguments.parse_other(ddf, other)
+    if found is None:
+        return ddf
+    ddf, position, name, n_added = found
+    arguments.check_index_dtype(ddf._meta, position)
+    given = parse_divisions(divisions, npartitions)
+    n_parts = None if given else parse_n_parts(npartitions, ddf, partition_size)
+    made: Any = SetIndex
+    return lazy_divisions(
+        made(
+            ddf.expr,
+            position,
+            bool(drop),
+            name,
+            n_parts,
+            n_added,
+            given,
+            parse_upsample(upsample),
+            parse_shuffle_method(shuffle_method),
+        )
+    )
 
 
-def _split(plan: FramePlan, frame: pd.DataFrame, context: Any, input_id: int) -> Split:
-    from dlsort.frame_tasks import split
+class AsSeries(Elemwise):
+    """The only column of a frame, as a series of some name."""
 
-    return split(plan, frame, context, input_id)
+    _parameters = ["frame", "name_of_series"]
+
+    @staticmethod
+    def operation(frame: pd.DataFrame, name: Any) -> pd.Series[Any]:
+        """Return the column."""
+        return frame.iloc[:, 0].rename(name)
 
 
-def _merge(plan: FramePlan, shards: list[Any], context: Any, slot: Slot) -> pd.DataFrame:
-    from dlsort.frame_tasks import merge
+class LazyDivisionsFrame(DataFrame):
+    """A frame that can be looked at before its divisions are learned."""
 
-    return merge(plan, shards, context, slot)
+    @property
+    def _repr_divisions(self) -> pd.Index[Any]:
+        expr = self.expr
+        if isinstance(expr, SetIndex) and not expr.is_learned:
+            name = f"npartitions={self.npartitions}"
+            return pd.Index([""] * (self.npartitions + 1), name=name)
+        return super()._repr_divisions
+
+
+# It is a Dask DataFrame to who looks at it.
+LazyDivisionsFrame.__name__ = "DataFrame"
+lazy_divisions: Any = LazyDivisionsFrame
+
+
+def _as_series(frame: Any, name: Any) -> Series:
+    made: Any = AsSeries
+    return new_collection(made(frame.expr, name))
+
+
+def _sort_partition_by_index(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sort_index(kind="stable")

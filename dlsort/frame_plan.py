@@ -7,7 +7,7 @@ phases, and with them the kernels, are imported by the tasks that need them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow as pa
 from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
 
-__all__ = ["FramePlan", "check_key_dtypes", "is_objects"]
+__all__ = ["FramePlan", "check_key_dtypes", "dtype_at", "is_objects"]
 
 MASKED = (
     *(pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype),
@@ -30,10 +30,12 @@ MASKED = (
 class FramePlan:
     """A sort of a frame.
 
+    Positions are those of columns; ``-1 - i`` is level ``i`` of the index.
+
     Parameters
     ----------
     like : pandas.DataFrame
-        An empty partition: columns, dtypes and index as the frame declares them.
+        An empty input partition: columns, dtypes and index as the frame declares them.
     by : tuple of int
         Positions of the key columns.
     descending : tuple of bool
@@ -44,6 +46,18 @@ class FramePlan:
         Number of input and output partitions.
     ignore_index : bool
         Number the rows from 0 on instead of carrying the index.
+    n_added : int
+        How many columns, the last ones, are keys only and not part of the output.
+    index_from : int or None
+        Position of the column that becomes the index.
+    index_name : object
+        The name of that index.
+    drop : bool
+        That column is no longer a column then.
+    together : bool
+        Rows with equal keys stay in one partition.
+    upsample : float
+        How many times the usual sample to take.
     """
 
     like: pd.DataFrame
@@ -52,7 +66,13 @@ class FramePlan:
     nulls_first: bool
     n_inputs: int
     n_parts: int
-    ignore_index: bool
+    ignore_index: bool = False
+    n_added: int = 0
+    index_from: int | None = None
+    index_name: Any = None
+    drop: bool = True
+    together: bool = False
+    upsample: float = 1.0
 
     def __repr__(self) -> str:
         """Return what tells one sort from another."""
@@ -64,21 +84,64 @@ class FramePlan:
         Not the empty frame itself: pandas' cached properties change its token.
         """
         columns = zip(self.like.columns, map(str, self.like.dtypes), strict=True)
-        sizes = (self.n_inputs, self.n_parts, self.ignore_index)
-        return ("FramePlan", *columns, *map(str, self.keys), *sizes)
+        rest = [getattr(self, field.name) for field in fields(self)[4:]]
+        return ("FramePlan", *columns, *map(str, self.keys), *rest)
+
+    def with_parts(self, n_parts: int) -> FramePlan:
+        """Return the plan with another number of output partitions."""
+        return replace(self, n_parts=n_parts)
+
+    def label(self, position: int) -> Any:
+        """Return the label of a column, or the name of an index level."""
+        return label_at(self.like, position)
+
+    def dtype(self, position: int) -> Any:
+        """Return the dtype of a column or index level."""
+        return dtype_at(self.like, position)
 
     @property
-    def labels(self) -> list[Any]:
-        """Labels of the key columns."""
-        return [self.like.columns[position] for position in self.by]
+    def column_labels(self) -> list[Any]:
+        """Labels of the key columns that are columns."""
+        return [self.label(position) for position in self.by if position >= 0]
+
+    @property
+    def levels(self) -> list[int]:
+        """Levels of the index that travel."""
+        if self.ignore_index or self.index_from is not None:
+            return [-1 - position for position in self.by if position < 0]
+        return list(range(self.like.index.nlevels))
+
+    @property
+    def columns(self) -> list[int]:
+        """Positions of the columns of the output."""
+        n = self.like.shape[1] - self.n_added
+        dropped = self.index_from if self.drop else None
+        return [position for position in range(n) if position != dropped]
+
+    @property
+    def output(self) -> pd.DataFrame:
+        """An empty output partition."""
+        like = self.like.iloc[:0]
+        found = like.iloc[:, self.columns]
+        if self.n_added and found.columns.nlevels == 1:
+            # Labels of another type may have come in with the added columns.
+            found.columns = found.columns.infer_objects(copy=False)
+        if self.index_from is not None:
+            label = self.label(self.index_from)
+            found.index = like.set_index(label).index.rename(self.index_name)
+        elif self.ignore_index:
+            found = found.reset_index(drop=True)
+        return found
 
     def name(self, position: int) -> str:
         """Return the name under which a column travels; labels need not be strings."""
+        if position < 0:
+            return f"index {-1 - position}"
         return f"{position}: {self.like.columns[position]}"
 
     def is_object(self, position: int) -> bool:
         """Return whether a column holds Python objects."""
-        return is_objects(self.like.dtypes.iloc[position])
+        return is_objects(self.dtype(position))
 
     def key_name(self, position: int) -> str:
         """Return the name of a key column; objects are sorted by a column beside their own."""
@@ -91,6 +154,18 @@ class FramePlan:
             SortKey(self.key_name(position), descending, self.nulls_first)
             for position, descending in zip(self.by, self.descending, strict=True)
         )
+
+
+def label_at(like: pd.DataFrame, position: int) -> Any:
+    """Return the label of a column, or the name of index level ``-1 - position``."""
+    return like.index.names[-1 - position] if position < 0 else like.columns[position]
+
+
+def dtype_at(like: pd.DataFrame, position: int) -> Any:
+    """Return the dtype of a column, or of index level ``-1 - position``."""
+    if position < 0:
+        return like.index.get_level_values(-1 - position).dtype
+    return like.dtypes.iloc[position]
 
 
 def is_objects(dtype: Any) -> bool:
@@ -109,7 +184,7 @@ def check_key_dtypes(like: pd.DataFrame, positions: Sequence[int]) -> None:
         If a column is nested, complex, an interval or of another dtype without order.
     """
     for position in positions:
-        dtype = like.dtypes.iloc[position]
+        dtype = dtype_at(like, position)
         if not _is_key_dtype(dtype):
             usable = [
                 str(label)
@@ -117,9 +192,9 @@ def check_key_dtypes(like: pd.DataFrame, positions: Sequence[int]) -> None:
                 if _is_key_dtype(d)
             ]
             msg = (
-                f"cannot sort by {like.columns[position]!r}: its dtype is {dtype}. Keys can be "
-                "numbers, booleans, dates and times, decimals, strings, binary or categories "
-                f"of these (here: {', '.join(usable) or 'none'})."
+                f"cannot sort by {label_at(like, position)!r}: its dtype is {dtype}. Keys can "
+                "be numbers, booleans, dates and times, decimals, strings, binary or "
+                f"categories of these (here: {', '.join(usable) or 'none'})."
             )
             raise KeyTypeError(msg)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,20 +17,38 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from dlsort.buffers import concat_rows, to_transport
-from dlsort.errors import KeyTypeError
+from dlsort.buffers import concat_rows
+from dlsort.frame_keys import KeyTypes, encode_keys, find_types, recode
 from dlsort.frame_plan import FramePlan
-from dlsort.model import Model, fit_model
-from dlsort.object_keys import Census, ObjectKey, agree, take_census
+from dlsort.keys import SortKey
+from dlsort.model import Model, cut_between_keys, cut_evenly, model_at
+from dlsort.object_keys import Census, agree, take_census
 from dlsort.options import TUNING
-from dlsort.order import argsort
-from dlsort.pandas_arrow import align, plain_array, replace_column, to_frame, to_table
-from dlsort.pandas_columns import codec_for, same_categories
+from dlsort.order import argsort, first_rows
+from dlsort.pandas_arrow import (
+    align,
+    plain_array,
+    replace_values,
+    to_frame,
+    to_table,
+    values_at,
+)
 from dlsort.partition import find_partitions, group
+from dlsort.ranks import rank_dictionaries
 from dlsort.sample import Sample, join_samples, rows_needed
+from dlsort.take import take_table
+from dlsort.words import key_columns
 from dlsort_cluster.exchange import Slot, Split
 
-__all__ = ["Context", "FrameSample", "fit", "merge", "sample_keys", "split"]
+__all__ = [
+    "Context",
+    "FrameSample",
+    "fit",
+    "fit_divisions",
+    "merge",
+    "sample_keys",
+    "split",
+]
 
 
 @dataclass(frozen=True)
@@ -39,8 +57,8 @@ class FrameSample:
 
     Parameters
     ----------
-    keys : pandas.DataFrame
-        (k) rows of the key columns.
+    keys : list of array
+        (k) values of each key column, as pandas has them.
     part : int
         The input partition.
     rows : (k,) int64
@@ -49,13 +67,17 @@ class FrameSample:
         How many rows it has.
     censuses : dict of int to Census
         Of each object column, by its place in the key.
+    ends : array
+        The first and last value of the first key column that is not null; none, if all are
+        or nobody asked.
     """
 
-    keys: pd.DataFrame
+    keys: list[Any]
     part: int
     rows: npt.NDArray[np.int64]
     n_rows: int
     censuses: dict[int, Census]
+    ends: Any
 
 
 @dataclass(frozen=True)
@@ -66,15 +88,15 @@ class Context:
     ----------
     model : Model
         Where a key belongs.
-    objects : dict of int to ObjectKey
-        How Python objects become keys, by place in the key.
-    categories : dict of int to CategoricalDtype
-        The categories of a categorical key, by place in the key.
+    types : KeyTypes
+        What the keys are.
+    divisions : tuple or None
+        The first key of each partition and the last of all, if these are to be known.
     """
 
     model: Model
-    objects: dict[int, ObjectKey]
-    categories: dict[int, Any]
+    types: KeyTypes
+    divisions: tuple[Any, ...] | None
 
 
 def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSample:
@@ -83,19 +105,38 @@ def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSam
     One row from each of equally long runs of rows: as good as a uniform sample
     where rows lie at random, and better where they are in order.
     """
-    frame = align(frame, plan.like[plan.labels], input_id)
+    frame = align(frame, plan.like[plan.column_labels], input_id)
     n_rows = len(frame)
-    share = TUNING.frame_oversample * rows_needed(plan.n_parts) / plan.n_inputs
-    n_draws = min(n_rows, math.ceil(share))
+    share = TUNING.frame_oversample * plan.upsample * rows_needed(plan.n_parts)
+    n_draws = min(n_rows, math.ceil(share / plan.n_inputs))
     edges = np.arange(n_draws + 1) * n_rows // max(n_draws, 1)
     rng = np.random.default_rng([TUNING.sample_seed, input_id])
     rows = edges[:-1] + (rng.random(n_draws) * np.diff(edges)).astype(np.int64)
+    keys = [values_at(frame, plan, position) for position in plan.by]
     censuses = {
-        place: take_census(frame.iloc[:, place].to_numpy())
+        place: take_census(keys[place])
         for place, position in enumerate(plan.by)
         if plan.is_object(position)
     }
-    return FrameSample(frame.iloc[rows], input_id, rows, n_rows, censuses)
+    ends = _ends(plan, keys[0], censuses) if plan.together else None
+    return FrameSample([k[rows] for k in keys], input_id, rows, n_rows, censuses, ends)
+
+
+def _ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> Any:
+    """Return the first and last value of a key column that is not null, or neither."""
+    only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
+    objects = {0: agree([censuses[0]], plan.label(plan.by[0]))} if censuses else {}
+    table = encode_keys(only, [values], KeyTypes(objects, {}))
+    columns = key_columns(rank_dictionaries(table))
+    valid = np.flatnonzero(~columns[0].null) if columns[0].null is not None else None
+    if valid is not None:
+        columns = [columns[0].take(valid.astype(np.uint32))]
+    if not len(columns[0]):
+        return values[:0]
+    (key,) = only.keys
+    turned = SortKey(key.column, not key.descending, key.nulls_first)
+    rows = np.concatenate([first_rows(columns, [k], 1) for k in (key, turned)])
+    return values[rows if valid is None else valid[rows]]
 
 
 def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
@@ -106,16 +147,10 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
     KeyTypeError
         If an object column holds several types, or categories differ between partitions.
     """
-    objects, categories = {}, {}
-    for place, (position, label) in enumerate(zip(plan.by, plan.labels, strict=True)):
-        if plan.is_object(position):
-            objects[place] = agree([s.censuses[place] for s in samples], label)
-        elif isinstance(plan.like.dtypes.iloc[position], pd.CategoricalDtype):
-            found = [(s.part, s.keys.dtypes.iloc[place]) for s in samples if s.n_rows]
-            categories[place] = _agree_on_categories(found, label)
+    types = _types(plan, samples)
     weighed = [
         Sample(
-            _encode_keys(plan, s.keys, objects, categories),
+            encode_keys(plan, s.keys, types),
             np.full(len(s.rows), s.part, np.int64),
             s.rows,
             np.full(len(s.rows), s.n_rows / max(len(s.rows), 1)),
@@ -124,70 +159,84 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
         for s in samples
     ]
     sample = join_samples(weighed, weighed[0].keys)
-    model = fit_model(
-        sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts
-    )
-    return Context(model, objects, categories)
+    cut = cut_between_keys if plan.together else cut_evenly
+    chosen = cut(sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts)
+    none = np.full(len(chosen), -1, np.int64)
+    place = (none, none) if plan.together else (sample.part[chosen], sample.row[chosen])
+    model = model_at(take_table(sample.keys, chosen), *place, plan.keys, plan.n_parts)
+    divisions = _find_divisions(plan, samples, types, chosen) if plan.together else None
+    return Context(model, types, divisions)
 
 
-def _agree_on_categories(found: Sequence[tuple[int, Any]], label: Any) -> Any:
-    """Return the first partition's categories if all others have the same.
-
-    Unordered ones may come in another order elsewhere: pandas goes by the first
-    when it joins them.
-    """
-    if not found:
-        return None
-    first_part, first = found[0]
-    for part, dtype in found:
-        if not (dtype == first or same_categories(dtype, first)):
-            msg = (
-                f"cannot sort by {label!r}: its categories differ between partitions "
-                f"{first_part} and {part}. Make them agree first, with "
-                "ddf.categorize() or .cat.set_categories(…)."
-            )
-            raise KeyTypeError(msg)
-    return first
+def _types(plan: FramePlan, samples: Sequence[FrameSample]) -> KeyTypes:
+    dtypes = [(s.part, [values.dtype for values in s.keys]) for s in samples if s.n_rows]
+    return find_types(plan, [s.censuses for s in samples], dtypes)
 
 
-def _encode_keys(
+def _find_divisions(
     plan: FramePlan,
-    frame: pd.DataFrame,
-    objects: dict[int, ObjectKey],
-    categories: dict[int, Any],
-) -> pa.Table:
-    """Return key columns, in key order, as Arrow that sorts alike in all partitions."""
-    arrays = []
-    for place, position in enumerate(plan.by):
-        values = plain_array(frame.iloc[:, place])
-        if place in objects:
-            arrays.append(objects[place].encode(values))
-        else:
-            if place in categories:
-                values = _recode(values, categories[place])
-            codec = codec_for(plan.like.dtypes.iloc[position])
-            arrays.append(codec.encode(values)[0])
-    return to_transport(pa.Table.from_arrays(arrays, names=[key.column for key in plan.keys]))
+    samples: Sequence[FrameSample],
+    types: KeyTypes,
+    chosen: npt.NDArray[np.uint32],
+) -> tuple[Any, ...]:
+    """Return the first key of all, those of the splitters, and the last of all."""
+    ends = [s.ends for s in samples if len(s.ends)]
+    if not ends:
+        return (None,) * (len(chosen) + 2)
+    starts = np.cumsum([0, *(len(s.rows) for s in samples)])
+    which = np.searchsorted(starts, chosen, side="right") - 1
+    splitters = [
+        _scalar(samples[i].keys[0], row - starts[i])
+        for i, row in zip(which, chosen, strict=True)
+    ]
+    only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
+    of_first = KeyTypes(
+        *({0: t[0]} if 0 in t else {} for t in (types.objects, types.categories))
+    )
+    order = argsort(
+        concat_rows([encode_keys(only, [each], of_first) for each in ends]), only.keys
+    )
+    first, last = (_scalar(ends[row // 2], row % 2) for row in (order[0], order[-1]))
+    return (first, *splitters, last)
 
 
-def _recode(values: Any, dtype: Any) -> Any:
-    """Return a categorical with its categories in the order of another's."""
-    if dtype is None or same_categories(values.dtype, dtype):
-        return values
-    return values.set_categories(dtype.categories)
+def _scalar(values: Any, row: int) -> Any:
+    """Return one value as Python or pandas has it: times as timestamps."""
+    value = pd.Series(values[[row]], dtype=values.dtype).iloc[0]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def fit_divisions(
+    plan: FramePlan, divisions: Sequence[Any], samples: Sequence[FrameSample]
+) -> Context:
+    """Return the model whose partitions are those of given divisions.
+
+    Parameters
+    ----------
+    divisions : sequence
+        The first key of each partition, and the last of all.
+    samples : sequence of FrameSample
+        For the key's types; needed for objects and categories only.
+    """
+    types = _types(plan, samples)
+    (position,) = plan.by
+    inner = pd.Series(list(divisions[1:-1]), dtype=plan.dtype(position))
+    splitters = encode_keys(plan, [plain_array(inner)], types)
+    none = np.full(len(inner), -1, np.int64)
+    model = model_at(splitters, none, none, plan.keys, plan.n_parts)
+    return Context(model, types, tuple(divisions))
 
 
 def split(plan: FramePlan, frame: pd.DataFrame, context: Context, input_id: int) -> Split:
     """Turn one input partition into Arrow and group its rows by output partition."""
     frame = align(frame, plan.like, input_id)
-    for place, dtype in context.categories.items():
+    for place, dtype in context.types.categories.items():
         position = plan.by[place]
-        recoded = _recode(plain_array(frame.iloc[:, position]), dtype)
-        frame = replace_column(frame, position, recoded)
+        frame = replace_values(frame, position, recode(values_at(frame, plan, position), dtype))
     table = to_table(frame, plan)
-    for place, objects in context.objects.items():
+    for place, objects in context.types.objects.items():
         position = plan.by[place]
-        values = objects.encode(frame.iloc[:, position].to_numpy())
+        values = objects.encode(values_at(frame, plan, position))
         table = table.append_column(plan.key_name(position), values)
     part = find_partitions(table, context.model, input_id)
     return Split(*group(table, part, plan.n_parts))

@@ -21,38 +21,56 @@ from dlsort.errors import SchemaMismatchError
 from dlsort.frame_plan import FramePlan, is_objects
 from dlsort.pandas_columns import codec_for
 
-__all__ = ["align", "plain_array", "replace_column", "to_frame", "to_table"]
+__all__ = [
+    "align",
+    "as_index",
+    "plain_array",
+    "replace_values",
+    "to_frame",
+    "to_table",
+    "values_at",
+]
 
 NOTES = b"dlsort"
 
 
-def align(frame: Any, like: pd.DataFrame, input_id: int) -> pd.DataFrame:
+def align(frame: Any, like: pd.DataFrame, input_id: int | None = None) -> pd.DataFrame:
     """Return a partition with the columns, dtypes and index that the frame declares.
+
+    Parameters
+    ----------
+    frame : object
+        What the partition is.
+    like : pandas.DataFrame
+        An empty frame as declared.
+    input_id : int, optional
+        Which partition it is, for messages.
 
     Raises
     ------
     SchemaMismatchError
         If the partition has other columns, or values that its declared dtypes can't hold.
     """
+    part = "a partition" if input_id is None else f"partition {input_id}"
     if not isinstance(frame, pd.DataFrame):
-        msg = f"partition {input_id} is a {type(frame).__name__}; expected a pandas DataFrame."
+        msg = f"{part} is a {type(frame).__name__}; expected a pandas DataFrame."
         raise SchemaMismatchError(msg)
     if not frame.columns.equals(like.columns):
         msg = (
-            f"partition {input_id} has the columns {list(frame.columns)}, but the frame says "
+            f"{part} has the columns {list(frame.columns)}, but the frame says "
             f"{list(like.columns)}; give Dask the right meta."
         )
         raise SchemaMismatchError(msg)
     if frame.index.nlevels != like.index.nlevels:
         msg = (
-            f"partition {input_id} has {frame.index.nlevels} index levels, but the frame says "
+            f"{part} has {frame.index.nlevels} index levels, but the frame says "
             f"{like.index.nlevels}; give Dask the right meta."
         )
         raise SchemaMismatchError(msg)
     for position, dtype in enumerate(like.dtypes):
         column = frame.iloc[:, position]
         if not _agrees(column.dtype, dtype):
-            where = f"partition {input_id}: column {like.columns[position]!r}"
+            where = f"{part}: column {like.columns[position]!r}"
             frame = replace_column(frame, position, _convert(column, dtype, where))
     return frame
 
@@ -117,25 +135,49 @@ def to_table(frame: pd.DataFrame, plan: FramePlan) -> pa.Table:
 
 def _columns(frame: pd.DataFrame, plan: FramePlan) -> list[tuple[str, Any, Any, Any]]:
     """Return name, label, dtype and values of all that travels."""
-    found: list[tuple[str, Any, Any, Any]] = [
-        (plan.name(position), label, dtype, plain_array(frame.iloc[:, position]))
-        for position, (label, dtype) in enumerate(
-            zip(frame.columns, plan.like.dtypes, strict=True)
-        )
+    positions = [*range(len(frame.columns)), *(-1 - level for level in plan.levels)]
+    return [
+        (plan.name(at), plan.label(at), plan.dtype(at), values_at(frame, plan, at))
+        for at in positions
     ]
-    if plan.ignore_index:
-        return found
-    for level, dtype in enumerate(_index_dtypes(plan.like.index)):
-        values = frame.index.get_level_values(level)
-        if not _agrees(values.dtype, dtype):
-            where = f"index level {level}"
-            values = pd.Index(_convert(values.to_series(), dtype, where), dtype=dtype)
-        found.append((f"index {level}", values.name, dtype, plain_array(values)))
-    return found
 
 
-def _index_dtypes(index: pd.Index[Any]) -> list[Any]:
-    return [index.get_level_values(level).dtype for level in range(index.nlevels)]
+def values_at(frame: pd.DataFrame, plan: FramePlan, position: int) -> Any:
+    """Return the values of a column or index level of a partition, or of some of its columns.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Some columns of a partition, aligned.
+    position : int
+        The position in the plan.
+
+    Returns
+    -------
+    numpy.ndarray or pandas.api.extensions.ExtensionArray
+    """
+    if position >= 0:
+        place: Any = frame.columns.get_loc(plan.label(position))
+        return plain_array(frame.iloc[:, place])
+    level, dtype = -1 - position, plan.dtype(position)
+    values = frame.index.get_level_values(level)
+    if not _agrees(values.dtype, dtype):
+        where = f"index level {level}"
+        values = pd.Index(_convert(values.to_series(), dtype, where), dtype=dtype)
+    return plain_array(values)
+
+
+def replace_values(frame: pd.DataFrame, position: int, values: Any) -> pd.DataFrame:
+    """Return a frame with other values in a column or its index; the rest is not copied."""
+    if position >= 0:
+        return replace_column(frame, position, values)
+    index = frame.index
+    levels = [index.get_level_values(level) for level in range(index.nlevels)]
+    levels[-1 - position] = pd.Index(values)
+    frame = frame.copy(deep=False)
+    frame.index = levels[0] if len(levels) == 1 else pd.MultiIndex.from_arrays(levels)
+    frame.index.names = index.names
+    return frame
 
 
 def plain_array(values: Any) -> Any:
@@ -161,38 +203,44 @@ def to_frame(
     """
     found = [pickle.loads(shard.schema.metadata[NOTES]) for shard in shards]
 
-    def gather(name: str, dtype: Any, label: Any) -> Any:
+    def gather(position: int) -> Any:
+        name = plan.name(position)
         pieces = [shard.select([name]) for shard in shards]
         notes = [note.get(name) for note, _ in found]
-        return codec_for(dtype, label).gather(pieces, notes, rows)
+        codec = codec_for(plan.dtype(position), plan.label(position))
+        return codec.gather(pieces, notes, rows)
 
-    like = plan.like
+    like = plan.output
+    index: Any
     if plan.ignore_index:
-        index: Any = pd.RangeIndex(first_row, first_row + len(rows))
+        index = pd.RangeIndex(first_row, first_row + len(rows))
+    elif plan.index_from is not None:
+        index = as_index(gather(plan.index_from))
     else:
-        levels = [
-            pd.Index(
-                gather(f"index {level}", dtype, like.index.names[level]),
-                dtype=object if is_objects(dtype) else None,
-                tupleize_cols=False,
-            )
-            for level, dtype in enumerate(_index_dtypes(like.index))
-        ]
-        if isinstance(like.index, pd.MultiIndex):
-            index = pd.MultiIndex.from_arrays(levels)
-        else:
-            (index,) = levels
-        index.names = like.index.names
-    columns = {}
-    for position, (label, dtype) in enumerate(zip(like.columns, like.dtypes, strict=True)):
-        values = gather(plan.name(position), dtype, label)
-        # pandas would take an array of str objects for its own string dtype
-        columns[position] = pd.Series(
-            values, index=index, dtype=object if is_objects(dtype) else None, copy=False
-        )
+        levels = [as_index(gather(-1 - level)) for level in plan.levels]
+        is_multi = isinstance(like.index, pd.MultiIndex)
+        index = pd.MultiIndex.from_arrays(levels) if is_multi else levels[0]
+    index.names = like.index.names
+    columns = {
+        place: _as_series(gather(position), index)
+        for place, position in enumerate(plan.columns)
+    }
     frame = pd.DataFrame(columns, index=index, copy=False)
     frame.columns = like.columns
     attrs = found[0][1]
     if attrs and all(other == attrs for _, other in found):
         frame.attrs = attrs
     return frame
+
+
+def as_index(values: Any) -> pd.Index[Any]:
+    """Return values as an index that keeps their dtype."""
+    return pd.Index(
+        values, dtype=object if is_objects(values.dtype) else None, tupleize_cols=False
+    )
+
+
+def _as_series(values: Any, index: pd.Index[Any]) -> pd.Series[Any]:
+    # pandas would take an array of str objects for its own string dtype
+    dtype: Any = object if is_objects(values.dtype) else None
+    return pd.Series(values, index=index, dtype=dtype, copy=False)

@@ -33,14 +33,28 @@ def ddf():
     ("by", "options", "error", "message"),
     [
         ("aa", {}, UnknownColumnError, "no column 'aa'. Did you mean 'a'?"),
-        ("idx", {}, KeyTypeError, "'idx' is a level of the index"),
         ([], {}, BadKeyError, "names no column"),
         (["a", ["b"]], {}, BadKeyError, "by holds a list"),
         (["a"], {"ascending": [True, False]}, BadKeyError, r"Length of ascending \(2\) != le"),
         ("a", {"ascending": "no"}, BadOptionError, "ascending is 'no'"),
         ("a", {"na_position": "top"}, BadOptionError, "na_position is 'top'"),
         ("a", {"npartitions": 0}, BadOptionError, "npartitions is 0"),
-        ("a", {"npartitions": "auto"}, BadOptionError, "npartitions is 'auto'"),
+        ("a", {"npartitions": "many"}, BadOptionError, "npartitions is 'many'"),
+        (
+            "a",
+            {"npartitions": "auto", "partition_size": 0},
+            BadOptionError,
+            "partition_size is",
+        ),
+        ("a", {"axis": 1}, BadOptionError, "axis is 1"),
+        ("a", {"inplace": True}, BadOptionError, "inplace=True is not possible"),
+        ("a", {"kind": "bogo"}, BadOptionError, "kind is 'bogo'"),
+        ("a", {"key": 3}, BadOptionError, "key is 3"),
+        ("a", {"upsample": -1}, BadOptionError, "upsample is -1"),
+        ("a", {"shuffle_method": "mail"}, BadOptionError, "shuffle_method is 'mail'"),
+        ("a", {"max_branch": 3}, BadOptionError, "unexpected 'max_branch'"),
+        ("a", {"sort_function_kwargs": {}}, BadOptionError, "needs a sort_function"),
+        (None, {}, BadKeyError, "names no column"),
         ("c", {}, KeyTypeError, r"by 'c': its dtype is complex128.*\(here: a, b\)"),
         ("i", {}, KeyTypeError, "by 'i': its dtype is interval"),
         ("l", {}, KeyTypeError, "by 'l': its dtype is list"),
@@ -52,9 +66,12 @@ def test_a_bad_request_is_refused_at_once(by, options, error, message):
 
 
 def test_what_is_not_a_dask_frame_is_refused_at_once():
-    for other in (pd.DataFrame({"a": [1]}), ddf()["a"]):
-        with pytest.raises(BadOptionError, match="expected a Dask DataFrame"):
-            dlsort.sort_values(other, "a")
+    with pytest.raises(BadOptionError, match="expected a Dask DataFrame"):
+        dlsort.sort_values(pd.DataFrame({"a": [1]}), "a")
+    with pytest.raises(BadKeyError, match="by is 'a'; a Series is sorted by its values"):
+        dlsort.sort_values(ddf()["a"], "a")
+    with pytest.raises(BadOptionError, match="sort_function is for a DataFrame"):
+        dlsort.sort_values(ddf()["a"], sort_function=sorted)
     with pytest.raises(BadKeyError, match="by holds a Series"):
         dlsort.sort_values(ddf(), ddf()["a"])
 

@@ -20,16 +20,17 @@ from collections.abc import Callable
 from typing import Any
 
 import dask
-from dask._task_spec import Task, TaskRef
+from dask._task_spec import DataNode, Task, TaskRef
 from dask.dataframe.dask_expr._expr import Blockwise, Expr, PartitionsFiltered
+from dask.delayed import Delayed
 from dask.tokenize import tokenize
-from distributed import Client
+from distributed import Client, default_client
 
 from dlsort_cluster.apart import apart
-from dlsort_cluster.exchange import Exchange
+from dlsort_cluster.exchange import Exchange, ExchangeError
 from dlsort_cluster.layers import Engine, build, pick_engine
 
-__all__ = ["exchange_frame"]
+__all__ = ["exchange_frame", "find", "is_async", "known", "learn"]
 
 # Stand for tasks of other expressions until their names are known.
 _SOURCE = "dlsort-source"
@@ -37,16 +38,75 @@ _CONTEXT = "dlsort-context"
 _OUTPUT = "dlsort-output"
 
 
-def exchange_frame(
+def learn(
     frame: Expr,
     branch: Expr,
     *,
     each: Callable[[Any, int], Any],
     together: Callable[[list[Any]], Any],
+    ahead: bool = False,
+) -> Expr:
+    """Return the task that learns an exchange's context.
+
+    Parameters
+    ----------
+    frame : Expr
+        What is exchanged.
+    branch : Expr
+        What the context is learned from: some columns of ``frame``, with as
+        many partitions.
+    each : callable
+        ``each(partition, i)`` for each partition of ``branch``.
+    together : callable
+        ``together([what each gave, …])`` is the context.
+    ahead : bool
+        It is learned by a computation of its own.
+    """
+    if ahead or _is_partitionwise(frame):
+        # So that a reader is asked for these columns only.
+        simplified: Any = branch.simplify()
+        branch = simplified
+    return _new(Together, _new(Each, apart(branch, frame), each), together)
+
+
+def _is_partitionwise(frame: Expr) -> bool:
+    """Return whether partitions are made one by one, so that making them twice costs little.
+
+    What is made by a shuffle is better made once, all columns of it.
+    """
+    return all(isinstance(e, Blockwise) or not e.dependencies() for e in frame.walk())
+
+
+def known(context: Any, token: str) -> Expr:
+    """Return a context that is there already, under a name made of ``token``."""
+    return _new(Known, context, token)
+
+
+def find(context: Expr) -> Any:
+    """Compute what :func:`learn` returned, now, by the scheduler that is current."""
+    found: Any = context.optimize()
+    return Delayed((found._name, 0), found.__dask_graph__()).compute()
+
+
+def is_async() -> bool:
+    """Return whether the current client is asynchronous: nothing can be computed now."""
+    try:
+        client = default_client()
+    except ValueError:
+        return False
+    return bool(client.asynchronous)
+
+
+def exchange_frame(
+    frame: Expr,
+    context: Expr,
+    *,
     split: Callable[..., Any],
     merge: Callable[..., Any],
     n_parts: int,
     meta: Any,
+    divisions: tuple[Any, ...] | None = None,
+    engine: Engine | None = None,
 ) -> Expr:
     """Return the frame that an exchange makes of another.
 
@@ -57,13 +117,8 @@ def exchange_frame(
     ----------
     frame : Expr
         The input, one split a partition.
-    branch : Expr
-        What the context is learned from: some columns of ``frame``, with as
-        many partitions.
-    each : callable
-        ``each(partition, i)`` for each partition of ``branch``.
-    together : callable
-        ``together([what each gave, …])`` is the exchange's context.
+    context : Expr
+        From :func:`learn` or :func:`known`.
     split, merge : callable
         As in :class:`dlsort_cluster.exchange.Exchange`; ``merge`` returns a
         pandas object.
@@ -71,13 +126,27 @@ def exchange_frame(
         Number of output partitions.
     meta : pandas object
         An empty output partition.
+    divisions : tuple, optional
+        ``n_parts + 1`` bounds of the output partitions' index, if known.
+    engine : {"p2p", "taskgraph"}, optional
+        What to lay the tasks on; chosen by the scheduler if None.
+
+    Raises
+    ------
+    ExchangeError
+        If the peer-to-peer engine was asked for and can't run.
     """
-    simplified: Any = branch.simplify()  # so that a reader is asked for these columns only
-    sampled = _new(Each, apart(simplified, frame), each)
-    context = _new(Together, sampled, together)
+    found = _engine()
+    if engine == "p2p" and found != engine:
+        msg = (
+            "the peer-to-peer engine needs a distributed.Client, of a tested version, that is "
+            "current; create one, or leave the choice of engine to the scheduler."
+        )
+        raise ExchangeError(msg)
     token = tokenize(frame._name, context._name, split, merge, n_parts)
     exchange = Exchange(token, n_parts, split, merge)
-    return _new(Exchanged, _new(Transfer, frame, context, exchange, _engine()), meta)
+    transfer = _new(Transfer, frame, context, exchange, engine or found)
+    return _new(Exchanged, transfer, meta, divisions)
 
 
 def _new(kind: Any, *operands: Any) -> Any:
@@ -133,6 +202,29 @@ class Together(Expr):
     def _task(self, name: Any, index: int) -> Task:
         keys = [(self.frame._name, i) for i in range(self.frame.npartitions)]
         return Task(name, _call_with_all, self.func, *map(TaskRef, keys))
+
+
+class Known(Expr):
+    """A value that is known before anything runs."""
+
+    _parameters = ["value", "token"]
+    _meta = None
+
+    def __dask_tokenize__(self) -> str:
+        """Leave the value out: the token stands for it."""
+        if not self._determ_token:
+            self._determ_token = tokenize("Known", self.token)
+        return self._determ_token
+
+    @functools.cached_property
+    def _name(self) -> str:
+        return f"dlsort_model-{self.deterministic_token}"
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None, None)
+
+    def _layer(self) -> dict[Any, Any]:
+        return {(self._name, 0): DataNode((self._name, 0), self.value)}
 
 
 def _call_with_all(func: Callable[[list[Any]], Any], *results: Any) -> Any:
@@ -225,8 +317,8 @@ class Exchanged(PartitionsFiltered, Expr):
     (``head``, ``partitions[…]``) sets ``_partitions``, and the transfer is told.
     """
 
-    _parameters = ["transfer", "like", "_partitions"]
-    _defaults = {"_partitions": None}
+    _parameters = ["transfer", "like", "known_as", "_partitions"]
+    _defaults = {"known_as": None, "_partitions": None}
 
     def __str__(self) -> str:
         return f"Exchanged({self._name[-7:]})"
@@ -234,7 +326,7 @@ class Exchanged(PartitionsFiltered, Expr):
     def __dask_tokenize__(self) -> str:
         """Leave the empty frame out: it follows from the rest, and pandas changes its token."""
         if not self._determ_token:
-            self._determ_token = tokenize("Exchanged", self.transfer, self.operands[2])
+            self._determ_token = tokenize("Exchanged", self.transfer, *self.operands[2:])
         return self._determ_token
 
     @functools.cached_property
@@ -245,8 +337,8 @@ class Exchanged(PartitionsFiltered, Expr):
     def _meta(self) -> Any:
         return self.like
 
-    def _divisions(self) -> tuple[None, ...]:
-        return (None,) * (self._plain_transfer.exchange.n_parts + 1)
+    def _divisions(self) -> tuple[Any, ...]:
+        return self.known_as or (None,) * (self._plain_transfer.exchange.n_parts + 1)
 
     @property
     def _plain_transfer(self) -> Transfer:
@@ -260,7 +352,7 @@ class Exchanged(PartitionsFiltered, Expr):
         if not isinstance(transfer, Transfer) or transfer.parts == parts:
             return None
         transfer = transfer.substitute_parameters({"parts": parts})
-        return type(self)(transfer, self.like, self.operands[2])
+        return type(self)(transfer, *self.operands[1:])
 
     def _layer(self) -> dict[Any, Any]:
         plain = self._plain_transfer

@@ -1,0 +1,303 @@
+"""The arguments of the interactive door: read, checked, or refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from dask.dataframe.dask_expr import DataFrame, Index, Series
+
+from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnknownColumnError
+from dlsort.frame_plan import check_key_dtypes, dtype_at
+
+NULL_PLACES = {"first": True, "last": False}
+KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
+ADDED = "__dlsort_key_{}__"
+
+# Dask's own, before anybody routes it through dlsort.
+_DASK_SET_INDEX = DataFrame.set_index
+
+
+def dask_set_index() -> Callable[..., DataFrame]:
+    """Return Dask's own ``DataFrame.set_index``."""
+    return _DASK_SET_INDEX
+
+
+# ---------------------------------------------------------------- refused
+
+
+def refuse(*, axis: Any, inplace: Any, kind: Any, options: Mapping[str, Any]) -> None:
+    """Raise for what no sort of a Dask frame does.
+
+    Raises
+    ------
+    BadOptionError
+    """
+    if axis not in (0, "index"):
+        msg = f"axis is {axis!r}; expected 0 or 'index': rows are sorted, not columns."
+        raise BadOptionError(msg)
+    if inplace:
+        msg = (
+            "inplace=True is not possible: a Dask frame does not change. Use what is returned."
+        )
+        raise BadOptionError(msg)
+    if kind not in KINDS:
+        msg = f"kind is {kind!r}; expected one of {', '.join(map(repr, KINDS[1:]))}."
+        raise BadOptionError(msg)
+    if options:
+        msg = (
+            f"unexpected {', '.join(map(repr, options))}: no shuffle method has such an option."
+        )
+        raise BadOptionError(msg)
+
+
+def refuse_compute(compute: Any) -> None:
+    """Raise if a sort is to be computed at once."""
+    if compute:
+        msg = "compute=True is not possible; call .compute() or .persist() on the result."
+        raise BadOptionError(msg)
+
+
+def refuse_unused(npartitions: Any) -> None:
+    """Raise for what means nothing where nothing is sorted."""
+    if npartitions is not None:
+        msg = (
+            "Specifying npartitions with sort=False or sorted=True is not supported. "
+            "Call `repartition` afterwards."
+        )
+        raise BadOptionError(msg)
+
+
+# ---------------------------------------------------------------- the frame
+
+
+def check_frame(ddf: Any) -> pd.DataFrame:
+    """Return an empty partition of a Dask DataFrame that can be sorted.
+
+    Raises
+    ------
+    BadOptionError
+        If it is none, or its partitions are not pandas'.
+    BadKeyError
+        If several columns have one name.
+    """
+    if not isinstance(ddf, DataFrame):
+        msg = f"cannot sort a {type(ddf).__name__}; expected a Dask DataFrame or Series."
+        raise BadOptionError(msg)
+    like: Any = ddf._meta
+    if type(like) is not pd.DataFrame:
+        msg = f"the partitions are {type(like).__name__} objects; expected pandas DataFrames."
+        raise BadOptionError(msg)
+    if not like.columns.is_unique:
+        twice = list(like.columns[like.columns.duplicated()].unique())
+        msg = f"several columns are named {twice}; rename them so that each name is unique."
+        raise BadKeyError(msg)
+    return like
+
+
+def series_as_frame(series: Series) -> tuple[DataFrame, Any]:
+    """Return a series as a frame of one column, and the name it had."""
+    if isinstance(series, Index):
+        msg = "cannot sort an Index by itself; sort the frame with sort_index."
+        raise BadOptionError(msg)
+    name = series.name
+    return series.to_frame(0 if name is None else name), name
+
+
+def series_sort_function(
+    function: Callable[..., Any] | None, kwargs: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Raise if a series is to be sorted by a function of frames."""
+    if function is not None or kwargs is not None:
+        msg = "sort_function is for a DataFrame; a Series has none."
+        raise BadOptionError(msg)
+    return {}
+
+
+def check_series_by(by: Any) -> None:
+    """Raise if a series is to be sorted by a column."""
+    if by is not None:
+        msg = f"by is {by!r}; a Series is sorted by its values and takes no by."
+        raise BadKeyError(msg)
+
+
+# ---------------------------------------------------------------- the key
+
+
+def parse_by(
+    like: pd.DataFrame, by: Any, ascending: Any
+) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+    """Return the key columns' positions, and which of them are descending.
+
+    A column that is named again changes nothing, and is left out.
+    """
+    labels = by if isinstance(by, list) else [by]
+    if (by is None and None not in like.columns) or not labels:
+        msg = "by names no column; give at least one."
+        raise BadKeyError(msg)
+    flags = (
+        list(ascending) if isinstance(ascending, (list, tuple)) else [ascending] * len(labels)
+    )
+    if len(flags) != len(labels):
+        msg = (
+            f"Length of ascending ({len(flags)}) != length of by ({len(labels)}); "
+            "give one for all columns or one each."
+        )
+        raise BadKeyError(msg)
+    found: dict[int, bool] = {}
+    for label, flag in zip(labels, flags, strict=True):
+        found.setdefault(_position(like, label), parse_direction(flag))
+    return tuple(found), tuple(found.values())
+
+
+def parse_direction(ascending: Any) -> bool:
+    """Return whether rows are to descend."""
+    if isinstance(ascending, list | tuple) and len(ascending) == 1:
+        (ascending,) = ascending
+    is_number = isinstance(ascending, int | np.integer) and ascending in (0, 1)
+    if not (isinstance(ascending, bool | np.bool_) or is_number):
+        msg = f"ascending is {ascending!r}; expected True or False, or a list of these."
+        raise BadOptionError(msg)
+    return not ascending
+
+
+def parse_na_position(na_position: Any) -> bool:
+    """Return whether nulls go first."""
+    if not isinstance(na_position, str) or na_position not in NULL_PLACES:
+        msg = f"na_position is {na_position!r}; na_position must be either 'first' or 'last'."
+        raise BadOptionError(msg)
+    return NULL_PLACES[na_position]
+
+
+def _position(like: pd.DataFrame, label: Any) -> int:
+    try:
+        is_column = label in like.columns
+        is_level = label is not None and label in like.index.names
+    except (TypeError, ValueError):  # unhashable, or compared value by value
+        msg = f"by holds a {type(label).__name__}; expected column labels."
+        raise BadKeyError(msg) from None
+    if is_column and is_level:
+        msg = f"{label!r} is both an index level and a column label, which is ambiguous."
+        raise BadKeyError(msg)
+    if is_column:
+        place = like.columns.get_loc(label)
+        if isinstance(place, int):
+            return place
+        msg = f"{label!r} names several columns; give the whole label of one."
+        raise BadKeyError(msg)
+    if is_level:
+        return parse_level(like, label)
+    names = [str(column) for column in like.columns]
+    close = get_close_matches(str(label), names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    shown = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
+    msg = f"there is no column {label!r}.{hint} The columns are: {shown}."
+    raise UnknownColumnError(msg)
+
+
+def parse_level(like: pd.DataFrame, level: Any) -> int:
+    """Return the position of an index level given by name or number; the first if None."""
+    names = list(like.index.names)
+    if isinstance(level, list | tuple) and len(level) == 1:
+        (level,) = level
+    if level is None and len(names) == 1:
+        return -1
+    if level is not None and level in names:
+        return -1 - names.index(level)
+    is_number = isinstance(level, int) and not isinstance(level, bool)
+    if is_number and -len(names) <= level < len(names):
+        return -1 - level % len(names)
+    msg = f"level is {level!r}; expected one of the index's: {', '.join(map(repr, names))}."
+    raise BadKeyError(msg)
+
+
+def with_keys(ddf: DataFrame, positions: Sequence[int], key: Any) -> DataFrame:
+    """Return a frame with more columns at its end: the key columns, through a function."""
+    if not callable(key):
+        msg = f"key is {key!r}; expected a function of a key column."
+        raise BadOptionError(msg)
+    meta = add_keys(ddf._meta, tuple(positions), key)
+    return ddf.map_partitions(add_keys, tuple(positions), key, meta=meta)
+
+
+def add_keys(
+    frame: pd.DataFrame, positions: tuple[int, ...], key: Callable[[Any], Any]
+) -> pd.DataFrame:
+    """Return a partition with a column more for each key column.
+
+    Raises
+    ------
+    BadKeyError
+        If the function changes the number of rows.
+    """
+    found = frame.copy(deep=False)
+    for i, position in enumerate(positions):
+        old: Any = frame.iloc[:, position] if position >= 0 else frame.index
+        if position < -1 or frame.index.nlevels > 1:
+            old = frame.index.get_level_values(-1 - position) if position < 0 else old
+        new = key(old)
+        if np.ndim(new) != 1 or len(new) != len(frame):
+            msg = (
+                f"key gave {np.shape(new)} for a column of {len(frame):,} rows; "
+                "User-provided `key` function must not change the shape of the array."
+            )
+            raise BadKeyError(msg)
+        values: Any = new.array if isinstance(new, pd.Series | pd.Index) else np.asarray(new)
+        found.insert(len(found.columns), added_label(frame.columns, i), values)
+    return found
+
+
+def added_label(columns: pd.Index[Any], i: int) -> Any:
+    """Return the label of an added column."""
+    label = ADDED.format(i)
+    return label if columns.nlevels == 1 else (label, *[""] * (columns.nlevels - 1))
+
+
+def parse_other(ddf: DataFrame, other: Any) -> tuple[DataFrame, int, Any, int] | None:
+    """Return a frame with the new index in a column, its position and name, and columns added.
+
+    None if it is the index already.
+    """
+    if isinstance(other, list) and len(other) == 1:
+        (other,) = other
+    if isinstance(other, list | DataFrame):
+        if isinstance(other, list) and any(isinstance(c, DataFrame | Series) for c in other):
+            msg = "List[FrameBase] not supported by set_index: give one column."
+            raise KeyTypeError(msg)
+        found = list(other.columns) if isinstance(other, DataFrame) else other
+        msg = f"an index of several columns has no divisions; expected one column, got {found}."
+        raise NotImplementedError(msg)
+    if isinstance(other, Series):
+        if other._name == ddf.index._name:
+            return None
+        label = added_label(ddf._meta.columns, 0)
+        n = len(ddf.columns)
+        return _assigned(ddf, label, other), n, other.name, 1
+    like = ddf._meta
+    if other == like.index.name and other not in like.columns:
+        return None
+    return ddf, _position(like, other), other, 0
+
+
+def check_index_dtype(like: pd.DataFrame, position: int) -> None:
+    """Raise unless a column can be a key, and the index of a pandas frame."""
+    check_key_dtypes(like, (position,))
+    if dtype_at(like, position) == np.float16:
+        msg = "pandas has no index of float16; convert the column to float32 first."
+        raise KeyTypeError(msg)
+
+
+def _assigned(ddf: DataFrame, label: Any, series: Series) -> DataFrame:
+    """Return a frame with a series as its last column."""
+    return ddf.map_partitions(
+        _assign, label, series, meta=_assign(ddf._meta, label, series._meta)
+    )
+
+
+def _assign(frame: pd.DataFrame, label: Any, series: Any) -> pd.DataFrame:
+    found = frame.copy(deep=False)
+    found.insert(len(found.columns), label, series.array)
+    return found

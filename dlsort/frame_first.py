@@ -1,0 +1,82 @@
+"""The first or last rows of a sort, from the first or last of every partition.
+
+No row changes partitions: :func:`pick_first` is called with every partition, then with what it
+returned for several of them, until one is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from dask.dataframe.dispatch import concat
+
+from dlsort.frame_keys import KeyTypes, agree_on_categories, encode_keys, recode
+from dlsort.frame_plan import FramePlan
+from dlsort.keys import SortKey
+from dlsort.object_keys import agree, take_census
+from dlsort.order import first_rows
+from dlsort.pandas_arrow import align, as_index, replace_values, values_at
+from dlsort.ranks import rank_dictionaries
+from dlsort.words import key_columns
+
+__all__ = ["finish_first", "pick_first"]
+
+
+def pick_first(
+    frames: Sequence[pd.DataFrame], plan: FramePlan, n: int, *, last: bool
+) -> pd.DataFrame:
+    """Return the first or last rows of some partitions together, by the key, in order.
+
+    Parameters
+    ----------
+    frames : sequence of pandas.DataFrame
+        Partitions, or what this returned for some, in their order.
+    n : int
+        How many rows.
+    last : bool
+        The last ones.
+    """
+    frames = [align(frame, plan.like) for frame in frames]
+    for position in plan.by:
+        if isinstance(plan.dtype(position), pd.CategoricalDtype):
+            found = [(i, values_at(f, plan, position).dtype) for i, f in enumerate(frames)]
+            dtype = agree_on_categories(
+                [each for each, f in zip(found, frames, strict=True) if len(f)],
+                plan.label(position),
+            )
+            frames = [
+                replace_values(f, position, recode(values_at(f, plan, position), dtype))
+                for f in frames
+                if len(f)
+            ] or frames[:1]
+    frame = frames[0] if len(frames) == 1 else concat(list(frames))
+    if last:
+        frame = frame.iloc[::-1]
+    values = [values_at(frame, plan, position) for position in plan.by]
+    objects = {
+        place: agree([take_census(values[place])], plan.label(position))
+        for place, position in enumerate(plan.by)
+        if plan.is_object(position)
+    }
+    table = encode_keys(plan, values, KeyTypes(objects, {}))
+    columns = key_columns(rank_dictionaries(table))
+    keys = [
+        SortKey(key.column, key.descending ^ last, key.nulls_first ^ last) for key in plan.keys
+    ]
+    rows = first_rows(columns, keys, n)
+    return frame.iloc[rows[::-1] if last else rows]
+
+
+def finish_first(frame: pd.DataFrame, plan: FramePlan) -> pd.DataFrame:
+    """Return rows of the input as the sort gives them: columns and index of the output."""
+    like = plan.output
+    found = frame.iloc[:, plan.columns]
+    if plan.index_from is not None:
+        values = values_at(frame, plan, plan.index_from)
+        found.index = as_index(values)
+        found.index.names = like.index.names
+    elif plan.ignore_index:
+        found = found.reset_index(drop=True)
+    found.columns = like.columns
+    return found
