@@ -5,14 +5,16 @@
 #   make test     run the tests          make bench    compare with Dask, Polars, DuckDB
 #   make lint     run every checker      make format   rewrite the code as lint wants it
 #   make clean    remove all that make made
+#   make bench-frames  compare the sorts of persisted Dask frames with Dask's own
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
 #   make fuzz          random sorts against pandas' until something differs
+#   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
 #
-# Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for test, bench, fuzz).
+# Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for tests, bench, fuzz).
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test bench bench-local fuzz lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local fuzz lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,8 +41,14 @@ demo: $(VENV)/installed-demo $(LINEITEM)/complete
 test: $(VENV)/installed-test
 	@$(BIN)/python -m pytest $(ARGS)
 
+test-upstream: $(VENV)/installed-test
+	@$(BIN)/python tests/upstream/run.py $(ARGS)
+
 bench: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/end_to_end.py $(ARGS)
+
+bench-frames: $(VENV)/installed-bench
+	@$(BIN)/python benchmarks/frames.py $(ARGS)
 
 bench-local: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/local_sort.py $(ARGS)

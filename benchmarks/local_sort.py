@@ -102,6 +102,22 @@ class Child:
         self._process.join()
 
 
+def _merged(
+    last: dict[str, Any], settings: dict[str, Any], found: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the last run's cases in their order, with those measured now in their place."""
+    if any(last[name] != settings[name] for name in ("machine", "versions")):
+        msg = "the last run was on another machine, or with other versions: measure all again."
+        raise click.UsageError(msg)
+    places = {_place(row): row for row in last["results"]}
+    places.update({_place(row): row for row in found})
+    return list(places.values())
+
+
+def _place(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("threads", "group", "name", "rows"))
+
+
 @click.command()
 @click.option("--rows", default=10_000_000, show_default=True, help="Rows of the main cases.")
 @click.option("--threads", default="1,2", show_default=True, help="Thread counts, by comma.")
@@ -109,6 +125,7 @@ class Child:
 @click.option("--groups", help="Subset of pattern,type,keys,table,size.")
 @click.option("--only", help="Cases whose name holds this.")
 @click.option("--repeat", default=3, show_default=True, help="Rounds after a first one.")
+@click.option("--keep", is_flag=True, help="Keep the last run's figures of all other cases.")
 @click.option("--write-readme", "to_readme", is_flag=True, help="Put the tables in README.md.")
 def main(
     *,
@@ -118,6 +135,7 @@ def main(
     groups: str | None,
     only: str | None,
     repeat: int,
+    keep: bool,
     to_readme: bool,
 ) -> None:
     """Time sorts of one array, several, and of a table, and check each result."""
@@ -161,6 +179,8 @@ def main(
     }
     BENCH.mkdir(parents=True, exist_ok=True)
     out = BENCH / "local_sort.json"
+    if keep and out.exists():
+        found = _merged(json.loads(out.read_text(encoding="utf-8")), settings, found)
     out.write_text(json.dumps({**settings, "results": found}, indent=2), encoding="utf-8")
     text = local_page.page(found, settings)
     console.print(Markdown(text))

@@ -7,6 +7,7 @@ whole column, and :func:`agree` finds the type that holds them all.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,11 @@ def take_census(values: Objects) -> Census:
         numbers = [AS_INT[kind](v) for v in present]
         return Census(frozenset(kinds), min(numbers), max(numbers))
     if kind == "Decimal":
+        with contextlib.suppress(pa.ArrowInvalid, TypeError):  # more digits than it has
+            found = pa.infer_type(present)
+            if pa.types.is_decimal(found):
+                digits, scale = found.precision - found.scale, found.scale
+                return Census(frozenset(kinds), 0, 0, max(digits, 0), max(scale, 0))
         parts = [v.as_tuple() for v in present]
         digits = max(max(0, len(p.digits) + p.exponent) for p in parts)
         return Census(frozenset(kinds), 0, 0, digits, max(max(0, -p.exponent) for p in parts))
@@ -129,12 +135,13 @@ def _microsecond_of_day(value: dt.time) -> int:
 # Kinds that are compared as integers.
 AS_INT: dict[str, Callable[[Any], int]] = {
     "int": int,
-    "date": dt.date.toordinal,
     "datetime": _nanoseconds,
     AWARE: _nanoseconds,
     "time": _microsecond_of_day,
     "timedelta": _nanoseconds,
 }
+# Kinds that Arrow itself converts, without a loop in Python.
+DIRECT = {"Decimal", "date"}
 PLAIN: dict[str, tuple[pa.DataType, Callable[[Any], Any]]] = {
     "bool": (pa.bool_(), bool),
     "float": (pa.float64(), float),
@@ -163,6 +170,8 @@ class ObjectKey:
         if self.kind is None:
             return pa.nulls(len(values), self.type)
         missing = pd.isna(values)
+        if self.kind in DIRECT:
+            return pa.array(values, self.type, mask=missing)
         convert = self._convert()
         converted = [None if m else convert(v) for v, m in zip(values, missing, strict=True)]
         return pa.array(converted, self.type)
@@ -171,8 +180,6 @@ class ObjectKey:
         kind = self.kind or ""
         if kind in PLAIN:
             return PLAIN[kind][1]
-        if kind == "Decimal":
-            return lambda value: value
         as_int = AS_INT[kind]
         if pa.types.is_decimal(self.type):
             return lambda value: Decimal(as_int(value))
@@ -205,6 +212,8 @@ def agree(censuses: Sequence[Census], label: Any) -> ObjectKey:
     (kind,) = total.kinds
     if kind in PLAIN:
         return ObjectKey(kind, PLAIN[kind][0])
+    if kind == "date":
+        return ObjectKey(kind, pa.date32())
     if kind == "Decimal":
         return ObjectKey(kind, _decimal(total.digits, total.scale, label))
     if kind in AS_INT:

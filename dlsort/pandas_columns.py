@@ -10,15 +10,17 @@ last null marker. Seven kinds of codec cover the dtypes:
 :class:`Categories`  codes, with the categories in a note beside
 :class:`Sparse`      the dense values
 :class:`Raw`         complex and long double: their bytes
-:class:`Objects`     Python objects: text or bytes if all are, else pickled
+:class:`Objects`     Python objects: of a type that Arrow has, if all are, or pickled
 ===================  =======================================================
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import cloudpickle
@@ -26,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.types as pt
 from pandas.api.types import union_categoricals
 
 from dlsort.buffers import combine, concat_rows, fixed_view, from_transport, nulls, raw_view
@@ -210,23 +213,19 @@ class Raw(Codec):
 class Objects(Codec):
     """Python objects, and extension arrays that know no Arrow, as objects.
 
-    The note says how a piece travels and, for text and bytes, which object its
+    The note says how a piece travels and, where that is Arrow, which object its
     nulls are.
     """
 
     def encode(self, values: Any) -> tuple[pa.Array, Any]:
-        """Return text or bytes where all values are, else pickles."""
+        """Return what Arrow has a type for, and gives back as it was, as that; else pickles."""
         objects = np.asarray(values, dtype=object)
         missing = pd.isna(objects)
         types = set(map(type, objects[~missing]))
         markers = {type(v): v for v in objects[missing]}
-        if len(types) == 1 and len(markers) <= 1 and types <= {str, bytes}:
-            kind = pa.string() if types == {str} else pa.binary()
-            try:
-                array = combine(pa.array(objects, kind, mask=missing))
-            except UnicodeEncodeError:  # half of a surrogate pair
-                pass
-            else:
+        if len(types) == 1 and len(markers) <= 1:
+            array = _as_arrow(objects, missing, *types)
+            if array is not None:
                 return array, ("plain", next(iter(markers.values()), None))
         return pa.array([_pickle(v) for v in objects], pa.large_binary()), ("pickled", None)
 
@@ -249,13 +248,54 @@ def _pickle(value: Any) -> bytes:
         return bytes(cloudpickle.dumps(value))
 
 
+ARROW_TYPES: dict[type, pa.DataType | None] = {
+    str: pa.string(),
+    bytes: pa.binary(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    dt.date: pa.date32(),
+    Decimal: None,  # by its digits
+}
+
+
+def _as_arrow(
+    objects: npt.NDArray[np.object_], missing: npt.NDArray[np.bool_], kind: type
+) -> pa.Array | None:
+    """Return objects of one type as Arrow, or None if some would not come back as they were."""
+    if kind not in ARROW_TYPES or (kind is Decimal and not _are_alike(objects[~missing])):
+        return None
+    try:
+        return combine(pa.array(objects, ARROW_TYPES[kind], mask=missing))
+    except (UnicodeEncodeError, OverflowError, pa.ArrowInvalid):
+        return None  # half of a surrogate pair, a large integer, too many digits
+
+
+def _are_alike(decimals: npt.NDArray[np.object_]) -> bool:
+    """Return whether decimals have one number of digits behind the point, and no −0."""
+    first = decimals[0]
+    if not first.is_finite() or first.as_tuple().exponent > 0:
+        return False
+    zero = Decimal(0)
+    return all(map(first.same_quantum, decimals)) and not any(
+        d == zero and d.is_signed() for d in decimals
+    )
+
+
 def _objects(array: pa.Array, form: str, marker: Any) -> npt.NDArray[np.object_]:
-    values = array.to_pylist()
     if form == "pickled":
-        values = [pickle.loads(value) for value in values]
-    objects = np.empty(len(values), dtype=object)
-    objects[:] = values
-    if form == "plain" and marker is not None and array.null_count:
+        objects = np.empty(len(array), dtype=object)
+        objects[:] = [pickle.loads(value) for value in array.to_pylist()]
+        return objects
+    if pt.is_date(array.type):
+        objects = array.to_pandas(date_as_object=True).to_numpy()
+    elif pt.is_primitive(array.type) and not pt.is_decimal(array.type):
+        objects = np.empty(len(array), dtype=object)
+        objects[:] = array.to_pylist()
+    else:
+        objects = array.to_numpy(zero_copy_only=False)
+    if marker is not None and array.null_count:
+        objects = objects.copy()
         objects[nulls(array)] = marker
     return objects
 

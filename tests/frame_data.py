@@ -157,6 +157,14 @@ PAYLOADS: dict[str, Make] = {
     "object anything": objects([1, "one", [1, {"a": None}], (), None, np.nan, pd.NA, 1.5]),
     "object text and gaps": objects(["a", "b", None]),
     "object bytes and gaps": objects([b"a", b"b", np.nan]),
+    "object Decimals alike": objects([Decimal(d) for d in ("1.10", "-0.20", "300.00")]),
+    "object Decimals and -0": objects([Decimal(d) for d in ("1.10", "-0.00", "0.00")]),
+    "object Decimals, many digits": objects([Decimal(d) for d in ("1." + "3" * 90, "1e-91")]),
+    "object dates and gaps": objects([dt.date(1, 1, 1), dt.date(2024, 2, 29), None]),
+    "object ints": objects([1, -3, 2**40]),
+    "object ints, large": objects([1, 2**63]),
+    "object bools and gaps": objects([True, False, pd.NA]),
+    "object floats and gaps": objects([1.5, -0.0, float("inf"), None]),
     **{
         f"{ARROW}payload {name}": arrow_payload(name)
         for name in arrow_data.payload(0).schema.names
