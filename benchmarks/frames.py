@@ -6,6 +6,7 @@ Run it with ``make bench-frames``, or ``make bench-frames ARGS="--repeat 1 --inp
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import statistics
 import time
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-import dask
 import dask.dataframe as dd
 import pandas as pd
+from dask.base import compute
+from dask.delayed import delayed
 from distributed import Client, LocalCluster, wait
 from rich.console import Console
 from rich.markdown import Markdown
@@ -37,7 +39,7 @@ JOBS = (
     Job("lineitem", ("l_shipdate", "l_orderkey")),
     Job("table", ("key",)),
 )
-Sort = Callable[[dd.DataFrame, list[str]], dd.DataFrame]
+Sort = Callable[[Any, list[str]], Any]
 ENGINES: dict[str, Sort] = {
     "dlsort": dlsort.sort_values,
     "Dask": lambda ddf, by: ddf.sort_values(by),
@@ -65,8 +67,9 @@ def _summary(part: pd.DataFrame, by: list[str]) -> tuple[int, int, Any, Any, boo
 
 def summaries(ddf: dd.DataFrame, by: list[str]) -> list[tuple[int, int, Any, Any, bool]]:
     """Return the summary of every partition."""
-    parts = [dask.delayed(_summary)(part, by) for part in ddf.to_delayed()]
-    return list(dask.compute(*parts))
+    parts = [delayed(_summary)(part, by) for part in ddf.to_delayed()]
+    found: Any = compute
+    return list(found(*parts))
 
 
 def verdict(before: list[Any], after: list[Any]) -> str:
@@ -78,7 +81,7 @@ def verdict(before: list[Any], after: list[Any]) -> str:
     full = [s for s in after if s[0]]
     if not all(s[4] for s in full):
         return "out of order inside a partition"
-    if any(one[3] > two[2] for one, two in zip(full[:-1], full[1:], strict=True)):
+    if any(one[3] > two[2] for one, two in itertools.pairwise(full)):
         return "out of order between partitions"
     return "ok"
 
@@ -146,12 +149,12 @@ def page(results: dict[Job, dict[str, list[Turn]]], settings: dict[str, Any]) ->
         ]
     head = "On {machine}; {versions}; {date}.".format(**settings)
     notes = [
-        f"- {WORKERS} worker processes of one thread. The input is persisted once, and sorted by "
-        f"each in turn, {settings['repeat']} rounds after a first one; medians.",
-        "- Columns are Arrow's (`dtype_backend=\"pyarrow\"`): Dask sorts decimals that are Python "
+        f"- {WORKERS} worker processes of one thread. The input is persisted once, and sorted "
+        f"by each in turn, {settings['repeat']} rounds after a first one; medians.",
+        "- Columns are Arrow's (dtype_backend is pyarrow): Dask sorts decimals that are Python "
         "objects as text.",
-        "- Row count, a checksum of all rows and the order of each result were checked, outside "
-        "the time.",
+        "- Row count, a checksum of all rows and the order of each result were checked, "
+        "outside the time.",
     ]
     if wrong:
         notes.append(f"- Wrong or failed: {'; '.join(wrong)}.")

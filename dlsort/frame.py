@@ -19,7 +19,7 @@ from dask.dataframe.dask_expr._expr import Elemwise
 
 from dlsort import frame_arguments as arguments
 from dlsort.errors import BadOptionError
-from dlsort.frame_expression import SetIndex, SortValues
+from dlsort.frame_expression import SortValues
 from dlsort.frame_partitions import (
     parse_divisions,
     parse_n_parts,
@@ -27,6 +27,7 @@ from dlsort.frame_partitions import (
     parse_upsample,
 )
 from dlsort.frame_plan import check_key_dtypes
+from dlsort.frame_set_index import SetIndex
 
 __all__ = ["LazyDivisionsFrame", "set_index", "sort_index", "sort_values"]
 
@@ -138,6 +139,7 @@ def sort_values(
     arguments.refuse(axis=axis, inplace=inplace, kind=kind, options=options)
     if isinstance(ddf, Series):
         arguments.check_series_by(by)
+        arguments.check_series_ascending(ascending)
         frame, name = arguments.series_as_frame(ddf)
         found = sort_values(
             frame,
@@ -154,6 +156,8 @@ def sort_values(
         )
         return _as_series(found, name)
     like = arguments.check_frame(ddf)
+    if isinstance(by, list) and not by and not ignore_index:
+        return ddf  # as pandas has it
     positions, descending = arguments.parse_by(like, by, ascending)
     nulls_first = arguments.parse_na_position(na_position)
     n_parts = parse_n_parts(npartitions, ddf, partition_size)
@@ -198,7 +202,7 @@ def sort_index(
     ddf: DataFrame | Series,
     axis: int | str = 0,
     level: Any = None,
-    ascending: bool = True,
+    ascending: bool | Sequence[bool] = True,
     inplace: bool = False,
     kind: str | None = None,
     na_position: str = "last",
@@ -217,10 +221,10 @@ def sort_index(
     ddf : dask.dataframe.DataFrame or Series
     axis, ascending, inplace, kind, na_position, ignore_index, key
         As for :func:`sort_values`; ``key`` is applied to the index.
-    level : int or label, optional
-        The index itself: its name, or 0.
+    level : int or label, or list of these, optional
+        Levels of the index, by name or number; all by default.
     sort_remaining : bool
-        No difference: a Dask frame's index has one level.
+        By the levels that were not named too, after those that were.
     npartitions, partition_size, shuffle_method
         As for :func:`sort_values`.
 
@@ -237,7 +241,6 @@ def sort_index(
     >>> sort_index(dd.from_pandas(df, npartitions=2, sort=False)).compute().index.tolist()
     [1, 3, 5]
     """
-    del sort_remaining
     arguments.refuse(axis=axis, inplace=inplace, kind=kind, options={})
     if isinstance(ddf, Series):
         frame, name = arguments.series_as_frame(ddf)
@@ -246,6 +249,7 @@ def sort_index(
             level=level,
             ascending=ascending,
             na_position=na_position,
+            sort_remaining=sort_remaining,
             ignore_index=ignore_index,
             key=key,
             npartitions=npartitions,
@@ -254,38 +258,29 @@ def sort_index(
         )
         return _as_series(found, name)
     like = arguments.check_frame(ddf)
-    position = arguments.parse_level(like, level)
-    descending = arguments.parse_direction(ascending)
+    by, descending, n_named = arguments.parse_levels(
+        like, level, ascending, sort_remaining=sort_remaining
+    )
     nulls_first = arguments.parse_na_position(na_position)
     n_parts = parse_n_parts(npartitions, ddf, partition_size)
     engine = parse_shuffle_method(shuffle_method)
-    by = (position,)
     n_added = 0
     if key is not None:
-        ddf = arguments.with_keys(ddf, by, key)
-        by, n_added = (len(like.columns),), 1
+        ddf = arguments.with_keys(ddf, by[:n_named], key)
+        n_added = n_named
+        by = (*(len(like.columns) + i for i in range(n_added)), *by[n_named:])
     check_key_dtypes(ddf._meta, by)
-    plain = key is None and not (descending or nulls_first or ignore_index)
-    if plain and ddf.known_divisions and n_parts in (None, ddf.npartitions):
-        return ddf.map_partitions(_sort_partition_by_index, meta=ddf._meta)
+    plain = key is None and not (descending[0] or nulls_first or ignore_index)
     made: Any
-    if plain:
+    if plain and like.index.nlevels == 1:
+        if ddf.known_divisions and n_parts in (None, ddf.npartitions):
+            return ddf.map_partitions(_sort_partition_by_index, meta=ddf._meta)
         made = SetIndex
-        expr = made(ddf.expr, position, True, like.index.name, n_parts, engine=engine)
+        expr = made(ddf.expr, by[0], True, like.index.name, n_parts, engine=engine)
         return lazy_divisions(expr)
     made = SortValues
-    return new_collection(
-        made(
-            ddf.expr,
-            by,
-            (descending,),
-            nulls_first,
-            bool(ignore_index),
-            n_parts,
-            n_added,
-            engine=engine,
-        )
-    )
+    operands = [ddf.expr, by, descending, nulls_first, bool(ignore_index), n_parts, n_added]
+    return new_collection(made(*operands, engine=engine))
 
 
 def set_index(

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from dask._collections import new_collection
 from dask.dataframe.dask_expr import DataFrame, Index, Series
+from dask.dataframe.dispatch import meta_nonempty
 
 from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnknownColumnError
 from dlsort.frame_plan import check_key_dtypes, dtype_at
+from dlsort.frame_set_index import WithColumn
 
 NULL_PLACES = {"first": True, "last": False}
 KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
@@ -36,7 +39,10 @@ def refuse(*, axis: Any, inplace: Any, kind: Any, options: Mapping[str, Any]) ->
     ------
     BadOptionError
     """
-    if axis not in (0, "index"):
+    if axis not in (0, "index", "rows", 1, "columns"):
+        msg = f"No axis named {axis} for object type DataFrame: expected 0 or 'index'."
+        raise BadOptionError(msg)
+    if axis not in (0, "index", "rows"):
         msg = f"axis is {axis!r}; expected 0 or 'index': rows are sorted, not columns."
         raise BadOptionError(msg)
     if inplace:
@@ -48,9 +54,7 @@ def refuse(*, axis: Any, inplace: Any, kind: Any, options: Mapping[str, Any]) ->
         msg = f"kind is {kind!r}; expected one of {', '.join(map(repr, KINDS[1:]))}."
         raise BadOptionError(msg)
     if options:
-        msg = (
-            f"unexpected {', '.join(map(repr, options))}: no shuffle method has such an option."
-        )
+        msg = f"unexpected {', '.join(map(repr, options))}: the exchange has no such option."
         raise BadOptionError(msg)
 
 
@@ -124,6 +128,13 @@ def check_series_by(by: Any) -> None:
         raise BadKeyError(msg)
 
 
+def check_series_ascending(ascending: Any) -> None:
+    """Raise if there are several directions for the one column."""
+    if isinstance(ascending, list | tuple) and len(ascending) != 1:
+        msg = f"Length of ascending ({len(ascending)}) must be 1 for Series"
+        raise BadKeyError(msg)
+
+
 # ---------------------------------------------------------------- the key
 
 
@@ -159,7 +170,10 @@ def parse_direction(ascending: Any) -> bool:
         (ascending,) = ascending
     is_number = isinstance(ascending, int | np.integer) and ascending in (0, 1)
     if not (isinstance(ascending, bool | np.bool_) or is_number):
-        msg = f"ascending is {ascending!r}; expected True or False, or a list of these."
+        msg = (
+            'For argument "ascending" expected type bool, received type '
+            f"{type(ascending).__name__}."
+        )
         raise BadOptionError(msg)
     return not ascending
 
@@ -167,7 +181,9 @@ def parse_direction(ascending: Any) -> bool:
 def parse_na_position(na_position: Any) -> bool:
     """Return whether nulls go first."""
     if not isinstance(na_position, str) or na_position not in NULL_PLACES:
-        msg = f"na_position is {na_position!r}; na_position must be either 'first' or 'last'."
+        msg = (
+            f"invalid na_position: {na_position}; na_position must be either 'first' or 'last'."
+        )
         raise BadOptionError(msg)
     return NULL_PLACES[na_position]
 
@@ -199,12 +215,8 @@ def _position(like: pd.DataFrame, label: Any) -> int:
 
 
 def parse_level(like: pd.DataFrame, level: Any) -> int:
-    """Return the position of an index level given by name or number; the first if None."""
+    """Return the position of an index level given by name or number."""
     names = list(like.index.names)
-    if isinstance(level, list | tuple) and len(level) == 1:
-        (level,) = level
-    if level is None and len(names) == 1:
-        return -1
     if level is not None and level in names:
         return -1 - names.index(level)
     is_number = isinstance(level, int) and not isinstance(level, bool)
@@ -214,12 +226,41 @@ def parse_level(like: pd.DataFrame, level: Any) -> int:
     raise BadKeyError(msg)
 
 
+def parse_levels(
+    like: pd.DataFrame, level: Any, ascending: Any, *, sort_remaining: bool
+) -> tuple[tuple[int, ...], tuple[bool, ...], int]:
+    """Return the positions of index levels to sort by, which descend, and how many were named.
+
+    Levels that were not named follow those that were, if ``sort_remaining``, and one direction
+    was given for all.
+    """
+    every = range(like.index.nlevels)
+    given = level if isinstance(level, list | tuple) else [level]
+    if level is None:
+        positions = [-1 - i for i in every]
+    else:
+        positions = [parse_level(like, each) for each in given]
+    if isinstance(ascending, list | tuple):
+        directions = tuple(map(parse_direction, ascending))
+        if len(ascending) != len(positions):
+            msg = (
+                "level must have same length as ascending: "
+                f"{len(positions)} levels, {len(ascending)} directions."
+            )
+            raise BadKeyError(msg)
+        return tuple(positions), directions, len(positions)
+    descending = parse_direction(ascending)
+    rest = [-1 - i for i in every if sort_remaining and -1 - i not in positions]
+    every_one = (*positions, *rest)
+    return every_one, (descending,) * len(every_one), len(positions)
+
+
 def with_keys(ddf: DataFrame, positions: Sequence[int], key: Any) -> DataFrame:
     """Return a frame with more columns at its end: the key columns, through a function."""
     if not callable(key):
         msg = f"key is {key!r}; expected a function of a key column."
         raise BadOptionError(msg)
-    meta = add_keys(ddf._meta, tuple(positions), key)
+    meta = add_keys(meta_nonempty(ddf._meta), tuple(positions), key).iloc[:0]
     return ddf.map_partitions(add_keys, tuple(positions), key, meta=meta)
 
 
@@ -268,7 +309,10 @@ def parse_other(ddf: DataFrame, other: Any) -> tuple[DataFrame, int, Any, int] |
             msg = "List[FrameBase] not supported by set_index: give one column."
             raise KeyTypeError(msg)
         found = list(other.columns) if isinstance(other, DataFrame) else other
-        msg = f"an index of several columns has no divisions; expected one column, got {found}."
+        msg = (
+            "Dask dataframe does not yet support multi-indexes, and one has no divisions; "
+            f"expected one column, got {found}."
+        )
         raise NotImplementedError(msg)
     if isinstance(other, Series):
         if other._name == ddf.index._name:
@@ -292,12 +336,11 @@ def check_index_dtype(like: pd.DataFrame, position: int) -> None:
 
 def _assigned(ddf: DataFrame, label: Any, series: Series) -> DataFrame:
     """Return a frame with a series as its last column."""
-    return ddf.map_partitions(
-        _assign, label, series, meta=_assign(ddf._meta, label, series._meta)
+    if ddf.npartitions == series.npartitions and series._meta.ndim == 1:
+        made: Any = WithColumn
+        return new_collection(made(ddf.expr, label, series.expr))
+    msg = (
+        f"the series has {series.npartitions} partitions and the frame {ddf.npartitions}; "
+        "expected a series of the frame's own partitions."
     )
-
-
-def _assign(frame: pd.DataFrame, label: Any, series: Any) -> pd.DataFrame:
-    found = frame.copy(deep=False)
-    found.insert(len(found.columns), label, series.array)
-    return found
+    raise BadKeyError(msg)

@@ -2,8 +2,8 @@
 
     SortValues ─┐
                 ├─ lowered ─▶ an exchange (dlsort_cluster.expression)
-    SetIndex ───┘
-        └─ its head or tail ─▶ FirstRows: a reduction, no exchange
+    SetIndex ───┤   (frame_set_index.py)
+                └─ its head or tail ─▶ FirstRows: a reduction, no exchange
 
 They stand for a sort until Dask lowers them, where the user's client lives. What comes after
 a sort and can as well come before it (a choice of columns, a filter) is moved there.
@@ -17,8 +17,7 @@ for the kernels.
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,17 +35,20 @@ from dask.dataframe.dask_expr._expr import (
 from dask.dataframe.dask_expr._reductions import NLargest, NSmallest
 
 from dlsort.frame_first_expression import FirstRows
-from dlsort.frame_plan import FramePlan, is_objects
-from dlsort_cluster.expression import exchange_frame, find, is_async, known, learn
+from dlsort.frame_plan import FramePlan
+from dlsort_cluster.expression import exchange_frame, learn
 
 if TYPE_CHECKING:
     from dlsort_cluster.exchange import Slot, Split
 
-__all__ = ["SetIndex", "SortValues"]
-
-# Contexts that were learned, newest last: divisions are asked for again and again.
-_learned: OrderedDict[str, Any] = OrderedDict()
-MOST_LEARNED = 64
+__all__ = [
+    "SortValues",
+    "Sorted",
+    "merge_task",
+    "order_of",
+    "split_task",
+    "to_learn",
+]
 
 
 class Sorted(Expr):
@@ -227,9 +229,9 @@ class SortValues(Sorted):
         plan = self._plan
         return exchange_frame(
             self.frame,
-            _to_learn(self.frame, plan),
-            split=partial(_split, plan),
-            merge=partial(_merge, plan),
+            to_learn(self.frame, plan),
+            split=partial(split_task, plan),
+            merge=partial(merge_task, plan),
             n_parts=plan.n_parts,
             meta=self._meta,
             engine=self.engine,
@@ -265,165 +267,21 @@ def _has(expr: Expr, column: tuple[str, Any]) -> bool:
     return column[0] == "level" or column[1] in expr.columns
 
 
-class SetIndex(Sorted):
-    """A sort by what becomes, or is, the index, with equal values together.
-
-    Its divisions are learned from the sample when something asks for them; then that sample
-    is also what the sort goes by.
-    """
-
-    _parameters = [
-        "frame",
-        "position",
-        "drop",
-        "index_name",
-        "n_parts",
-        "n_added",
-        "given",
-        "upsample",
-        "engine",
-    ]
-    _defaults = {
-        "drop": True,
-        "index_name": None,
-        "n_parts": None,
-        "n_added": 0,
-        "given": None,
-        "upsample": 1.0,
-        "engine": None,
-    }
-
-    @functools.cached_property
-    def _name(self) -> str:
-        return f"dlsort_set_index-{self.deterministic_token}"
-
-    def __str__(self) -> str:
-        return f"SetIndex({self.frame}, {self._asked_plan.label(self.position)!r})"
-
-    @functools.cached_property
-    def _asked_plan(self) -> FramePlan:
-        """The plan, with as many partitions as were asked for."""
-        frame = self.frame
-        given = self.given
-        return FramePlan(
-            frame._meta.iloc[:0],
-            (self.position,),
-            (False,),
-            nulls_first=False,
-            n_inputs=frame.npartitions,
-            n_parts=len(given) - 1 if given else self.n_parts or frame.npartitions,
-            n_added=self.n_added,
-            index_from=None if self.position < 0 else self.position,
-            index_name=self.index_name,
-            drop=self.drop,
-            together=True,
-            upsample=self.upsample,
-        )
-
-    @property
-    def _plan(self) -> FramePlan:
-        return self._asked_plan
-
-    @functools.cached_property
-    def _to_learn(self) -> Expr:
-        return _to_learn(self.frame, self._asked_plan, self.given, ahead=True)
-
-    @property
-    def is_learned(self) -> bool:
-        """Whether the divisions are known without computing anything."""
-        return self.given is not None or self._to_learn._name in _learned
-
-    def _learn(self) -> Any:
-        """Return the context, computed now unless it was before; None if that can't be."""
-        name = self._to_learn._name
-        if name not in _learned:
-            if is_async():
-                return None
-            _learned[name] = find(self._to_learn)
-            while len(_learned) > MOST_LEARNED:
-                _learned.popitem(last=False)
-        _learned.move_to_end(name)
-        return _learned[name]
-
-    def _divisions(self) -> tuple[Any, ...]:
-        if self.given is not None:
-            return tuple(self.given)
-        context = self._learn()
-        if context is None:
-            return (None,) * (self._asked_plan.n_parts + 1)
-        return tuple(context.divisions)
-
-    @property
-    def npartitions(self) -> int:
-        """How many partitions come out: as asked, or fewer if there are too few values."""
-        if self.given is None and self.is_learned:
-            return len(self._divisions()) - 1
-        return self._asked_plan.n_parts
-
-    def _replaced(self, frame: Expr, positions: Any) -> Expr:
-        position = positions.get(self.position, self.position)
-        given = self._divisions() if self.is_learned else None
-        given = None if given is None or given[0] is None else given
-        made: Any = type(self)
-        n_parts = self._asked_plan.n_parts
-        rest = (self.n_added, given, self.upsample, self.engine)
-        return made(frame, position, self.drop, self.index_name, n_parts, *rest)
-
-    def _filter_simplification(self, parent: Any, predicate: Any = None) -> Any:
-        simplify: Any = super()._filter_simplification
-        found: Any = simplify(parent, predicate)
-        return None if found is None else self._replaced(found.frame, {})
-
-    def _simplify_down(self) -> Any:
-        if self.n_parts is None:
-            return self.substitute_parameters({"n_parts": self.frame.npartitions})
-        return None
-
-    def _lower(self) -> Any:
-        plan = self._asked_plan
-        context: Any = self._to_learn
-        divisions = None
-        if self.given is not None:
-            divisions = tuple(self.given)
-            if not _has_types_to_learn(plan):
-                context = known(_fit_divisions(plan, divisions, []), context._name)
-        elif (found := self._learn()) is not None:
-            context = known(found, context._name)
-            divisions = tuple(found.divisions)
-            plan = plan.with_parts(len(divisions) - 1)
-        return exchange_frame(
-            self.frame,
-            context,
-            split=partial(_split, plan),
-            merge=partial(_merge, plan),
-            n_parts=plan.n_parts,
-            meta=self._meta,
-            divisions=divisions,
-            engine=self.engine,
-        )
-
-
-def _has_types_to_learn(plan: FramePlan) -> bool:
-    """Return whether it takes a look at the keys to know what they are."""
-    dtypes = [plan.dtype(position) for position in plan.by]
-    return any(is_objects(d) or isinstance(d, pd.CategoricalDtype) for d in dtypes)
-
-
-def _to_learn(
+def to_learn(
     frame: Expr,
     plan: FramePlan,
-    divisions: Sequence[Any] | None = None,
+    together: Callable[..., Any] | None = None,
     *,
     ahead: bool = False,
 ) -> Expr:
-    """Return the task that learns the model from a sample of the key columns."""
-    together = partial(_fit, plan)
-    if divisions is not None:
-        together = partial(_fit_divisions, plan, tuple(divisions))
+    """Return the task that learns the model from a sample of the key columns.
+
+    ``together`` makes it of all samples; by default :func:`dlsort.frame_tasks.fit`.
+    """
+    plan = plan.of_keys()
     branch: Any = frame[plan.column_labels]
-    return learn(
-        frame, branch, each=partial(_sample_keys, plan), together=together, ahead=ahead
-    )
+    each, together = partial(_sample_keys, plan), together or partial(_fit, plan)
+    return learn(frame, branch, each=each, together=together, ahead=ahead)
 
 
 def _sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> Any:
@@ -438,19 +296,15 @@ def _fit(plan: FramePlan, samples: list[Any]) -> Any:
     return fit(plan, samples)
 
 
-def _fit_divisions(plan: FramePlan, divisions: tuple[Any, ...], samples: list[Any]) -> Any:
-    from dlsort.frame_tasks import fit_divisions
-
-    return fit_divisions(plan, divisions, samples)
-
-
-def _split(plan: FramePlan, frame: pd.DataFrame, context: Any, input_id: int) -> Split:
+def split_task(plan: FramePlan, frame: pd.DataFrame, context: Any, input_id: int) -> Split:
+    """Group a partition's rows by output partition, on a worker."""
     from dlsort.frame_tasks import split
 
     return split(plan, frame, context, input_id)
 
 
-def _merge(plan: FramePlan, shards: list[Any], context: Any, slot: Slot) -> pd.DataFrame:
+def merge_task(plan: FramePlan, shards: list[Any], context: Any, slot: Slot) -> pd.DataFrame:
+    """Sort an output partition, on a worker."""
     from dlsort.frame_tasks import merge
 
     return merge(plan, shards, context, slot)

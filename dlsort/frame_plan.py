@@ -91,6 +91,21 @@ class FramePlan:
         """Return the plan with another number of output partitions."""
         return replace(self, n_parts=n_parts)
 
+    def of_keys(self) -> FramePlan:
+        """Return the plan of the key columns alone, whatever else the frame has."""
+        columns = iter(range(len(self.by)))
+        by = tuple(position if position < 0 else next(columns) for position in self.by)
+        return FramePlan(
+            self.like[self.column_labels],
+            by,
+            self.descending,
+            self.nulls_first,
+            self.n_inputs,
+            self.n_parts,
+            together=self.together,
+            upsample=self.upsample,
+        )
+
     def label(self, position: int) -> Any:
         """Return the label of a column, or the name of an index level."""
         return label_at(self.like, position)

@@ -24,7 +24,7 @@ from dlsort.keys import SortKey
 from dlsort.model import Model, cut_between_keys, cut_evenly, model_at
 from dlsort.object_keys import Census, agree, take_census
 from dlsort.options import TUNING
-from dlsort.order import argsort, first_rows
+from dlsort.order import argsort, first_rows, order_columns
 from dlsort.pandas_arrow import (
     align,
     plain_array,
@@ -34,7 +34,7 @@ from dlsort.pandas_arrow import (
     values_at,
 )
 from dlsort.partition import find_partitions, group
-from dlsort.ranks import rank_dictionaries
+from dlsort.ranks import begins_key, rank_dictionaries
 from dlsort.sample import Sample, join_samples, rows_needed
 from dlsort.take import take_table
 from dlsort.words import key_columns
@@ -70,6 +70,8 @@ class FrameSample:
     ends : array
         The first and last value of the first key column that is not null; none, if all are
         or nobody asked.
+    has_null : bool
+        Whether one is, if somebody asked.
     """
 
     keys: list[Any]
@@ -78,6 +80,7 @@ class FrameSample:
     n_rows: int
     censuses: dict[int, Census]
     ends: Any
+    has_null: bool
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,14 @@ class Context:
         What the keys are.
     divisions : tuple or None
         The first key of each partition and the last of all, if these are to be known.
+    is_presorted : bool
+        The input partitions' keys ascend from one to the next, and as many are wanted.
     """
 
     model: Model
     types: KeyTypes
     divisions: tuple[Any, ...] | None
+    is_presorted: bool = False
 
 
 def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSample:
@@ -118,12 +124,13 @@ def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSam
         for place, position in enumerate(plan.by)
         if plan.is_object(position)
     }
-    ends = _ends(plan, keys[0], censuses) if plan.together else None
-    return FrameSample([k[rows] for k in keys], input_id, rows, n_rows, censuses, ends)
+    ends, has_null = _ends(plan, keys[0], censuses) if plan.together else (None, False)
+    drawn = [values[rows] for values in keys]
+    return FrameSample(drawn, input_id, rows, n_rows, censuses, ends, has_null)
 
 
-def _ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> Any:
-    """Return the first and last value of a key column that is not null, or neither."""
+def _ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> tuple[Any, bool]:
+    """Return the first and last value of a key column that is not null; whether one is."""
     only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
     objects = {0: agree([censuses[0]], plan.label(plan.by[0]))} if censuses else {}
     table = encode_keys(only, [values], KeyTypes(objects, {}))
@@ -132,11 +139,11 @@ def _ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> Any:
     if valid is not None:
         columns = [columns[0].take(valid.astype(np.uint32))]
     if not len(columns[0]):
-        return values[:0]
+        return values[:0], valid is not None
     (key,) = only.keys
     turned = SortKey(key.column, not key.descending, key.nulls_first)
     rows = np.concatenate([first_rows(columns, [k], 1) for k in (key, turned)])
-    return values[rows if valid is None else valid[rows]]
+    return values[rows if valid is None else valid[rows]], valid is not None
 
 
 def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
@@ -159,13 +166,55 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
         for s in samples
     ]
     sample = join_samples(weighed, weighed[0].keys)
-    cut = cut_between_keys if plan.together else cut_evenly
-    chosen = cut(sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts)
+    if not plan.together:
+        chosen = cut_evenly(
+            sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts
+        )
+        splitters = take_table(sample.keys, chosen)
+        place = sample.part[chosen], sample.row[chosen]
+        return Context(model_at(splitters, *place, plan.keys, plan.n_parts), types, None)
+    bounds = _bounds(plan, samples, types)
+    if bounds is not None:
+        return replace(fit_divisions(plan, bounds, samples), is_presorted=True)
+    chosen = cut_between_keys(
+        sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts
+    )
     none = np.full(len(chosen), -1, np.int64)
-    place = (none, none) if plan.together else (sample.part[chosen], sample.row[chosen])
-    model = model_at(take_table(sample.keys, chosen), *place, plan.keys, plan.n_parts)
-    divisions = _find_divisions(plan, samples, types, chosen) if plan.together else None
-    return Context(model, types, divisions)
+    model = model_at(take_table(sample.keys, chosen), none, none, plan.keys, plan.n_parts)
+    return Context(model, types, _find_divisions(plan, samples, types, chosen))
+
+
+def _bounds(
+    plan: FramePlan, samples: Sequence[FrameSample], types: KeyTypes
+) -> tuple[Any, ...] | None:
+    """Return the first key of each input partition and the last of all, if they ascend.
+
+    None if they don't: if two partitions share a key, one has none, one before the last a
+    null, or another number of partitions is wanted.
+    """
+    if plan.n_parts != plan.n_inputs or not all(len(s.ends) for s in samples):
+        return None
+    if any(s.has_null for s in samples[:-1]):
+        return None
+    columns = key_columns(rank_dictionaries(_encode_ends(plan, samples, types)))
+    found = order_columns(columns, plan.keys[:1], runs=True)
+    n = 2 * len(samples)
+    if not np.array_equal(found.rows, np.arange(n)):
+        return None
+    # Equal keys may be the first and last of one partition, never of two.
+    begins = begins_key(n, *found.runs)
+    if not begins[2::2].all():
+        return None
+    return (*(_scalar(s.ends, 0) for s in samples), _scalar(samples[-1].ends, 1))
+
+
+def _encode_ends(plan: FramePlan, samples: Sequence[FrameSample], types: KeyTypes) -> pa.Table:
+    """Return the first and last key of each partition that has one."""
+    only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
+    of_first = KeyTypes(
+        *({0: t[0]} if 0 in t else {} for t in (types.objects, types.categories))
+    )
+    return concat_rows([encode_keys(only, [s.ends], of_first) for s in samples if len(s.ends)])
 
 
 def _types(plan: FramePlan, samples: Sequence[FrameSample]) -> KeyTypes:
@@ -189,13 +238,7 @@ def _find_divisions(
         _scalar(samples[i].keys[0], row - starts[i])
         for i, row in zip(which, chosen, strict=True)
     ]
-    only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
-    of_first = KeyTypes(
-        *({0: t[0]} if 0 in t else {} for t in (types.objects, types.categories))
-    )
-    order = argsort(
-        concat_rows([encode_keys(only, [each], of_first) for each in ends]), only.keys
-    )
+    order = argsort(_encode_ends(plan, samples, types), plan.keys[:1])
     first, last = (_scalar(ends[row // 2], row % 2) for row in (order[0], order[-1]))
     return (first, *splitters, last)
 
@@ -238,7 +281,10 @@ def split(plan: FramePlan, frame: pd.DataFrame, context: Context, input_id: int)
         position = plan.by[place]
         values = objects.encode(values_at(frame, plan, position))
         table = table.append_column(plan.key_name(position), values)
-    part = find_partitions(table, context.model, input_id)
+    model = context.model
+    keys = table.select([key.column for key in plan.keys])
+    keys = keys.rename_columns([key.column for key in model.keys])
+    part = find_partitions(keys, model, input_id)
     return Split(*group(table, part, plan.n_parts))
 
 

@@ -184,7 +184,9 @@ class Sparse(Codec):
 
     def encode(self, values: Any) -> tuple[pa.Array, Any]:
         """Return the dense values."""
-        return codec_for(self.dtype.subtype).encode(np.asarray(values))
+        return codec_for(self.dtype.subtype).encode(
+            np.asarray(values, dtype=self.dtype.subtype)
+        )
 
     def gather(self, pieces: Sequence[pa.Table], notes: Sequence[Any], rows: Rows) -> Any:
         """Return the rows, sparse again."""

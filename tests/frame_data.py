@@ -93,6 +93,10 @@ def sparse(rng, n):
     return pd.arrays.SparseArray(rng.choice([0.0, 0.0, 1.0, -2.5, np.nan], n), fill_value=0.0)
 
 
+def sparse_bytes(rng, n):
+    return pd.arrays.SparseArray(rng.choice([0, 0, 0, 7], n).astype("uint8"), fill_value=0)
+
+
 def intervals(rng, n):
     left = rng.integers(0, 5, n).astype(float)
     return pd.arrays.IntervalArray.from_arrays(left, left + 2, closed="left")
@@ -134,6 +138,7 @@ KEYS: dict[str, Make] = {
     "category ordered": categories([3, 1, 2], ordered=True),
     "category of intervals": categories(pd.interval_range(0.0, 4.0)),
     "sparse": sparse,
+    "sparse uint8": sparse_bytes,
     "object str": objects(["", "a", "b\0", "b", "zoë", "日本", "\ud800", "\U0001f600"]),
     "object bytes": objects([b"", b"\0", b"a", b"a\0", b"\xff\xfe"]),
     "object bool": objects([True, False]),
@@ -172,7 +177,7 @@ PAYLOADS: dict[str, Make] = {
 }
 # Dask itself can't hold frames with these.
 VIEWS = {f"{ARROW}string_view", f"{ARROW}binary_view", f"{ARROW}payload view"}
-OWN_NULLS = {*WHOLE, "bool", "sparse", "object anything"}  # or none
+OWN_NULLS = {*WHOLE, "bool", "sparse", "sparse uint8", "object anything"}  # or none
 MARKERS = {
     "object Decimal": Decimal("NaN"),
     "object date": pd.NaT,

@@ -1,4 +1,4 @@
-"""What Dask's own sort_values gets wrong, one story each, on partitions as they lie in a cluster.
+"""What Dask's own sort_values gets wrong, one story each, on partitions of a cluster.
 
 Never by a bare ``compute()`` of Dask's: that asks for one partition, which is one pandas sort.
 """
@@ -6,6 +6,7 @@ Never by a bare ``compute()`` of Dask's: that asks for one partition, which is o
 from __future__ import annotations
 
 import inspect
+import itertools
 from decimal import Decimal
 
 import dask.dataframe as dd
@@ -41,7 +42,7 @@ def check(parts, by, **kwargs):
 
 def cut(frame, n_parts):
     edges = np.linspace(0, len(frame), n_parts + 1).astype(int)
-    return [frame.iloc[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [frame.iloc[a:b] for a, b in itertools.pairwise(edges)]
 
 
 # ---------------------------------------------------------------- nulls and types
@@ -144,7 +145,7 @@ def test_nothing_is_read_by_looking():
 
     ddf = dd.from_map(make, range(3), meta=pd.DataFrame({"k": [0]}).iloc[:0])
     result = dlsort.sort_values(ddf, "k")
-    repr(result), result._repr_html_(), result.npartitions, result.divisions, result.columns  # noqa: B018
+    repr(result), result._repr_html_(), result.npartitions, result.divisions, result.columns
     assert not read
 
 

@@ -33,11 +33,11 @@ def ddf():
     ("by", "options", "error", "message"),
     [
         ("aa", {}, UnknownColumnError, "no column 'aa'. Did you mean 'a'?"),
-        ([], {}, BadKeyError, "names no column"),
+        ([], {"ignore_index": True}, BadKeyError, "names no column"),
         (["a", ["b"]], {}, BadKeyError, "by holds a list"),
         (["a"], {"ascending": [True, False]}, BadKeyError, r"Length of ascending \(2\) != le"),
-        ("a", {"ascending": "no"}, BadOptionError, "ascending is 'no'"),
-        ("a", {"na_position": "top"}, BadOptionError, "na_position is 'top'"),
+        ("a", {"ascending": "no"}, BadOptionError, "expected type bool, received type str"),
+        ("a", {"na_position": "top"}, BadOptionError, "invalid na_position: top"),
         ("a", {"npartitions": 0}, BadOptionError, "npartitions is 0"),
         ("a", {"npartitions": "many"}, BadOptionError, "npartitions is 'many'"),
         (

@@ -22,7 +22,7 @@ from dlsort import frame_tasks
 from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnknownColumnError
 
 # Values that make no index: pandas can't compare them, or Dask can't look one up.
-NO_INDEX = {"sparse", "object large int", "float16"}
+NO_INDEX = {"sparse", "sparse uint8", "object large int", "float16"}
 KEYS = [name for name in data.KEYS if name not in data.VIEWS | NO_INDEX]
 
 
@@ -134,6 +134,55 @@ def test_too_few_values_make_fewer_partitions(sync):
     pd.testing.assert_frame_equal(result.compute(), expected)
 
 
+def test_too_few_values_are_no_trouble_to_what_counts_partitions(sync):
+    ddf = data.frame_of([pd.DataFrame({"k": [1, 1], "v": [i, i]}) for i in range(4)])
+    for follow in (
+        lambda f: f.repartition(npartitions=1),
+        lambda f: f.partitions[0],
+        lambda f: f + 1,
+    ):
+        result = follow(dlsort.set_index(ddf, "k"))
+        assert result.compute()["v"].tolist() in (
+            [0, 0, 1, 1, 2, 2, 3, 3],
+            [1, 1, 2, 2, 3, 3, 4, 4],
+        )
+
+
+def test_partitions_in_order_are_sorted_where_they_are(sync):
+    made = pd.DataFrame({"k": [2, 1, 3, 5, 4, 9, 9, 7], "v": range(8)})
+    expected = made.set_index("k").sort_index(kind="stable")
+    ddf = data.frame_of([made[:3], made[3:5], made[5:]])
+    for result in (
+        dlsort.set_index(ddf, "k"),
+        dlsort.sort_index(ddf.set_index("k", sort=False)),
+    ):
+        assert not any("split" in str(key) for key in result.optimize().__dask_graph__())
+        assert result.divisions == (1, 4, 7, 9)
+        pd.testing.assert_frame_equal(result.compute(), expected)
+    assert dlsort.set_index(ddf, "k", npartitions=2).npartitions == 2
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [[1, 2], [2, 3], [4, 5]],  # a value in two partitions
+        [[4, 5], [1, 2], [7, 8]],
+        [[1, None], [2, 3], [4, 5]],
+        [[1, 2], [], [3, 4]],
+        [[1, 2], [None, None], [3, 4]],
+        [[1, 9], [2, 3], [4, 5]],
+    ],
+)
+def test_partitions_not_in_order_are_not_taken_for_it(sync, keys):
+    parts = [
+        pd.DataFrame({"k": np.array(each, float), "v": each}, dtype=float) for each in keys
+    ]
+    result = dlsort.set_index(data.frame_of(parts), "k")
+    assert any("split" in str(key) for key in result.optimize().__dask_graph__())
+    expected = pd.concat(parts).set_index("k").sort_index(kind="stable")
+    pd.testing.assert_frame_equal(result.compute(), expected)
+
+
 def test_a_heavy_value_does_not_waste_partitions(sync):
     rng = np.random.default_rng(0)
     n = 20_000
@@ -219,7 +268,7 @@ def test_without_sorting_it_is_dasks_own(sync):
     ("args", "error", "message"),
     [
         ({"other": "x"}, UnknownColumnError, "no column 'x'"),
-        ({"other": ["k", "v"]}, NotImplementedError, "index of several columns"),
+        ({"other": ["k", "v"]}, NotImplementedError, "not yet support multi-indexes"),
         ({"other": "k", "append": True}, BadOptionError, "append=True"),
         ({"other": "k", "inplace": True}, BadOptionError, "inplace=True"),
         ({"other": "k", "compute": True}, BadOptionError, "compute=True"),
@@ -246,7 +295,7 @@ def test_what_pandas_has_no_index_of_is_refused():
 
 def test_frames_and_lists_of_series_are_refused():
     _, ddf = frame()
-    with pytest.raises(NotImplementedError, match="several columns"):
+    with pytest.raises(NotImplementedError, match="expected one column"):
         dlsort.set_index(ddf, ddf)
     with pytest.raises(KeyTypeError, match="List"):
         dlsort.set_index(ddf, [ddf["k"], ddf["v"]])
@@ -320,6 +369,30 @@ def test_what_is_chosen_afterwards_is_read_alone(tmp_path, sync):
     ]
     assert read == [["k", "v"]]
     assert result.compute().tolist() == [2, 3, 1]
+
+
+def test_columns_chosen_afterwards_do_not_make_it_learn_again(source):
+    result = dlsort.set_index(source, "v")
+    divisions = result.divisions
+    chosen = result["k"]
+    assert chosen.divisions == divisions
+    assert len(CALLS) == 4
+    assert chosen.optimize().divisions == divisions
+    assert len(CALLS) == 4
+
+
+def test_a_series_as_the_index_lets_columns_be_chosen_before(tmp_path, sync):
+    made = pd.DataFrame({"k": [3, 1, 2], "v": [1, 2, 3], "w": [4, 5, 6]})
+    made.to_parquet(tmp_path / "x.parquet")
+    ddf = dd.read_parquet(tmp_path)
+    result = dlsort.set_index(ddf, ddf["k"])["v"]
+    read = [
+        e.columns for e in result.optimize(fuse=False).expr.walk() if "Parq" in str(type(e))
+    ]
+    assert all("w" not in columns for columns in read)
+    assert result.compute().tolist() == [2, 3, 1]
+    with pytest.raises(BadKeyError, match="series has 2 partitions and the frame 1"):
+        dlsort.set_index(ddf, frame(n_parts=2)[1]["k"])
 
 
 def test_filters_go_before_the_sort(source):

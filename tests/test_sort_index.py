@@ -104,6 +104,28 @@ def test_a_level_by_name_or_number(run):
             dlsort.sort_index(ddf, level=level)
 
 
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {},
+        {"ascending": False},
+        {"level": 1},
+        {"level": 1, "sort_remaining": False},
+        {"level": ["a"], "ascending": False},
+        {"level": [1, "a"], "ascending": [False, True]},
+        {"level": "a", "key": lambda i: -i},
+        {"ignore_index": True},
+    ],
+)
+def test_an_index_of_several_levels(run, kwargs):
+    whole, parts = shuffled("multi")
+    result = dlsort.sort_index(data.frame_of(parts), **kwargs)
+    expected = whole.sort_index(kind="stable", **kwargs)
+    pd.testing.assert_frame_equal(joined(run, result), expected)
+    with pytest.raises(BadKeyError, match="same length as ascending"):
+        dlsort.sort_index(data.frame_of(parts), level=1, ascending=[True, False])
+
+
 def test_levels_of_an_index_are_keys_like_columns(run):
     whole, parts = shuffled("named")
     result = dlsort.sort_values(data.frame_of(parts), ["id", "v"], ascending=[False, True])
@@ -164,8 +186,14 @@ def test_a_function_of_the_index(run):
 
 def test_a_function_that_changes_the_length_is_refused():
     _, parts = words()
-    with pytest.raises(BadKeyError, match="must not change the shape"):
-        dlsort.sort_values(data.frame_of(parts), "n", key=lambda c: [1]).compute()
+    for frames in (parts, [part[:1] for part in parts]):
+        with pytest.raises(BadKeyError, match="must not change the shape"):
+            dlsort.sort_values(data.frame_of(frames), "n", key=lambda c: [1]).compute()
+
+
+def test_no_key_changes_nothing():
+    ddf = data.frame_of(words()[1])
+    assert dlsort.sort_values(ddf, []) is ddf
 
 
 def test_labels_that_are_no_strings_stay_what_they_are(run):
