@@ -15,8 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
+import dask
 import dask.dataframe as dd
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from dask.base import compute
 from dask.delayed import delayed
 from distributed import Client, LocalCluster, wait
@@ -25,6 +28,7 @@ from rich.markdown import Markdown
 
 import dlsort
 import inputs
+from dlsort.proof import Proof, prove, total
 from inputs import Job
 from page import machine, readme_around, versions, write_readme
 
@@ -54,39 +58,54 @@ class Turn(NamedTuple):
     verdict: str
 
 
-def _summary(part: pd.DataFrame, by: list[str]) -> tuple[int, int, Any, Any, bool]:
-    """Return rows, checksum, first and last key of a partition, and whether it is in order."""
-    checksum = int(pd.util.hash_pandas_object(part, index=False).sum())
+class Summary(NamedTuple):
+    """What a partition holds: rows and their checksum, first and last key, and its order."""
+
+    proof: Proof
+    first: Any
+    last: Any
+    in_order: bool
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Return a file as a frame of Arrow columns."""
+    table = pq.read_table(path)
+    for i, field in enumerate(table.schema):
+        if field.type == pa.string_view():  # pandas can't work with these
+            table = table.set_column(i, field.name, table.column(i).cast(pa.string()))
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _summary(part: pd.DataFrame, by: list[str]) -> Summary:
+    proof = prove(pa.Table.from_pandas(part, preserve_index=False))
     if not len(part):
-        return 0, 0, None, None, True
+        return Summary(proof, None, None, in_order=True)
     keys = part[by].reset_index(drop=True)
-    in_order = keys.sort_values(by, kind="stable").index.is_monotonic_increasing
+    order = keys.sort_values(by, kind="stable").index
     first, last = (tuple(keys.iloc[i]) for i in (0, -1))
-    return len(part), checksum, first, last, bool(in_order)
+    return Summary(proof, first, last, bool(order.is_monotonic_increasing))
 
 
-def summaries(ddf: dd.DataFrame, by: list[str]) -> list[tuple[int, int, Any, Any, bool]]:
+def summaries(ddf: dd.DataFrame, by: list[str]) -> list[Summary]:
     """Return the summary of every partition."""
     parts = [delayed(_summary)(part, by) for part in ddf.to_delayed()]
     found: Any = compute
     return list(found(*parts))
 
 
-def verdict(before: list[Any], after: list[Any]) -> str:
+def verdict(before: list[Summary], after: list[Summary]) -> str:
     """Return "ok", or what is wrong with sorted partitions, in a few words."""
-    if sum(s[0] for s in before) != sum(s[0] for s in after):
-        return "rows lost"
-    if sum(s[1] for s in before) % 2**64 != sum(s[1] for s in after) % 2**64:
+    if total(s.proof for s in before) != total(s.proof for s in after):
         return "other rows"
-    full = [s for s in after if s[0]]
-    if not all(s[4] for s in full):
+    full = [s for s in after if s.proof.rows]
+    if not all(s.in_order for s in full):
         return "out of order inside a partition"
-    if any(one[3] > two[2] for one, two in itertools.pairwise(full)):
+    if any(one.last > two.first for one, two in itertools.pairwise(full)):
         return "out of order between partitions"
     return "ok"
 
 
-def take_turn(sort: Sort, ddf: dd.DataFrame, by: list[str], before: list[Any]) -> Turn:
+def take_turn(sort: Sort, ddf: dd.DataFrame, by: list[str], before: list[Summary]) -> Turn:
     """Sort a persisted frame into a persisted frame, and check the partitions."""
     from dask.dataframe.dask_expr._shuffle import divisions_lru
 
@@ -99,7 +118,7 @@ def take_turn(sort: Sort, ddf: dd.DataFrame, by: list[str], before: list[Any]) -
         after = summaries(result, by)
     except Exception as error:  # a peer that fails is told, not fatal
         return Turn(time.perf_counter() - start, 0.0, f"{type(error).__name__}: {error}"[:80])
-    lengths = [s[0] for s in after]
+    lengths = [s.proof.rows for s in after]
     return Turn(seconds, max(lengths) / statistics.mean(lengths), verdict(before, after))
 
 
@@ -107,7 +126,11 @@ def measure(job: Job, src: Path, repeat: int, console: Console) -> dict[str, lis
     """Give both engines their turn at one job, a first round and then ``repeat`` more."""
     turns: dict[str, list[Turn]] = {name: [] for name in ENGINES}
     by = list(job.by)
-    ddf = dd.read_parquet(src, dtype_backend="pyarrow").persist()
+    files = sorted(src.glob("*.parquet"))
+    like = _read(files[0]).iloc[:0]
+    with dask.config.set({"dataframe.convert-string": False}):
+        ddf = dd.from_map(_read, files, meta=like).persist()
+    wait(ddf)
     before = summaries(ddf, by)
     for number in range(repeat + 1):
         for name, sort in ENGINES.items():
@@ -151,8 +174,7 @@ def page(results: dict[Job, dict[str, list[Turn]]], settings: dict[str, Any]) ->
     notes = [
         f"- {WORKERS} worker processes of one thread. The input is persisted once, and sorted "
         f"by each in turn, {settings['repeat']} rounds after a first one; medians.",
-        "- Columns are Arrow's (dtype_backend is pyarrow): Dask sorts decimals that are Python "
-        "objects as text.",
+        "- Columns have Arrow's dtypes: Dask sorts decimals that are Python objects as text.",
         "- Row count, a checksum of all rows and the order of each result were checked, "
         "outside the time.",
     ]
