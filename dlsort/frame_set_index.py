@@ -107,14 +107,13 @@ class SetIndex(Sorted):
     def _learn(self) -> Any:
         """Return the context, computed now unless it was before; None if that can't be."""
         name = self._to_learn._name
-        if name not in _learned:
-            if is_async():
-                return None
-            _learned[name] = find(self._to_learn)
+        found = _learned.get(name)
+        if found is None and not is_async():
+            found = find(self._to_learn)
+            _learned[name] = found
             while len(_learned) > MOST_LEARNED:
                 _learned.popitem(last=False)
-        _learned.move_to_end(name)
-        return _learned[name]
+        return found
 
     def _divisions(self) -> tuple[Any, ...]:
         if self.given is not None:

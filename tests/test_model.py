@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pickle
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, oracle
 from dlsort.keys import SortKey
-from dlsort.model import Model, fit_model
+from dlsort.model import Model, cut_between_keys, fit_model
 from dlsort.partition import find_partitions, group
 from dlsort.sample import rows_needed
 from dlsort.take import take_table
@@ -206,3 +207,44 @@ def test_partitions_are_even_under_skew(name, n_parts, part_rows, bound):
     )
     assert counts.sum() == n
     assert counts.max() / counts.mean() <= bound
+
+
+# ---------------------------------------------------------------- keys that stay together
+
+
+def largest_of_several(sizes: list[int], cuts: tuple[int, ...]) -> int:
+    """Return the rows of the largest part that has more than one key."""
+    edges = [0, *cuts, len(sizes)]
+    parts = [sizes[a:b] for a, b in itertools.pairwise(edges)]
+    return max((sum(part) for part in parts if len(part) > 1), default=0)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 9) | st.integers(20, 60), min_size=1, max_size=8),
+    n_parts=st.integers(1, 6),
+    n_null=st.integers(0, 5),
+    seed=st.integers(0, 2**32),
+)
+@settings(deadline=None, max_examples=300)
+def test_cuts_between_keys_make_the_largest_part_as_small_as_can_be(
+    sizes, n_parts, n_null, seed
+):
+    values = [k for k, size in enumerate(sizes) for _ in range(size)] + [None] * n_null
+    np.random.default_rng(seed).shuffle(values)
+    sample = pa.table({"k": pa.array(values, pa.int64())})
+    n = len(values)
+    rows, zeros = np.arange(n), np.zeros(n, np.int64)
+    chosen = cut_between_keys(sample, zeros, rows, np.ones(n), [SortKey("k")], n_parts)
+    cuts = tuple(values[row] for row in chosen)
+    assert None not in cuts
+    assert list(cuts) == sorted(set(cuts))
+    assert 0 not in cuts
+    assert len(cuts) == min(n_parts, len(sizes)) - 1
+    with_nulls = [*sizes[:-1], sizes[-1] + n_null]  # nulls go with the last
+    inner = range(1, len(sizes))
+    best = min(
+        largest_of_several(with_nulls, tried)
+        for count in range(min(n_parts, len(sizes)))
+        for tried in itertools.combinations(inner, count)
+    )
+    assert largest_of_several(with_nulls, cuts) == best
