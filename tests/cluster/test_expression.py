@@ -12,8 +12,8 @@ from dask._collections import new_collection
 from distributed import Client, LocalCluster
 
 from dlsort_cluster.apart import apart
-from dlsort_cluster.exchange import Slot, Split
-from dlsort_cluster.expression import exchange_frame
+from dlsort_cluster.exchange import ExchangeError, Slot, Split
+from dlsort_cluster.expression import exchange_frame, find, known, learn
 
 META = pd.DataFrame({"k": np.zeros(0, int), "v": np.zeros(0, int)})
 
@@ -51,19 +51,15 @@ def merge(shards: list[pa.Table], top: int, slot: Slot) -> pd.DataFrame:
     return rows
 
 
-def exchanged(ddf: dd.DataFrame) -> dd.DataFrame:
-    return new_collection(
-        exchange_frame(
-            ddf.expr,
-            ddf[["k"]].expr,
-            each=largest,
-            together=over_all,
-            split=split,
-            merge=merge,
-            n_parts=4,
-            meta=META,
-        )
-    )
+def learned(ddf: dd.DataFrame, *, ahead: bool = False):
+    branch = ddf[["k"]].expr
+    return learn(ddf.expr, branch, each=largest, together=over_all, ahead=ahead)
+
+
+def exchanged(ddf: dd.DataFrame, context=None, **kwargs) -> dd.DataFrame:
+    context = learned(ddf) if context is None else context
+    options = {"split": split, "merge": merge, "n_parts": 4, "meta": META, **kwargs}
+    return new_collection(exchange_frame(ddf.expr, context, **options))
 
 
 @pytest.fixture(scope="module", params=["local", "client"])
@@ -144,3 +140,26 @@ def test_branches_share_what_is_not_made_partition_by_partition(ddf):
     assert {e._name for e in branch.walk()} & {e._name for e in chain.expr.walk()} == {
         e._name for e in shuffled.expr.walk()
     }
+
+
+def test_a_context_learned_ahead_is_a_constant_of_the_graph(engine):
+    ddf = dd.from_map(make, range(3), meta=META)
+    top = find(learned(ddf, ahead=True))
+    assert top == 6
+    result = exchanged(ddf, known(top, "a token"), divisions=(0, 1, 2, 3, 4))
+    assert result.divisions == (0, 1, 2, 3, 4)
+    assert not any("sample" in str(key) for key in result.optimize().__dask_graph__())
+    parts = dask.compute(*result.to_delayed())
+    plain = dask.compute(*exchanged(ddf).to_delayed())
+    for part, other in zip(parts, plain, strict=True):
+        pd.testing.assert_frame_equal(part, other)
+    assert result.partitions[[1, 2]].divisions == (1, 2, 3)
+
+
+def test_an_engine_that_can_not_run_is_refused():
+    ddf = dd.from_map(make, range(3), meta=META)
+    with (
+        dask.config.set(scheduler="sync"),
+        pytest.raises(ExchangeError, match="create one, or leave the choice"),
+    ):
+        exchanged(ddf, engine="p2p")
