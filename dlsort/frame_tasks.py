@@ -192,7 +192,10 @@ def _bounds(
     None if they don't: if two partitions share a key, one has none, one before the last a
     null, or another number of partitions is wanted.
     """
-    if plan.n_parts != plan.n_inputs or not all(len(s.ends) for s in samples):
+    # Dask may have read several files as one partition, as only the key columns are wanted.
+    if not plan.n_parts == plan.n_inputs == len(samples):
+        return None
+    if not all(len(s.ends) for s in samples):
         return None
     if any(s.has_null for s in samples[:-1]):
         return None

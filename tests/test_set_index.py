@@ -183,6 +183,20 @@ def test_partitions_not_in_order_are_not_taken_for_it(sync, keys):
     pd.testing.assert_frame_equal(result.compute(), expected)
 
 
+def test_files_that_dask_reads_as_one_for_the_sample_are_still_several(tmp_path, sync):
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame({"k": rng.integers(0, 99, 50), **{f"x{j}": 0.0 for j in range(20)}})
+        for _ in range(2)
+    ]
+    for i, part in enumerate(parts):
+        part.to_parquet(tmp_path / f"{i}.parquet")
+    result = dlsort.set_index(dd.read_parquet(tmp_path), "k")
+    assert len(result.divisions) == result.npartitions + 1 == 3
+    expected = pd.concat(parts).set_index("k").sort_index(kind="stable")
+    pd.testing.assert_frame_equal(result.compute(), expected)
+
+
 def test_a_heavy_value_does_not_waste_partitions(sync):
     rng = np.random.default_rng(0)
     n = 20_000
