@@ -18,6 +18,7 @@ from dlsort.frame_set_index import WithColumn
 
 NULL_PLACES = {"first": True, "last": False}
 KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
+OF_SERIES = "__dlsort_series__"
 ADDED = "__dlsort_key_{}__"
 
 # Dask's own, before anybody routes it through dlsort.
@@ -108,7 +109,8 @@ def series_as_frame(series: Series) -> tuple[DataFrame, Any]:
         msg = "cannot sort an Index by itself; sort the frame with sort_index."
         raise BadOptionError(msg)
     name = series.name
-    return series.to_frame(0 if name is None else name), name
+    taken = name is None or name in series._meta.index.names
+    return series.to_frame(OF_SERIES if taken else name), name
 
 
 def series_sort_function(
@@ -260,14 +262,32 @@ def with_keys(ddf: DataFrame, positions: Sequence[int], key: Any) -> DataFrame:
     if not callable(key):
         msg = f"key is {key!r}; expected a function of a key column."
         raise BadOptionError(msg)
-    meta = add_keys(meta_nonempty(ddf._meta), tuple(positions), key).iloc[:0]
-    return ddf.map_partitions(add_keys, tuple(positions), key, meta=meta)
+    positions, as_objects = tuple(positions), False
+    try:
+        meta = add_keys(meta_nonempty(ddf._meta), positions, key)
+    except BadKeyError:
+        raise
+    except Exception:
+        # Made-up values are none that it knows. What it returns will show, as objects.
+        as_objects = True
+        meta = add_keys(ddf._meta.iloc[:0], positions, _same, as_objects=True)
+    return ddf.map_partitions(
+        add_keys, positions, key, as_objects=as_objects, meta=meta.iloc[:0]
+    )
+
+
+def _same(column: Any) -> Any:
+    return column
 
 
 def add_keys(
-    frame: pd.DataFrame, positions: tuple[int, ...], key: Callable[[Any], Any]
+    frame: pd.DataFrame,
+    positions: tuple[int, ...],
+    key: Callable[[Any], Any],
+    *,
+    as_objects: bool = False,
 ) -> pd.DataFrame:
-    """Return a partition with a column more for each key column.
+    """Return a partition with a column more for each key column, of objects if asked for.
 
     Raises
     ------
@@ -287,6 +307,9 @@ def add_keys(
             )
             raise BadKeyError(msg)
         values: Any = new.array if isinstance(new, pd.Series | pd.Index) else np.asarray(new)
+        if as_objects:
+            values = np.asarray(values, dtype=object)
+            values = pd.Series(values, index=frame.index, dtype=object)
         found.insert(len(found.columns), added_label(frame.columns, i), values)
     return found
 
@@ -294,6 +317,8 @@ def add_keys(
 def added_label(columns: pd.Index[Any], i: int) -> Any:
     """Return the label of an added column."""
     label = ADDED.format(i)
+    while label in columns.get_level_values(0):
+        label = f"_{label}"
     return label if columns.nlevels == 1 else (label, *[""] * (columns.nlevels - 1))
 
 
@@ -321,7 +346,11 @@ def parse_other(ddf: DataFrame, other: Any) -> tuple[DataFrame, int, Any, int] |
         n = len(ddf.columns)
         return _assigned(ddf, label, other), n, other.name, 1
     like = ddf._meta
-    if other == like.index.name and other not in like.columns:
+    if isinstance(other, pd.Series | pd.Index | np.ndarray):
+        kind = type(other).__name__
+        msg = f"cannot set a {kind} as the index; expected a label or a Dask Series."
+        raise BadKeyError(msg)
+    if other is not None and other == like.index.name and other not in like.columns:
         return None
     return ddf, _position(like, other), other, 0
 

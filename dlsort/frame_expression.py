@@ -23,13 +23,23 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 from dask.dataframe.dask_expr._expr import (
-    Elemwise,
+    Abs,
+    AsType,
+    Between,
+    Binop,
+    Clip,
     Expr,
+    Fillna,
     Filter,
     Head,
     Index,
+    Isin,
+    IsNa,
+    NotNull,
     Projection,
+    Round,
     Tail,
+    Unaryop,
     determine_column_projection,
 )
 from dask.dataframe.dask_expr._reductions import NLargest, NSmallest
@@ -134,13 +144,20 @@ class Sorted(Expr):
         )
 
 
+# What gives a value a row from values of that row alone, and never asks for its label.
+ROWWISE = (Abs, AsType, Between, Binop, Clip, Fillna, IsNa, Isin, NotNull, Round, Unaryop)
+
+
 def _is_rowwise(expr: Any, frame: Expr, *, use_index: bool) -> bool:
-    """Return whether an expression gives a value a row of a frame, from that row alone."""
-    if not isinstance(expr, Expr) or expr._name == frame._name:
+    """Return whether an expression gives a value a row of a frame, from that row alone.
+
+    The frame itself is only to be asked for single columns, and for its index if that stays.
+    """
+    if not isinstance(expr, Expr):
         return True
-    if isinstance(expr, Index) and not use_index:
-        return False
-    if not isinstance(expr, Elemwise | Projection | Index):
+    if isinstance(expr, Projection | Index) and expr.frame._name == frame._name:
+        return expr.ndim == 1 and (use_index or isinstance(expr, Projection))
+    if not isinstance(expr, ROWWISE):
         return all(each._name != frame._name for each in expr.walk())
     return all(_is_rowwise(each, frame, use_index=use_index) for each in expr.operands)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 from dask.dataframe.dask_expr._expr import Blockwise, Expr, Projection
+from dask.dataframe.dask_expr._shuffle import SetIndexBlockwise
 
 from dlsort.frame_expression import (
     Sorted,
@@ -201,10 +202,16 @@ def _fit_divisions(plan: FramePlan, divisions: tuple[Any, ...], samples: list[An
     return fit_divisions(plan, divisions, samples)
 
 
-class SortEach(Blockwise):
-    """Sort every partition by itself."""
+class SortEach(SetIndexBlockwise):
+    """Sort every partition by itself.
+
+    Of Dask's class, as only that keeps its divisions when some partitions are chosen.
+    """
 
     _parameters = ["frame", "plan", "known_as"]
+    _defaults = {}
+    _keyword_only = []
+    _preserves_partitioning_information = False
     _is_length_preserving = True
 
     @functools.cached_property
@@ -218,8 +225,13 @@ class SortEach(Blockwise):
     def _args(self) -> list[Any]:
         return [self.frame, self.plan]
 
+    def _simplify_up(self, parent: Any, dependents: Any) -> None:
+        """Leave what follows where it is: it had its chance before."""
+
     @staticmethod
-    def operation(frame: pd.DataFrame, plan: FramePlan) -> pd.DataFrame:
+    def operation(  # type: ignore[override]
+        frame: pd.DataFrame, plan: FramePlan
+    ) -> pd.DataFrame:
         """Return a partition, sorted."""
         from dlsort.frame_first import finish_first, pick_first
 

@@ -195,7 +195,7 @@ def _bounds(
     # Dask may have read several files as one partition, as only the key columns are wanted.
     if not plan.n_parts == plan.n_inputs == len(samples):
         return None
-    if not all(len(s.ends) for s in samples):
+    if not (all(len(s.ends) for s in samples) and _can_be_looked_up(types)):
         return None
     if any(s.has_null for s in samples[:-1]):
         return None
@@ -209,6 +209,12 @@ def _bounds(
     if not begins[2::2].all():
         return None
     return (*(_scalar(s.ends, 0) for s in samples), _scalar(samples[-1].ends, 1))
+
+
+def _can_be_looked_up(types: KeyTypes) -> bool:
+    """Return whether values compare as they sort: Dask compares divisions by value."""
+    dtype = types.categories.get(0)
+    return dtype is None or bool(dtype.categories.is_monotonic_increasing)
 
 
 def _encode_ends(plan: FramePlan, samples: Sequence[FrameSample], types: KeyTypes) -> pa.Table:
@@ -233,7 +239,7 @@ def _find_divisions(
 ) -> tuple[Any, ...]:
     """Return the first key of all, those of the splitters, and the last of all."""
     ends = [s.ends for s in samples if len(s.ends)]
-    if not ends:
+    if not (ends and _can_be_looked_up(types)):
         return (None,) * (len(chosen) + 2)
     starts = np.cumsum([0, *(len(s.rows) for s in samples)])
     which = np.searchsorted(starts, chosen, side="right") - 1

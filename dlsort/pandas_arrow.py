@@ -228,7 +228,8 @@ def to_frame(
     frame = pd.DataFrame(columns, index=index, copy=False)
     frame.columns = like.columns
     attrs = found[0][1]
-    if attrs and all(other == attrs for _, other in found):
+    # By their bytes: arrays among them can't be compared by ==.
+    if attrs and len({pickle.dumps(other) for _, other in found}) == 1:
         frame.attrs = attrs
     return frame
 

@@ -208,7 +208,7 @@ def test_dtypes_are_those_that_the_frame_declares(run):
 def test_attributes_are_kept(run):
     parts = data.partitions(np.random.default_rng(0), ["int8"], [5, 5])
     for part in parts:
-        part.attrs = {"unit": "mm"}
-    assert [p.attrs for p in run(dlsort.sort_values(data.frame_of(parts), "row"))] == [
-        {"unit": "mm"}
-    ] * 2
+        part.attrs = {"unit": "mm", "scale": np.array([1, 2])}
+    for part in run(dlsort.sort_values(data.frame_of(parts), "row")):
+        assert part.attrs["unit"] == "mm"
+        assert part.attrs["scale"].tolist() == [1, 2]
