@@ -119,7 +119,8 @@ def sort_values(
 
     Notes
     -----
-    The key columns are read twice, first for a sample. Rows cross the cluster
+    The key columns are read twice, first for a sample: of Parquet files a few row groups of
+    every partition, of anything else the whole columns. Rows cross the cluster
     once, on Dask's peer-to-peer engine where a client is current; else in
     memory, by a plain task graph. ``head`` and ``tail`` of the result take the first rows
     of every partition and sort those alone.

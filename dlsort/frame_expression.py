@@ -23,23 +23,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 from dask.dataframe.dask_expr._expr import (
-    Abs,
-    AsType,
-    Between,
-    Binop,
-    Clip,
     Expr,
-    Fillna,
     Filter,
     Head,
-    Index,
-    Isin,
-    IsNa,
-    NotNull,
     Projection,
-    Round,
     Tail,
-    Unaryop,
     determine_column_projection,
 )
 from dask.dataframe.dask_expr._reductions import NLargest, NSmallest
@@ -47,6 +35,7 @@ from dask.dataframe.dask_expr._reductions import NLargest, NSmallest
 from dlsort.frame_first_expression import FirstRows
 from dlsort.frame_plan import FramePlan
 from dlsort_cluster.expression import exchange_frame, learn
+from dlsort_cluster.rowwise import gives_a_value_a_row
 
 if TYPE_CHECKING:
     from dlsort_cluster.exchange import Slot, Split
@@ -125,7 +114,7 @@ class Sorted(Expr):
         if plan.ignore_index or not this._filter_passthrough_available(parent, dependents):
             return False
         dropped = plan.index_from is not None
-        return _is_rowwise(parent.predicate, self, use_index=not dropped)
+        return gives_a_value_a_row(parent.predicate, self, use_index=not dropped)
 
     def _leads_with(self, parent: Any) -> bool:
         """Return whether the first rows are those that NSmallest or NLargest want."""
@@ -142,24 +131,6 @@ class Sorted(Expr):
             and plan.descending[i] == descending
             for i in places
         )
-
-
-# What gives a value a row from values of that row alone, and never asks for its label.
-ROWWISE = (Abs, AsType, Between, Binop, Clip, Fillna, IsNa, Isin, NotNull, Round, Unaryop)
-
-
-def _is_rowwise(expr: Any, frame: Expr, *, use_index: bool) -> bool:
-    """Return whether an expression gives a value a row of a frame, from that row alone.
-
-    The frame itself is only to be asked for single columns, and for its index if that stays.
-    """
-    if not isinstance(expr, Expr):
-        return True
-    if isinstance(expr, Projection | Index) and expr.frame._name == frame._name:
-        return expr.ndim == 1 and (use_index or isinstance(expr, Projection))
-    if not isinstance(expr, ROWWISE):
-        return all(each._name != frame._name for each in expr.walk())
-    return all(_is_rowwise(each, frame, use_index=use_index) for each in expr.operands)
 
 
 class SortValues(Sorted):
@@ -296,13 +267,26 @@ def to_learn(
     ``together`` makes it of all samples; by default :func:`dlsort.frame_tasks.fit`.
     """
     plan = plan.of_keys()
-    branch: Any = frame[plan.column_labels]
-    each, together = partial(_sample_keys, plan), together or partial(_fit, plan)
-    return learn(frame, branch, each=each, together=together, ahead=ahead)
+    # Without any column, some readers give no rows either.
+    branch: Any = frame[plan.column_labels or list(frame.columns[:1])]
+    return learn(
+        frame,
+        branch,
+        each=partial(_sample_keys, plan),
+        each_parquet=partial(_sample_parquet, plan),
+        together=together or partial(_fit, plan),
+        ahead=ahead,
+    )
+
+
+def _sample_parquet(plan: FramePlan, reads: Any, input_id: int) -> Any:
+    from dlsort.frame_sample import sample_parquet
+
+    return sample_parquet(plan, reads, input_id)
 
 
 def _sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> Any:
-    from dlsort.frame_tasks import sample_keys
+    from dlsort.frame_sample import sample_keys
 
     return sample_keys(plan, frame, input_id)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 from dask.dataframe.dispatch import concat
 
@@ -16,7 +17,8 @@ from dlsort.frame_plan import FramePlan
 from dlsort.keys import SortKey
 from dlsort.object_keys import agree, take_census
 from dlsort.order import first_rows
-from dlsort.pandas_arrow import align, as_index, replace_values, values_at
+from dlsort.pandas_arrow import align, as_index, replace_column, replace_values, values_at
+from dlsort.pandas_nulls import as_pandas_reads, is_nullable
 from dlsort.ranks import rank_dictionaries
 from dlsort.words import key_columns
 
@@ -78,5 +80,9 @@ def finish_first(frame: pd.DataFrame, plan: FramePlan) -> pd.DataFrame:
         found.index.names = like.index.names
     elif plan.ignore_index:
         found = found.reset_index(drop=True)
+    for place, dtype in enumerate(like.dtypes):
+        values = found.iloc[:, place].array
+        if is_nullable(values) and isinstance(dtype, np.dtype):
+            found = replace_column(found, place, as_pandas_reads(values))
     found.columns = like.columns
     return found

@@ -24,6 +24,7 @@ from dlsort.frame_expression import (
     to_learn,
 )
 from dlsort.frame_plan import FramePlan, is_objects
+from dlsort_cluster.apart import unfused
 from dlsort_cluster.expression import exchange_frame, find, is_async, known
 
 __all__ = ["SetIndex", "WithColumn"]
@@ -156,7 +157,7 @@ class SetIndex(Sorted):
             return None
         if found.is_presorted:
             made: Any = SortEach
-            return made(self.frame, self._asked_plan, found.divisions)
+            return made(unfused(self.frame), self._asked_plan, found.divisions)
         return self.substitute_parameters(
             {"given": found.divisions, "learned_as": self._to_learn._name}
         )

@@ -1,13 +1,13 @@
 """The phases of a sort, for partitions that are pandas DataFrames.
 
-:func:`sample_keys` and :func:`fit` learn the model, :func:`split` is what every
-input partition goes through and :func:`merge` what every output partition
-goes through. What lies between is :mod:`dlsort_cluster`'s.
+:mod:`dlsort.frame_sample` gives the samples from which :func:`fit` learns the
+model, :func:`split` is what every input partition goes through and
+:func:`merge` what every output partition goes through. What lies between is
+:mod:`dlsort_cluster`'s.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,11 +20,9 @@ import pyarrow as pa
 from dlsort.buffers import concat_rows
 from dlsort.frame_keys import KeyTypes, encode_keys, find_types, recode
 from dlsort.frame_plan import FramePlan
-from dlsort.keys import SortKey
+from dlsort.frame_sample import FrameSample, lend_keys
 from dlsort.model import Model, cut_between_keys, cut_evenly, model_at
-from dlsort.object_keys import Census, agree, take_census
-from dlsort.options import TUNING
-from dlsort.order import argsort, first_rows, order_columns
+from dlsort.order import argsort, order_columns
 from dlsort.pandas_arrow import (
     align,
     plain_array,
@@ -35,52 +33,18 @@ from dlsort.pandas_arrow import (
 )
 from dlsort.partition import find_partitions, group
 from dlsort.ranks import begins_key, rank_dictionaries
-from dlsort.sample import Sample, join_samples, rows_needed
+from dlsort.sample import Sample, join_samples, move_keys
 from dlsort.take import take_table
 from dlsort.words import key_columns
 from dlsort_cluster.exchange import Slot, Split
 
 __all__ = [
     "Context",
-    "FrameSample",
     "fit",
     "fit_divisions",
     "merge",
-    "sample_keys",
     "split",
 ]
-
-
-@dataclass(frozen=True)
-class FrameSample:
-    """Some keys of one partition, and what its whole key columns are.
-
-    Parameters
-    ----------
-    keys : list of array
-        (k) values of each key column, as pandas has them.
-    part : int
-        The input partition.
-    rows : (k,) int64
-        Which rows of it these are.
-    n_rows : int
-        How many rows it has.
-    censuses : dict of int to Census
-        Of each object column, by its place in the key.
-    ends : array
-        The first and last value of the first key column that is not null; none, if all are
-        or nobody asked.
-    has_null : bool
-        Whether one is, if somebody asked.
-    """
-
-    keys: list[Any]
-    part: int
-    rows: npt.NDArray[np.int64]
-    n_rows: int
-    censuses: dict[int, Census]
-    ends: Any
-    has_null: bool
 
 
 @dataclass(frozen=True)
@@ -105,47 +69,6 @@ class Context:
     is_presorted: bool = False
 
 
-def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSample:
-    """Draw rows of one partition's key columns.
-
-    One row from each of equally long runs of rows: as good as a uniform sample
-    where rows lie at random, and better where they are in order.
-    """
-    frame = align(frame, plan.like[plan.column_labels], input_id)
-    n_rows = len(frame)
-    share = TUNING.frame_oversample * plan.upsample * rows_needed(plan.n_parts)
-    n_draws = min(n_rows, math.ceil(share / plan.n_inputs))
-    edges = np.arange(n_draws + 1) * n_rows // max(n_draws, 1)
-    rng = np.random.default_rng([TUNING.sample_seed, input_id])
-    rows = edges[:-1] + (rng.random(n_draws) * np.diff(edges)).astype(np.int64)
-    keys = [values_at(frame, plan, position) for position in plan.by]
-    censuses = {
-        place: take_census(keys[place])
-        for place, position in enumerate(plan.by)
-        if plan.is_object(position)
-    }
-    ends, has_null = _ends(plan, keys[0], censuses) if plan.together else (None, False)
-    drawn = [values[rows] for values in keys]
-    return FrameSample(drawn, input_id, rows, n_rows, censuses, ends, has_null)
-
-
-def _ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> tuple[Any, bool]:
-    """Return the first and last value of a key column that is not null; whether one is."""
-    only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
-    objects = {0: agree([censuses[0]], plan.label(plan.by[0]))} if censuses else {}
-    table = encode_keys(only, [values], KeyTypes(objects, {}))
-    columns = key_columns(rank_dictionaries(table))
-    valid = np.flatnonzero(~columns[0].null) if columns[0].null is not None else None
-    if valid is not None:
-        columns = [columns[0].take(valid.astype(np.uint32))]
-    if not len(columns[0]):
-        return values[:0], valid is not None
-    (key,) = only.keys
-    turned = SortKey(key.column, not key.descending, key.nulls_first)
-    rows = np.concatenate([first_rows(columns, [k], 1) for k in (key, turned)])
-    return values[rows if valid is None else valid[rows]], valid is not None
-
-
 def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
     """Return the model that the samples teach, and the key's types.
 
@@ -155,17 +78,22 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
         If an object column holds several types, or categories differ between partitions.
     """
     types = _types(plan, samples)
+    samples = lend_keys(samples)
     weighed = [
         Sample(
             encode_keys(plan, s.keys, types),
             np.full(len(s.rows), s.part, np.int64),
             s.rows,
-            np.full(len(s.rows), s.n_rows / max(len(s.rows), 1)),
-            *2 * (np.full(len(s.rows), s.part, np.int64),),
+            s.weights,
+            s.groups,
+            s.donors,
         )
         for s in samples
     ]
     sample = join_samples(weighed, weighed[0].keys)
+    ranges = {group: found for s in samples for group, found in s.ranges.items()}
+    if ranges:
+        sample = move_keys(sample, ranges)
     if not plan.together:
         chosen = cut_evenly(
             sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts

@@ -20,11 +20,13 @@ from dlsort.buffers import to_transport
 from dlsort.errors import SchemaMismatchError
 from dlsort.frame_plan import FramePlan, is_objects
 from dlsort.pandas_columns import codec_for
+from dlsort.pandas_nulls import as_nullable, is_nullable
 
 __all__ = [
     "align",
     "as_index",
     "plain_array",
+    "replace_column",
     "replace_values",
     "to_frame",
     "to_table",
@@ -89,9 +91,12 @@ def _agrees(found: Any, declared: Any) -> bool:
 
 
 def _convert(column: Any, dtype: Any, where: str) -> Any:
-    """Return a column with another dtype, if that changes no value."""
+    """Return a column with another dtype, or as nullable, if that changes no value."""
     try:
-        converted = column.astype(dtype)
+        if (nullable := as_nullable(column, dtype)) is not None:
+            return nullable
+        with np.errstate(invalid="ignore"):
+            converted = column.astype(dtype)
         missing = column.isna()
         same = (converted.isna() == missing).all() and (
             converted.astype(object)[~missing] == column.astype(object)[~missing]
@@ -163,7 +168,8 @@ def values_at(frame: pd.DataFrame, plan: FramePlan, position: int) -> Any:
     values = frame.index.get_level_values(level)
     if not _agrees(values.dtype, dtype):
         where = f"index level {level}"
-        values = pd.Index(_convert(values.to_series(), dtype, where), dtype=dtype)
+        converted = _convert(values.to_series(), dtype, where)
+        values = converted if is_nullable(converted) else pd.Index(converted, dtype=dtype)
     return plain_array(values)
 
 
@@ -182,6 +188,8 @@ def replace_values(frame: pd.DataFrame, position: int, values: Any) -> pd.DataFr
 
 def plain_array(values: Any) -> Any:
     """Return a series' or index's values as a NumPy array, or as an extension array."""
+    if is_nullable(values):
+        return values
     return values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
 
 

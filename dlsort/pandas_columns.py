@@ -34,6 +34,7 @@ from pandas.api.types import union_categoricals
 from dlsort.buffers import combine, concat_rows, fixed_view, from_transport, nulls, raw_view
 from dlsort.errors import SchemaMismatchError
 from dlsort.frame_plan import MASKED
+from dlsort.pandas_nulls import as_pandas_reads, is_nullable
 from dlsort.take import take_array
 
 __all__ = ["Codec", "codec_for", "same_categories"]
@@ -86,13 +87,22 @@ class Numbers(Codec):
 
     def encode(self, values: Any) -> tuple[pa.Array, Any]:
         """Return the values, without a copy where they lie side by side."""
+        if is_nullable(values):
+            return combine(pa.array(values)), None
         return pa.array(values.astype(values.dtype.newbyteorder("="), copy=False)), None
 
     def restore(self, array: pa.Array) -> Any:
-        """Return the values, without a copy."""
+        """Return the values, without a copy where all are there."""
+        if array.null_count:
+            return as_pandas_reads(self.nullable.__from_arrow__(array))
         return (
             fixed_view(array).view(self.dtype.newbyteorder("=")).astype(self.dtype, copy=False)
         )
+
+    @property
+    def nullable(self) -> Any:
+        """Pandas' nullable dtype of the same numbers."""
+        return pd.array(np.zeros(0, self.dtype.newbyteorder("="))).dtype
 
 
 class Times(Codec):

@@ -228,18 +228,33 @@ def move_keys(sample: Sample, ranges: Mapping[int, tuple[Any, Any]]) -> Sample:
         stored_low, stored_high = ranges[donor]
         if not low < high or not stored_low < stored_high:
             continue
-        share = (values.astype(np.float64) - float(low)) / (float(high) - float(low))
+        with np.errstate(all="ignore"):  # infinite values have no place in a range
+            share = (values.astype(np.float64) - float(low)) / (float(high) - float(low))
         unit = (float(high) - float(low)) / (float(stored_high) - float(stored_low))
         for group in np.unique(sample.group[read]):
             if group != donor and group in ranges:
                 at = read & (sample.group == group)
                 start, stop = (float(end) - float(stored_low) for end in ranges[group])
-                values[at] = float(low) + unit * (start + share[at] * (stop - start))
+                with np.errstate(all="ignore"):
+                    there = float(low) + unit * (start + share[at] * (stop - start))
+                values[at] = _fitted(there, values[at])
     moved = pa.Array.from_buffers(column.type, len(column), [None, pa.py_buffer(values)], 0)
     if null is not None:
         moved = moved.take(pa.array(np.arange(len(values)), mask=null))
     keys = sample.keys.set_column(0, sample.keys.schema.field(0), moved)
     return replace(sample, keys=keys)
+
+
+def _fitted(
+    wanted: npt.NDArray[np.float64], values: npt.NDArray[Any]
+) -> npt.NDArray[np.float64]:
+    """Return what a column can hold of the values wanted for it, or those that it has."""
+    wanted = np.where(np.isfinite(wanted), wanted, values)
+    if values.dtype.kind == "f":
+        return np.where(np.abs(wanted) <= np.finfo(values.dtype).max, wanted, values)
+    limits = np.iinfo(values.dtype)
+    last = float(limits.max)
+    return np.clip(wanted, limits.min, last if last <= limits.max else np.nextafter(last, 0))
 
 
 def _is_movable(kind: pa.DataType) -> bool:

@@ -18,13 +18,14 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
 from dlsort.sample import Draw, SampleTask, rows_needed
 from dlsort.source import Piece, RowGroup, Source
 
-__all__ = ["SamplePlan", "plan_sample"]
+__all__ = ["Range", "SamplePlan", "choose_donors", "choose_evenly", "overlap", "plan_sample"]
 
 Range = tuple[Any, Any]
 
@@ -76,10 +77,10 @@ def plan_sample(
     names = [key.column for key in keys]
     key_bytes = [sum(g.column_bytes.get(n, 0) for n in names) for g in groups]
     ranges = _ranges(source, names[0])
-    seem_mixed = _overlap(list(ranges.values())) >= TUNING.sample_overlap
+    seem_mixed = overlap(list(ranges.values())) >= TUNING.sample_overlap
     seem_mixed &= len(ranges) == len(groups)
     read = _choose_groups(source, key_bytes, seem_mixed=seem_mixed)
-    donors = _donors(groups, read)
+    donors = choose_donors(np.array([group.file for group in groups]), read)
 
     def draw(g: int) -> Draw:
         n_draws = min(groups[g].n_rows, math.ceil(wanted * groups[g].n_rows / n_rows))
@@ -120,7 +121,7 @@ def _choose_groups(source: Source, key_bytes: Sequence[int], *, seem_mixed: bool
     if not filled:
         return []
     if source.stored_bytes >= TUNING.large_bytes:
-        return _stratified(
+        return choose_evenly(
             filled, key_bytes, min(allowed, TUNING.sample_key_share * total), fewest=1
         )
     files = sorted({groups[g].file for g in filled})
@@ -129,11 +130,11 @@ def _choose_groups(source: Source, key_bytes: Sequence[int], *, seem_mixed: bool
     for file in files:
         of_file = [g for g in filled if groups[g].file == file]
         share = sum(key_bytes[g] for g in of_file) / total
-        chosen += _stratified(of_file, key_bytes, allowed * share, fewest=fewest)
+        chosen += choose_evenly(of_file, key_bytes, allowed * share, fewest=fewest)
     return chosen
 
 
-def _stratified(
+def choose_evenly(
     candidates: Sequence[int], cost: Sequence[int], allowed: float, *, fewest: int
 ) -> list[int]:
     """Return about as many candidates as the cost allows, one at random from each stratum."""
@@ -159,7 +160,7 @@ def _ranges(source: Source, name: str) -> dict[int, Range]:
     return ranges
 
 
-def _overlap(ranges: Sequence[Range]) -> float:
+def overlap(ranges: Sequence[Range]) -> float:
     """Return how much of all row groups' ranges one row group spans, on average, 0 to 1.
 
     By rank among all minima and maxima, so that outliers and types don't matter.
@@ -175,16 +176,23 @@ def _overlap(ranges: Sequence[Range]) -> float:
     return sum(shared) / (n * n)
 
 
-def _donors(groups: Sequence[RowGroup], read: Sequence[int]) -> list[int]:
-    """Return for each row group the one that is read for it: itself or the nearest."""
+def choose_donors(files: npt.NDArray[np.int64], read: Sequence[int]) -> list[int]:
+    """Return for each row group the one that is read for it: itself or the nearest.
+
+    Parameters
+    ----------
+    files : (g,) int64
+        The file that each row group is in.
+    read : sequence of int
+        Those that are read.
+    """
     if not read:
         return []
     chosen = np.array(sorted(read))
-    numbers = np.arange(len(groups))
-    files = np.array([group.file for group in groups])
+    numbers = np.arange(len(files))
     right = np.minimum(np.searchsorted(chosen, numbers), len(chosen) - 1)
     left = np.maximum(right - 1, 0)
     # nearest by number, but a neighbour in the same file before one in another
-    far_left = np.abs(numbers - chosen[left]) + len(groups) * (files[chosen[left]] != files)
-    far_right = np.abs(numbers - chosen[right]) + len(groups) * (files[chosen[right]] != files)
+    far_left = np.abs(numbers - chosen[left]) + len(files) * (files[chosen[left]] != files)
+    far_right = np.abs(numbers - chosen[right]) + len(files) * (files[chosen[right]] != files)
     return [int(g) for g in np.where(far_left < far_right, chosen[left], chosen[right])]

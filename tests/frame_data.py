@@ -13,10 +13,12 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from dask.dataframe.dask_expr.io.parquet import ReadParquet
 from distributed import Client, LocalCluster
 
 import arrow_data
 from dlsort.keys import SortKey
+from dlsort_cluster.expression import EachParquet
 
 Make = Callable[[np.random.Generator, int], Any]
 ARROW = "arrow "
@@ -338,3 +340,14 @@ def two_workers(**kwargs: Any):
         Client(cluster) as client,
     ):
         yield client
+
+
+def columns_read(result: dd.DataFrame) -> list[list[Any]]:
+    """Return what columns a frame reads from Parquet files: for itself, and for samples."""
+    found = []
+    for expr in result.optimize(fuse=False).expr.walk():
+        if isinstance(expr, ReadParquet):
+            found.append(expr.columns)
+        if isinstance(expr, EachParquet):
+            found.append(expr.source.leaf.columns)
+    return found

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import dlsort
 import frame_data as data
-from dlsort import frame_tasks
+from dlsort import frame_sample
 
 KEYS = [name for name in data.KEYS if name not in data.VIEWS]
 PAYLOADS = [name for name in data.PAYLOADS if name not in data.VIEWS]
@@ -85,7 +85,7 @@ def jobs(draw):
 @given(job=jobs(), n_sampled=st.sampled_from([1, 10, 1000]))
 def test_no_difference_from_pandas(run, job, n_sampled):
     parts, by, options = job
-    with patch.object(frame_tasks, "rows_needed", lambda n_parts: n_sampled):
+    with patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled):
         check(run, parts, by, **options)
 
 

@@ -127,7 +127,10 @@ def test_categories_that_differ_are_no_key():
     [
         ({"k": [1.5]}, "partition 1: column 'k' is float64, but the frame says int64"),
         ({"k": ["x"]}, "partition 1: column 'k' is str, but the frame says int64"),
-        ({"k": [None]}, "partition 1: column 'k' is object, but the frame says int64"),
+        ({"k": ["x", None]}, "partition 1: column 'k' is str, but the frame says int64"),
+        ({"k": [True, None]}, "partition 1: column 'k' is object, but the frame says int64"),
+        ({"k": [1.5, None]}, "partition 1: column 'k' is float64, but the frame says int64"),
+        ({"k": [2.0**63, None]}, "partition 1: column 'k' is float64, but the frame says"),
         ({"x": [1]}, r"partition 1 has the columns \['x'\]"),
     ],
 )

@@ -176,3 +176,26 @@ def test_dates_that_python_has_no_date_for(tmp_path, kind):
     dlsort.sort_dataset(tmp_path / "in", tmp_path / "out", by="d", partitions=3)
     got = pq.read_table(tmp_path / "out")["d"].cast(storage).to_pylist()
     assert got == sorted(v for v in values if v is not None) + [None] * 50
+
+
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        ([1.0, np.inf, 3.0], pa.float64()),
+        ([-3.4e38, 0.0, 3.4e38], pa.float32()),
+        ([0, 5, 2**64 - 1], pa.uint64()),
+        ([-(2**63), 5, 2**63 - 1], pa.int64()),
+        ([-100, 5, 127], pa.int8()),
+    ],
+)
+def test_borrowed_keys_stay_what_the_type_can_hold(values, type_):
+    column = pa.array([*values, *values], type_)
+    group = np.repeat([0, 1], 3)
+    sample = sampling.Sample(
+        pa.table({"k": column}), group, group, np.ones(6), group, np.zeros(6, np.int64)
+    )
+    ranges = {0: (values[0], values[1]), 1: (values[1], 2.0 * float(values[2]))}
+    found = sampling.move_keys(sample, ranges).keys.column(0)
+    assert found.type == type_
+    assert found.null_count == 0
+    assert found.to_pylist()[:3] == column.to_pylist()[:3]

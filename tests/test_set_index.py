@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import dlsort
 import frame_data as data
-from dlsort import frame_tasks
+from dlsort import frame_sample
 from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnknownColumnError
 
 # Values that make no index: pandas can't compare them, or Dask can't look one up.
@@ -101,7 +101,7 @@ def test_every_dtype_is_an_index(run, name):
 )
 def test_no_difference_from_pandas(run, name, lengths, seed, n_parts, drop, n_sampled):
     parts = data.partitions(np.random.default_rng(seed), [name, "int8"], lengths)
-    with patch.object(frame_tasks, "rows_needed", lambda n_parts: n_sampled):
+    with patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled):
         check(run, parts, f"c0 {name}", npartitions=n_parts, drop=drop)
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from dask._task_spec import Task, TaskRef
 from dask.dataframe.dask_expr._expr import Blockwise, Expr, is_valid_blockwise_op
+from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 
-__all__ = ["apart"]
+__all__ = ["apart", "unfused"]
 
 
 class Apart(Blockwise):
@@ -77,3 +78,20 @@ def apart(branch: Expr, other: Expr) -> Expr:
         return expr if all(new is old for new, old in pairs) else type(expr)(*operands)
 
     return rename(branch)
+
+
+def unfused(frame: Expr) -> Expr:
+    """Return a frame that keeps its partitions.
+
+    Where few columns of files are wanted, Dask would yet read several files as one partition.
+    """
+    make: Any = Apart
+    found: Any = frame
+    for source in list(frame.walk()):
+        if (
+            isinstance(source, BlockwiseIO)
+            and not isinstance(source, FusedIO)
+            and source._fusion_compression_factor < 1
+        ):
+            found = found.substitute(source, make(source))
+    return found

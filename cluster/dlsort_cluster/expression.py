@@ -29,6 +29,7 @@ from distributed import Client, default_client
 from dlsort_cluster.apart import apart
 from dlsort_cluster.exchange import Exchange, ExchangeError
 from dlsort_cluster.layers import Engine, build, pick_engine
+from dlsort_cluster.parquet import PartitionReads, find_parquet
 
 __all__ = ["exchange_frame", "find", "is_async", "known", "learn"]
 
@@ -43,6 +44,7 @@ def learn(
     branch: Expr,
     *,
     each: Callable[[Any, int], Any],
+    each_parquet: Callable[[PartitionReads, int], Any],
     together: Callable[[list[Any]], Any],
     ahead: bool = False,
 ) -> Expr:
@@ -57,6 +59,9 @@ def learn(
         many partitions.
     each : callable
         ``each(partition, i)`` for each partition of ``branch``.
+    each_parquet : callable
+        ``each_parquet(reads, i)`` instead where it is read from Parquet files, and some of
+        its rows can be read without the others.
     together : callable
         ``together([what each gave, …])`` is the context.
     ahead : bool
@@ -66,6 +71,8 @@ def learn(
         # So that a reader is asked for these columns only.
         simplified: Any = branch.simplify()
         branch = simplified
+        if (found := find_parquet(branch, frame.npartitions)) is not None:
+            return _new(Together, _new(EachParquet, found, each_parquet), together)
     return _new(Together, _new(Each, apart(branch, frame), each), together)
 
 
@@ -186,8 +193,25 @@ class Each(Blockwise):
         return Task(name, self.func, TaskRef((self.frame._name, index)), index)
 
 
+class EachParquet(Blockwise):
+    """Call a function with how each partition is read from Parquet files, and its number."""
+
+    _parameters = ["source", "func"]
+    _meta = None
+
+    @functools.cached_property
+    def _name(self) -> str:
+        return f"dlsort_sample-{self.deterministic_token}"
+
+    def _divisions(self) -> tuple[None, ...]:
+        return (None,) * (len(self.source.parts) + 1)
+
+    def _task(self, name: Any, index: int) -> Task:
+        return Task(name, self.func, self.source.reads(index), index)
+
+
 class Together(Expr):
-    """Call a function once, with the list of all partitions of :class:`Each`."""
+    """Call a function once, with the list of what :class:`Each` gave."""
 
     _parameters = ["frame", "func"]
     _meta = None

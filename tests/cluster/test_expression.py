@@ -31,6 +31,10 @@ def largest(part: pd.DataFrame, i: int) -> tuple[int, int]:
     return i, part["k"].max()
 
 
+def largest_of_files(reads, i):
+    return largest(reads.read(range(len(reads.row_groups()))), i)
+
+
 def over_all(found: list[tuple[int, int]]) -> int:
     assert [i for i, _ in found] == list(range(len(found)))
     return max(value for _, value in found)
@@ -53,7 +57,8 @@ def merge(shards: list[pa.Table], top: int, slot: Slot) -> pd.DataFrame:
 
 def learned(ddf: dd.DataFrame, *, ahead: bool = False):
     branch = ddf[["k"]].expr
-    return learn(ddf.expr, branch, each=largest, together=over_all, ahead=ahead)
+    tasks = {"each": largest, "each_parquet": largest_of_files, "together": over_all}
+    return learn(ddf.expr, branch, **tasks, ahead=ahead)
 
 
 def exchanged(ddf: dd.DataFrame, context=None, **kwargs) -> dd.DataFrame:
