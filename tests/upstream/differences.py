@@ -15,7 +15,6 @@ import pytest
 from dlsort.errors import (
     BadOptionError,
     KeyTypeError,
-    SchemaMismatchError,
     UnknownColumnError,
 )
 
@@ -190,14 +189,6 @@ PANDAS_FRAME_VALUES = Differences(
 PANDAS_FRAME_INDEX = Differences(
     failures=(
         INDEX_WARNING,
-        Failure(
-            "whole numbers with nulls, in a level of several, are floats in some partitions",
-            SchemaMismatchError,
-            (
-                "TestDataFrameSortIndex::test_sort_index_nan_multiindex",
-                "TestDataFrameSortIndexKey::test_sort_index_na_position",
-            ),
-        ),
         Failure(
             "a result is to share memory with its input; dlsort's rows may come from elsewhere",
             AssertionError,
