@@ -6,6 +6,7 @@ Run it with ``make bench-frames``, or ``make bench-frames ARGS="--repeat 1 --inp
 from __future__ import annotations
 
 import datetime
+import gc
 import itertools
 import json
 import statistics
@@ -37,6 +38,7 @@ README = ROOT / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "frames"
 WORKERS = 2
+SETTLE_S = 1.0
 
 JOBS = (
     Job("lineitem", ("l_extendedprice",)),
@@ -122,7 +124,15 @@ def take_turn(sort: Sort, ddf: dd.DataFrame, by: list[str], before: list[Summary
     return Turn(seconds, max(lengths) / statistics.mean(lengths), verdict(before, after))
 
 
-def measure(job: Job, src: Path, repeat: int, console: Console) -> dict[str, list[Turn]]:
+def settle(client: Client) -> None:
+    """Wait until the workers have given back what the turn before has left."""
+    client.run(gc.collect)
+    time.sleep(SETTLE_S)
+
+
+def measure(
+    client: Client, job: Job, src: Path, repeat: int, console: Console
+) -> dict[str, list[Turn]]:
     """Give both engines their turn at one job, a first round and then ``repeat`` more."""
     turns: dict[str, list[Turn]] = {name: [] for name in ENGINES}
     by = list(job.by)
@@ -134,6 +144,7 @@ def measure(job: Job, src: Path, repeat: int, console: Console) -> dict[str, lis
     before = summaries(ddf, by)
     for number in range(repeat + 1):
         for name, sort in ENGINES.items():
+            settle(client)
             turn = take_turn(sort, ddf, by, before)
             turns[name].append(turn)
             console.print(
@@ -173,7 +184,8 @@ def page(results: dict[Job, dict[str, list[Turn]]], settings: dict[str, Any]) ->
     head = "On {machine}; {versions}; {date}.".format(**settings)
     notes = [
         f"- {WORKERS} worker processes of one thread. The input is persisted once, and sorted "
-        f"by each in turn, {settings['repeat']} rounds after a first one; medians.",
+        f"by each in turn, {settings['repeat']} rounds after a first one; medians. Before each "
+        "turn the workers free what the one before has left.",
         "- Columns have Arrow's dtypes: Dask sorts decimals that are Python objects as text.",
         "- Row count, a checksum of all rows and the order of each result were checked, "
         "outside the time.",
@@ -202,9 +214,9 @@ def main(*, input_names: str, repeat: int, scale: float, to_readme: bool) -> Non
             LocalCluster(
                 n_workers=WORKERS, threads_per_worker=1, dashboard_address=None
             ) as cluster,
-            Client(cluster),
+            Client(cluster) as client,
         ):
-            results[job] = measure(job, src, repeat, console)
+            results[job] = measure(client, job, src, repeat, console)
     settings = {
         "machine": machine(),
         "versions": versions(),

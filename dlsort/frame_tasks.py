@@ -17,11 +17,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from dlsort.bands import count_bands, read_starts
 from dlsort.buffers import concat_rows
 from dlsort.frame_keys import KeyTypes, encode_keys, find_types, recode
 from dlsort.frame_plan import FramePlan
 from dlsort.frame_sample import FrameSample, lend_keys
-from dlsort.model import Model, cut_between_keys, cut_evenly, model_at
+from dlsort.model import Model, cut_between_keys, cut_inside, fit_model, model_at
 from dlsort.order import argsort, order_columns
 from dlsort.pandas_arrow import (
     align,
@@ -31,9 +32,10 @@ from dlsort.pandas_arrow import (
     to_table,
     values_at,
 )
-from dlsort.partition import find_partitions, group
+from dlsort.partition import find_bands, group
 from dlsort.ranks import begins_key, rank_dictionaries
 from dlsort.sample import Sample, join_samples, move_keys
+from dlsort.shard_order import order_shards
 from dlsort.take import take_table
 from dlsort.words import key_columns
 from dlsort_cluster.exchange import Slot, Split
@@ -95,20 +97,23 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
     if ranges:
         sample = move_keys(sample, ranges)
     if not plan.together:
-        chosen = cut_evenly(
+        model = fit_model(
             sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts
         )
-        splitters = take_table(sample.keys, chosen)
-        place = sample.part[chosen], sample.row[chosen]
-        return Context(model_at(splitters, *place, plan.keys, plan.n_parts), types, None)
+        return Context(model, types, None)
     bounds = _bounds(plan, samples, types)
     if bounds is not None:
         return replace(fit_divisions(plan, bounds, samples), is_presorted=True)
     chosen = cut_between_keys(
         sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts
     )
-    none = np.full(len(chosen), -1, np.int64)
-    model = model_at(take_table(sample.keys, chosen), none, none, plan.keys, plan.n_parts)
+    n_bands = count_bands(float(sample.weight.sum()), plan.n_parts) if len(chosen) else 1
+    rows, is_cut = cut_inside(
+        sample.keys, sample.part, sample.row, sample.weight, plan.keys, chosen, n_bands
+    )
+    # Before all rows of their key, so that it stays together.
+    part, row = (np.where(is_cut, -1, place[rows]) for place in (sample.part, sample.row))
+    model = model_at(take_table(sample.keys, rows), part, row, plan.keys, plan.n_parts, n_bands)
     return Context(model, types, _find_divisions(plan, samples, types, chosen))
 
 
@@ -221,8 +226,8 @@ def split(plan: FramePlan, frame: pd.DataFrame, context: Context, input_id: int)
     model = context.model
     keys = table.select([key.column for key in plan.keys])
     keys = keys.rename_columns([key.column for key in model.keys])
-    part = find_partitions(keys, model, input_id)
-    return Split(*group(table, part, plan.n_parts))
+    band = find_bands(keys, model, input_id)
+    return Split(*group(table, band, plan.n_parts, model.n_bands))
 
 
 def merge(
@@ -231,5 +236,6 @@ def merge(
     """Return one output partition, sorted, as pandas."""
     del context
     names = [key.column for key in plan.keys]
-    keys = concat_rows([shard.select(names) for shard in shards])
-    return to_frame(shards, argsort(keys, plan.keys), plan, slot.first_row)
+    keys = [shard.select(names) for shard in shards]
+    order = order_shards(keys, plan.keys, read_starts(shards, slot.part, slot.n_parts))
+    return to_frame(shards, order, plan, slot.first_row)

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from dlsort.bands import read_starts, without_starts
 from dlsort.buffers import concat_rows
 from dlsort.keys import SortKey
 from dlsort.order import first_rows, order_columns
 from dlsort.ranks import rank_dictionaries
+from dlsort.shard_order import order_shards
 from dlsort.take import Picked, take_table
 from dlsort.words import key_columns, key_table
 from dlsort_kernels import pool, threads_for
@@ -18,8 +20,10 @@ from dlsort_kernels import pool, threads_for
 __all__ = ["first_of", "sort_rows", "sort_shards"]
 
 
-def sort_shards(shards: Sequence[pa.Table], keys: tuple[SortKey, ...]) -> pa.Table:
-    """Return the stable sort of shards that follow one another in input order.
+def sort_shards(
+    shards: Sequence[pa.Table], keys: tuple[SortKey, ...], part: int, n_parts: int
+) -> pa.Table:
+    """Return the stable sort of the shards of a partition, which follow one another in order.
 
     Parameters
     ----------
@@ -27,6 +31,8 @@ def sort_shards(shards: Sequence[pa.Table], keys: tuple[SortKey, ...]) -> pa.Tab
         At least one; in (input partition, row) order.
     keys : tuple of SortKey
         The key.
+    part, n_parts : int
+        Which partition it is of how many.
 
     Returns
     -------
@@ -37,7 +43,13 @@ def sort_shards(shards: Sequence[pa.Table], keys: tuple[SortKey, ...]) -> pa.Tab
     -----
     Expected time O(n); see :func:`dlsort.order.argsort`.
     """
-    return sort_rows(concat_rows(shards), keys)
+    starts = read_starts(shards, part, n_parts)
+    if len(starts[0]) == 2:
+        table = concat_rows(shards)
+        schema = without_starts(table.schema)
+        return sort_rows(table.replace_schema_metadata(schema.metadata), keys)
+    order = order_shards([key_table(shard, keys) for shard in shards], keys, starts)
+    return order.take_table(shards)
 
 
 def sort_rows(table: pa.Table, keys: tuple[SortKey, ...], *, threads: int = 1) -> pa.Table:

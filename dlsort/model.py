@@ -11,6 +11,7 @@ the splitters gives. A bad sample costs balance, never correctness.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.bands import count_bands
 from dlsort.buffers import combine
 from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
@@ -30,7 +32,15 @@ from dlsort.take import take_table
 from dlsort.words import Column, Words, key_columns
 from dlsort_kernels import build_cells
 
-__all__ = ["Codebook", "Model", "cut_between_keys", "cut_evenly", "fit_model", "model_at"]
+__all__ = [
+    "Codebook",
+    "Model",
+    "cut_between_keys",
+    "cut_evenly",
+    "cut_inside",
+    "fit_model",
+    "model_at",
+]
 
 # Enough to find the size of a part to a row.
 BISECTIONS = 60
@@ -97,10 +107,10 @@ class Model:
     ----------
     keys : tuple of SortKey
         The key.
-    n_parts : int
-        Number of output partitions.
+    n_parts, n_bands : int
+        Number of output partitions, and of bands in each.
     splitters : pyarrow.Table
-        First key of partitions 1 … n_parts − 1: the key columns, in order.
+        First key of bands 1 … n_parts · n_bands − 1: the key columns, in order.
     splitter_part, splitter_row : (s,) int64
         Input partition and row each splitter was sampled from.
     codebooks : dict of int to Codebook
@@ -115,6 +125,7 @@ class Model:
 
     keys: tuple[SortKey, ...]
     n_parts: int
+    n_bands: int
     splitters: pa.Table
     splitter_part: npt.NDArray[np.int64]
     splitter_row: npt.NDArray[np.int64]
@@ -169,9 +180,10 @@ def fit_model(
     and Kraska, 2023); carrying (partition, row) in them to split equal keys
     exactly is cudf-polars' idea.
     """
-    chosen = cut_evenly(sample, part, row, weight, keys, n_parts)
+    n_bands = count_bands(float(weight.sum()), n_parts)
+    chosen = cut_evenly(sample, part, row, weight, keys, n_parts * n_bands)
     splitters = take_table(sample, chosen)
-    return model_at(splitters, part[chosen], row[chosen], keys, n_parts)
+    return model_at(splitters, part[chosen], row[chosen], keys, n_parts, n_bands)
 
 
 def cut_evenly(
@@ -302,6 +314,50 @@ def _next_cut(ends: Weights, chosen: list[int]) -> int:
     return first + int(distance.argmin())
 
 
+def cut_inside(
+    sample: pa.Table,
+    part: Ids,
+    row: Ids,
+    weight: Weights,
+    keys: Sequence[SortKey],
+    cuts: Rows,
+    n_bands: int,
+) -> tuple[Rows, npt.NDArray[np.bool_]]:
+    """Return which sampled rows cut parts that are given into bands of about equal length.
+
+    Parameters
+    ----------
+    sample, part, row, weight, keys
+        As in :func:`fit_model`.
+    cuts : (c,) uint32
+        From :func:`cut_between_keys`.
+    n_bands : int
+        Bands of each part.
+
+    Returns
+    -------
+    rows : ((c + 1) · n_bands − 1,) uint32
+        Rows of the sample in order, ``cuts`` among them; a row may stand there several times.
+    is_cut : same length, bool
+        Which are of ``cuts``.
+    """
+    order, _ = _sorted(sample, part, row, keys)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    bounds = [0, *place[cuts].tolist(), len(order)]
+    depth = np.cumsum(weight[order])
+    middle = depth - weight[order] / 2
+    found: list[Rows] = []
+    for i, (first, last) in enumerate(itertools.pairwise(bounds)):
+        low = depth[first - 1] if first else 0.0
+        high = depth[last - 1] if last > first else low
+        targets = low + (high - low) * np.arange(1, n_bands) / n_bands
+        inside = np.clip(np.searchsorted(middle, targets), first, max(last - 1, first))
+        found += [cuts[i - 1 : i] if i else cuts[:0], order[inside]]
+    is_cut = np.arange(1, len(bounds) * n_bands - n_bands) % n_bands == 0
+    return np.concatenate(found), is_cut
+
+
 def _sorted(
     sample: pa.Table, part: Ids, row: Ids, keys: Sequence[SortKey]
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
@@ -313,7 +369,12 @@ def _sorted(
 
 
 def model_at(
-    splitters: pa.Table, part: Ids, row: Ids, keys: Sequence[SortKey], n_parts: int
+    splitters: pa.Table,
+    part: Ids,
+    row: Ids,
+    keys: Sequence[SortKey],
+    n_parts: int,
+    n_bands: int = 1,
 ) -> Model:
     """Return the model with given splitters.
 
@@ -325,8 +386,9 @@ def model_at(
         Input partition and row of each. Below all of those, −1, no key is split.
     keys : sequence of SortKey
         The key.
-    n_parts : int
-        Number of output partitions, at least s + 1; those after that are empty.
+    n_parts, n_bands : int
+        Number of output partitions, and of bands in each: together at least s + 1; those
+        after that are empty.
 
     Returns
     -------
@@ -337,7 +399,9 @@ def model_at(
     code = fit_lead(columns, keys, for_others=True)
     leads = code.lead(columns)
     cells = build_cells(leads)
-    return Model(tuple(keys), n_parts, splitters, part, row, codebooks, code, leads, cells)
+    return Model(
+        tuple(keys), n_parts, n_bands, splitters, part, row, codebooks, code, leads, cells
+    )
 
 
 def _codebooks(splitters: pa.Table, keys: Sequence[SortKey]) -> dict[int, Codebook]:

@@ -94,6 +94,15 @@ class Tuning:
     lead_row_bytes : float
         That wants key columns of so many bytes a row: with what a sort needs
         besides, 8 more stay within 3 times their size.
+    band_rows : int
+        Rows of a band of a partition: a column of eight bytes of them has 1 MiB and stays in
+        the cache of a core.
+    most_bands : int
+        Bands of all partitions together: their places in an input's rows are all open at
+        once while rows are grouped.
+    band_shard_rows : int
+        Rows that a shard has in a band at the least: below that, joining pieces costs more
+        than the cache saves.
     refined_rows : int
         Tied rows that are sorted by a further column at once, which bounds
         the memory and is the work of a thread.
@@ -133,6 +142,9 @@ class Tuning:
     ranked_share: float = 1 / 16
     lead_rows: int = 1 << 16
     lead_row_bytes: float = 12.0
+    band_rows: int = 1 << 17
+    most_bands: int = 1 << 14
+    band_shard_rows: int = 1 << 11
     refined_rows: int = 1 << 19
     top_share: float = 0.25
     spread_bytes: int = 16 * MIB

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -21,6 +20,7 @@ from dlsort.errors import SchemaMismatchError
 from dlsort.frame_plan import FramePlan, is_objects
 from dlsort.pandas_columns import codec_for
 from dlsort.pandas_nulls import as_nullable, is_nullable
+from dlsort.shard_order import ShardOrder
 
 __all__ = [
     "align",
@@ -194,7 +194,7 @@ def plain_array(values: Any) -> Any:
 
 
 def to_frame(
-    shards: Sequence[pa.Table], rows: npt.NDArray[np.uint32], plan: FramePlan, first_row: int
+    shards: Sequence[pa.Table], order: ShardOrder, plan: FramePlan, first_row: int
 ) -> pd.DataFrame:
     """Return some rows of the shards of a partition as pandas.
 
@@ -202,8 +202,8 @@ def to_frame(
     ----------
     shards : sequence of pyarrow.Table
         At least one; parts of tables of :func:`to_table`.
-    rows : (m,) uint32
-        Row numbers in all shards together, in the order that is wanted.
+    order : ShardOrder
+        Which of their rows, in which order.
     plan : FramePlan
         What the output looks like.
     first_row : int
@@ -216,12 +216,12 @@ def to_frame(
         pieces = [shard.select([name]) for shard in shards]
         notes = [note.get(name) for note, _ in found]
         codec = codec_for(plan.dtype(position), plan.label(position))
-        return codec.gather(pieces, notes, rows)
+        return codec.gather(pieces, notes, order)
 
     like = plan.output
     index: Any
     if plan.ignore_index:
-        index = pd.RangeIndex(first_row, first_row + len(rows))
+        index = pd.RangeIndex(first_row, first_row + len(order))
     elif plan.index_from is not None:
         index = as_index(gather(plan.index_from))
     else:

@@ -31,15 +31,15 @@ import pyarrow as pa
 import pyarrow.types as pt
 from pandas.api.types import union_categoricals
 
-from dlsort.buffers import combine, concat_rows, fixed_view, from_transport, nulls, raw_view
+from dlsort.buffers import combine, fixed_view, from_transport, nulls, raw_view
 from dlsort.errors import SchemaMismatchError
 from dlsort.frame_plan import MASKED
 from dlsort.pandas_nulls import as_pandas_reads, is_nullable
-from dlsort.take import take_array
+from dlsort.shard_order import ShardOrder
 
 __all__ = ["Codec", "codec_for", "same_categories"]
 
-Rows = npt.NDArray[np.uint32]
+Pieces = Sequence[pa.Table]
 NAT = np.iinfo(np.int64).min
 
 
@@ -66,7 +66,9 @@ class Codec:
         """Return an Arrow array as a pandas array."""
         raise NotImplementedError
 
-    def gather(self, pieces: Sequence[pa.Table], notes: Sequence[Any], rows: Rows) -> Any:
+    def gather(
+        self, pieces: Sequence[pa.Table], notes: Sequence[Any], order: ShardOrder
+    ) -> Any:
         """Join the pieces of a column and return some rows of it as a pandas array.
 
         Parameters
@@ -75,11 +77,11 @@ class Codec:
             One column each.
         notes : sequence
             One a piece, from :meth:`encode`.
-        rows : (m,) uint32
-            Row numbers in all pieces together.
+        order : ShardOrder
+            Which of their rows, in which order.
         """
         del notes
-        return self.restore(take_array(combine(concat_rows(pieces).column(0)), rows))
+        return self.restore(order.take(pieces))
 
 
 class Numbers(Codec):
@@ -152,7 +154,9 @@ class Categories(Codec):
         note = None if same_categories(values.dtype, self.dtype) else values.dtype
         return pa.array(codes, mask=codes < 0), note
 
-    def gather(self, pieces: Sequence[pa.Table], notes: Sequence[Any], rows: Rows) -> Any:
+    def gather(
+        self, pieces: Sequence[pa.Table], notes: Sequence[Any], order: ShardOrder
+    ) -> Any:
         """Join the pieces; categories that differ are united in order of appearance."""
         dtypes = [self.dtype if note is None else note for note in notes]
         parts = [
@@ -161,14 +165,14 @@ class Categories(Codec):
         ]
         if all(same_categories(dtype, dtypes[0]) for dtype in dtypes):
             codes = np.concatenate([part.codes for part in parts])
-            return pd.Categorical.from_codes(codes[rows], dtype=dtypes[0])
+            return pd.Categorical.from_codes(codes[order.rows], dtype=dtypes[0])
         if any(dtype.ordered for dtype in dtypes):
             msg = (
                 f"the ordered categories of {self.label!r} differ between partitions; "
                 "expected the same in all."
             )
             raise SchemaMismatchError(msg)
-        return union_categoricals(parts)[rows]
+        return union_categoricals(parts)[order.rows]
 
 
 def _codes(piece: pa.Table) -> npt.NDArray[np.int32]:
@@ -198,9 +202,11 @@ class Sparse(Codec):
             np.asarray(values, dtype=self.dtype.subtype)
         )
 
-    def gather(self, pieces: Sequence[pa.Table], notes: Sequence[Any], rows: Rows) -> Any:
+    def gather(
+        self, pieces: Sequence[pa.Table], notes: Sequence[Any], order: ShardOrder
+    ) -> Any:
         """Return the rows, sparse again."""
-        dense = codec_for(self.dtype.subtype).gather(pieces, notes, rows)
+        dense = codec_for(self.dtype.subtype).gather(pieces, notes, order)
         return pd.arrays.SparseArray(dense, dtype=self.dtype)
 
 
@@ -241,13 +247,15 @@ class Objects(Codec):
                 return array, ("plain", next(iter(markers.values()), None))
         return pa.array([_pickle(v) for v in objects], pa.large_binary()), ("pickled", None)
 
-    def gather(self, pieces: Sequence[pa.Table], notes: Sequence[Any], rows: Rows) -> Any:
+    def gather(
+        self, pieces: Sequence[pa.Table], notes: Sequence[Any], order: ShardOrder
+    ) -> Any:
         """Make objects of each piece, then pick: cheaper than to gather their bytes."""
         parts = [
             _objects(combine(piece.column(0)), *note)
             for piece, note in zip(pieces, notes, strict=True)
         ]
-        objects = np.concatenate(parts)[rows]
+        objects = np.concatenate(parts)[order.rows]
         if isinstance(self.dtype, np.dtype):
             return objects
         return pd.array(objects, dtype=self.dtype)

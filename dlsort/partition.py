@@ -1,7 +1,7 @@
 """Partition: one pass that brings an input piece's rows into partition order.
 
 Keys become leads, leads find their place among the splitters, and a counting
-sort and one gather lay the rows of each partition side by side. Rows whose lead
+sort lays the rows of each partition, and of each band in it, side by side. Rows whose lead
 ties with a splitter's, without the lead being the whole key, are ranked among
 the splitters by the whole key.
 """
@@ -12,20 +12,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dlsort.bands import write_starts
 from dlsort.buffers import concat_rows
 from dlsort.model import Model
 from dlsort.order import argsort
-from dlsort.take import take_table
+from dlsort.take import Grouped, take_table
 from dlsort.words import key_table
-from dlsort_kernels import classify, group_rows, settle_ties, tied_rows
+from dlsort_kernels import classify, settle_ties, tied_rows
 
-__all__ = ["find_partitions", "group"]
+__all__ = ["find_bands", "group"]
 
 Parts = npt.NDArray[np.uint32]
 
 
-def find_partitions(table: pa.Table, model: Model, input_id: int) -> Parts:
-    """Return the partition of each row.
+def find_bands(table: pa.Table, model: Model, input_id: int) -> Parts:
+    """Return the band of each row; ``band // model.n_bands`` is its partition.
 
     Parameters
     ----------
@@ -81,21 +82,35 @@ def _ranks(keys: pa.Table, rows: Parts, model: Model, input_id: int) -> Parts:
     return ranks
 
 
-def group(table: pa.Table, part: Parts, n_parts: int) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-    """Bring rows into partition order; rows keep their order inside a partition.
+def group(
+    table: pa.Table, band: Parts, n_parts: int, n_bands: int
+) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+    """Bring rows into band order; rows keep their order inside a band.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        (n) rows.
+    band : (n,) uint32
+        The band of each.
+    n_parts, n_bands : int
+        Number of partitions, and of bands in each.
 
     Returns
     -------
     table : pyarrow.Table
-        The same rows; not copied if they were in partition order already.
+        The same rows; not copied if they were in band order already. Its metadata says where
+        bands begin, if a partition has several.
     starts : (n_parts + 1,) int64
         Partition ``p`` is ``table[starts[p]:starts[p + 1]]``.
     """
-    order, starts = group_rows(part, n_parts)
-    if _in_order(part):
-        return table, starts
-    return take_table(table, order), starts
+    if _in_order(band):
+        starts = np.searchsorted(band, np.arange(n_parts * n_bands + 1)).astype(np.int64)
+    else:
+        grouped = Grouped(band, n_parts * n_bands)
+        table, starts = take_table(table, grouped), grouped.starts
+    return (table if n_bands == 1 else write_starts(table, starts)), starts[::n_bands]
 
 
-def _in_order(part: Parts) -> bool:
-    return not len(part) or bool((part[1:] >= part[:-1]).all())
+def _in_order(band: Parts) -> bool:
+    return not len(band) or bool((band[1:] >= band[:-1]).all())

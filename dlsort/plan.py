@@ -25,7 +25,7 @@ from dlsort.errors import OutOfOrderError
 from dlsort.keys import SortKey
 from dlsort.local_sort import sort_shards
 from dlsort.model import Model, fit_model
-from dlsort.partition import find_partitions, group
+from dlsort.partition import find_bands, group
 from dlsort.proof import Proof, prove
 from dlsort.report import peak_memory_bytes
 from dlsort.sample import (
@@ -170,9 +170,9 @@ def split_piece(reader: Reader, piece: Piece, model: Model, input_id: int) -> Sp
     with clock.step("prove"):
         proof = prove(table)
     with clock.step("classify"):
-        part = find_partitions(table, model, input_id)
+        band = find_bands(table, model, input_id)
     with clock.step("split"):
-        grouped, starts = group(table, part, model.n_parts)
+        grouped, starts = group(table, band, model.n_parts, model.n_bands)
     return Split(grouped, starts, InputStats(proof, clock))
 
 
@@ -188,7 +188,7 @@ def write_partition(
     """
     clock = Clock()
     with clock.step("sort"):
-        table = sort_shards(shards, writer.keys)
+        table = sort_shards(shards, writer.keys, slot.part, slot.n_parts)
     with clock.step("prove"):
         keys = key_table(table, writer.keys)
         bad = first_disorder(keys, writer.keys)

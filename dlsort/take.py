@@ -31,16 +31,19 @@ from dlsort_kernels import (
     gather_bytes,
     gather_fixed,
     gather_lists,
+    group_rows,
     places_of,
     rows_of,
     scatter_bytes,
     scatter_fixed,
 )
 
-__all__ = ["Picked", "take_array", "take_table"]
+__all__ = ["Grouped", "Picked", "take_array", "take_table"]
 
 Rows = npt.NDArray[np.uint32]
 
+# Groups are numbered by uint16.
+MOST_GROUPS = 1 << 16
 # Row numbers are uint32.
 MOST_ROWS = 2**32 - 1
 
@@ -124,6 +127,56 @@ class Picked:
         """Return a bitmap's bits in the new order, and how many are 0."""
         out, n_unset = gather_bits(buffer, offset, self.rows, workers=self.workers)
         return pa.py_buffer(out), n_unset
+
+
+class Grouped(Picked):
+    """All rows, grouped by a number that each has.
+
+    Values are read in order and written to as many places as there are groups, which is
+    quicker than to read as many places in turn.
+
+    Parameters
+    ----------
+    group : (n,) uint32
+        Each below ``n_groups``.
+    n_groups : int
+
+    Attributes
+    ----------
+    starts : (n_groups + 1,) int64
+        Where each group begins.
+    """
+
+    def __init__(self, group: Rows, n_groups: int) -> None:
+        order, self.starts = group_rows(group, n_groups)
+        super().__init__(order)
+        self._spread: Spread | None = None
+        if n_groups <= MOST_GROUPS:
+            first, counts = self.starts[None, :-1], np.diff(self.starts)[None]
+            self._spread = Spread(group.astype(np.uint16), [(0, len(group))], first, counts)
+
+    @cached_property
+    def _places_of_rows(self) -> Rows:
+        assert self._spread is not None
+        return places_of(self._spread, self.workers)
+
+    def fixed(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return values of a fixed width, (n,) or (n, k), grouped."""
+        if self._spread is not None:
+            places, parts = self._places_of_rows, self._spread.parts
+            found = scatter_fixed(values, places, parts, self.workers, Scratch())
+            if found is not None:
+                return found
+        return super().fixed(values)
+
+    def bytes(
+        self, offsets: npt.NDArray[Any], data: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
+        """Return offsets and bytes of variable-length values, grouped."""
+        if self._spread is None:
+            return super().bytes(offsets, data)
+        places = self._places_of_rows
+        return scatter_bytes(offsets, data, places, self._spread, self.workers, Scratch())
 
 
 def take_table(table: pa.Table, rows: Rows | Picked) -> pa.Table:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 import dlsort
 from arrow_data import KEY_TYPES, column, oracle, payload
+from band_kit import bands_of
 from dlsort import local_sort, plan
 from dlsort.errors import OutOfOrderError, RowsLostError
 from dlsort.keys import SortKey
@@ -62,9 +63,11 @@ def test_the_result_is_the_stable_sort_of_the_source(data, tmp_path_factory):
         tables.append(table)
     source = write(folder / "in", tables, row_group_size=data.draw(st.integers(1, 50)))
     keys = [SortKey(n, data.draw(st.booleans()), data.draw(st.booleans())) for n in names]
-    report = dlsort.sort_dataset(
-        source, folder / "out", by=keys, partitions=data.draw(st.integers(1, 6)), threads=2
-    )
+    partitions = data.draw(st.integers(1, 6))
+    with bands_of(data.draw(st.sampled_from([1, 8, 1000]))):
+        report = dlsort.sort_dataset(
+            source, folder / "out", by=keys, partitions=partitions, threads=2
+        )
     whole = pa.concat_tables([pq.ParquetFile(p).read() for p in sorted(source.iterdir())])
     want = [whole.slice(i, 1).to_pylist()[0] for i in oracle(whole, keys)]
     got = parts(folder / "out")
@@ -158,7 +161,7 @@ SPOILS = {
 def test_a_spoiled_result_is_never_published(tmp_path, monkeypatch, story):
     spoil, error = SPOILS[story]
     source = write(tmp_path / "in", [pa.table({"k": [5, 3, 9, 1], "id": [0, 1, 2, 3]})])
-    monkeypatch.setattr(plan, "sort_shards", lambda s, k: spoil(local_sort.sort_shards(s, k)))
+    monkeypatch.setattr(plan, "sort_shards", lambda *a: spoil(local_sort.sort_shards(*a)))
     with pytest.raises(error):
         dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=1)
     assert leftovers(tmp_path) == []
@@ -169,7 +172,7 @@ def test_parts_that_overlap_are_never_published(tmp_path, monkeypatch):
     source = write(tmp_path / "in", [pa.table({"k": list(range(100))})])
     monkeypatch.setattr(
         plan,
-        "find_partitions",
+        "find_bands",
         lambda t, model, i: (np.arange(t.num_rows) % 3).astype(np.uint32),
     )
     with pytest.raises(OutOfOrderError):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import dlsort
 import frame_data as data
+from band_kit import bands_of
 from dlsort import frame_sample
 
 KEYS = [name for name in data.KEYS if name not in data.VIEWS]
@@ -82,10 +83,13 @@ def jobs(draw):
 
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(job=jobs(), n_sampled=st.sampled_from([1, 10, 1000]))
-def test_no_difference_from_pandas(run, job, n_sampled):
+@given(
+    job=jobs(), n_sampled=st.sampled_from([1, 10, 1000]), n_rows=st.sampled_from([1, 8, 1000])
+)
+def test_no_difference_from_pandas(run, job, n_sampled, n_rows):
     parts, by, options = job
-    with patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled):
+    sampled = patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled)
+    with sampled, bands_of(n_rows):
         check(run, parts, by, **options)
 
 

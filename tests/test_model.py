@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from arrow_data import KEY_TYPES, column, oracle
 from dlsort.keys import SortKey
 from dlsort.model import Model, cut_between_keys, fit_model
-from dlsort.partition import find_partitions, group
+from dlsort.partition import find_bands, group
 from dlsort.sample import rows_needed
 from dlsort.take import take_table
 from dlsort.words import key_table
@@ -45,7 +45,7 @@ def fit(tables: list[pa.Table], keys, n_parts: int, rng, n_sample: int) -> Model
 
 def assert_exact(tables: list[pa.Table], model: Model, keys) -> list[np.ndarray]:
     """Compare each row's partition with a search over the splitters by whole keys."""
-    got = [find_partitions(t, model, i) for i, t in enumerate(tables)]
+    got = [find_bands(t, model, i) for i, t in enumerate(tables)]
     names = [k.column for k in keys]
     plain = [t.select(names).to_pylist() for t in tables]
     splitters = model.splitters.rename_columns(names).to_pylist()
@@ -115,7 +115,7 @@ def test_a_stale_model_is_still_exact():
     model = fit([pa.table({"k": rng.normal(size=500)})], keys, 16, rng, 500)
     far = pa.table({"k": rng.normal(1e9, 1e8, 300)})
     assert_exact([far], model, keys)
-    assert set(find_partitions(far, model, 0).tolist()) == {15}
+    assert set(find_bands(far, model, 0).tolist()) == {15}
 
 
 def test_a_model_with_hostile_cells_is_still_exact():
@@ -131,7 +131,7 @@ def test_a_model_with_hostile_cells_is_still_exact():
 def test_grouping_keeps_input_order_inside_a_partition():
     rng = np.random.default_rng(0)
     part = rng.integers(0, 5, 1000).astype(np.uint32)
-    grouped, starts = group(pa.table({"row": np.arange(1000)}), part, 7)
+    grouped, starts = group(pa.table({"row": np.arange(1000)}), part, 7, 1)
     rows = grouped["row"].to_numpy()
     for p in range(7):
         assert rows[starts[p] : starts[p + 1]].tolist() == np.flatnonzero(part == p).tolist()
@@ -202,7 +202,7 @@ def test_partitions_are_even_under_skew(name, n_parts, part_rows, bound):
     tables = [whole.slice(i * n // 8, n // 8) for i in range(8)]
     model = fit(tables, keys, n_parts, rng, rows_needed(n_parts) // 8)
     counts = sum(
-        np.bincount(find_partitions(t, model, i), minlength=n_parts)
+        np.bincount(find_bands(t, model, i) // model.n_bands, minlength=n_parts)
         for i, t in enumerate(tables)
     )
     assert counts.sum() == n

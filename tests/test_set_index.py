@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import dlsort
 import frame_data as data
+from band_kit import bands_of
 from dlsort import frame_sample
 from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnknownColumnError
 
@@ -98,10 +99,12 @@ def test_every_dtype_is_an_index(run, name):
     n_parts=st.none() | st.integers(1, 9),
     drop=st.booleans(),
     n_sampled=st.sampled_from([1, 10, 1000]),
+    n_rows=st.sampled_from([1, 8, 1000]),
 )
-def test_no_difference_from_pandas(run, name, lengths, seed, n_parts, drop, n_sampled):
+def test_no_difference_from_pandas(run, name, lengths, seed, n_parts, drop, n_sampled, n_rows):
     parts = data.partitions(np.random.default_rng(seed), [name, "int8"], lengths)
-    with patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled):
+    sampled = patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled)
+    with sampled, bands_of(n_rows):
         check(run, parts, f"c0 {name}", npartitions=n_parts, drop=drop)
 
 

@@ -38,6 +38,7 @@ with loading():
     from dlsort_kernels.gather import (
         gather_bits,
         gather_bytes,
+        gather_bytes_into,
         gather_fixed,
         gather_lists,
         unpack_bits,
@@ -105,6 +106,7 @@ __all__ = [
     "fold",
     "gather_bits",
     "gather_bytes",
+    "gather_bytes_into",
     "gather_fixed",
     "gather_lists",
     "group_rows",

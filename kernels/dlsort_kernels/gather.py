@@ -12,11 +12,23 @@ import numpy.typing as npt
 from numba import types
 
 from dlsort_kernels.gather_fixed_width import gather_fixed
-from dlsort_kernels.gather_variable import Offsets, gather_bytes, place_values
+from dlsort_kernels.gather_variable import (
+    Offsets,
+    gather_bytes,
+    gather_bytes_into,
+    place_values,
+)
 from dlsort_kernels.jit import kernel, reads, writes
 from dlsort_kernels.threads import SERIAL, Pool, chunks
 
-__all__ = ["gather_bits", "gather_bytes", "gather_fixed", "gather_lists", "unpack_bits"]
+__all__ = [
+    "gather_bits",
+    "gather_bytes",
+    "gather_bytes_into",
+    "gather_fixed",
+    "gather_lists",
+    "unpack_bits",
+]
 
 Bytes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.uint32]

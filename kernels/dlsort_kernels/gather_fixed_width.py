@@ -26,7 +26,13 @@ _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 _AHEAD = 16
 
 
-def gather_fixed(src: npt.NDArray[T], order: Rows, *, workers: Pool = SERIAL) -> npt.NDArray[T]:
+def gather_fixed(
+    src: npt.NDArray[T],
+    order: Rows,
+    *,
+    workers: Pool = SERIAL,
+    into: npt.NDArray[T] | None = None,
+) -> npt.NDArray[T]:
     """Take rows of a fixed number of bytes.
 
     Parameters
@@ -37,11 +43,13 @@ def gather_fixed(src: npt.NDArray[T], order: Rows, *, workers: Pool = SERIAL) ->
         Rows to take, each below ``n``; not checked here.
     workers : Pool
         Threads to share the work.
+    into : (m,) or (m, k), same dtype, optional
+        C-contiguous and aligned; where to write them.
 
     Returns
     -------
     (m,) or (m, k), same dtype
-        ``src[order]``.
+        ``src[order]``; ``into``, if given.
 
     Notes
     -----
@@ -69,10 +77,11 @@ def gather_fixed(src: npt.NDArray[T], order: Rows, *, workers: Pool = SERIAL) ->
         values = flat.view(unsigned)
         # Only a byte matrix or a packed record can be here without being aligned.
         values = values if values.flags.aligned else values.copy()
-        out = empty(order.size, unsigned)
+        out = empty(order.size, unsigned) if into is None else into.reshape(-1).view(unsigned)
         workers.run(lambda a, b: _take(out[a:b], values, order[a:b]), *zip(*parts, strict=True))
         return out.view(src.dtype).reshape(shape)
-    rows = empty(order.size * width, np.uint8)
+    n_bytes = order.size * width
+    rows = empty(n_bytes, np.uint8) if into is None else into.reshape(-1).view(np.uint8)
     take = {16: _take_16, 32: _take_32}.get(width)
 
     def run(start: int, stop: int) -> None:

@@ -19,7 +19,7 @@ from dlsort_kernels.memory import empty
 from dlsort_kernels.threads import SERIAL, Pool, chunks
 from dlsort_kernels.unaligned import copy16, prefetch
 
-__all__ = ["gather_bytes", "place_values"]
+__all__ = ["gather_bytes", "gather_bytes_into", "place_values"]
 
 Offsets = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
@@ -79,8 +79,7 @@ def gather_bytes(
     out_offsets, starts = place_values(offsets, order, workers=workers)
     n_bytes = int(out_offsets[-1])
     out = empty(n_bytes, np.uint8)
-    ahead = _AHEAD_BYTES * len(order) // max(n_bytes, 1)
-    ahead = min(max(ahead, _AHEAD_LEAST), _AHEAD_MOST)
+    ahead = _ahead(len(order), n_bytes)
 
     def copy(start: int, stop: int) -> None:
         bounds = out_offsets[start : stop + 1]
@@ -88,6 +87,46 @@ def gather_bytes(
 
     workers.run(copy, *zip(*chunks(len(order), workers.threads), strict=True))
     return out_offsets, out
+
+
+def _ahead(n: int, n_bytes: int) -> int:
+    ahead = _AHEAD_BYTES * n // max(n_bytes, 1)
+    return min(max(ahead, _AHEAD_LEAST), _AHEAD_MOST)
+
+
+def gather_bytes_into(
+    offsets: Offsets,
+    data: npt.NDArray[np.uint8],
+    order: npt.NDArray[np.uint32],
+    out_offsets: Offsets,
+    out: npt.NDArray[np.uint8],
+) -> None:
+    r"""Take variable-length values by row number, and write them after others.
+
+    Parameters
+    ----------
+    offsets, data, order
+        As in `gather_bytes`.
+    out_offsets : (m + 1,) same dtype as ``offsets``
+        The first says where to begin in ``out``; the others are written. They must be able
+        to count to ``out.size``.
+    out : uint8
+        Has room for the values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> out_offsets, out = np.array([2, 0, 0], np.int32), np.zeros(5, np.uint8)
+    >>> order = np.array([1, 0], np.uint32)
+    >>> data = np.frombuffer(b"abc", np.uint8)
+    >>> gather_bytes_into(np.array([0, 1, 3], np.int32), data, order, out_offsets, out)
+    >>> out_offsets.tolist(), out.tobytes()
+    ([2, 4, 5], b'\x00\x00bca')
+    """
+    starts = empty(len(order), np.int64)
+    first = int(out_offsets[0])
+    end = int(_place_values(out_offsets, starts, offsets, order, first, out.size))
+    _copy_values(out[:end], out_offsets, data, starts, _ahead(len(order), end - first))
 
 
 def place_values(

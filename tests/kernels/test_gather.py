@@ -9,7 +9,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dlsort_kernels import gather_bits, gather_bytes, gather_fixed, gather_lists, unpack_bits
+from dlsort_kernels import (
+    gather_bits,
+    gather_bytes,
+    gather_bytes_into,
+    gather_fixed,
+    gather_lists,
+    unpack_bits,
+)
 from dlsort_kernels import gather_fixed_width as fixed
 from dlsort_kernels import gather_variable as variable
 
@@ -287,3 +294,31 @@ def test_numbers_children_to_the_last_uint32() -> None:
     assert children.tolist() == [2**32 - 3, 2**32 - 2, 2**32 - 1]
     with pytest.raises(OverflowError, match="row numbers are uint32"):
         gather_lists(offsets + 1, np.array([0], np.uint32))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 8, 16, 24, 32])
+def test_fixed_width_values_go_where_they_are_wanted(width: int) -> None:
+    src = np.random.default_rng(0).integers(0, 256, (20, width), np.uint8)
+    order = np.array([3, 19, 3, 0], np.uint32)
+    room = np.zeros((6, width), np.uint8)
+    assert gather_fixed(src, order, into=room[1:5]) is not None
+    np.testing.assert_array_equal(room[1:5], src[order])
+    assert not room[[0, 5]].any()
+
+
+@pytest.mark.parametrize("dtype", OFFSETS)
+@settings(max_examples=50)
+@given(column=columns_of_bytes(), first=st.integers(0, 40))
+def test_values_go_after_others(dtype: type, column: tuple, first: int) -> None:
+    values, before, after, order = column
+    offsets, data = laid_out(values, before, after, dtype)
+    taken = [values[row] for row in order]
+    out = np.full(first + sum(map(len, taken)) + 20, 255, np.uint8)
+    end = len(out) - 20
+    out_offsets = np.zeros(len(order) + 1, dtype)
+    out_offsets[0] = first
+    gather_bytes_into(offsets, data, order, out_offsets, out[:end])
+    assert out_offsets.tolist() == [first, *(first + np.cumsum(list(map(len, taken)))).tolist()]
+    assert out[first:end].tobytes() == b"".join(taken)
+    assert (out[:first] == 255).all()
+    assert (out[end:] == 255).all()
