@@ -17,10 +17,13 @@ import pyarrow as pa
 
 from dlsort_cluster import spill
 from dlsort_cluster.exchange import ShardsLostError, SpillError, SpillFullError
-from dlsort_cluster.wire import Unit, compact, count_bytes
+from dlsort_cluster.wire import Unit, compact, count_bytes, held_bytes
 
 __all__ = ["ShardStore", "StoreClosedError"]
 
+# Up to this share of the budget, units are kept with all that they hold alive: a copy of their
+# own rows alone takes fresh memory, and time.
+_ROOM_SHARE = 0.25
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -82,26 +85,31 @@ class ShardStore:
         SpillFullError, SpillError
             If the unit had to go to disk and could not.
         """
-        n_bytes = count_bytes(unit.table)
+        n_bytes = kept_bytes = count_bytes(unit.table)
         with self._lock:
             self._check_open()
             if input_id in self._taken:
                 return False
             self._taken.add(input_id)
             in_memory = self.memory_bytes + n_bytes <= self.limit_bytes
+            held = held_bytes(unit.table)
+            as_it_is = self.memory_bytes + held <= _ROOM_SHARE * self.limit_bytes
+            if as_it_is:
+                kept_bytes = held
             if in_memory:
-                self.memory_bytes += n_bytes
+                self.memory_bytes += kept_bytes
         try:
             kept: Unit | spill.Spilled
             if in_memory:
-                kept = Unit(compact(unit.table), unit.starts)
+                table = unit.table if as_it_is else compact(unit.table)
+                kept = Unit(table, unit.starts)
             else:
                 kept = self._spill(unit, n_bytes)
         except BaseException:
             with self._lock:
                 self._taken.discard(input_id)
                 if in_memory and not self._closed:
-                    self.memory_bytes -= n_bytes
+                    self.memory_bytes -= kept_bytes
             raise
         with self._lock:
             self._check_open()

@@ -12,7 +12,16 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-__all__ = ["Unit", "compact", "count_bytes", "cut", "pack", "read_stream", "unpack"]
+__all__ = [
+    "Unit",
+    "compact",
+    "count_bytes",
+    "cut",
+    "held_bytes",
+    "pack",
+    "read_stream",
+    "unpack",
+]
 
 # Arrow aligns buffers to this inside of a stream, and rows are looked at through
 # NumPy views that count on it; but a message read from a socket starts anywhere.
@@ -65,11 +74,18 @@ def cut(table: pa.Table, starts: np.ndarray, parts: np.ndarray) -> Unit:
 
 def pack(unit: Unit) -> tuple[np.ndarray, np.ndarray]:
     """Return ``(starts, stream)`` as two uint8 arrays, ready to be sent."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, unit.table.schema) as writer:
-        writer.write_table(unit.table)
-    stream = np.frombuffer(sink.getvalue(), np.uint8)
+    # A stream that grows would be copied, into fresh memory, each time it does.
+    measured = pa.MockOutputStream()
+    _write(unit.table, measured)
+    buffer = pa.allocate_buffer(measured.size())
+    _write(unit.table, pa.FixedSizeBufferWriter(buffer))
+    stream = np.frombuffer(buffer, np.uint8)
     return np.ascontiguousarray(unit.starts).view(np.uint8), stream
+
+
+def _write(table: pa.Table, sink: pa.NativeFile) -> None:
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
 
 
 def unpack(starts: np.ndarray, stream: np.ndarray) -> Unit:
@@ -93,8 +109,13 @@ def count_bytes(table: pa.Table) -> int:
         return int(table.get_total_buffer_size())
 
 
+def held_bytes(table: pa.Table) -> int:
+    """Return how many bytes a table keeps alive, its own rows and others."""
+    return int(table.get_total_buffer_size())
+
+
 def compact(table: pa.Table) -> pa.Table:
     """Copy a table that keeps much more memory alive than its own rows need."""
-    if table.get_total_buffer_size() <= _SLACK * count_bytes(table):
+    if held_bytes(table) <= _SLACK * count_bytes(table):
         return table
     return read_stream(pack(Unit(table, np.zeros(1, np.int64)))[1])

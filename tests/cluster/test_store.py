@@ -90,12 +90,25 @@ def test_a_repeated_input_is_ignored(tmp_path):
 
 
 def test_a_small_slice_does_not_keep_a_large_table_alive(tmp_path):
-    store = make_store(tmp_path, limit_bytes=10**9, parts=[0])
     large = make_unit().table
+    limit = large.get_total_buffer_size() * 2
+    store = make_store(tmp_path, limit_bytes=limit, parts=[0])
     store.put(0, Unit(large.slice(10, 5), np.array([0, 5])))
     (shard,) = store.read(0, 1)
     assert shard.to_pylist() == large.slice(10, 5).to_pylist()
     assert shard.get_total_buffer_size() < large.get_total_buffer_size() / 100
+
+
+def test_where_there_is_room_nothing_is_copied(tmp_path):
+    large = make_unit().table
+    held = large.get_total_buffer_size()
+    store = make_store(tmp_path, limit_bytes=held * 9, parts=[0])
+    for input_id in range(3):
+        store.put(input_id, Unit(large.slice(10, 5), np.array([0, 5])))
+    buffers = {shard["row"].chunk(0).buffers()[1].address for shard in store.read(0, 3)}
+    assert large["row"].chunk(0).buffers()[1].address in buffers
+    assert len(buffers) == 2
+    assert 2 * held <= store.memory_bytes < 2.1 * held
 
 
 def test_spilled_files_have_no_name_and_go_with_the_store(tmp_path):
