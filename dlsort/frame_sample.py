@@ -243,19 +243,17 @@ def _read_footer(plan: FramePlan, reads: PartitionReads) -> Footer:
     n_nulls: dict[int, int] = {}
     stored = 0
     for g, group in enumerate(groups):
-        chunks = [group.column(i) for i in range(group.num_columns)]
+        chunks = [group.metadata.column(i) for i in range(group.metadata.num_columns)]
         stored += sum(chunk.total_compressed_size for chunk in chunks)
-        of_keys = [c for c in chunks if c.path_in_schema in names] or chunks
-        key_bytes[g] = sum(chunk.total_compressed_size for chunk in of_keys)
-        first = [
-            c for c in chunks if c.path_in_schema == names[0] and names[0] in reads.columns
-        ]
-        statistics = first[0].statistics if first else None
+        of_keys = [chunks[group.columns[name]] for name in names if name in group.columns]
+        key_bytes[g] = sum(chunk.total_compressed_size for chunk in of_keys or chunks)
+        is_stored = names[0] in reads.columns and names[0] in group.columns
+        statistics = chunks[group.columns[names[0]]].statistics if is_stored else None
         if statistics is not None and statistics.has_null_count:
             n_nulls[g] = statistics.null_count
         if statistics is not None and statistics.has_min_max:
             ranges[g] = (statistics.min_raw, statistics.max_raw)
-    n_rows = np.array([group.num_rows for group in groups], np.int64)
+    n_rows = np.array([group.metadata.num_rows for group in groups], np.int64)
     return Footer(n_rows, key_bytes, stored, ranges, n_nulls)
 
 

@@ -158,9 +158,14 @@ class SetIndex(Sorted):
         if found.is_presorted:
             made: Any = SortEach
             return made(unfused(self.frame), self._asked_plan, found.divisions)
-        return self.substitute_parameters(
-            {"given": found.divisions, "learned_as": self._to_learn._name}
-        )
+        known: dict[str, Any] = {
+            "given": found.divisions,
+            "learned_as": self._to_learn._name,
+        }
+        if self.position < 0:
+            # Rows are numbered by partition where no index is stored: as they were sampled.
+            known["frame"] = unfused(self.frame)
+        return self.substitute_parameters(known)
 
     def _lower(self) -> Any:
         plan = self._asked_plan

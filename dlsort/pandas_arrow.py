@@ -57,6 +57,8 @@ def align(frame: Any, like: pd.DataFrame, input_id: int | None = None) -> pd.Dat
     if not isinstance(frame, pd.DataFrame):
         msg = f"{part} is a {type(frame).__name__}; expected a pandas DataFrame."
         raise SchemaMismatchError(msg)
+    if not len(frame) and set(frame.columns) > set(like.columns):
+        frame = frame[list(like.columns)]  # Dask reads all of them where filters leave nothing
     if not frame.columns.equals(like.columns):
         msg = (
             f"{part} has the columns {list(frame.columns)}, but the frame says "

@@ -24,6 +24,7 @@ from dlsort.keys import SortKey
 from dlsort.options import TUNING
 from dlsort.sample import Draw, SampleTask, rows_needed
 from dlsort.source import Piece, RowGroup, Source
+from dlsort_cluster.parquet import top_columns
 
 __all__ = ["Range", "SamplePlan", "choose_donors", "choose_evenly", "overlap", "plan_sample"]
 
@@ -149,14 +150,14 @@ def _ranges(source: Source, name: str) -> dict[int, Range]:
     """Return the footers' range of a column, by row group, as it is stored."""
     ranges: dict[int, Range] = {}
     for g, group in enumerate(source.row_groups):
-        metadata = source.footers[group.file].row_group(group.index)
-        for i in range(metadata.num_columns):
-            chunk = metadata.column(i)
-            if chunk.path_in_schema == name:
-                # raw: a date may be one that Python has no date for
-                if chunk.statistics is not None and chunk.statistics.has_min_max:
-                    ranges[g] = (chunk.statistics.min_raw, chunk.statistics.max_raw)
-                break
+        footer = source.footers[group.file]
+        place = top_columns(footer).get(name)
+        if place is None:
+            continue
+        statistics = footer.row_group(group.index).column(place).statistics
+        # raw: a date may be one that Python has no date for
+        if statistics is not None and statistics.has_min_max:
+            ranges[g] = (statistics.min_raw, statistics.max_raw)
     return ranges
 
 

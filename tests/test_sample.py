@@ -21,6 +21,7 @@ class _NoFooter:
     """A footer that tells nothing of its columns."""
 
     num_columns = 0
+    schema = None
 
     def row_group(self, index):
         return self

@@ -54,13 +54,17 @@ class PartitionReads:
     source: tuple[Any, ...]
     columns: frozenset[str]
 
-    def row_groups(self) -> list[pq.RowGroupMetaData]:
+    def row_groups(self) -> list[RowGroup]:
         """Return what the footers say of each row group; reads the footers."""
-        return [each.metadata for each in self._list()]
+        return [
+            RowGroup(i, piece, number, metadata.row_group(number), top_columns(metadata))
+            for i, read in enumerate(self.reads)
+            for piece, number, metadata in _footers(read)
+        ]
 
     def read(self, groups: Sequence[int]) -> pd.DataFrame:
         """Return the rows of some row groups, at least one, by their number, ascending."""
-        listed = self._list()
+        listed = self.row_groups()
         chosen: dict[int, dict[int, list[int]]] = {}
         for g in groups:
             of_read = chosen.setdefault(listed[g].read, {})
@@ -84,28 +88,42 @@ class PartitionReads:
         found: pd.DataFrame = frame if self.rest is None else self.rest({self.source: frame})
         return found
 
-    def _list(self) -> list[RowGroup]:
-        return [
-            RowGroup(i, piece, number, metadata)
-            for i, read in enumerate(self.reads)
-            for piece, number, metadata in _footers(read)
-        ]
-
 
 class RowGroup(NamedTuple):
-    """Where a row group is: the task, the piece of what it reads, its number in the file."""
+    """A row group.
+
+    Parameters
+    ----------
+    read, piece, number : int
+        Where it is: the task, the piece of what that reads, its number in the file.
+    metadata : pyarrow.parquet.RowGroupMetaData
+        What the footer says of it.
+    columns : dict of str to int
+        The place of each column that is not nested, by its name.
+    """
 
     read: int
     piece: int
     number: int
     metadata: pq.RowGroupMetaData
+    columns: dict[str, int]
 
 
-def _footers(read: Task) -> list[tuple[int, int, pq.RowGroupMetaData]]:
-    """Return piece, number and metadata of each row group that a task reads."""
+def top_columns(metadata: pq.FileMetaData) -> dict[str, int]:
+    """Return the places of the columns that are not nested, by name.
+
+    Paths would not do: a column "a.b" has that of the field b of a struct a.
+    """
+    schema = metadata.schema
+    leaves = [schema.column(i) for i in range(metadata.num_columns)]
+    return {leaf.name: i for i, leaf in enumerate(leaves) if leaf.name == leaf.path}
+
+
+def _footers(read: Task) -> list[tuple[int, int, pq.FileMetaData]]:
+    """Return piece, number and footer of each row group that a task reads."""
     if _is_of_fragment(read):
         fragment = _fragment(read).fragment
-        return [(0, g.id, fragment.metadata.row_group(g.id)) for g in fragment.row_groups]
+        return [(0, g.id, fragment.metadata) for g in fragment.row_groups]
     found = []
     wrapper: Any = read.func
     for i, piece in enumerate(_pieces(read)):
@@ -113,7 +131,7 @@ def _footers(read: Task) -> list[tuple[int, int, pq.RowGroupMetaData]]:
         with wrapper.fs.open(path, mode="rb") as file:
             metadata = pq.ParquetFile(file).metadata
         every = range(metadata.num_row_groups) if numbers is None else numbers
-        found += [(i, number, metadata.row_group(number)) for number in every]
+        found += [(i, number, metadata) for number in every]
     return found
 
 
