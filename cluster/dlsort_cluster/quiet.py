@@ -16,6 +16,10 @@ _NO_NEWS = {
     "distributed.core": ("Exception while handling op shuffle_",),
     # A worker that dies is started again, and its run too.
     "distributed.scheduler": ("broadcast to ", "Couldn't gather keys"),
+    # Ctrl-C came before a call to the cluster had begun: there is nothing to cancel.
+    "tornado.application": (
+        "Exception in callback functools.partial(<function sync.<locals>.cancel ",
+    ),
 }
 
 
