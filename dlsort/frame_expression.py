@@ -280,7 +280,7 @@ def to_learn(
 
 
 def _sample_parquet(plan: FramePlan, reads: Any, input_id: int) -> Any:
-    from dlsort.frame_sample import sample_parquet
+    from dlsort.frame_sample_parquet import sample_parquet
 
     return sample_parquet(plan, reads, input_id)
 

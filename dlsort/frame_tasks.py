@@ -19,10 +19,11 @@ import pyarrow as pa
 
 from dlsort.bands import count_bands, read_starts
 from dlsort.buffers import concat_rows
+from dlsort.cuts import cut_between_keys, cut_inside
 from dlsort.frame_keys import KeyTypes, encode_keys, find_types, recode
 from dlsort.frame_plan import FramePlan
 from dlsort.frame_sample import FrameSample, lend_keys
-from dlsort.model import Model, cut_between_keys, cut_inside, fit_model, model_at
+from dlsort.model import Model, fit_model, model_at
 from dlsort.order import argsort, order_columns
 from dlsort.pandas_arrow import (
     align,

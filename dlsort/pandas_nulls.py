@@ -14,12 +14,12 @@ import pandas as pd
 
 __all__ = ["as_nullable", "as_pandas_reads", "is_nullable"]
 
-MASKED = (pd.arrays.BooleanArray, pd.arrays.IntegerArray)
+NULLABLE_ARRAYS = (pd.arrays.BooleanArray, pd.arrays.IntegerArray)
 
 
 def is_nullable(values: Any) -> bool:
     """Return whether an array is one of pandas' nullable ones of integers or booleans."""
-    return isinstance(values, MASKED)
+    return isinstance(values, NULLABLE_ARRAYS)
 
 
 def as_nullable(column: pd.Series[Any], dtype: Any) -> Any:

@@ -23,8 +23,7 @@ import numpy.typing as npt
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
 from dlsort.sample import Draw, SampleTask, rows_needed
-from dlsort.source import Piece, RowGroup, Source
-from dlsort_cluster.parquet import top_columns
+from dlsort.source import Piece, RowGroup, Source, top_columns
 
 __all__ = ["Range", "SamplePlan", "choose_donors", "choose_evenly", "overlap", "plan_sample"]
 

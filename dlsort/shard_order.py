@@ -86,7 +86,7 @@ class ShardOrder:
             The column, one a shard.
         """
         kinds = {piece.schema.field(0).type for piece in pieces}
-        if len(self.orders) > 1 and all(map(_is_fixed, kinds)):
+        if len(self.orders) > 1 and len(kinds) == 1 and all(map(_is_fixed, kinds)):
             return self._take_fixed([combine(piece.column(0)) for piece in pieces])
         if len(self.orders) > 1 and all(map(_is_bytes, kinds)):
             return self._take_bytes([combine(piece.column(0)) for piece in pieces])
@@ -139,7 +139,8 @@ class ShardOrder:
             for (offsets, _), starts in zip(pieces, self.starts, strict=True)
         ]
         sizes = np.sum([np.diff(edge) for edge in edges], axis=0)
-        kind, n_bytes = _widest(arrays, int(sizes.sum()))
+        n_bytes = int(sizes.sum())
+        kind = _widest(arrays, n_bytes)
         wide = pt.is_large_string(kind) or pt.is_large_binary(kind)
         dtype = np.int64 if wide else np.int32
         out_offsets, out = empty(len(self) + 1, dtype), empty(n_bytes, np.uint8)
@@ -173,15 +174,15 @@ class ShardOrder:
         return pa.Array.from_buffers(kind, len(self), buffers, n_null)
 
 
-def _widest(arrays: Sequence[pa.Array], n_bytes: int) -> tuple[pa.DataType, int]:
-    """Return a type of text or binary that can hold what all arrays hold, and its size."""
+def _widest(arrays: Sequence[pa.Array], n_bytes: int) -> pa.DataType:
+    """Return the type of text or binary that can hold so many bytes of all arrays."""
     kind = arrays[0].type
     large = [a.type for a in arrays if pt.is_large_string(a.type) or pt.is_large_binary(a.type)]
     if large:
-        return large[0], n_bytes
+        return large[0]
     if n_bytes > NARROW_BYTES:
         kind = pa.large_string() if pt.is_string(kind) else pa.large_binary()
-    return kind, n_bytes
+    return kind
 
 
 def _is_fixed(kind: pa.DataType) -> bool:

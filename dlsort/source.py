@@ -36,6 +36,7 @@ __all__ = [
     "find_files",
     "open_source",
     "read_piece",
+    "top_columns",
 ]
 
 FOOTER_THREADS = 8  # footers are small reads: latency, not bandwidth, is what costs
@@ -259,6 +260,15 @@ def _arrow_bytes(chunk: pq.ColumnChunkMetaData, kind: pa.DataType | None) -> int
         except ValueError:
             pass  # variable width
     return max(chunk.total_uncompressed_size, 4 * n_values)
+
+
+def top_columns(footer: pq.FileMetaData) -> dict[str, int]:
+    """Return the places of the columns that are not nested, by name.
+
+    Paths would not do: a column "a.b" has that of the field b of a struct a.
+    """
+    leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
+    return {leaf.name: i for i, leaf in enumerate(leaves) if leaf.name == leaf.path}
 
 
 def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, oracle
+from dlsort.cuts import cut_between_keys
 from dlsort.keys import SortKey
-from dlsort.model import Model, cut_between_keys, fit_model
+from dlsort.model import Model, fit_model
 from dlsort.partition import find_bands, group
 from dlsort.sample import rows_needed
 from dlsort.take import take_table

@@ -28,7 +28,7 @@ from dask.dataframe.io.parquet.core import ParquetFunctionWrapper
 
 from dlsort_cluster.rowwise import is_rowwise
 
-__all__ = ["ParquetBranch", "PartitionReads", "find_parquet"]
+__all__ = ["ParquetBranch", "PartitionReads", "RowGroup", "find_parquet"]
 
 _concat: Any = concat
 
@@ -45,7 +45,7 @@ class PartitionReads:
         What becomes of the rows: called with the frame as ``{source: frame}``.
     source : tuple
         The name of that frame.
-    columns : tuple of str
+    columns : frozenset of str
         Those that come as the file has them; the rest are computed from its rows.
     """
 
@@ -55,20 +55,19 @@ class PartitionReads:
     columns: frozenset[str]
 
     def row_groups(self) -> list[RowGroup]:
-        """Return what the footers say of each row group; reads the footers."""
+        """Return the row groups, with their footers, which are read for it."""
         return [
-            RowGroup(i, piece, number, metadata.row_group(number), top_columns(metadata))
+            RowGroup(i, piece, number, footer)
             for i, read in enumerate(self.reads)
-            for piece, number, metadata in _footers(read)
+            for piece, number, footer in _footers(read)
         ]
 
-    def read(self, groups: Sequence[int]) -> pd.DataFrame:
-        """Return the rows of some row groups, at least one, by their number, ascending."""
-        listed = self.row_groups()
+    def read(self, groups: Sequence[RowGroup]) -> pd.DataFrame:
+        """Return the rows of some of the row groups, at least one, in their order."""
         chosen: dict[int, dict[int, list[int]]] = {}
-        for g in groups:
-            of_read = chosen.setdefault(listed[g].read, {})
-            of_read.setdefault(listed[g].piece, []).append(listed[g].number)
+        for group in groups:
+            of_read = chosen.setdefault(group.read, {})
+            of_read.setdefault(group.piece, []).append(group.number)
         return self._finish([_narrow(self.reads[read], some) for read, some in chosen.items()])
 
     def read_all(self) -> pd.DataFrame:
@@ -96,27 +95,14 @@ class RowGroup(NamedTuple):
     ----------
     read, piece, number : int
         Where it is: the task, the piece of what that reads, its number in the file.
-    metadata : pyarrow.parquet.RowGroupMetaData
-        What the footer says of it.
-    columns : dict of str to int
-        The place of each column that is not nested, by its name.
+    footer : pyarrow.parquet.FileMetaData
+        The file's.
     """
 
     read: int
     piece: int
     number: int
-    metadata: pq.RowGroupMetaData
-    columns: dict[str, int]
-
-
-def top_columns(metadata: pq.FileMetaData) -> dict[str, int]:
-    """Return the places of the columns that are not nested, by name.
-
-    Paths would not do: a column "a.b" has that of the field b of a struct a.
-    """
-    schema = metadata.schema
-    leaves = [schema.column(i) for i in range(metadata.num_columns)]
-    return {leaf.name: i for i, leaf in enumerate(leaves) if leaf.name == leaf.path}
+    footer: pq.FileMetaData
 
 
 def _footers(read: Task) -> list[tuple[int, int, pq.FileMetaData]]:

@@ -85,17 +85,15 @@ class ShardStore:
         SpillFullError, SpillError
             If the unit had to go to disk and could not.
         """
-        n_bytes = kept_bytes = count_bytes(unit.table)
+        n_bytes, held = count_bytes(unit.table), held_bytes(unit.table)
         with self._lock:
             self._check_open()
             if input_id in self._taken:
                 return False
             self._taken.add(input_id)
-            in_memory = self.memory_bytes + n_bytes <= self.limit_bytes
-            held = held_bytes(unit.table)
             as_it_is = self.memory_bytes + held <= _ROOM_SHARE * self.limit_bytes
-            if as_it_is:
-                kept_bytes = held
+            kept_bytes = held if as_it_is else n_bytes
+            in_memory = self.memory_bytes + kept_bytes <= self.limit_bytes
             if in_memory:
                 self.memory_bytes += kept_bytes
         try:

@@ -32,7 +32,7 @@ def largest(part: pd.DataFrame, i: int) -> tuple[int, int]:
 
 
 def largest_of_files(reads, i):
-    return largest(reads.read(range(len(reads.row_groups()))), i)
+    return largest(reads.read(reads.row_groups()), i)
 
 
 def over_all(found: list[tuple[int, int]]) -> int:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import dlsort
 import frame_data as data
-from dlsort import frame_sample
+from dlsort import frame_sample, frame_sample_parquet
 from dlsort.options import TUNING
 from dlsort_cluster.parquet import PartitionReads
 
@@ -305,7 +305,7 @@ def test_filters_that_leave_nothing(tmp_path):
 @pytest.fixture
 def large():
     tuning = dataclasses.replace(TUNING, large_bytes=1, balance=1.1)
-    with patch.object(frame_sample, "TUNING", tuning):
+    with patch.object(frame_sample_parquet, "TUNING", tuning):
         yield
 
 
@@ -321,7 +321,8 @@ def test_partitions_that_are_not_read_borrow_keys(tmp_path, large, watched):
     """Each file is one row group: no tenth of it can be read."""
     whole = write(tmp_path, numbers(40), N_ROWS)
     ddf = read(tmp_path)
-    with patch.object(frame_sample, "FEWEST_PARTITIONS", 8):
+    tuning = dataclasses.replace(frame_sample_parquet.TUNING, sample_fewest_partitions=8)
+    with patch.object(frame_sample_parquet, "TUNING", tuning):
         check(dlsort.sort_values(ddf, "time"), whole.sort_values("time", kind="stable"))
     assert len(watched) <= 16
     assert set(watched) == {"all"}
@@ -405,7 +406,7 @@ def test_no_difference_from_pandas(
     tuning = dataclasses.replace(TUNING, large_bytes=1 if large else 2**40)
     with (
         patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled),
-        patch.object(frame_sample, "TUNING", tuning),
+        patch.object(frame_sample_parquet, "TUNING", tuning),
     ):
         result = dlsort.sort_values(ddf, by, ascending=ascending, na_position=na_position)
         got = dask.compute(*result.to_delayed())
