@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -227,9 +228,17 @@ INDEXES: dict[str, Callable[[int], pd.Index]] = {
 
 
 def frame_of(parts: Sequence[pd.DataFrame]) -> dd.DataFrame:
-    """Return a Dask frame whose partitions are exactly these."""
+    """Return a Dask frame whose partitions are exactly these.
+
+    Named apart: Dask takes frames for the same that differ in their strings' NA
+    only, and gives the second one what the cluster still holds of the first.
+    """
+    label = f"same-{next(_n_frames)}"
     with dask.config.set({"dataframe.convert-string": False}):
-        return dd.from_map(same, list(parts), meta=parts[0].iloc[:0])
+        return dd.from_map(same, list(parts), meta=parts[0].iloc[:0], label=label)
+
+
+_n_frames = itertools.count()
 
 
 def same(part: pd.DataFrame) -> pd.DataFrame:
