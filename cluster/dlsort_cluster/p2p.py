@@ -11,7 +11,8 @@ engine's own          here
 split in the engine   ``Exchange.split``, outside of the engine's errors
 sorted again on       rows come grouped by partition, so what a worker gets
 arrival               from one input is one slice
-sent to oneself too   a worker's own rows go to its store as they are
+sent to oneself too   a worker's own rows go to its store as they are, those
+                      of a neighbour through shared memory
 one writer on the     spilled by the threads that bring the rows
 event loop
 popped on read, an    kept until the run is closed, every input accounted
@@ -22,7 +23,7 @@ empty frame if gone   for, rows counted
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from dask._task_spec import Task, TaskRef
+from distributed.comm.addressing import get_address_host
 from distributed.core import ErrorMessage, OKMessage
 from distributed.exceptions import Reschedule
 from distributed.metrics import context_meter
@@ -58,8 +60,9 @@ from dlsort_cluster.exchange import (
     check_split,
     slot_of,
 )
+from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store import ShardStore, StoreClosedError
-from dlsort_cluster.wire import Unit, cut, pack, unpack
+from dlsort_cluster.wire import Unit, count_bytes, cut, pack, pack_starts, unpack
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -258,6 +261,10 @@ class ExchangeSpec(ShuffleSpec[int]):
         return ExchangeRun(self, run_id, span_id, worker_for, plugin)
 
 
+# A unit's starts, and its rows: in the message, or in memory that both workers see.
+_Packed = tuple[np.ndarray, np.ndarray | SharedStream]
+
+
 class ExchangeRun(ShuffleRun[int, Any]):
     """One worker's share of one run.
 
@@ -296,6 +303,10 @@ class ExchangeRun(ShuffleRun[int, Any]):
         for part in sorted(worker_for):
             owned.setdefault(worker_for[part], []).append(part)
         self._parts_of = {address: np.array(parts) for address, parts in owned.items()}
+        here = get_address_host(self.local_address)
+        # Workers that may see this one's memory, until one turns out not to.
+        self._neighbours = {a for a in owned if get_address_host(a) == here}
+        self._shared: set[SharedStream] = set()  # not yet answered
         self._arriving: dict[int, asyncio.Future[None]] = {}
         self._given_up = asyncio.Event()
         # An error for a task to raise. The engine's own place for errors is looked
@@ -320,24 +331,59 @@ class ExchangeRun(ShuffleRun[int, Any]):
 
     def _shard_partition(
         self, data: Split, partition_id: int
-    ) -> dict[str, tuple[int, tuple[np.ndarray, np.ndarray]]]:
-        messages = {}
+    ) -> dict[str, tuple[int, _Packed]]:
+        messages: dict[str, tuple[int, _Packed]] = {}
         n_bytes = 0
-        for address, parts in self._parts_of.items():
-            unit = cut(data.table, data.starts, parts)
-            if address == self.local_address:
-                self._keep(partition_id, unit)
-            else:
-                messages[address] = (partition_id, pack(unit))
-                n_bytes += messages[address][1][1].nbytes
+        try:
+            for address, parts in self._parts_of.items():
+                unit = cut(data.table, data.starts, parts)
+                if address == self.local_address:
+                    self._keep(partition_id, unit)
+                else:
+                    unit_bytes = count_bytes(unit.table)
+                    n_bytes += unit_bytes
+                    messages[address] = (partition_id, self._pack(address, unit, unit_bytes))
+        finally:
+            if self.closed:  # nobody will ask for what was shared since then
+                self._close_shared(list(self._shared))
         context_meter.digest_metric("p2p-shards", n_bytes, "bytes")
         context_meter.digest_metric("p2p-shards", len(messages), "count")
         return messages
 
+    def _pack(self, address: str, unit: Unit, n_bytes: int) -> _Packed:
+        shared = share(unit.table, n_bytes) if address in self._neighbours else None
+        if shared is None:
+            return pack(unit)
+        self._shared.add(shared)
+        return pack_starts(unit), shared
+
     async def send(
+        self, address: str, shards: list[tuple[int, _Packed]]
+    ) -> OKMessage | ErrorMessage:
+        """Send messages; what the other worker can look at itself, only its place."""
+        shared = [s for _, (_, s) in shards if isinstance(s, SharedStream)]
+        try:
+            if not shared:
+                return await self._send_unless_given_up(address, shards)
+            places = [(i, (starts, _place(s))) for i, (starts, s) in shards]
+            try:
+                return await self._send_unless_given_up(address, places)
+            except NotSharedError:
+                self._neighbours.discard(address)
+                streams = [(i, (starts, _stream(s))) for i, (starts, s) in shards]
+                return await self._send_unless_given_up(address, streams)
+        finally:
+            self._close_shared(shared)
+
+    def _close_shared(self, streams: Iterable[SharedStream]) -> None:
+        for stream in streams:
+            stream.close()
+            self._shared.discard(stream)
+
+    async def _send_unless_given_up(
         self, address: str, shards: list[tuple[int, Any]]
     ) -> OKMessage | ErrorMessage:
-        """Send messages, but stop trying as soon as the run is given up.
+        """Send, but stop trying as soon as the run is given up.
 
         The engine may try for minutes to reach a worker that is gone, and a
         worker does not close before its runs are closed.
@@ -358,15 +404,18 @@ class ExchangeRun(ShuffleRun[int, Any]):
 
     async def _receive(self, data: list[tuple[int, Any]]) -> None:
         self.raise_if_closed()
-        await asyncio.gather(*(self._arrive(*message) for message in data))
+        # All or none: a sender whose memory can't be seen sends all of them again.
+        seen = [(i, starts, _attach(stream)) for i, (starts, stream) in data]
+        await asyncio.gather(*(self._arrive(*message) for message in seen))
 
-    async def _arrive(self, input_id: int, packed: tuple[np.ndarray, np.ndarray]) -> None:
+    async def _arrive(self, input_id: int, starts: np.ndarray, stream: np.ndarray) -> None:
         """Store a unit; a message that was sent twice waits for the first one."""
         arriving = self._arriving.get(input_id)
         if arriving is None:
             self.received.add(input_id)
-            self.total_recvd += packed[1].nbytes
-            arriving = asyncio.ensure_future(self.offload(self._unpack, input_id, packed))
+            self.total_recvd += stream.nbytes
+            unpacking = self.offload(self._unpack, input_id, starts, stream)
+            arriving = asyncio.ensure_future(unpacking)
             self._arriving[input_id] = arriving
         try:
             await asyncio.shield(arriving)
@@ -377,8 +426,8 @@ class ExchangeRun(ShuffleRun[int, Any]):
             self._exception = error
             raise
 
-    def _unpack(self, input_id: int, packed: tuple[np.ndarray, np.ndarray]) -> None:
-        self._keep(input_id, unpack(*packed))
+    def _unpack(self, input_id: int, starts: np.ndarray, stream: np.ndarray) -> None:
+        self._keep(input_id, unpack(starts, stream))
 
     def _keep(self, input_id: int, unit: Unit) -> None:
         try:
@@ -424,6 +473,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
             await closing
         finally:
             await super().close()
+            self._close_shared(list(self._shared))
 
     def heartbeat(self) -> dict[str, Any]:
         """Report to the dashboard's shuffle page, with the store as its disk."""
@@ -436,3 +486,15 @@ class ExchangeRun(ShuffleRun[int, Any]):
     def deserialize(self, buffer: Any) -> Any:
         """Refuse: nothing is kept in the engine's own buffers."""
         raise NotImplementedError
+
+
+def _place(stream: np.ndarray | SharedStream) -> np.ndarray | bytes:
+    return stream.place() if isinstance(stream, SharedStream) else stream
+
+
+def _stream(stream: np.ndarray | SharedStream) -> np.ndarray:
+    return stream.read() if isinstance(stream, SharedStream) else stream
+
+
+def _attach(stream: np.ndarray | bytes) -> np.ndarray:
+    return attach(stream) if isinstance(stream, bytes) else stream

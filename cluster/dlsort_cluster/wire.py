@@ -2,7 +2,8 @@
 
 A unit is what one input has for one worker: the rows of all partitions that
 the worker owns, and where each partition starts. Between workers it is two
-byte arrays: the starts, and one IPC stream of the rows.
+byte arrays: the starts, and one IPC stream of the rows. Where the two can see the
+same memory, the stream is there instead (:mod:`dlsort_cluster.shared`).
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ __all__ = [
     "cut",
     "held_bytes",
     "pack",
+    "pack_starts",
     "read_stream",
     "unpack",
+    "write_stream",
 ]
 
 # Arrow aligns buffers to this inside of a stream, and rows are looked at through
@@ -76,14 +79,19 @@ def pack(unit: Unit) -> tuple[np.ndarray, np.ndarray]:
     """Return ``(starts, stream)`` as two uint8 arrays, ready to be sent."""
     # A stream that grows would be copied, into fresh memory, each time it does.
     measured = pa.MockOutputStream()
-    _write(unit.table, measured)
+    write_stream(unit.table, measured)
     buffer = pa.allocate_buffer(measured.size())
-    _write(unit.table, pa.FixedSizeBufferWriter(buffer))
-    stream = np.frombuffer(buffer, np.uint8)
-    return np.ascontiguousarray(unit.starts).view(np.uint8), stream
+    write_stream(unit.table, pa.FixedSizeBufferWriter(buffer))
+    return pack_starts(unit), np.frombuffer(buffer, np.uint8)
 
 
-def _write(table: pa.Table, sink: pa.NativeFile) -> None:
+def pack_starts(unit: Unit) -> np.ndarray:
+    """Return a unit's starts as a uint8 array."""
+    return np.ascontiguousarray(unit.starts).view(np.uint8)
+
+
+def write_stream(table: pa.Table, sink: pa.NativeFile) -> None:
+    """Write a table as one IPC stream."""
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
 

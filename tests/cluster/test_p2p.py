@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from contextlib import contextmanager
+import gc
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from dask._task_spec import Task, TaskRef
 from distributed import Client, LocalCluster
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, spill
+from dlsort_cluster import p2p, shared, spill
 from dlsort_cluster.clusters import connect, run
 from dlsort_cluster.exchange import ExchangeError, ShardsLostError, SpillFullError, Split
 from dlsort_cluster.store import ShardStore
@@ -47,6 +50,14 @@ def client(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture(params=["shared", "sent"], autouse=True)
+def way(request, monkeypatch):
+    """How units go to a neighbour: all through memory that both see, or none."""
+    fewest = 0 if request.param == "shared" else 2**60
+    monkeypatch.setattr(shared, "_FEWEST_BYTES", fewest)
+    return request.param
+
+
 def active_runs(client):
     return sum(client.run(lambda dask_worker: len(runs_of(dask_worker))).values())
 
@@ -66,6 +77,21 @@ def assert_no_runs(client):
         return False
 
     assert all(client.run(gone).values())
+    assert n_shared() == 0
+
+
+def n_shared():
+    """Return how many files this process has open that units are shared by."""
+    n_found = 0
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # as the one that lists them
+            n_found += "memfd:dlsort-unit" in os.readlink(f"/proc/self/fd/{fd}")
+    return n_found
+
+
+def n_mapped():
+    """Return how many units of others this process has mapped."""
+    return Path("/proc/self/maps").read_text().count("memfd:dlsort-unit")
 
 
 def test_every_row_arrives_once_and_in_input_order(client):
@@ -168,10 +194,10 @@ def test_a_disk_that_is_full_at_the_receiver_only_is_told_in_words(
 ):
     unpack = p2p.ExchangeRun._unpack
 
-    def full(self, input_id, packed):
+    def full(self, input_id, *packed):
         if input_id == n_inputs - 1:
             raise SpillFullError("no space left there")
-        unpack(self, input_id, packed)
+        unpack(self, input_id, *packed)
 
     monkeypatch.setattr(p2p.ExchangeRun, "_unpack", full)
     with pytest.raises(SpillFullError, match="no space left there"):
@@ -234,13 +260,13 @@ def test_a_row_that_got_lost_on_the_way_is_missed(client, monkeypatch):
 
 
 def test_a_repeated_message_is_ignored(three_workers, monkeypatch):
-    send = p2p.ExchangeRun.send
+    send = p2p.ExchangeRun._send_unless_given_up
 
     async def send_twice(self, address, shards):
         await send(self, address, shards)
         return await send(self, address, shards)
 
-    monkeypatch.setattr(p2p.ExchangeRun, "send", send_twice)
+    monkeypatch.setattr(p2p.ExchangeRun, "_send_unless_given_up", send_twice)
     _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
     kit.check(outputs, 5)
 
@@ -250,6 +276,56 @@ def test_big_units_go_as_buffers_of_their_own(three_workers):
     layer = p2p.build(kit.exchange(), kit.name(), kit.sources(3, n_rows=20_000), 6)
     _, outputs = run(three_workers, layer)
     kit.check(outputs, 3, n_rows=20_000)
+
+
+def test_units_go_the_way_that_they_are_meant_to(three_workers, way, monkeypatch):
+    attached = []
+    attach = p2p.attach
+    monkeypatch.setattr(p2p, "attach", lambda place: attached.append(1) or attach(place))
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(9), 6))
+    kit.check(outputs, 9)
+    assert len(attached) == (18 if way == "shared" else 0)
+    assert_no_runs(three_workers)
+
+
+def test_no_memory_stays_mapped(three_workers):
+    exchange = kit.exchange(merge=count_shards)
+    _, outputs = run(three_workers, p2p.build(exchange, kit.name(), kit.sources(9), 6))
+    assert len(outputs) == 6
+    assert_no_runs(three_workers)
+    gc.collect()
+    assert n_mapped() == 0
+
+
+def test_a_neighbour_that_sees_nothing_is_sent_all(three_workers, way, monkeypatch):
+    def attach(place):
+        tried.append(place)
+        raise shared.NotSharedError("no such process")
+
+    tried = []
+    monkeypatch.setattr(p2p, "attach", attach)
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(40), 6))
+    kit.check(outputs, 40)
+    assert bool(tried) == (way == "shared")
+    assert len(tried) < 40
+    assert_no_runs(three_workers)
+
+
+def test_worker_processes_share_memory():
+    def count(dask_worker):
+        attach = p2p.attach
+        dask_worker.attached = []
+        p2p.attach = lambda place: dask_worker.attached.append(1) or attach(place)
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        with Client(cluster) as client:
+            client.run(count)
+            n_rows = 20_000
+            layer = p2p.build(kit.exchange(), kit.name(), kit.sources(4, n_rows=n_rows), 6)
+            _, outputs = run(client, layer)
+            kit.check(outputs, 4, n_rows=n_rows)
+            n_attached = client.run(lambda dask_worker: len(dask_worker.attached))
+    assert sum(n_attached.values()) == 4
 
 
 def test_an_error_inside_the_engine_says_where(client, monkeypatch):
