@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
-import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from dask._task_spec import Task, TaskRef
 from distributed import Client, LocalCluster
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, shared, spill
+from dlsort_cluster import p2p, p2p_run, shared, spill
 from dlsort_cluster.clusters import connect, run
 from dlsort_cluster.exchange import ExchangeError, ShardsLostError, SpillFullError, Split
 from dlsort_cluster.store import ShardStore
@@ -83,9 +82,9 @@ def assert_no_runs(client):
 def n_shared():
     """Return how many files this process has open that units are shared by."""
     n_found = 0
-    for fd in os.listdir("/proc/self/fd"):
+    for link in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # as the one that lists them
-            n_found += "memfd:dlsort-unit" in os.readlink(f"/proc/self/fd/{fd}")
+            n_found += "memfd:dlsort-unit" in str(link.readlink())
     return n_found
 
 
@@ -144,9 +143,64 @@ def test_more_workers_than_partitions(three_workers):
 
 
 def test_partitions_scattered_over_workers_still_arrive(three_workers, monkeypatch):
-    monkeypatch.setattr(
-        p2p.ExchangeSpec, "pick_worker", lambda self, part, workers: sorted(workers)[part % 3]
-    )
+    def scatter(self, part, workers):
+        return sorted(workers)[part % 3]
+
+    monkeypatch.setattr(p2p_run.ExchangeSpec, "pick_worker", scatter)
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
+    kit.check(outputs, 5)
+
+
+def record_places(monkeypatch):
+    """Return two growing lists: outputs tried where their rows are, and elsewhere."""
+    here, elsewhere = [], []
+    ensure = p2p_run.ExchangeRun._ensure_output_worker
+
+    async def recording(self, part, key):
+        (here if self.worker_for[part] == self.local_address else elsewhere).append(part)
+        await ensure(self, part, key)
+
+    monkeypatch.setattr(p2p_run.ExchangeRun, "_ensure_output_worker", recording)
+    return here, elsewhere
+
+
+@pytest.mark.parametrize("parts", [None, [1, 2, 4, 5]])
+def test_outputs_are_made_where_their_rows_are_at_the_first_try(
+    three_workers, monkeypatch, parts
+):
+    here, elsewhere = record_places(monkeypatch)
+    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6, parts)
+    _, outputs = run(three_workers, layer)
+    kit.check(outputs, 5, parts=parts)
+    assert sorted(here) == (parts or [*range(6)])
+    assert elsewhere == []
+
+
+def test_a_task_that_is_fused_with_others_is_placed_too(three_workers, monkeypatch):
+    here, elsewhere = record_places(monkeypatch)
+    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6)
+    graph = dict(layer.graph)
+    keys = []
+    for key in layer.output_keys:
+        then = Task(("then", *key), count_rows, TaskRef(key))
+        keys.append(("both", *key))
+        graph[keys[-1]] = Task.fuse(graph.pop(key), then, key=keys[-1])
+    n_rows = three_workers.get(graph, keys)
+    assert sum(n_rows) == 1000
+    assert (sorted(here), elsewhere) == ([*range(6)], [])
+
+
+def count_rows(output):
+    return output[1].num_rows
+
+
+def test_a_scheduler_that_runs_no_functions_lets_outputs_find_their_workers(
+    three_workers, monkeypatch
+):
+    def refuse(*args):
+        raise ValueError("not allowed")
+
+    monkeypatch.setattr(p2p, "_place_outputs", refuse)
     _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
     kit.check(outputs, 5)
 
@@ -192,14 +246,14 @@ def test_a_full_disk_is_told_in_words(client, tmp_path, monkeypatch):
 def test_a_disk_that_is_full_at_the_receiver_only_is_told_in_words(
     three_workers, monkeypatch, n_inputs
 ):
-    unpack = p2p.ExchangeRun._unpack
+    unpack = p2p_run.ExchangeRun._unpack
 
     def full(self, input_id, *packed):
         if input_id == n_inputs - 1:
             raise SpillFullError("no space left there")
         unpack(self, input_id, *packed)
 
-    monkeypatch.setattr(p2p.ExchangeRun, "_unpack", full)
+    monkeypatch.setattr(p2p_run.ExchangeRun, "_unpack", full)
     with pytest.raises(SpillFullError, match="no space left there"):
         run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(n_inputs), 6))
     assert_no_runs(three_workers)
@@ -260,13 +314,13 @@ def test_a_row_that_got_lost_on_the_way_is_missed(client, monkeypatch):
 
 
 def test_a_repeated_message_is_ignored(three_workers, monkeypatch):
-    send = p2p.ExchangeRun._send_unless_given_up
+    send = p2p_run.ExchangeRun._send_unless_given_up
 
     async def send_twice(self, address, shards):
         await send(self, address, shards)
         return await send(self, address, shards)
 
-    monkeypatch.setattr(p2p.ExchangeRun, "_send_unless_given_up", send_twice)
+    monkeypatch.setattr(p2p_run.ExchangeRun, "_send_unless_given_up", send_twice)
     _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
     kit.check(outputs, 5)
 
@@ -280,8 +334,8 @@ def test_big_units_go_as_buffers_of_their_own(three_workers):
 
 def test_units_go_the_way_that_they_are_meant_to(three_workers, way, monkeypatch):
     attached = []
-    attach = p2p.attach
-    monkeypatch.setattr(p2p, "attach", lambda place: attached.append(1) or attach(place))
+    attach = p2p_run.attach
+    monkeypatch.setattr(p2p_run, "attach", lambda place: attached.append(1) or attach(place))
     _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(9), 6))
     kit.check(outputs, 9)
     assert len(attached) == (18 if way == "shared" else 0)
@@ -303,7 +357,7 @@ def test_a_neighbour_that_sees_nothing_is_sent_all(three_workers, way, monkeypat
         raise shared.NotSharedError("no such process")
 
     tried = []
-    monkeypatch.setattr(p2p, "attach", attach)
+    monkeypatch.setattr(p2p_run, "attach", attach)
     _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(40), 6))
     kit.check(outputs, 40)
     assert bool(tried) == (way == "shared")
@@ -313,18 +367,20 @@ def test_a_neighbour_that_sees_nothing_is_sent_all(three_workers, way, monkeypat
 
 def test_worker_processes_share_memory():
     def count(dask_worker):
-        attach = p2p.attach
+        attach = p2p_run.attach
         dask_worker.attached = []
-        p2p.attach = lambda place: dask_worker.attached.append(1) or attach(place)
+        p2p_run.attach = lambda place: dask_worker.attached.append(1) or attach(place)
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        with Client(cluster) as client:
-            client.run(count)
-            n_rows = 20_000
-            layer = p2p.build(kit.exchange(), kit.name(), kit.sources(4, n_rows=n_rows), 6)
-            _, outputs = run(client, layer)
-            kit.check(outputs, 4, n_rows=n_rows)
-            n_attached = client.run(lambda dask_worker: len(dask_worker.attached))
+    n_rows = 20_000
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        client.run(count)
+        layer = p2p.build(kit.exchange(), kit.name(), kit.sources(4, n_rows=n_rows), 6)
+        _, outputs = run(client, layer)
+        kit.check(outputs, 4, n_rows=n_rows)
+        n_attached = client.run(lambda dask_worker: len(dask_worker.attached))
     assert sum(n_attached.values()) == 4
 
 
@@ -332,7 +388,7 @@ def test_an_error_inside_the_engine_says_where(client, monkeypatch):
     def broken(*args):
         raise KeyError("a bug")
 
-    monkeypatch.setattr(p2p, "cut", broken)
+    monkeypatch.setattr(p2p_run, "cut", broken)
     with pytest.raises(ExchangeError, match=r"failed during transfer: KeyError\('a bug'\)"):
         run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(2), 6))
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -31,7 +32,7 @@ def soft_limit():
 
 
 def open_files():
-    return len(os.listdir("/proc/self/fd"))
+    return len([*Path("/proc/self/fd").iterdir()])
 
 
 def read_there(place, answer):
@@ -84,13 +85,12 @@ def test_a_closed_stream_is_not_seen():
 
 def test_another_file_of_the_same_number_is_not_taken_for_it(tmp_path):
     stream = share(TABLE, N_BYTES)
-    place, descriptor = stream.place(), stream._fd
-    stream.close()
+    place = stream.place()
     with (tmp_path / "other").open("wb") as other:
-        os.dup2(other.fileno(), descriptor)
-        with pytest.raises(NotSharedError, match="another file"):
-            attach(place)
-        os.close(descriptor)
+        os.dup2(other.fileno(), stream._fd)
+    with pytest.raises(NotSharedError, match="another file"):
+        attach(place)
+    stream.close()
 
 
 def test_a_process_of_another_machine_is_not_looked_for():

@@ -1,0 +1,324 @@
+"""One worker's share of an exchange on Dask's peer-to-peer shuffle engine.
+
+With :mod:`dlsort_cluster.p2p` the only module that knows ``distributed.shuffle``,
+and tied to the versions that it is tested with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from distributed.comm.addressing import get_address_host
+from distributed.core import ErrorMessage, OKMessage
+from distributed.metrics import context_meter
+from distributed.shuffle._core import ShuffleRun, ShuffleSpec, id_from_key
+from distributed.shuffle._exceptions import ShuffleClosedError
+from distributed.shuffle._limiter import ResourceLimiter
+from distributed.system import MEMORY_LIMIT
+
+from dlsort_cluster.exchange import ExchangeError, Split
+from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
+from dlsort_cluster.store import ShardStore, StoreClosedError
+from dlsort_cluster.wire import Unit, count_bytes, cut, pack, pack_starts, unpack
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from distributed.shuffle._worker_plugin import ShuffleWorkerPlugin
+
+__all__ = ["ExchangeRun", "ExchangeSpec", "spilled_bytes"]
+
+# The stores of the latest runs by worker and run; closed ones are empty but can
+# still tell what they wrote. A run is closed before anyone could ask.
+_stores: dict[tuple[str, str | None], list[ShardStore]] = {}
+_N_STORES = 100
+
+# Share of a worker's memory for shards when the caller does not say.
+_STORE_SHARE = 0.3
+
+
+def spilled_bytes(keys: Sequence[Any], dask_worker: Any) -> int:
+    """Return what one worker's stores have written to disk for a graph's runs.
+
+    Parameters
+    ----------
+    keys : sequence
+        The graph's keys.
+    dask_worker : distributed.Worker
+        Passed by ``Client.run``.
+    """
+    address = dask_worker.address
+    stores = [s for key in keys for s in _stores.get((address, id_from_key(key)), ())]
+    return sum(store.spilled_bytes for store in stores)
+
+
+@dataclass(frozen=True)
+class ExchangeSpec(ShuffleSpec[int]):
+    """What the scheduler and every worker must know of an exchange; a few KB."""
+
+    n_inputs: int
+    parts: Sequence[int]
+    store_bytes: int | None
+    temp_dir: str | None
+
+    @property
+    def output_partitions(self) -> Iterator[int]:  # type: ignore[override]
+        """The partitions that are wanted."""
+        yield from self.parts
+
+    def pick_worker(self, partition: int, workers: Sequence[str]) -> str:
+        """Give each worker one range of the wanted partitions."""
+        place = self.parts.index(partition)
+        return workers[len(workers) * place // len(self.parts)]
+
+    def create_run_on_worker(
+        self,
+        run_id: int,
+        span_id: str | None,
+        worker_for: dict[int, str],
+        plugin: ShuffleWorkerPlugin,
+    ) -> ExchangeRun:
+        """Start this worker's share of a run."""
+        return ExchangeRun(self, run_id, span_id, worker_for, plugin)
+
+
+# A unit's starts, and its rows: in the message, or in memory that both workers see.
+_Packed = tuple[np.ndarray, np.ndarray | SharedStream]
+
+
+class ExchangeRun(ShuffleRun[int, Any]):
+    """One worker's share of one run.
+
+    Rows for other workers leave through the engine's comm buffer, one message
+    an input and worker, also an empty one: so each store can tell whether it
+    has heard from every input.
+    """
+
+    def __init__(
+        self,
+        spec: ExchangeSpec,
+        run_id: int,
+        span_id: str | None,
+        worker_for: dict[int, str],
+        plugin: ShuffleWorkerPlugin,
+    ) -> None:
+        worker = plugin.worker
+        super().__init__(
+            id=spec.id,
+            run_id=run_id,
+            span_id=span_id,
+            local_address=worker.address,
+            directory=worker.local_directory,
+            executor=plugin._executor,
+            rpc=worker.rpc,
+            digest_metric=worker.digest_metric,
+            scheduler=worker.scheduler,
+            memory_limiter_disk=ResourceLimiter(None),
+            memory_limiter_comms=plugin.memory_limiter_comms,
+            disk=False,
+            loop=worker.loop,
+        )
+        self.n_inputs = spec.n_inputs
+        self.worker_for = worker_for
+        owned: dict[str, list[int]] = {}
+        for part in sorted(worker_for):
+            owned.setdefault(worker_for[part], []).append(part)
+        self._parts_of = {address: np.array(parts) for address, parts in owned.items()}
+        here = get_address_host(self.local_address)
+        # Workers that may see this one's memory, until one turns out not to.
+        self._neighbours = {a for a in owned if get_address_host(a) == here}
+        self._shared: set[SharedStream] = set()  # not yet answered
+        self._arriving: dict[int, asyncio.Future[None]] = {}
+        self._given_up = asyncio.Event()
+        # An error for a task to raise. The engine's own place for errors is looked
+        # at when the scheduler asks too, and that would keep no more than its text.
+        self._broken: ExchangeError | None = None
+        limit = spec.store_bytes
+        if limit is None:
+            memory = worker.memory_manager.memory_limit or MEMORY_LIMIT
+            limit = int(memory * _STORE_SHARE)
+        self.store = ShardStore(
+            run=f"{self.id[:8]}[{run_id}]",
+            worker=self.local_address,
+            parts=owned.get(self.local_address, []),
+            limit_bytes=limit,
+            temp_dir=spec.temp_dir or worker.local_directory,
+        )
+        _stores.setdefault((self.local_address, self.id), []).append(self.store)
+        while len(_stores) > _N_STORES:
+            del _stores[next(iter(_stores))]
+
+    # -- sending, in the transfer task's thread
+
+    def _shard_partition(
+        self, data: Split, partition_id: int
+    ) -> dict[str, tuple[int, _Packed]]:
+        messages: dict[str, tuple[int, _Packed]] = {}
+        n_bytes = 0
+        try:
+            for address, parts in self._parts_of.items():
+                unit = cut(data.table, data.starts, parts)
+                if address == self.local_address:
+                    self._keep(partition_id, unit)
+                else:
+                    unit_bytes = count_bytes(unit.table)
+                    n_bytes += unit_bytes
+                    messages[address] = (partition_id, self._pack(address, unit, unit_bytes))
+        finally:
+            if self.closed:  # nobody will ask for what was shared since then
+                self._close_shared(list(self._shared))
+        context_meter.digest_metric("p2p-shards", n_bytes, "bytes")
+        context_meter.digest_metric("p2p-shards", len(messages), "count")
+        return messages
+
+    def _pack(self, address: str, unit: Unit, n_bytes: int) -> _Packed:
+        shared = share(unit.table, n_bytes) if address in self._neighbours else None
+        if shared is None:
+            return pack(unit)
+        self._shared.add(shared)
+        return pack_starts(unit), shared
+
+    async def send(
+        self, address: str, shards: list[tuple[int, _Packed]]
+    ) -> OKMessage | ErrorMessage:
+        """Send messages; what the other worker can look at itself, only its place."""
+        shared = [s for _, (_, s) in shards if isinstance(s, SharedStream)]
+        try:
+            if not shared:
+                return await self._send_unless_given_up(address, shards)
+            places = [(i, (starts, _place(s))) for i, (starts, s) in shards]
+            try:
+                return await self._send_unless_given_up(address, places)
+            except NotSharedError:
+                self._neighbours.discard(address)
+                streams = [(i, (starts, _stream(s))) for i, (starts, s) in shards]
+                return await self._send_unless_given_up(address, streams)
+        finally:
+            self._close_shared(shared)
+
+    def _close_shared(self, streams: Iterable[SharedStream]) -> None:
+        for stream in streams:
+            stream.close()
+            self._shared.discard(stream)
+
+    async def _send_unless_given_up(
+        self, address: str, shards: list[tuple[int, Any]]
+    ) -> OKMessage | ErrorMessage:
+        """Send, but stop trying as soon as the run is given up.
+
+        The engine may try for minutes to reach a worker that is gone, and a
+        worker does not close before its runs are closed.
+        """
+        sending = asyncio.ensure_future(super().send(address, shards))
+        given_up = asyncio.ensure_future(self._given_up.wait())
+        try:
+            await asyncio.wait({sending, given_up}, return_when=asyncio.FIRST_COMPLETED)
+            if not sending.done():
+                msg = f"{self} was given up"
+                raise ShuffleClosedError(msg)
+            return sending.result()
+        finally:
+            sending.cancel()
+            given_up.cancel()
+
+    # -- receiving, on the event loop
+
+    async def _receive(self, data: list[tuple[int, Any]]) -> None:
+        self.raise_if_closed()
+        # All or none: a sender whose memory can't be seen sends all of them again.
+        seen = [(i, starts, _attach(stream)) for i, (starts, stream) in data]
+        await asyncio.gather(*(self._arrive(*message) for message in seen))
+
+    async def _arrive(self, input_id: int, starts: np.ndarray, stream: np.ndarray) -> None:
+        """Store a unit; a message that was sent twice waits for the first one."""
+        arriving = self._arriving.get(input_id)
+        if arriving is None:
+            self.received.add(input_id)
+            self.total_recvd += stream.nbytes
+            unpacking = self.offload(self._unpack, input_id, starts, stream)
+            arriving = asyncio.ensure_future(unpacking)
+            self._arriving[input_id] = arriving
+        try:
+            await asyncio.shield(arriving)
+        except ExchangeError as error:
+            self._broken = error
+            raise
+        except Exception as error:
+            self._exception = error
+            raise
+
+    def _unpack(self, input_id: int, starts: np.ndarray, stream: np.ndarray) -> None:
+        self._keep(input_id, unpack(starts, stream))
+
+    def _keep(self, input_id: int, unit: Unit) -> None:
+        try:
+            self.store.put(input_id, unit)
+        except StoreClosedError as error:
+            raise ShuffleClosedError(str(error)) from None
+
+    async def inputs_done(self) -> None:
+        """Send what is left."""
+        try:
+            await super().inputs_done()
+        except ExchangeError as error:
+            self._exception = None
+            self._broken = error
+
+    # -- reading, in the unpack task's thread
+
+    def _get_assigned_worker(self, i: int) -> str:
+        return self.worker_for[i]
+
+    def _get_output_partition(
+        self, partition_id: int, key: Any, **kwargs: Any
+    ) -> list[pa.Table]:
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return self.store.read(partition_id, self.n_inputs)
+        except StoreClosedError as error:
+            raise ShuffleClosedError(str(error)) from None
+
+    # -- life
+
+    def fail(self, exception: Exception) -> None:
+        """Give the run up, so that each of its tasks asks to be run again."""
+        super().fail(ShuffleClosedError(str(exception)))
+
+    async def close(self) -> None:
+        """Drop all shards and stop sending."""
+        self._given_up.set()
+        # Off the loop: to free gigabytes of disk takes a while.
+        closing = asyncio.get_running_loop().run_in_executor(self.executor, self.store.close)
+        try:
+            await closing
+        finally:
+            await super().close()
+            self._close_shared(list(self._shared))
+
+    def heartbeat(self) -> dict[str, Any]:
+        """Report to the dashboard's shuffle page, with the store as its disk."""
+        return super().heartbeat() | {"disk": self.store.heartbeat()}
+
+    def read(self, path: Any) -> Any:
+        """Refuse: nothing is kept in the engine's own buffers."""
+        raise NotImplementedError
+
+    def deserialize(self, buffer: Any) -> Any:
+        """Refuse: nothing is kept in the engine's own buffers."""
+        raise NotImplementedError
+
+
+def _place(stream: np.ndarray | SharedStream) -> np.ndarray | bytes:
+    return stream.place() if isinstance(stream, SharedStream) else stream
+
+
+def _stream(stream: np.ndarray | SharedStream) -> np.ndarray:
+    return stream.read() if isinstance(stream, SharedStream) else stream
+
+
+def _attach(stream: np.ndarray | bytes) -> np.ndarray:
+    return attach(stream) if isinstance(stream, bytes) else stream
