@@ -7,6 +7,7 @@
 #   make clean    remove all that make made
 #   make bench-frames  compare the sorts of persisted Dask frames with Dask's own
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
+#   make bench-scale   grow: rows, partitions, less memory, uneven keys, many small files
 #   make fuzz          random sorts against pandas' until something differs
 #   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
 #
@@ -14,7 +15,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local fuzz lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale fuzz lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -52,6 +53,9 @@ bench-frames: $(VENV)/installed-bench
 
 bench-local: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/local_sort.py $(ARGS)
+
+bench-scale: $(VENV)/installed-bench
+	@$(BIN)/python benchmarks/scale.py $(ARGS)
 
 fuzz: $(VENV)/installed-test
 	@$(BIN)/python tests/fuzz_local_sort.py $(ARGS)

@@ -5,18 +5,14 @@ Run it with ``make bench``, or ``make bench ARGS="--engines dlsort,duckdb --repe
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import json
 import multiprocessing
 import os
 import tempfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import psutil
 from rich.console import Console
 from rich.markdown import Markdown
 
@@ -35,12 +31,12 @@ from page import (
     versions,
     write_readme,
 )
+from watch import watch
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "end_to_end"
-SAMPLE_S = 0.1  # between two looks at an engine's memory
 
 
 class Child:
@@ -58,42 +54,16 @@ class Child:
         """Return the outcome and the most bytes resident in the engine's processes."""
         if self.error is not None:
             return Outcome(0.0, None, self.error), 0
-        with _watch(self._process.pid) as peak:
+        with watch(self._process.pid) as peak:
             self._pipe.send((src, dst, by))
             outcome = self._pipe.recv()
-        return outcome, peak[0]
+        return outcome, peak.total
 
     def close(self) -> None:
         """End the process, and wait for it."""
         if self.error is None:
             self._pipe.send(None)
         self._process.join()
-
-
-@contextlib.contextmanager
-def _watch(pid: int | None) -> Iterator[list[int]]:
-    """Watch the resident bytes of a process and all below it; yields [most seen]."""
-    peak = [0]
-    done = threading.Event()
-
-    def look() -> None:
-        parent = psutil.Process(pid)
-        watching = True
-        while watching:
-            resident = 0
-            for process in [parent, *parent.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error):
-                    resident += process.memory_info().rss
-            peak[0] = max(peak[0], resident)
-            watching = not done.wait(SAMPLE_S)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        watcher.join()
 
 
 def measure(
