@@ -157,7 +157,7 @@ def _memory_cases(scale: float) -> Iterator[Case]:
 
 def _skew_cases() -> Iterator[Case]:
     for family in families.FAMILIES:
-        src = BENCH / "inputs" / "family"
+        src = BENCH / "inputs" / f"family-{family.replace(' ', '-')}"
         by = families.make(family, SKEW_ROWS, src)
         yield Case("skew", family, src, by, {"partitions": SKEW_PARTS})
 

@@ -296,8 +296,10 @@ class ExchangeRun(ShuffleRun[int, Any]):
         try:
             await closing
         finally:
-            await super().close()
-            self._close_shared(list(self._shared))
+            try:
+                await super().close()
+            finally:
+                self._close_shared(list(self._shared))
 
     def heartbeat(self) -> dict[str, Any]:
         """Report to the dashboard's shuffle page, with the store as its disk."""

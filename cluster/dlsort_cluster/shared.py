@@ -12,9 +12,9 @@ where it does not, the units are sent (:class:`NotSharedError`).
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
-import threading
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -53,6 +53,12 @@ class Place(NamedTuple):
     inode: int
 
 
+# Numbers of the streams that are open. A set, not a semaphore: streams may end
+# with the garbage, at a moment when this thread is just taking a lock.
+_open: set[int] = set()
+_numbers = itertools.count()
+
+
 class SharedStream:
     """An IPC stream in shared memory, kept until it is closed.
 
@@ -63,33 +69,44 @@ class SharedStream:
     """
 
     def __init__(self, table: pa.Table) -> None:
+        self._number = next(_numbers)
         self._fd = os.memfd_create("dlsort-unit", os.MFD_CLOEXEC)
+        _open.add(self._number)
         try:
             # By path, as Arrow would close a descriptor of ours.
             with pa.OSFile(f"/proc/self/fd/{self._fd}", "wb") as file:
                 write_stream(table, file)
-            self.n_bytes = os.fstat(self._fd).st_size
+            status = os.fstat(self._fd)
         except BaseException:
-            os.close(self._fd)
-            self._fd = -1
+            self.close()
             raise
+        self.n_bytes = status.st_size
+        self._place = Place(_machine(), os.getpid(), self._fd, status.st_dev, status.st_ino)
 
     def place(self) -> bytes:
         """Return where another process finds it, for :func:`attach`."""
-        status = os.fstat(self._fd)
-        place = Place(_machine(), os.getpid(), self._fd, status.st_dev, status.st_ino)
-        return json.dumps(place).encode()
+        return json.dumps(self._place).encode()
 
     def read(self) -> npt.NDArray[np.uint8]:
-        """Return the stream itself, to be sent after all."""
-        return _map(self._fd)
+        """Return the stream itself, to be sent after all.
+
+        Raises
+        ------
+        NotSharedError
+            If it is closed.
+        """
+        return attach(self.place())
 
     def close(self) -> None:
-        """Let go of it; a receiver that has it mapped keeps it. May be called twice."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-            _slots().release()
+        """Let go of it; a receiver that has it mapped keeps it.
+
+        May be called twice, and from two threads at once.
+        """
+        try:
+            _open.remove(self._number)
+        except KeyError:
+            return
+        os.close(self._fd)
 
     def __sizeof__(self) -> int:
         """Tell Dask what it keeps in memory."""
@@ -110,12 +127,11 @@ def share(table: pa.Table, n_bytes: int) -> SharedStream | None:
     n_bytes : int
         What they take, about.
     """
-    if n_bytes < _FEWEST_BYTES or not _slots().acquire(blocking=False):
+    if n_bytes < _FEWEST_BYTES or len(_open) >= _most_open():
         return None
     try:
         return SharedStream(table)
     except OSError:  # no descriptor or no memory left
-        _slots().release()
         return None
 
 
@@ -133,16 +149,16 @@ def attach(place: bytes) -> npt.NDArray[np.uint8]:
         raise NotSharedError(msg)
     try:
         fd = os.open(f"/proc/{where.process}/fd/{where.descriptor}", os.O_RDONLY)
-    except OSError as error:
+        try:
+            status = os.fstat(fd)
+            if (status.st_dev, status.st_ino) != (where.device, where.inode):
+                msg = f"{where}: another file by now"
+                raise NotSharedError(msg)
+            return _map(fd)
+        finally:
+            os.close(fd)
+    except OSError as error:  # also one descriptor or map too many
         raise NotSharedError(str(error)) from error
-    try:
-        status = os.fstat(fd)
-        if (status.st_dev, status.st_ino) != (where.device, where.inode):
-            msg = f"{where}: another file by now"
-            raise NotSharedError(msg)
-        return _map(fd)
-    finally:
-        os.close(fd)
 
 
 def _map(fd: int) -> npt.NDArray[np.uint8]:
@@ -162,11 +178,11 @@ def _machine() -> str:
 
 
 @cache
-def _slots() -> threading.Semaphore:
-    """Return the right to so many open files: none where memory can't be shared."""
+def _most_open() -> int:
+    """Return how many files may wait to be mapped: none where memory can't be shared."""
     if not hasattr(os, "memfd_create") or not _machine():
-        return threading.Semaphore(0)
+        return 0
     import resource
 
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return threading.Semaphore(int(_OPEN_SHARE * soft) if soft > 0 else 2**10)
+    return int(_OPEN_SHARE * soft) if soft > 0 else 2**10

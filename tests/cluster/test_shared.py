@@ -3,26 +3,29 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from dlsort_cluster import shared
-from dlsort_cluster.shared import NotSharedError, attach, share
+from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.wire import read_stream
 
 TABLE = pa.table({"x": range(50_000), "s": pa.array(["a", None] * 25_000)})
 N_BYTES = TABLE.nbytes
+SMALL = TABLE.slice(0, 10)
 
 
 @pytest.fixture
 def slots(monkeypatch):
     """Let two files be open."""
-    shared._slots.cache_clear()
+    shared._most_open.cache_clear()
     monkeypatch.setattr(shared, "_OPEN_SHARE", 2.5 / soft_limit())
     yield
-    shared._slots.cache_clear()
+    shared._most_open.cache_clear()
 
 
 def soft_limit():
@@ -91,6 +94,43 @@ def test_another_file_of_the_same_number_is_not_taken_for_it(tmp_path):
     with pytest.raises(NotSharedError, match="another file"):
         attach(place)
     stream.close()
+
+
+def test_a_file_that_can_be_opened_but_not_mapped_is_not_seen(monkeypatch):
+    def full(fd):
+        raise OSError(12, "Cannot allocate memory")
+
+    stream = share(TABLE, N_BYTES)
+    monkeypatch.setattr(shared, "_map", full)
+    before = open_files()
+    with pytest.raises(NotSharedError, match="Cannot allocate memory"):
+        attach(stream.place())
+    assert open_files() == before
+    stream.close()
+
+
+def test_two_threads_close_a_stream_once():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for _ in range(300):
+                stream = SharedStream(SMALL)
+                list(pool.map(lambda close: close(), [stream.close] * 2))
+    finally:
+        sys.setswitchinterval(interval)
+    assert stream._number not in shared._open
+
+
+def test_an_error_of_arrow_leaves_nothing_open(monkeypatch):
+    def refuse(table, file):
+        raise pa.ArrowInvalid("no such type")
+
+    before = open_files(), len(shared._open)
+    monkeypatch.setattr(shared, "write_stream", refuse)
+    with pytest.raises(pa.ArrowInvalid):
+        share(TABLE, N_BYTES)
+    assert (open_files(), len(shared._open)) == before
 
 
 def test_a_process_of_another_machine_is_not_looked_for():
