@@ -52,6 +52,9 @@ class Tuning:
     sample_fewest_partitions : int
         Partitions of a large frame that are read of its Parquet files, on average, at the
         least, so that not one or two stand for all.
+    sample_batch_rows : int
+        Rows of the row groups that one task samples, and no more than 64 row groups: a task
+        costs some milliseconds, as much as the keys of so many rows.
     sample_seed : int
         Any constant: the same input gives the same sample, hence the same parts.
     frame_oversample : float
@@ -131,6 +134,7 @@ class Tuning:
     sample_overlap: float = 0.5
     sample_fewest_groups: int = 6
     sample_fewest_partitions: int = 32
+    sample_batch_rows: int = 1 << 16
     sample_seed: int = 20_200_614
     frame_oversample: float = 2.0
     large_bytes: int = GIB

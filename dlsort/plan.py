@@ -36,7 +36,7 @@ from dlsort.sample import (
     move_keys,
     take_sample,
 )
-from dlsort.sample_plan import SamplePlan
+from dlsort.sample_plan import SamplePlan, batches
 from dlsort.sink import Writer
 from dlsort.source import Piece, read_piece
 from dlsort.words import key_table
@@ -121,29 +121,33 @@ class Reader:
             read_piece(piece, self.schema, self.schema.names, self.as_dictionary)
         )
 
-    def sample(self, task: SampleTask) -> Sample:
-        """Return some keys of one row group."""
-        return take_sample(task, self.schema, self.keys, self.as_dictionary)
+    def sample(self, tasks: Sequence[SampleTask]) -> Sample:
+        """Return some keys of some row groups."""
+        taken = [take_sample(t, self.schema, self.keys, self.as_dictionary) for t in tasks]
+        return self._join(taken)
 
-    def sample_rest(self, tasks: Sequence[SampleTask], *, mixed: bool) -> list[Sample]:
-        """Return keys of the row groups of one file that weren't read, if that is needed."""
-        return [] if mixed else [self.sample(task) for task in tasks]
+    def sample_rest(self, tasks: Sequence[SampleTask], *, mixed: bool) -> Sample:
+        """Return keys of row groups that weren't read, if that is needed."""
+        return self.sample(() if mixed else tasks)
 
     def are_mixed(self, n_parts: int, samples: Sequence[Sample]) -> bool:
         """Return whether the row groups read first have keys of one distribution."""
         return are_mixed(self._join(samples), self.keys, n_parts)
 
     def fit(
-        self, n_parts: int, ranges: Mapping[int, tuple[Any, Any]], samples: Sequence[Any]
+        self,
+        n_parts: int,
+        n_first: int,
+        ranges: Mapping[int, tuple[Any, Any]],
+        samples: Sequence[Sample],
     ) -> Model:
         """Return the model that the samples teach.
 
-        ``samples`` holds a Sample for each row group read first and a list of
-        them for each file whose others were read too.
+        The first ``n_first`` samples are of the row groups read first, the others of
+        those that were read too, if they were.
         """
-        first = [s for s in samples if isinstance(s, Sample)]
-        rest = [s for file in samples if isinstance(file, list) for s in file]
-        sample = self._join(first)
+        sample = self._join(samples[:n_first])
+        rest = [s for s in samples[n_first:] if len(s.part)]
         if rest:
             sample = self._join([sample.at(sample.group == sample.donor), *rest])
         elif ranges and not are_mixed(sample, self.keys, n_parts):
@@ -158,7 +162,7 @@ class Reader:
         return join_samples(samples, transport_schema(fields).empty_table())
 
 
-def _sample_rest(reader: Reader, tasks: Sequence[SampleTask], mixed: bool) -> list[Sample]:  # noqa: FBT001 - a task's arguments have no names
+def _sample_rest(reader: Reader, tasks: Sequence[SampleTask], mixed: bool) -> Sample:  # noqa: FBT001 - a task's arguments have no names
     return reader.sample_rest(tasks, mixed=mixed)
 
 
@@ -238,22 +242,23 @@ class DatasetPlan:
 
     def layer(self) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""
-        sampled = [f"dlsort-sample-{self.token}-{i}" for i in range(len(self.samples.first))]
         model = f"dlsort-model-{self.token}"
-        graph = {
-            key: call(key, self.reader.sample, task)
-            for key, task in zip(sampled, self.samples.first, strict=True)
-        }
-        fit = partial(self.reader.fit, self.n_parts, self.samples.ranges)
+        graph: dict[str, Any] = {}
+        for i, tasks in enumerate(batches(self.samples.first)):
+            key = f"dlsort-sample-{self.token}-{i}"
+            graph[key] = call(key, self.reader.sample, tasks)
+        first = list(graph)
+        sampled = list(first)
         if self.samples.rest:
             mixed = f"dlsort-mixed-{self.token}"
             graph[mixed] = call_with_all(
-                mixed, partial(self.reader.are_mixed, self.n_parts), sampled
+                mixed, partial(self.reader.are_mixed, self.n_parts), first
             )
-            for i, tasks in enumerate(self.samples.rest):
+            for i, tasks in enumerate(batches(self.samples.rest)):
                 key = f"dlsort-rest-{self.token}-{i}"
                 graph[key] = call(key, _sample_rest, self.reader, tasks, ref(mixed))
-                sampled = [*sampled, key]
+                sampled.append(key)
+        fit = partial(self.reader.fit, self.n_parts, len(first), self.samples.ranges)
         graph[model] = call_with_all(model, fit, sampled)
         exchange = Exchange(
             self.token,

@@ -25,7 +25,15 @@ from dlsort.options import TUNING
 from dlsort.sample import Draw, SampleTask, rows_needed
 from dlsort.source import Piece, RowGroup, Source, top_columns
 
-__all__ = ["Range", "SamplePlan", "choose_donors", "choose_evenly", "overlap", "plan_sample"]
+__all__ = [
+    "Range",
+    "SamplePlan",
+    "batches",
+    "choose_donors",
+    "choose_evenly",
+    "overlap",
+    "plan_sample",
+]
 
 Range = tuple[Any, Any]
 
@@ -38,15 +46,15 @@ class SamplePlan:
     ----------
     first : tuple of SampleTask
         Read in any case.
-    rest : tuple of tuple of SampleTask
-        By file; read if those of ``first`` turn out not to be mixed.
+    rest : tuple of SampleTask
+        Read if those of ``first`` turn out not to be mixed.
     ranges : dict of int to (low, high)
         Footers' range of the first key column, by row group, where row groups
         stay unread although they may not be mixed.
     """
 
     first: tuple[SampleTask, ...]
-    rest: tuple[tuple[SampleTask, ...], ...] = ()
+    rest: tuple[SampleTask, ...] = ()
     ranges: Mapping[int, Range] = field(default_factory=dict)
 
 
@@ -97,9 +105,20 @@ def plan_sample(
         return SamplePlan(first)
     if source.stored_bytes >= TUNING.large_bytes:
         return SamplePlan(first, ranges=ranges)
-    files = sorted({groups[g].file for g in unread})
-    rest = [[task(g, [draw(g)]) for g in unread if groups[g].file == file] for file in files]
-    return SamplePlan(first, tuple(map(tuple, rest)))
+    return SamplePlan(first, tuple(task(g, [draw(g)]) for g in unread))
+
+
+def batches(tasks: Sequence[SampleTask]) -> list[tuple[SampleTask, ...]]:
+    """Return the tasks in runs that are worth a task of the cluster each, in order."""
+    found: list[list[SampleTask]] = []
+    n_rows = TUNING.sample_batch_rows
+    for task in tasks:
+        if n_rows >= TUNING.sample_batch_rows:
+            found.append([])
+            n_rows = 0
+        found[-1].append(task)
+        n_rows += max(task.piece.n_rows, TUNING.sample_batch_rows // 64)
+    return [tuple(batch) for batch in found]
 
 
 def _places(pieces: Sequence[Piece], groups: Sequence[RowGroup]) -> list[tuple[int, int]]:

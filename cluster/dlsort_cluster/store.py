@@ -3,7 +3,9 @@
 One unit an input (see :mod:`dlsort_cluster.wire`). A unit that still fits the
 store's budget stays in memory as it came; any other is written to disk by the
 thread that brought it, which is the back-pressure. Nothing is taken out on
-read, so a merge may run again.
+read, so a merge may run again. Units with a few rows for each partition are
+joined before the first read: else the work would grow with inputs times
+partitions, not with their sum.
 """
 
 from __future__ import annotations
@@ -12,19 +14,31 @@ import errno
 import mmap
 import shutil
 import threading
+from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from dlsort_cluster import spill
 from dlsort_cluster.exchange import ShardsLostError, SpillError, SpillFullError
-from dlsort_cluster.wire import Unit, compact, count_bytes, held_bytes
+from dlsort_cluster.wire import Unit, compact, count_bytes, held_bytes, join
 
 __all__ = ["ShardStore", "StoreClosedError"]
 
 # Up to this share of the budget, units are kept with all that they hold alive: a copy of their
 # own rows alone takes fresh memory, and time.
 _ROOM_SHARE = 0.25
+# Units are joined until there are so many rows for a partition, on average: 2,000 units
+# of 500 rows were read by 2,000 partitions in 36 s one by one, in 8 s joined.
+_FEW_ROWS = 64
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class _Ready(NamedTuple):
+    """All units, in input order, and their starts: (n_units, n_parts + 1)."""
+
+    units: list[Unit | spill.Spilled]
+    starts: np.ndarray
 
 
 class StoreClosedError(Exception):
@@ -70,6 +84,8 @@ class ShardStore:
         self.total_bytes = 0
         self._place = {part: place for place, part in enumerate(parts)}
         self._units: dict[int, Unit | spill.Spilled] = {}
+        self._ready: _Ready | None = None  # what the units are once all are there
+        self._readying = threading.Lock()
         self._taken: set[int] = set()
         self._idle_files: list[spill.SpillFile] = []  # nobody is writing to these
         self._lock = threading.Lock()
@@ -127,28 +143,42 @@ class ShardStore:
         StoreClosedError
             If the store is closed.
         """
-        with self._lock:
-            self._check_open()
-            units = [self._units.get(input_id) for input_id in range(n_inputs)]
-        if None in units:
-            msg = (
-                f"run {self.run}: input {units.index(None)} of {n_inputs} never reached"
-                f" {self.worker}, which needs it for partition {part}."
-                " This is a bug: please report it."
-            )
-            raise ShardsLostError(msg)
+        ready = self._make_ready(part, n_inputs)
         place = self._place[part]
+        firsts, lasts = ready.starts[:, place], ready.starts[:, place + 1]
         maps: dict[spill.SpillFile, mmap.mmap] = {}
-        shards = []
-        for unit in units:
-            assert unit is not None
-            first, last = int(unit.starts[place]), int(unit.starts[place + 1])
-            if last > first:
-                shards.append(self._rows(unit, first, last, maps))
-        if not shards and units:
-            assert units[0] is not None
-            shards.append(self._rows(units[0], 0, 0, maps))
+        shards = [
+            self._rows(ready.units[i], int(firsts[i]), int(lasts[i]), maps)
+            for i in np.flatnonzero(lasts > firsts)
+        ]
+        if not shards and ready.units:
+            shards.append(self._rows(ready.units[0], 0, 0, maps))
         return shards
+
+    def _make_ready(self, part: int, n_inputs: int) -> _Ready:
+        with self._readying:
+            with self._lock:
+                self._check_open()
+                if self._ready is not None:
+                    return self._ready
+                units = [self._units.get(input_id) for input_id in range(n_inputs)]
+            if None in units:
+                msg = (
+                    f"run {self.run}: input {units.index(None)} of {n_inputs} never reached"
+                    f" {self.worker}, which needs it for partition {part}."
+                    " This is a bug: please report it."
+                )
+                raise ShardsLostError(msg)
+            joined = _join_small([unit for unit in units if unit is not None])
+            starts = [unit.starts for unit in joined]
+            ready = _Ready(
+                joined, np.stack(starts) if starts else np.zeros((0, len(self._place) + 1), int)
+            )
+            with self._lock:
+                self._check_open()
+                self._ready = ready
+                self._units.clear()
+            return ready
 
     def close(self) -> None:
         """Forget all units and give their disk space back; may be called twice.
@@ -158,6 +188,7 @@ class ShardStore:
         with self._lock:
             self._closed = True
             self._units.clear()
+            self._ready = None
             self._idle_files.clear()
             self.memory_bytes = 0
 
@@ -166,10 +197,10 @@ class ShardStore:
         return {
             "memory": self.memory_bytes,
             "total": self.total_bytes,
-            "buckets": len(self._units),  # the page's own word
+            "buckets": len(self._taken),  # the page's own word
             "written": self.spilled_bytes,
             "read": self.read_bytes,
-            "avg_size": self.total_bytes / max(1, len(self._units)),
+            "avg_size": self.total_bytes / max(1, len(self._taken)),
             "avg_duration": 0.0,
             "memory_limit": self.limit_bytes,
         }
@@ -230,6 +261,33 @@ class ShardStore:
         with self._lock:
             self.read_bytes += n_read
         return table
+
+
+def _join_small(units: list[Unit | spill.Spilled]) -> list[Unit | spill.Spilled]:
+    """Join neighbours that are in memory and have few rows for each partition."""
+    joined: list[Unit | spill.Spilled] = []
+    group: list[Unit] = []
+    n_rows = 0
+
+    def flush() -> None:
+        nonlocal n_rows
+        together = join(group) if len(group) > 1 else None
+        joined.extend(group if together is None else [together])
+        group.clear()
+        n_rows = 0
+
+    for unit in units:
+        enough = _FEW_ROWS * (len(unit.starts) - 1)
+        if not isinstance(unit, Unit) or unit.table.num_rows >= enough:
+            flush()
+            joined.append(unit)
+            continue
+        group.append(unit)
+        n_rows += unit.table.num_rows
+        if n_rows >= enough:
+            flush()
+    flush()
+    return joined
 
 
 def _size(n_bytes: int) -> str:

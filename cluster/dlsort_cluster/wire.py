@@ -8,10 +8,12 @@ same memory, the stream is there instead (:mod:`dlsort_cluster.shared`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pt
 
 __all__ = [
     "Unit",
@@ -19,6 +21,7 @@ __all__ = [
     "count_bytes",
     "cut",
     "held_bytes",
+    "join",
     "pack",
     "pack_starts",
     "read_stream",
@@ -107,6 +110,29 @@ def read_stream(stream: np.ndarray) -> pa.Table:
     if stream.ctypes.data % _ALIGNMENT:
         stream = stream.copy()
     return pa.ipc.open_stream(pa.py_buffer(stream)).read_all()
+
+
+def join(units: Sequence[Unit]) -> Unit | None:
+    """Return the rows of several units as those of one, by partition and then by unit.
+
+    None where Arrow can't do it, or where the units' schemas differ, as they do
+    if the units know more of their rows (what a dictionary holds, bands).
+    """
+    schema = units[0].table.schema
+    same = all(unit.table.schema.equals(schema, check_metadata=True) for unit in units)
+    if not same or any(pt.is_dictionary(kind) or pt.is_nested(kind) for kind in schema.types):
+        return None
+    table = pa.concat_tables([unit.table for unit in units]).combine_chunks()
+    first_row = np.cumsum([0, *(unit.table.num_rows for unit in units[:-1])])
+    starts = np.stack([unit.starts for unit in units])  # (n_units, k + 1)
+    lengths = np.diff(starts).T.ravel()  # by partition, then by unit
+    begins = (starts[:, :-1] + first_row[:, np.newaxis]).T.ravel()
+    shifts = begins - (np.cumsum(lengths) - lengths)
+    rows = np.repeat(shifts, lengths) + np.arange(table.num_rows)
+    try:
+        return Unit(table.take(pa.array(rows)), starts.sum(axis=0))
+    except pa.ArrowNotImplementedError:  # views
+        return None
 
 
 def count_bytes(table: pa.Table) -> int:

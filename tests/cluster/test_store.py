@@ -214,3 +214,66 @@ def test_many_small_partitions_share_batches(tmp_path):
     for part in (0, 1, 2_500, N_ROWS - 1):
         (shard,) = store.read(part, 1)
         assert shard["row"].to_pylist() == [part]
+
+
+def small_units(n_units, n_parts, column, metadata=None):
+    """Return units of a few rows, in no partition more than three."""
+    rng = np.random.default_rng(7)
+    units = []
+    for input_id in range(n_units):
+        starts = np.cumsum([0, *rng.integers(0, 4, n_parts)])
+        rows = np.arange(starts[-1])
+        table = pa.table({"input": rows * 0 + input_id, "row": rows, "x": column(rows)})
+        units.append(Unit(table.replace_schema_metadata(metadata), starts))
+    return units
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 10**9])
+@pytest.mark.parametrize(
+    ("column", "is_joined"),
+    [
+        (lambda rows: pa.array([f"{row}" * 3 for row in rows], pa.string()), True),
+        (lambda rows: pa.array([None if row % 2 else row for row in rows], pa.int32()), True),
+        (lambda rows: pa.array([f"{row}" for row in rows], pa.string_view()), False),
+        (lambda rows: pa.array(["a", "b"] * len(rows)).slice(0, len(rows)), True),
+        (lambda rows: pa.array([f"{row}" for row in rows]).dictionary_encode(), False),
+        (lambda rows: pa.array([[row] for row in rows], pa.list_(pa.int64())), False),
+    ],
+)
+def test_small_units_are_read_as_if_they_were_not_joined(
+    tmp_path, column, is_joined, limit_bytes
+):
+    n_parts = 30
+    units = small_units(500, n_parts, column)
+    store = make_store(tmp_path, limit_bytes, parts=range(n_parts))
+    for input_id, unit in enumerate(units):
+        store.put(input_id, unit)
+    for part in range(n_parts):
+        shards = store.read(part, len(units))
+        if limit_bytes:
+            assert (len(shards) < 20) == is_joined
+        expected = [
+            u.table.slice(u.starts[part], u.starts[part + 1] - u.starts[part]) for u in units
+        ]
+        assert pa.concat_tables(shards).to_pylist() == pa.concat_tables(expected).to_pylist()
+
+
+def test_units_that_say_different_things_of_their_rows_are_not_joined(tmp_path):
+    units = small_units(9, 3, lambda rows: pa.array(rows))
+    units[5] = Unit(units[5].table.replace_schema_metadata({"bands": "7"}), units[5].starts)
+    store = make_store(tmp_path, 10**9, parts=range(3))
+    for input_id, unit in enumerate(units):
+        store.put(input_id, unit)
+    found = [shard for part in range(3) for shard in store.read(part, 9)]
+    metadata = [shard.schema.metadata for shard in found if shard["input"][0].as_py() == 5]
+    assert metadata
+    assert all(m == {b"bands": b"7"} for m in metadata)
+    assert sum(shard.num_rows for shard in found) == sum(u.table.num_rows for u in units)
+
+
+def test_large_units_stay_as_they_are(tmp_path):
+    store = make_store(tmp_path, 10**9)
+    units = [make_unit(i) for i in range(3)]
+    for input_id, unit in enumerate(units):
+        store.put(input_id, unit)
+    assert len(store.read(9, 3)) == 3
