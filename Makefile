@@ -7,6 +7,7 @@
 #   make clean    remove all that make made
 #   make bench-frames  compare the sorts of persisted Dask frames with Dask's own
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
+#   make cluster-model   time and cost on 10 to 1,000 workers, from what is measured here
 #   make bench-scale   grow: rows, partitions, less memory, uneven keys, many small files
 #   make fuzz          random sorts against pandas' until something differs
 #   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
@@ -15,7 +16,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale fuzz lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale cluster-model fuzz lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -56,6 +57,9 @@ bench-local: $(VENV)/installed-bench
 
 bench-scale: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/scale.py $(ARGS)
+
+cluster-model: $(VENV)/installed-bench
+	@$(BIN)/python benchmarks/cluster_model.py $(ARGS)
 
 fuzz: $(VENV)/installed-test
 	@$(BIN)/python tests/fuzz_local_sort.py $(ARGS)

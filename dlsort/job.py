@@ -8,26 +8,35 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from dlsort.buffers import concat_rows
 from dlsort.disorder import first_disorder
 from dlsort.errors import ClusterError, OutOfOrderError, RowsLostError
 from dlsort.keys import SortKey
-from dlsort.plan import DatasetPlan, InputStats, OutputStats
+from dlsort.options import TUNING
+from dlsort.plan import InputStats, OutputStats
 from dlsort.progress import Progress
 from dlsort.proof import total
 from dlsort.report import SortReport
 from dlsort.sink import part_name
 from dlsort_cluster.clusters import run
-from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.exchange import ExchangeError, Layer
 
-__all__ = ["check_outcome", "check_visible", "run_plan"]
+__all__ = ["Plan", "check_keys_apart", "check_outcome", "check_visible", "run_plan"]
+
+
+class Plan(Protocol):
+    """The tasks of a job."""
+
+    def layer(self) -> Layer:
+        """Return them."""
 
 
 def run_plan(
-    client: Any, plan: DatasetPlan, n_rows: int, progress: Progress, report: SortReport
+    client: Any, plan: Plan, n_rows: int, progress: Progress, report: SortReport
 ) -> tuple[list[InputStats], list[OutputStats]]:
     """Run a plan's tasks, tell progress, and note times and memory in the report.
 
@@ -35,7 +44,7 @@ def run_plan(
     ----------
     client : distributed.Client
         Where to run.
-    plan : DatasetPlan
+    plan : Plan
         The tasks.
     n_rows : int
         Rows of the source.
@@ -144,9 +153,27 @@ def check_outcome(
         raise OutOfOrderError(msg)
     report.checksum = written.checksum
     report.part_rows = [s.proof.rows for s in sorted(outputs, key=lambda s: s.part)]
+    report.predicted_rows = n_rows / max(len(outputs), 1)
+    most = TUNING.surprise * max(report.predicted_rows, TUNING.fewest_rows_of_surprise)
+    report.surprises = [part for part, rows in enumerate(report.part_rows) if rows > most]
     report.output_bytes = sum(s.file_bytes for s in outputs)
     mean = written.rows / max(len(outputs), 1)
     report.balance = max(report.part_rows, default=0) / mean if mean else 1.0
+
+
+def check_keys_apart(outputs: Sequence[OutputStats]) -> None:
+    """Make sure that no key is in two parts, for parts that were put in order.
+
+    Raises
+    ------
+    OutOfOrderError
+        If one is: its rows may not be in the order of the source.
+    """
+    edges = [s.edges for s in sorted(outputs, key=lambda s: s.part) if s.edges.num_rows]
+    for above, below in pairwise(edges):
+        if above.slice(above.num_rows - 1).equals(below.slice(0, 1)):
+            msg = "a key is in two parts that were moved."
+            raise OutOfOrderError(msg)
 
 
 def check_visible(folder: Path, outputs: Sequence[OutputStats], n_parts: int) -> None:

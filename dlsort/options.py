@@ -37,6 +37,10 @@ class Tuning:
     balance : float
         Largest partition over the mean that the sample is sized for; below
         the promised 1.05 because the formula is an expectation.
+    surprise : float
+        A part with so many times its predicted rows is told of.
+    fewest_rows_of_surprise : int
+        Below so many rows a part the promise of balance does not hold, and no size surprises.
     sample_share : float
         Share of the source's bytes that a sample may read when the source is
         small. Reading a twentieth costs about 2 % of a job.
@@ -129,6 +133,8 @@ class Tuning:
     most_parts: int = 100_000
     input_bytes: int = 128 * MIB
     balance: float = 1.035
+    surprise: float = 1.5
+    fewest_rows_of_surprise: int = 20_000
     sample_share: float = 0.05
     sample_key_share: float = 0.10
     sample_overlap: float = 0.5

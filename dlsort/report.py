@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlsort.options import TUNING
+
 __all__ = ["PhaseSeconds", "SortReport", "format_bytes", "peak_memory_bytes"]
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -54,6 +56,10 @@ class SortReport:
         Largest partition over the mean.
     part_rows : list of int
         Rows of each part.
+    predicted_rows : float
+        Rows that the model gave each of them.
+    surprises : list of int
+        Parts with more than 1.5 times as many: the sample was wrong about them.
     spilled_bytes, peak_memory_bytes : int
         Shards written to the temporary folder; highest resident memory, summed
         over the processes that did the work.
@@ -62,6 +68,8 @@ class SortReport:
         sink.
     proved : bool
         Row count, checksum and order were checked.
+    moved : bool
+        The source's order made an exchange unnecessary.
     workers, threads : int
         Worker processes (0: embedded) and threads in all.
     """
@@ -80,10 +88,13 @@ class SortReport:
     phases: PhaseSeconds = field(default_factory=PhaseSeconds)
     balance: float = 1.0
     part_rows: list[int] = field(default_factory=list)
+    predicted_rows: float = 0.0
+    surprises: list[int] = field(default_factory=list)
     spilled_bytes: int = 0
     peak_memory_bytes: int = 0
     checksum: str = ""
     proved: bool = False
+    moved: bool = False
     workers: int = 0
     threads: int = 0
 
@@ -114,10 +125,18 @@ class SortReport:
             f"sample {phases.sample_s:.2f}, partition {phases.partition_s:.2f}, "
             f"sort {phases.sort_s:.2f}, publish {phases.publish_s:.2f} s",
             f"in threads {steps} s",
-            f"balance    largest partition {self.balance:.3f} x mean",
+            f"balance    largest partition {self.balance:.3f} x mean: "
+            f"{max(self.part_rows, default=0):,} rows, {self.predicted_rows:,.0f} predicted",
             f"memory     peak {format_bytes(self.peak_memory_bytes)}, "
             f"spilled {format_bytes(self.spilled_bytes)}",
         ]
+        if self.surprises:
+            lines.append(
+                f"surprise   {len(self.surprises):,} parts have over {TUNING.surprise:g} x the "
+                f"predicted rows (the first is part {self.surprises[0]}): the sample was wrong"
+            )
+        if self.moved:
+            lines.append("order      the source's was used: no row was exchanged")
         if self.proved:
             same = f"checksum {self.checksum} at source and sink"
             lines.append(f"proved     {self.rows:,} rows in order, {same}")

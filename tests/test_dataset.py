@@ -298,3 +298,27 @@ def test_payloads_that_arrow_reads_or_joins_only_in_part(tmp_path):
         assert got[name].to_pylist() == table[name].to_pylist()[::-1]
     flat = [v for chunk in got["tensor"].chunks for v in chunk.storage.to_pylist()]
     assert flat == tensor.storage.to_pylist()[::-1]
+
+
+def test_a_wrong_sample_is_told_of(tmp_path, monkeypatch):
+    """The model thinks that half of the keys are all there are."""
+    rng = np.random.default_rng(3)
+    n = 100_000
+    source = write(tmp_path / "in", [pa.table({"k": rng.permutation(n)})])
+    fit = plan.fit_model
+
+    def fit_to_half(sample, part, row, weight, keys, n_parts):
+        low = np.flatnonzero(sample["k"].to_numpy() < n // 2)
+        sample = sample.take(pa.array(low))
+        return fit(sample, part[low], row[low], weight[low], keys, n_parts)
+
+    even = dlsort.sort_dataset(source, tmp_path / "even", by="k", partitions=4, threads=2)
+    assert even.predicted_rows == n / 4
+    assert even.surprises == []
+    assert "surprise" not in even.to_text()
+    monkeypatch.setattr(plan, "fit_model", fit_to_half)
+    report = dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=4, threads=2)
+    assert report.surprises == [3]
+    assert (
+        "1 parts have over 1.5 x the predicted rows (the first is part 3)" in report.to_text()
+    )

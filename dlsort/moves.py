@@ -1,0 +1,217 @@
+"""Moves: which rows make which part, where the source's order makes an exchange unnecessary.
+
+Two kinds of sources need none, by what their footers say:
+
+- all of it is in order already: every row group claims the wanted order in its
+  ``sorting_columns``, and their ranges follow one another. It is cut anywhere.
+- the ranges of some row groups are apart from those of all others (each file has its
+  own day): a part takes whole row groups, if that leaves parts even.
+
+Footers may lie. What is made from moves is sorted and proved as any other part, and
+where two parts turn out to touch or overlap the exchange is done after all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from dlsort.keys import SortKey
+from dlsort.options import TUNING
+from dlsort.source import Piece, Source, top_columns
+
+__all__ = ["Moves", "Slice", "plan_moves"]
+
+_ORDERED_STORAGE = ("INT32", "INT64", "BYTE_ARRAY")
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows ``first : first + n_rows`` of a piece."""
+
+    piece: Piece
+    first: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The rows of each part, as slices in the source's order.
+
+    Parameters
+    ----------
+    parts : tuple of tuple of Slice
+        One a part, in sort order.
+    is_sorted : bool
+        The source claims to be in order as it is; else parts have been put in
+        order, and no key may be in two of them.
+    """
+
+    parts: tuple[tuple[Slice, ...], ...]
+    is_sorted: bool
+
+
+def plan_moves(source: Source, keys: Sequence[SortKey], n_parts: int) -> Moves | None:
+    """Return which rows make which part, or None where an exchange is needed.
+
+    Parameters
+    ----------
+    source : Source
+        The dataset's footers.
+    keys : sequence of SortKey
+        The key.
+    n_parts : int
+        Number of output partitions, at least 2.
+    """
+    filled = [g for g, group in enumerate(source.row_groups) if group.n_rows]
+    ranges = _ranges(source, keys[0], filled)
+    if ranges is None:
+        return None
+    low, high = ranges
+    rows = np.array([source.row_groups[g].n_rows for g in filled])
+    if rows.sum() < n_parts:
+        return None
+    if (low[1:] >= high[:-1]).all() and _is_claimed(source, keys):
+        return Moves(_cut_rows(source, filled, rows, n_parts), is_sorted=True)
+    chosen = _cut_ranges(low, high, rows, n_parts)
+    if chosen is None:
+        return None
+    parts = (np.sort(np.array(filled)[part]).tolist() for part in chosen)
+    return Moves(tuple(_whole(source, part) for part in parts), is_sorted=False)
+
+
+def _ranges(
+    source: Source, key: SortKey, filled: Sequence[int]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+    """Return the first and last key of each row group, as ranks in the wanted order.
+
+    None if the footers don't tell, or there are nulls.
+    """
+    if not filled or not _has_ordered_statistics(source.schema.field(key.column).type):
+        return None
+    found = []
+    for g in filled:
+        group = source.row_groups[g]
+        statistics = _statistics(source.footers[group.file], group.index, key.column)
+        if statistics is None:
+            return None
+        found.append(statistics)
+    values = sorted({value for bounds in found for value in bounds})
+    rank = {value: place for place, value in enumerate(values)}
+    bounds = np.array([[rank[low], rank[high]] for low, high in found])
+    if key.descending:
+        bounds = -bounds[:, ::-1]
+    return bounds[:, 0], bounds[:, 1]
+
+
+def _has_ordered_statistics(kind: pa.DataType) -> bool:
+    """Return whether raw minima and maxima of a type compare as its values do."""
+    text = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
+    data = pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind)
+    times = pt.is_date(kind) or pt.is_timestamp(kind) or pt.is_time(kind)
+    numbers = pt.is_signed_integer(kind) or pt.is_decimal(kind) or pt.is_duration(kind)
+    return bool(text or data or times or numbers)
+
+
+def _statistics(footer: pq.FileMetaData, index: int, column: str) -> tuple[Any, Any] | None:
+    place = top_columns(footer).get(column)
+    if place is None:
+        return None
+    chunk = footer.row_group(index).column(place)
+    statistics = chunk.statistics
+    if statistics is None or not (statistics.has_min_max and statistics.has_null_count):
+        return None
+    if statistics.null_count or chunk.physical_type not in _ORDERED_STORAGE:
+        return None
+    if pa.types.is_decimal(footer.schema.to_arrow_schema().field(column).type) and (
+        chunk.physical_type == "BYTE_ARRAY"
+    ):
+        return None
+    return statistics.min_raw, statistics.max_raw
+
+
+def _is_claimed(source: Source, keys: Sequence[SortKey]) -> bool:
+    """Return whether every row group says that its rows are in the wanted order."""
+    for group in source.row_groups:
+        footer = source.footers[group.file]
+        claims = footer.row_group(group.index).sorting_columns
+        if len(claims) < len(keys):
+            return False
+        places = top_columns(footer)
+        for key, claim in zip(keys, claims, strict=False):
+            wanted = (places.get(key.column), key.descending, key.nulls_first)
+            if (claim.column_index, claim.descending, claim.nulls_first) != wanted:
+                return False
+    return True
+
+
+def _cut_rows(
+    source: Source, filled: Sequence[int], rows: npt.NDArray[np.int64], n_parts: int
+) -> tuple[tuple[Slice, ...], ...]:
+    """Cut the source as it is into parts of equal rows."""
+    first_row = np.concatenate([[0], np.cumsum(rows)])
+    edges = first_row[-1] * np.arange(n_parts + 1) // n_parts
+    parts = []
+    for begin, end in pairwise(edges.tolist()):
+        inside = np.flatnonzero((first_row[1:] > begin) & (first_row[:-1] < end))
+        slices: list[Slice] = []
+        for part in _whole(source, [filled[i] for i in inside.tolist()]):
+            at = int(first_row[inside[0]]) + sum(s.piece.n_rows for s in slices)
+            first, last = max(begin, at), min(end, at + part.piece.n_rows)
+            slices.append(Slice(part.piece, first - at, last - first))
+        parts.append(tuple(slices))
+    return tuple(parts)
+
+
+def _cut_ranges(
+    low: npt.NDArray[np.int64],
+    high: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    n_parts: int,
+) -> list[npt.NDArray[np.int64]] | None:
+    """Return the row groups of each part, none of whose ranges meets another part's.
+
+    None if there are too few gaps between the ranges, or they leave parts uneven.
+    """
+    order = np.lexsort((high, low))
+    reach = np.maximum.accumulate(high[order])
+    gaps = np.flatnonzero(low[order][1:] > reach[:-1]) + 1  # in places of ``order``
+    passed = np.concatenate([[0], np.cumsum(rows[order])])
+    wanted = passed[-1] * np.arange(1, n_parts) / n_parts
+    if len(gaps) < n_parts - 1:
+        return None
+    after = np.minimum(np.searchsorted(passed[gaps], wanted), len(gaps) - 1)
+    before = np.maximum(after - 1, 0)
+    nearer = np.abs(passed[gaps[before]] - wanted) <= np.abs(passed[gaps[after]] - wanted)
+    cuts = gaps[np.where(nearer, before, after)]
+    parts = np.split(order, cuts)
+    sizes = np.array([rows[part].sum() for part in parts])
+    return parts if sizes.max() <= TUNING.balance * sizes.mean() and sizes.min() else None
+
+
+def _whole(source: Source, groups: Sequence[int]) -> tuple[Slice, ...]:
+    """Return row groups, ascending, as slices of as few pieces as can be."""
+    slices = []
+    numbered = enumerate(groups)
+    runs = groupby(numbered, lambda item: (source.row_groups[item[1]].file, item[1] - item[0]))
+    for (file, _), run in runs:
+        members = [g for _, g in run]
+        chosen = [source.row_groups[g] for g in members]
+        n_rows = sum(group.n_rows for group in chosen)
+        piece = Piece(
+            source.files[file],
+            tuple(group.index for group in chosen),
+            n_rows,
+            sum(group.arrow_bytes for group in chosen),
+            members[0],
+        )
+        slices.append(Slice(piece, 0, n_rows))
+    return tuple(slices)
