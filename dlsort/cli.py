@@ -32,7 +32,7 @@ import click
 
 from dlsort import __version__
 from dlsort.errors import BadOptionError, DlsortError
-from dlsort.options import parse_bytes
+from dlsort.options import TUNING, parse_bytes
 
 if TYPE_CHECKING:
     from dlsort.progress import Progress
@@ -256,6 +256,12 @@ def main() -> None:
     show_default=True,
     metavar="CODEC",
     help="snappy, zstd, gzip, lz4, brotli or none.",
+)
+@click.option(
+    "--row-group-rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Rows of each row group of the files. Default: {TUNING.row_group_rows:,}.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace DST, once the new one is proved.")
 @click.option(

@@ -44,6 +44,7 @@ def sort_dataset(
     memory: int | str | None = None,
     temp_dir: str | Path | None = None,
     compression: str = "snappy",
+    row_group_rows: int | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> SortReport:
@@ -83,6 +84,8 @@ def sort_dataset(
         Where rows go that don't fit the memory.
     compression : str
         ``snappy``, ``zstd``, ``gzip``, ``lz4``, ``brotli`` or ``none``.
+    row_group_rows : int, optional
+        Rows of each row group of the parts; by default 262,144.
     overwrite : bool
         Replace a destination that holds files, once the new one is proved.
     progress : Progress, optional
@@ -115,7 +118,8 @@ def sort_dataset(
     """
     began = time.perf_counter()
     keys = parse_by(by)
-    _check_options(scheduler, workers, threads, partitions, partition_size)
+    counts = {"partitions": partitions, "row_group_rows": row_group_rows}
+    _check_options(scheduler, workers, threads, counts, partition_size)
     if temp_dir is not None and scheduler is None and not Path(temp_dir).is_dir():
         msg = f"temp_dir is {str(temp_dir)!r}; expected an existing folder."
         raise BadOptionError(msg)
@@ -171,6 +175,7 @@ def sort_dataset(
                 keys,
                 choose_encodings(source.schema, source.layouts),
                 codec,
+                row_group_rows or TUNING.row_group_rows,
             )
             report.output_parts = n_parts
             told = progress or NoProgress()
@@ -194,15 +199,14 @@ def _check_options(
     scheduler: str | None,
     workers: int | None,
     threads: int | None,
-    partitions: int | None,
+    counts: dict[str, int | None],
     partition_size: int | str | None,
 ) -> None:
-    counts = {"workers": workers, "threads": threads, "partitions": partitions}
-    for name, value in counts.items():
+    for name, value in {"workers": workers, "threads": threads, **counts}.items():
         if value is not None and not _is_count(value):
             msg = f"{name} is {value!r}; expected a whole number of at least 1."
             raise BadOptionError(msg)
-    if partitions is not None and partition_size is not None:
+    if counts["partitions"] is not None and partition_size is not None:
         msg = "partitions and partition_size are both given; give one of them."
         raise BadOptionError(msg)
     if scheduler is not None and (workers is not None or threads is not None):

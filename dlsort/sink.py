@@ -15,7 +15,6 @@ from dlsort.destination import write_error
 from dlsort.encoding import Encodings
 from dlsort.errors import BadOptionError
 from dlsort.keys import SortKey
-from dlsort.options import TUNING
 
 __all__ = ["COMPRESSIONS", "Writer", "check_compression", "part_name"]
 
@@ -68,6 +67,8 @@ class Writer:
         Which columns get a dictionary, which are delta-packed.
     compression : str
         Codec of the pages.
+    row_group_rows : int
+        Rows of each row group but the last.
     """
 
     folder: str
@@ -75,6 +76,7 @@ class Writer:
     keys: tuple[SortKey, ...]
     encodings: Encodings
     compression: str
+    row_group_rows: int
 
     def write(self, table: pa.Table, part: int, n_parts: int) -> int:
         """Write a sorted, checked table as a part; return the file's size in bytes.
@@ -91,7 +93,7 @@ class Writer:
         attempt = path.with_suffix(f".{uuid.uuid4().hex[:12]}.tmp")
         try:
             with self._open(attempt, table.schema) as writer:
-                writer.write_table(table, row_group_size=TUNING.row_group_rows)
+                writer.write_table(table, row_group_size=self.row_group_rows)
                 writer.add_key_value_metadata(self._metadata())
             size = attempt.stat().st_size
             attempt.replace(path)

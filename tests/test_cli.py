@@ -206,6 +206,15 @@ def test_every_codec(tmp_path, codec):
     assert chunk.compression.lower() == codec.lower().replace("none", "uncompressed")
 
 
+@pytest.mark.parametrize("n_rows", [1, 7, 1000])
+def test_row_groups_are_written_as_asked(tmp_path, n_rows):
+    write(tmp_path / "in.parquet", pa.table({"id": np.arange(50)[::-1], "v": np.arange(50)}))
+    sorted_well(tmp_path / "in.parquet", tmp_path / "out", "--row-group-rows", n_rows)
+    metadata = pq.ParquetFile(tmp_path / "out/part-00000.parquet").metadata
+    sizes = [metadata.row_group(g).num_rows for g in range(metadata.num_row_groups)]
+    assert sizes == [n_rows] * (50 // n_rows) + [50 % n_rows] * (50 % n_rows > 0)
+
+
 def test_a_partition_size_decides_the_number_of_parts(tmp_path):
     n = 50_000
     table = pa.table({"id": np.arange(n)[::-1], "v": np.arange(n)})

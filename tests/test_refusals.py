@@ -29,6 +29,8 @@ def source(tmp_path):
         {"partitions": 0},
         {"threads": "2"},
         {"workers": True},
+        {"row_group_rows": 0},
+        {"row_group_rows": 2.5},
         {"compression": 5},
         {"memory": "lots"},
         {"partitions": 2, "partition_size": "1MiB"},
