@@ -80,12 +80,15 @@ def plan_moves(source: Source, keys: Sequence[SortKey], n_parts: int) -> Moves |
     if rows.sum() < n_parts:
         return None
     if (low[1:] >= high[:-1]).all() and _is_claimed(source, keys):
-        return Moves(_cut_rows(source, filled, rows, n_parts), is_sorted=True)
+        parts = _cut_rows(source, filled, rows, n_parts)
+        n_read = sum(s.piece.n_rows for part in parts for s in part)
+        if n_read <= TUNING.most_rereads * rows.sum():
+            return Moves(parts, is_sorted=True)
     chosen = _cut_ranges(low, high, rows, n_parts)
     if chosen is None:
         return None
-    parts = (np.sort(np.array(filled)[part]).tolist() for part in chosen)
-    return Moves(tuple(_whole(source, part) for part in parts), is_sorted=False)
+    groups = (np.sort(np.array(filled)[part]).tolist() for part in chosen)
+    return Moves(tuple(_whole(source, part) for part in groups), is_sorted=False)
 
 
 def _ranges(
@@ -95,12 +98,15 @@ def _ranges(
 
     None if the footers don't tell, or there are nulls.
     """
-    if not filled or not _has_ordered_statistics(source.schema.field(key.column).type):
+    kind = source.schema.field(key.column).type
+    if not filled or not _has_ordered_statistics(kind):
         return None
+    # Other decimals are stored as bytes, which don't compare as their values do.
+    storage = ("INT32", "INT64") if pt.is_decimal(kind) else _ORDERED_STORAGE
     found = []
     for g in filled:
         group = source.row_groups[g]
-        statistics = _statistics(source.footers[group.file], group.index, key.column)
+        statistics = _statistics(source.footers[group.file], group.index, key.column, storage)
         if statistics is None:
             return None
         found.append(statistics)
@@ -121,7 +127,10 @@ def _has_ordered_statistics(kind: pa.DataType) -> bool:
     return bool(text or data or times or numbers)
 
 
-def _statistics(footer: pq.FileMetaData, index: int, column: str) -> tuple[Any, Any] | None:
+def _statistics(
+    footer: pq.FileMetaData, index: int, column: str, storage: Sequence[str]
+) -> tuple[Any, Any] | None:
+    """Return a column's raw minimum and maximum in a row group, if it has no null."""
     place = top_columns(footer).get(column)
     if place is None:
         return None
@@ -129,11 +138,7 @@ def _statistics(footer: pq.FileMetaData, index: int, column: str) -> tuple[Any, 
     statistics = chunk.statistics
     if statistics is None or not (statistics.has_min_max and statistics.has_null_count):
         return None
-    if statistics.null_count or chunk.physical_type not in _ORDERED_STORAGE:
-        return None
-    if pa.types.is_decimal(footer.schema.to_arrow_schema().field(column).type) and (
-        chunk.physical_type == "BYTE_ARRAY"
-    ):
+    if statistics.null_count or chunk.physical_type not in storage:
         return None
     return statistics.min_raw, statistics.max_raw
 

@@ -64,6 +64,9 @@ class Tuning:
     frame_oversample : float
         How many times its even share each partition of a frame draws: their
         lengths are not known before, and weights make up for the rest.
+    most_rereads : float
+        Rows that may be read for each row of a sorted source: a row group that is cut is read
+        for each of its parts. Reading is a fifth of a job, what an exchange needs twice that.
     large_bytes : int
         From here on the promise of a tenth of the key columns holds.
     job_memory_share : float
@@ -143,6 +146,7 @@ class Tuning:
     sample_batch_rows: int = 1 << 16
     sample_seed: int = 20_200_614
     frame_oversample: float = 2.0
+    most_rereads: float = 2.0
     large_bytes: int = GIB
     job_memory_share: float = 0.7
     store_share: float = 0.45

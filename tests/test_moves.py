@@ -91,7 +91,7 @@ def test_a_sorted_source_is_cut_anywhere(tmp_path, request, partitions, by):
     v = pa.array(rng.integers(0, 9, 500), mask=rng.random(500) < 0.2)
     table = pa.table({"k": rng.integers(0, 12, 500), "v": v})
     shuffled = write(tmp_path / "shuffled", [table.slice(0, 200), table.slice(200)])
-    dlsort.sort_dataset(shuffled, tmp_path / "in", by=by, partitions=5, threads=2)
+    dlsort.sort_dataset(shuffled, tmp_path / "in", by=by, partitions=5, row_group_rows=9)
     request.getfixturevalue("no_exchange")
     report = sort(tmp_path / "in", by, partitions)
     assert report.moved
@@ -144,6 +144,14 @@ def test_more_partitions_than_ranges_are_exchanged(tmp_path):
     assert not sort(source, "k", 5).moved
 
 
+def test_row_groups_that_would_be_read_again_and_again_are_exchanged(tmp_path):
+    claims = [pq.SortingColumn(0)]
+    table = pa.table({"k": range(100)})
+    source = write(tmp_path / "in", [table], sorting_columns=claims, row_group_size=100)
+    assert sort(source, "k", 2).moved
+    assert not sort(source, "k", 3).moved
+
+
 def test_more_parts_than_rows(tmp_path):
     claims = [pq.SortingColumn(0)]
     source = write(tmp_path / "in", [pa.table({"k": [1, 2, 3]})], sorting_columns=claims)
@@ -154,7 +162,7 @@ def test_more_parts_than_rows(tmp_path):
 def test_another_order_than_the_claimed_one_is_exchanged(tmp_path, by):
     table = pa.table({"k": np.arange(100) // 30, "v": [0] * 100, "w": range(100, 0, -1)})
     claims = [pq.SortingColumn(0), pq.SortingColumn(1)]
-    source = write(tmp_path / "in", [table], sorting_columns=claims)
+    source = write(tmp_path / "in", [table], sorting_columns=claims, row_group_size=10)
     assert not sort(source, by, 3).moved
 
 
