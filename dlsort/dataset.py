@@ -178,14 +178,14 @@ def sort_dataset(
                 row_group_rows or TUNING.row_group_rows,
             )
             report.output_parts = n_parts
-            told = progress or NoProgress()
+            progress = progress or NoProgress()
             outputs = None
             if n_parts > 1 and (moves := plan_moves(source, keys, n_parts)) is not None:
-                outputs = _move(client, source, keys, writer, moves, told, report)
+                outputs = _move(client, source, keys, writer, moves, progress, report)
             if outputs is None:
                 plan = _plan(source, keys, writer, n_parts, budget, temp_dir)
                 report.input_parts = len(plan.pieces)
-                inputs, outputs = run_plan(client, plan, source.n_rows, told, report)
+                inputs, outputs = run_plan(client, plan, source.n_rows, progress, report)
                 check_outcome(source.n_rows, keys, inputs, outputs, report)
             publishing = time.perf_counter()
             check_visible(folder, outputs, n_parts)

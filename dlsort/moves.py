@@ -26,7 +26,7 @@ import pyarrow.types as pt
 
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
-from dlsort.source import Piece, Source, top_columns
+from dlsort.source import Piece, Source, column_chunks, top_columns
 
 __all__ = ["Moves", "Slice", "plan_moves"]
 
@@ -103,19 +103,20 @@ def _ranges(
         return None
     # Other decimals are stored as bytes, which don't compare as their values do.
     storage = ("INT32", "INT64") if pt.is_decimal(kind) else _ORDERED_STORAGE
-    found = []
-    for g in filled:
-        group = source.row_groups[g]
-        statistics = _statistics(source.footers[group.file], group.index, key.column, storage)
-        if statistics is None:
-            return None
-        found.append(statistics)
+    told: dict[int, tuple[Any, Any]] = {}
+    for g, chunk in column_chunks(source, key.column):
+        bounds = _statistics(chunk, storage)
+        if bounds is not None:
+            told[g] = bounds
+    found = [told[g] for g in filled if g in told]
+    if len(found) < len(filled):
+        return None
     values = sorted({value for bounds in found for value in bounds})
     rank = {value: place for place, value in enumerate(values)}
-    bounds = np.array([[rank[low], rank[high]] for low, high in found])
+    ranked = np.array([[rank[low], rank[high]] for low, high in found])
     if key.descending:
-        bounds = -bounds[:, ::-1]
-    return bounds[:, 0], bounds[:, 1]
+        ranked = -ranked[:, ::-1]
+    return ranked[:, 0], ranked[:, 1]
 
 
 def _has_ordered_statistics(kind: pa.DataType) -> bool:
@@ -128,13 +129,9 @@ def _has_ordered_statistics(kind: pa.DataType) -> bool:
 
 
 def _statistics(
-    footer: pq.FileMetaData, index: int, column: str, storage: Sequence[str]
+    chunk: pq.ColumnChunkMetaData, storage: Sequence[str]
 ) -> tuple[Any, Any] | None:
-    """Return a column's raw minimum and maximum in a row group, if it has no null."""
-    place = top_columns(footer).get(column)
-    if place is None:
-        return None
-    chunk = footer.row_group(index).column(place)
+    """Return a chunk's raw minimum and maximum, if it has no null."""
     statistics = chunk.statistics
     if statistics is None or not (statistics.has_min_max and statistics.has_null_count):
         return None
@@ -145,12 +142,12 @@ def _statistics(
 
 def _is_claimed(source: Source, keys: Sequence[SortKey]) -> bool:
     """Return whether every row group says that its rows are in the wanted order."""
+    places_of = [top_columns(footer) for footer in source.footers]
     for group in source.row_groups:
-        footer = source.footers[group.file]
-        claims = footer.row_group(group.index).sorting_columns
+        claims = source.footers[group.file].row_group(group.index).sorting_columns
         if len(claims) < len(keys):
             return False
-        places = top_columns(footer)
+        places = places_of[group.file]
         for key, claim in zip(keys, claims, strict=False):
             wanted = (places.get(key.column), key.descending, key.nulls_first)
             if (claim.column_index, claim.descending, claim.nulls_first) != wanted:
@@ -168,10 +165,11 @@ def _cut_rows(
     for begin, end in pairwise(edges.tolist()):
         inside = np.flatnonzero((first_row[1:] > begin) & (first_row[:-1] < end))
         slices: list[Slice] = []
-        for part in _whole(source, [filled[i] for i in inside.tolist()]):
-            at = int(first_row[inside[0]]) + sum(s.piece.n_rows for s in slices)
-            first, last = max(begin, at), min(end, at + part.piece.n_rows)
-            slices.append(Slice(part.piece, first - at, last - first))
+        at = int(first_row[inside[0]])
+        for whole in _whole(source, [filled[i] for i in inside.tolist()]):
+            first, last = max(begin, at), min(end, at + whole.n_rows)
+            slices.append(Slice(whole.piece, first - at, last - first))
+            at += whole.n_rows
         parts.append(tuple(slices))
     return tuple(parts)
 

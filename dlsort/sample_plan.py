@@ -23,7 +23,7 @@ import numpy.typing as npt
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
 from dlsort.sample import Draw, SampleTask, rows_needed
-from dlsort.source import Piece, RowGroup, Source, top_columns
+from dlsort.source import Piece, RowGroup, Source, column_chunks
 
 __all__ = [
     "Range",
@@ -167,12 +167,8 @@ def choose_evenly(
 def _ranges(source: Source, name: str) -> dict[int, Range]:
     """Return the footers' range of a column, by row group, as it is stored."""
     ranges: dict[int, Range] = {}
-    for g, group in enumerate(source.row_groups):
-        footer = source.footers[group.file]
-        place = top_columns(footer).get(name)
-        if place is None:
-            continue
-        statistics = footer.row_group(group.index).column(place).statistics
+    for g, chunk in column_chunks(source, name):
+        statistics = chunk.statistics
         # raw: a date may be one that Python has no date for
         if statistics is not None and statistics.has_min_max:
             ranges[g] = (statistics.min_raw, statistics.max_raw)

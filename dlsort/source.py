@@ -8,7 +8,7 @@ pieces in order are the input's row order, which the stable sort keeps.
 from __future__ import annotations
 
 import glob as globbing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ __all__ = [
     "Piece",
     "RowGroup",
     "Source",
+    "column_chunks",
     "cut_pieces",
     "dictionary_columns",
     "find_files",
@@ -269,6 +270,15 @@ def top_columns(footer: pq.FileMetaData) -> dict[str, int]:
     """
     leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
     return {leaf.name: i for i, leaf in enumerate(leaves) if leaf.name == leaf.path}
+
+
+def column_chunks(source: Source, name: str) -> Iterator[tuple[int, pq.ColumnChunkMetaData]]:
+    """Yield the chunks of a column that is not nested, with their numbers in ``row_groups``."""
+    places = [top_columns(footer).get(name) for footer in source.footers]
+    for g, group in enumerate(source.row_groups):
+        place = places[group.file]
+        if place is not None:
+            yield g, source.footers[group.file].row_group(group.index).column(place)
 
 
 def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:

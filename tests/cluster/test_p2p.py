@@ -1,96 +1,18 @@
 from __future__ import annotations
 
-import asyncio
 import errno
-import gc
-from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 from dask._task_spec import Task, TaskRef
-from distributed import Client, LocalCluster
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, p2p_run, shared, spill
-from dlsort_cluster.clusters import connect, run
+from dlsort_cluster import p2p, p2p_run, spill
+from dlsort_cluster.clusters import run
 from dlsort_cluster.exchange import ExchangeError, ShardsLostError, SpillFullError, Split
 from dlsort_cluster.store import ShardStore
+from p2p_kit import assert_no_runs, count_shards, start_three_workers
 
-
-@pytest.fixture(scope="module")
-def one_worker():
-    with connect(threads=2) as client:
-        yield client
-
-
-@contextmanager
-def start_three_workers():
-    with (
-        LocalCluster(
-            n_workers=3,
-            threads_per_worker=1,
-            processes=False,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
-
-
-@pytest.fixture(scope="module")
-def three_workers():
-    with start_three_workers() as client:
-        yield client
-
-
-@pytest.fixture(params=["one_worker", "three_workers"])
-def client(request):
-    return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(params=["shared", "sent"], autouse=True)
-def way(request, monkeypatch):
-    """How units go to a neighbour: all through memory that both see, or none."""
-    fewest = 0 if request.param == "shared" else 2**60
-    monkeypatch.setattr(shared, "_FEWEST_BYTES", fewest)
-    return request.param
-
-
-def active_runs(client):
-    return sum(client.run(lambda dask_worker: len(runs_of(dask_worker))).values())
-
-
-def runs_of(worker):
-    return worker.extensions["shuffle"].shuffle_runs._runs
-
-
-def assert_no_runs(client):
-    """Wait until the workers have dropped their runs, which they are told to in time."""
-
-    async def gone(dask_worker):
-        for _ in range(500):
-            if not runs_of(dask_worker):
-                return True
-            await asyncio.sleep(0.01)
-        return False
-
-    assert all(client.run(gone).values())
-    assert n_shared() == 0
-
-
-def n_shared():
-    """Return how many files this process has open that units are shared by."""
-    n_found = 0
-    for link in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # as the one that lists them
-            n_found += "memfd:dlsort-unit" in str(link.readlink())
-    return n_found
-
-
-def n_mapped():
-    """Return how many units of others this process has mapped."""
-    return Path("/proc/self/maps").read_text().count("memfd:dlsort-unit")
+pytestmark = pytest.mark.usefixtures("way")
 
 
 def test_every_row_arrives_once_and_in_input_order(client):
@@ -212,10 +134,6 @@ def test_no_input_gives_empty_partitions(client):
     assert outputs == [(0, 0)] * 6
 
 
-def count_shards(shards, context, slot):
-    return len(shards), slot.n_rows
-
-
 def test_inputs_without_rows_still_hand_on_their_schema(client):
     _, outputs = run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(3, n_rows=0), 6))
     assert [table.num_rows for _, table in outputs] == [0] * 6
@@ -311,77 +229,6 @@ def test_a_row_that_got_lost_on_the_way_is_missed(client, monkeypatch):
     )
     with pytest.raises(ShardsLostError, match="the inputs sent"):
         run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
-
-
-def test_a_repeated_message_is_ignored(three_workers, monkeypatch):
-    send = p2p_run.ExchangeRun._send_unless_given_up
-
-    async def send_twice(self, address, shards):
-        await send(self, address, shards)
-        return await send(self, address, shards)
-
-    monkeypatch.setattr(p2p_run.ExchangeRun, "_send_unless_given_up", send_twice)
-    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
-    kit.check(outputs, 5)
-
-
-def test_big_units_go_as_buffers_of_their_own(three_workers):
-    # below 64 KiB the engine would pickle several into one message
-    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(3, n_rows=20_000), 6)
-    _, outputs = run(three_workers, layer)
-    kit.check(outputs, 3, n_rows=20_000)
-
-
-def test_units_go_the_way_that_they_are_meant_to(three_workers, way, monkeypatch):
-    attached = []
-    attach = p2p_run.attach
-    monkeypatch.setattr(p2p_run, "attach", lambda place: attached.append(1) or attach(place))
-    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(9), 6))
-    kit.check(outputs, 9)
-    assert len(attached) == (18 if way == "shared" else 0)
-    assert_no_runs(three_workers)
-
-
-def test_no_memory_stays_mapped(three_workers):
-    exchange = kit.exchange(merge=count_shards)
-    _, outputs = run(three_workers, p2p.build(exchange, kit.name(), kit.sources(9), 6))
-    assert len(outputs) == 6
-    assert_no_runs(three_workers)
-    gc.collect()
-    assert n_mapped() == 0
-
-
-def test_a_neighbour_that_sees_nothing_is_sent_all(three_workers, way, monkeypatch):
-    def attach(place):
-        tried.append(place)
-        raise shared.NotSharedError("no such process")
-
-    tried = []
-    monkeypatch.setattr(p2p_run, "attach", attach)
-    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(40), 6))
-    kit.check(outputs, 40)
-    assert bool(tried) == (way == "shared")
-    assert len(tried) < 40
-    assert_no_runs(three_workers)
-
-
-def test_worker_processes_share_memory():
-    def count(dask_worker):
-        attach = p2p_run.attach
-        dask_worker.attached = []
-        p2p_run.attach = lambda place: dask_worker.attached.append(1) or attach(place)
-
-    n_rows = 20_000
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster) as client,
-    ):
-        client.run(count)
-        layer = p2p.build(kit.exchange(), kit.name(), kit.sources(4, n_rows=n_rows), 6)
-        _, outputs = run(client, layer)
-        kit.check(outputs, 4, n_rows=n_rows)
-        n_attached = client.run(lambda dask_worker: len(dask_worker.attached))
-    assert sum(n_attached.values()) == 4
 
 
 def test_an_error_inside_the_engine_says_where(client, monkeypatch):

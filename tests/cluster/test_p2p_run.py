@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import gc
+
+import pytest
+from distributed import Client, LocalCluster
+
+import exchange_kit as kit
+from dlsort_cluster import p2p, p2p_run, shared
+from dlsort_cluster.clusters import run
+from p2p_kit import assert_no_runs, count_shards, n_mapped
+
+pytestmark = pytest.mark.usefixtures("way")
+
+
+def test_a_repeated_message_is_ignored(three_workers, monkeypatch):
+    send = p2p_run.ExchangeRun._send_unless_given_up
+
+    async def send_twice(self, address, shards):
+        await send(self, address, shards)
+        return await send(self, address, shards)
+
+    monkeypatch.setattr(p2p_run.ExchangeRun, "_send_unless_given_up", send_twice)
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
+    kit.check(outputs, 5)
+
+
+def test_big_units_go_as_buffers_of_their_own(three_workers):
+    # below 64 KiB the engine would pickle several into one message
+    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(3, n_rows=20_000), 6)
+    _, outputs = run(three_workers, layer)
+    kit.check(outputs, 3, n_rows=20_000)
+
+
+def test_units_go_the_way_that_they_are_meant_to(three_workers, way, monkeypatch):
+    attached = []
+    attach = p2p_run.attach
+    monkeypatch.setattr(p2p_run, "attach", lambda place: attached.append(1) or attach(place))
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(9), 6))
+    kit.check(outputs, 9)
+    assert len(attached) == (18 if way == "shared" else 0)
+    assert_no_runs(three_workers)
+
+
+def test_no_memory_stays_mapped(three_workers):
+    exchange = kit.exchange(merge=count_shards)
+    before = n_mapped()
+    _, outputs = run(three_workers, p2p.build(exchange, kit.name(), kit.sources(9), 6))
+    assert len(outputs) == 6
+    assert_no_runs(three_workers)
+    gc.collect()
+    assert n_mapped() <= before
+
+
+def test_a_neighbour_that_sees_nothing_is_sent_all(three_workers, way, monkeypatch):
+    def attach(place):
+        tried.append(place)
+        raise shared.NotSharedError("no such process")
+
+    tried = []
+    monkeypatch.setattr(p2p_run, "attach", attach)
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(40), 6))
+    kit.check(outputs, 40)
+    assert bool(tried) == (way == "shared")
+    assert len(tried) < 40
+    assert_no_runs(three_workers)
+
+
+def test_worker_processes_share_memory():
+    def count(dask_worker):
+        attach = p2p_run.attach
+        dask_worker.attached = []
+        p2p_run.attach = lambda place: dask_worker.attached.append(1) or attach(place)
+
+    n_rows = 20_000
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        client.run(count)
+        layer = p2p.build(kit.exchange(), kit.name(), kit.sources(4, n_rows=n_rows), 6)
+        _, outputs = run(client, layer)
+        kit.check(outputs, 4, n_rows=n_rows)
+        n_attached = client.run(lambda dask_worker: len(dask_worker.attached))
+    assert sum(n_attached.values()) == 4
