@@ -47,6 +47,7 @@ with loading():
     from dlsort_kernels.hash import (
         fold,
         hash_bytes,
+        hash_limbs,
         hash_lists,
         hash_lookup,
         hash_raw,
@@ -111,6 +112,7 @@ __all__ = [
     "gather_lists",
     "group_rows",
     "hash_bytes",
+    "hash_limbs",
     "hash_lists",
     "hash_lookup",
     "hash_raw",

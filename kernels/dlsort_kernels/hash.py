@@ -13,12 +13,20 @@ import numpy as np
 import numpy.typing as npt
 from numba import types
 
-from dlsort_kernels.hash_fixed_width import hash_lookup, hash_raw, hash_words
+from dlsort_kernels.hash_fixed_width import hash_limbs, hash_lookup, hash_raw, hash_words
 from dlsort_kernels.hash_variable import hash_bytes, hash_lists
 from dlsort_kernels.jit import kernel, reads
 from dlsort_kernels.mix import murmur, splitmix
 
-__all__ = ["fold", "hash_bytes", "hash_lists", "hash_lookup", "hash_raw", "hash_words"]
+__all__ = [
+    "fold",
+    "hash_bytes",
+    "hash_limbs",
+    "hash_lists",
+    "hash_lookup",
+    "hash_raw",
+    "hash_words",
+]
 
 Words = npt.NDArray[np.uint64]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,13 +11,13 @@ from numba import types
 from dlsort_kernels.jit import kernel, reads, writes
 from dlsort_kernels.mix import constants, flag_bytes, murmur
 
-__all__ = ["hash_lookup", "hash_raw", "hash_words"]
+__all__ = ["hash_limbs", "hash_lookup", "hash_raw", "hash_words"]
 
 Words = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 
-# Values widened at a time: the 64-bit copies of a chunk (128 KiB) stay in the L2 cache.
-_CHUNK = 16_384
+# The bits of the one NaN that stands for all of them.
+_NAN = np.float64(np.nan).view(np.uint64)
 
 
 def hash_words(acc: Words, words: Words, nulls: Flags | None, seed: int) -> None:
@@ -108,34 +107,145 @@ def hash_raw(acc: Words, src: npt.NDArray[Any], nulls: Flags | None, seed: int) 
     >>> (small == wide).all()
     np.True_
     """
-    kind = src.dtype.kind
-    if kind not in "biufmM" or src.dtype.itemsize > 8:
+    kind, width = src.dtype.kind, src.dtype.itemsize
+    if kind not in "biufmM" or width > 8:
         message = (
             f"cannot hash {src.dtype} values: expected booleans, integers, floats, dates or "
             "times of at most 8 bytes"
         )
         raise TypeError(message)
-    if kind != "f" and src.dtype.itemsize == 8:
-        hash_words(acc, np.ascontiguousarray(src).view(np.uint64), nulls, seed)
+    if not len(acc):
         return
-    wide = np.dtype({"f": np.float64, "u": np.uint64, "b": np.uint64}.get(kind, np.int64))
-    chunk = np.empty(min(_CHUNK, len(src)), wide)
-    for rows in _chunks(len(src)):
-        values = chunk[: rows.stop - rows.start]
-        # Widening a signalling NaN sets the flag for an invalid operation; it is none here.
-        with np.errstate(invalid="ignore"):
-            np.copyto(values, src[rows], casting="safe")
-        if kind == "f":
-            np.copyto(values, np.nan, where=np.isnan(values))
-        hash_words(
-            acc[rows], values.view(np.uint64), None if nulls is None else nulls[rows], seed
+    values = np.ascontiguousarray(src)
+    if kind == "f":
+        add = _add_floats
+        values = values.astype(np.float32) if width < 4 else values
+    else:
+        add = _add_integers
+        values = values.view(f"{'u' if kind in 'bu' else 'i'}{width}")
+    add(acc, values, flag_bytes(nulls), *constants(seed))
+
+
+_INTEGERS = tuple(
+    getattr(types, f"{sign}int{8 * 2**k}") for sign in ("", "u") for k in range(4)
+)
+
+
+@kernel(
+    *(
+        types.void(
+            writes(types.uint64), reads(kind), reads(types.uint8), types.uint64, types.uint64
         )
+        for kind in _INTEGERS
+    )
+)
+def _add_integers(
+    acc: Words,
+    values: npt.NDArray[Any],
+    nulls: npt.NDArray[np.uint8],
+    add: np.uint64,
+    null: np.uint64,
+) -> None:
+    """Add the mixed values, widened to 64 bits, or ``null``."""
+    if nulls.size == 0:
+        for i in range(acc.size):
+            acc[i] += murmur(np.uint64(np.int64(values[i])) + add)
+    else:
+        for i in range(acc.size):
+            mixed = murmur(np.uint64(np.int64(values[i])) + add)
+            acc[i] += null if nulls[i] else mixed
 
 
-def _chunks(n: int) -> Iterator[slice]:
-    """Cut ``n`` rows into chunks that fit the cache."""
-    for first in range(0, n, _CHUNK):
-        yield slice(first, min(first + _CHUNK, n))
+@kernel(
+    *(
+        types.void(
+            writes(types.uint64), reads(kind), reads(types.uint8), types.uint64, types.uint64
+        )
+        for kind in (types.float32, types.float64)
+    )
+)
+def _add_floats(
+    acc: Words,
+    values: npt.NDArray[Any],
+    nulls: npt.NDArray[np.uint8],
+    add: np.uint64,
+    null: np.uint64,
+) -> None:
+    """Add the mixed bits of the values as float64, of one NaN for all, or ``null``."""
+    for i in range(acc.size):
+        if nulls.size and nulls[i]:
+            acc[i] += null
+        elif values[i] != values[i]:
+            acc[i] += murmur(_NAN + add)
+        else:
+            acc[i] += murmur(np.float64(values[i]).view(np.uint64) + add)
+
+
+def hash_limbs(
+    acc: Words, limbs: npt.NDArray[np.uint64], nulls: Flags | None, seed: int
+) -> None:
+    """Add the hash of a value of several words to each row's accumulator.
+
+    Parameters
+    ----------
+    acc : (n,) uint64
+        Changed in place.
+    limbs : (n, k) uint64
+        C-contiguous. Those of null rows do not matter.
+    nulls : (n,) bool or None
+        Which rows are null; None if none is.
+    seed : int
+        The column's own number. Limb ``i`` is hashed as a column of words with ``seed + i``.
+
+    Notes
+    -----
+    Time O(n k).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> limbs, words = np.zeros((2, 1), np.uint64)
+    >>> hash_limbs(limbs, np.array([[7, 8]], np.uint64), None, seed=1)
+    >>> hash_words(words, np.array([7], np.uint64), None, seed=1)
+    >>> hash_words(words, np.array([8], np.uint64), None, seed=2)
+    >>> limbs == words
+    array([ True])
+    """
+    if not limbs.size:
+        return
+    pairs = np.array([constants(seed + limb) for limb in range(limbs.shape[1])], np.uint64)
+    with np.errstate(over="ignore"):
+        null = pairs[:, 1].sum(dtype=np.uint64)
+    _add_limbs(acc, limbs, flag_bytes(nulls), np.ascontiguousarray(pairs[:, 0]), null)
+
+
+@kernel(
+    types.void(
+        writes(types.uint64),
+        reads(types.uint64, 2),
+        reads(types.uint8),
+        reads(types.uint64),
+        types.uint64,
+    )
+)
+def _add_limbs(
+    acc: Words,
+    limbs: npt.NDArray[np.uint64],
+    nulls: npt.NDArray[np.uint8],
+    add: Words,
+    null: np.uint64,
+) -> None:
+    """Add the mixed limbs, or ``null``."""
+    if limbs.shape[1] == 2 and nulls.size == 0:  # decimals
+        for i in range(acc.size):
+            acc[i] += murmur(limbs[i, 0] + add[0]) + murmur(limbs[i, 1] + add[1])
+        return
+    for i in range(acc.size):
+        if nulls.size and nulls[i]:
+            acc[i] += null
+        else:
+            for limb in range(limbs.shape[1]):
+                acc[i] += murmur(limbs[i, limb] + add[limb])
 
 
 def hash_lookup(
@@ -172,25 +282,29 @@ def hash_lookup(
     [20, 10, 20]
     """
     _, null = constants(seed)
-    chunk = np.empty(min(_CHUNK, len(indices)), np.int64)
-    for rows in _chunks(len(indices)):
-        index = chunk[: rows.stop - rows.start]
-        np.copyto(index, indices[rows], casting="same_kind")
-        flags = flag_bytes(None if nulls is None else nulls[rows])
-        _add_lookup(acc[rows], table, index.view(np.uint64), flags, null)
+    narrow = indices.dtype.kind == "i" and indices.dtype.itemsize <= 4
+    index = np.ascontiguousarray(indices, np.int32 if narrow else np.int64)
+    _add_lookup(acc, table, index, flag_bytes(nulls), null)
 
 
 @kernel(
-    types.void(
-        writes(types.uint64),
-        reads(types.uint64),
-        reads(types.uint64),
-        reads(types.uint8),
-        types.uint64,
+    *(
+        types.void(
+            writes(types.uint64),
+            reads(types.uint64),
+            reads(index),
+            reads(types.uint8),
+            types.uint64,
+        )
+        for index in (types.int32, types.int64)
     )
 )
 def _add_lookup(
-    acc: Words, table: Words, index: Words, nulls: npt.NDArray[np.uint8], null: np.uint64
+    acc: Words,
+    table: Words,
+    index: npt.NDArray[Any],
+    nulls: npt.NDArray[np.uint8],
+    null: np.uint64,
 ) -> None:
     """Add ``table[index]``, or ``null`` without looking."""
     for i in range(acc.size):

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dlsort_kernels import fold, hash_bytes, hash_lists, hash_lookup, hash_raw, hash_words
+from dlsort_kernels import (
+    fold,
+    hash_bytes,
+    hash_limbs,
+    hash_lists,
+    hash_lookup,
+    hash_raw,
+    hash_words,
+)
 from dlsort_kernels import hash_fixed_width as fixed
 
 MASK = 2**64 - 1
@@ -79,8 +87,40 @@ def test_all_nans_hash_alike_and_zeros_do_not() -> None:
     assert set(hashed(hash_raw, 2, signalling)) == set(raw([np.nan], np.float64))
 
 
-def test_long_columns_are_hashed_chunk_by_chunk() -> None:
-    n = fixed._CHUNK + 5
+def test_limbs_hash_as_columns_of_words_with_seeds_of_their_own() -> None:
+    rng = np.random.default_rng(1)
+    nulls = np.array([False, True, False])
+    for flags in (None, nulls):
+        for k in (0, 1, 2, 4):
+            limbs = rng.integers(0, MASK, (3, k), np.uint64, endpoint=True)
+            expected = np.zeros(3, np.uint64)
+            for limb in range(k):
+                hash_words(expected, np.ascontiguousarray(limbs[:, limb]), flags, 7 + limb)
+            np.testing.assert_array_equal(
+                hashed(hash_limbs, 3, limbs, nulls=flags, seed=7), expected
+            )
+
+
+@pytest.mark.parametrize(
+    "dtype", ["f2", "f4", "f8", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "?"]
+)
+def test_every_width_hashes_as_64_bits(dtype: str) -> None:
+    kind = np.dtype(dtype)
+    bits = np.random.default_rng(2).integers(0, 256, 40 * kind.itemsize, np.uint8)
+    values = (bits % 2 if kind.kind == "b" else bits).view(kind)
+    wide = np.float64 if kind.kind == "f" else np.int64
+    with np.errstate(all="ignore"):
+        words = values.astype(wide)
+    if kind.kind == "f":
+        words[np.isnan(words)] = np.nan
+    nulls = np.arange(40) % 3 == 0
+    for flags in (None, nulls):
+        expected = hashed(hash_words, 40, words.view(np.uint64), nulls=flags)
+        np.testing.assert_array_equal(hashed(hash_raw, 40, values, nulls=flags), expected)
+
+
+def test_nulls_and_lookups_of_narrow_values() -> None:
+    n = 70_005
     values = np.arange(n, dtype=np.int32)
     nulls = values % 7 == 0
     wide = hashed(hash_words, n, values.astype(np.uint64), nulls=nulls)
