@@ -26,11 +26,14 @@ class Budget:
     ----------
     store_bytes : int
         Shards that a process keeps in memory.
+    working_bytes : int
+        What a thread may hold besides.
     part_bytes, piece_bytes : int
         Largest output and input partition.
     """
 
     store_bytes: int
+    working_bytes: int
     part_bytes: int
     piece_bytes: int
 
@@ -55,7 +58,8 @@ def plan_budget(memory_bytes: int, n_processes: int, n_threads: int) -> Budget:
     smallest = fixed + threads_each * TUNING.working_copies * TUNING.smallest_part_bytes
     free = memory_bytes // n_processes - fixed
     store = int(free * TUNING.store_share)
-    part = (free - store) // (threads_each * TUNING.working_copies)
+    working = (free - store) // threads_each
+    part = working // TUNING.working_copies
     if memory_bytes // n_processes < smallest:
         msg = (
             f"memory is {format_bytes(memory_bytes)}, too small to work with: "
@@ -64,7 +68,7 @@ def plan_budget(memory_bytes: int, n_processes: int, n_threads: int) -> Budget:
             f"{-(-smallest * n_processes // MIB)} MiB."
         )
         raise BadOptionError(msg)
-    return Budget(store, part, min(part, TUNING.input_bytes))
+    return Budget(store, working, part, min(part, TUNING.input_bytes))
 
 
 def check_partitions(partitions: int | None, n_rows: int) -> None:

@@ -272,7 +272,9 @@ def _plan(
         _reader(source, keys),
         writer,
         pieces,
-        plan_sample(source, pieces, keys, n_parts) if n_parts > 1 else SamplePlan(()),
+        plan_sample(source, pieces, keys, n_parts, budget.working_bytes)
+        if n_parts > 1
+        else SamplePlan(()),
         n_parts,
         budget.store_bytes,
         None if temp_dir is None else str(Path(temp_dir).absolute()),

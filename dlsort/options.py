@@ -59,6 +59,15 @@ class Tuning:
     sample_batch_rows : int
         Rows of the row groups that one task samples, and no more than 64 row groups: a task
         costs some milliseconds, as much as the keys of so many rows.
+    sample_band_rows : int
+        Rows drawn for a band, on average, at the least: a quarter more or less rows in a band
+        make no difference.
+    sample_compared_rows : int
+        Rows drawn, at the most, from row groups that are compared: 30 in each of 64 cells of
+        64 row groups.
+    sample_row_bytes : int
+        Memory for each drawn row while the model is fitted, with its place, its weight and a
+        key of 16 bytes: 2.3 GiB for 13 million.
     sample_seed : int
         Any constant: the same input gives the same sample, hence the same parts.
     frame_oversample : float
@@ -144,6 +153,9 @@ class Tuning:
     sample_fewest_groups: int = 6
     sample_fewest_partitions: int = 32
     sample_batch_rows: int = 1 << 16
+    sample_band_rows: int = 16
+    sample_compared_rows: int = 1 << 17
+    sample_row_bytes: int = 192
     sample_seed: int = 20_200_614
     frame_oversample: float = 2.0
     most_rereads: float = 2.0

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.bands import count_bands
 from dlsort.buffers import combine, concat_rows, fixed_view, nulls
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
@@ -30,6 +31,7 @@ __all__ = [
     "Sample",
     "SampleTask",
     "are_mixed",
+    "draws_needed",
     "join_samples",
     "move_keys",
     "rows_needed",
@@ -115,6 +117,31 @@ def rows_needed(n_parts: int, balance: float = TUNING.balance) -> int:
     return math.ceil(n_parts * 2 * math.log(max(n_parts, 3)) / (balance - 1) ** 2)
 
 
+def draws_needed(n_parts: int, n_groups: int, n_rows: int) -> int:
+    """Return how many rows to draw from sorted row groups for a balance well within reach.
+
+    Parameters
+    ----------
+    n_parts : int
+        Number of output partitions.
+    n_groups, n_rows : int
+        Row groups and rows of the source.
+
+    Notes
+    -----
+    With m rows for each drawn one, the rank of a key in a row group is off by a uniform
+    error of deviation m / √12, a partition of g row groups by m √(g / 6), and the largest of p
+    by √(2 ln p) times that. Half of what the balance allows is spent on it: what else there is
+    comes from the row groups that aren't read (:func:`rows_needed`).
+    """
+    if n_parts < 2:
+        return 1
+    spread = math.sqrt(n_groups * math.log(max(n_parts, 3)) / 3)
+    even = n_parts * spread / ((TUNING.balance - 1) / 2)
+    bands = TUNING.sample_band_rows * n_parts * count_bands(n_rows, n_parts)
+    return min(rows_needed(n_parts), math.ceil(max(even, bands)))
+
+
 def take_sample(
     task: SampleTask, schema: pa.Schema, keys: tuple[SortKey, ...], as_dictionary: Sequence[str]
 ) -> Sample:
@@ -124,15 +151,25 @@ def take_sample(
     -------
     Sample
         Places of borrowed keys are scaled to the row group they stand for.
+
+    Notes
+    -----
+    Systematic sampling: evenly spaced rows of the sorted order (ties in the order of rows),
+    from a start of its own for each draw. A row group's distribution is then known to one
+    drawn row at any place, where rows drawn at random are off by the square root of their
+    number.
     """
     names = [key.column for key in keys]
     table = key_table(read_piece(task.piece, schema, names, as_dictionary), keys)
     n = table.num_rows
+    order = argsort(table, keys)
     rows, parts, places, weights, groups = [], [], [], [], []
     for draw in task.draws:
         rng = np.random.default_rng([TUNING.sample_seed, draw.group])
-        drawn = np.sort(rng.choice(n, min(n, draw.n_draws), replace=False, shuffle=False))
-        rows.append(drawn.astype(np.uint32))
+        n_draws = min(n, draw.n_draws)
+        drawn = np.sort(order[((np.arange(n_draws) + rng.random()) * n / n_draws).astype(int)])
+        rows.append(drawn)
+        drawn = drawn.astype(np.int64)
         parts.append(np.full(len(drawn), draw.part, np.int64))
         places.append(draw.first_row + drawn * draw.n_rows // n)
         weights.append(np.full(len(drawn), draw.n_rows / len(drawn)))

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
-from dlsort.sample import Draw, SampleTask, rows_needed
+from dlsort.sample import Draw, SampleTask, draws_needed, rows_needed
 from dlsort.source import Piece, RowGroup, Source, column_chunks
 
 __all__ = [
@@ -59,7 +59,11 @@ class SamplePlan:
 
 
 def plan_sample(
-    source: Source, pieces: Sequence[Piece], keys: Sequence[SortKey], n_parts: int
+    source: Source,
+    pieces: Sequence[Piece],
+    keys: Sequence[SortKey],
+    n_parts: int,
+    memory_bytes: int | None = None,
 ) -> SamplePlan:
     """Choose the row groups to read and the draws for all row groups.
 
@@ -73,6 +77,8 @@ def plan_sample(
         The key.
     n_parts : int
         Number of output partitions.
+    memory_bytes : int, optional
+        What the sample and the fitting of the model may take; balance comes second.
 
     Returns
     -------
@@ -81,18 +87,24 @@ def plan_sample(
     groups = source.row_groups
     places = _places(pieces, groups)
     n_rows = max(source.n_rows, 1)
-    wanted = rows_needed(n_parts)
+    wanted = draws_needed(n_parts, len(groups), n_rows)
+    compared = min(rows_needed(n_parts), TUNING.sample_compared_rows)
+    if memory_bytes is not None:
+        wanted = min(wanted, max(memory_bytes // TUNING.sample_row_bytes, n_parts))
     names = [key.column for key in keys]
     key_bytes = [sum(g.column_bytes.get(n, 0) for n in names) for g in groups]
     ranges = _ranges(source, names[0])
     seem_mixed = overlap(list(ranges.values())) >= TUNING.sample_overlap
     seem_mixed &= len(ranges) == len(groups)
     read = _choose_groups(source, key_bytes, seem_mixed=seem_mixed)
+    chosen = set(read)
     donors = choose_donors(np.array([group.file for group in groups]), read)
 
     def draw(g: int) -> Draw:
-        n_draws = min(groups[g].n_rows, math.ceil(wanted * groups[g].n_rows / n_rows))
-        return Draw(g, *places[g], groups[g].n_rows, n_draws)
+        n_draws = math.ceil(wanted * groups[g].n_rows / n_rows)
+        if g in chosen:
+            n_draws = max(n_draws, compared // len(chosen))
+        return Draw(g, *places[g], groups[g].n_rows, min(groups[g].n_rows, n_draws))
 
     def task(g: int, draws: Iterable[Draw]) -> SampleTask:
         piece = Piece(source.files[groups[g].file], (groups[g].index,), groups[g].n_rows, 0, g)

@@ -12,7 +12,7 @@ from dlsort import sample as sampling
 from dlsort import sample_plan
 from dlsort.keys import SortKey
 from dlsort.options import GIB, TUNING
-from dlsort.sample import rows_needed, take_sample
+from dlsort.sample import draws_needed, take_sample
 from dlsort.sample_plan import plan_sample
 from dlsort.source import RowGroup, Source, cut_pieces, open_source
 
@@ -54,7 +54,11 @@ def test_at_most_a_tenth_of_the_key_bytes_is_read_from_a_large_source(n_groups, 
     key_bytes = [g.column_bytes["k"] for g in source.row_groups]
     read = sum(key_bytes[t.piece.first_group] for t in tasks)
     assert 0 < read <= 0.1 * sum(key_bytes)
-    assert sum(d.n_draws for t in tasks for d in t.draws) >= rows_needed(64)
+    wanted = draws_needed(64, n_groups, source.n_rows)
+    assert sum(d.n_draws for t in tasks for d in t.draws) >= wanted
+    bounded = plan_sample(source, pieces, (SortKey("k"),), 64, 50_000 * TUNING.sample_row_bytes)
+    of_unread = [d for t in bounded.first for d in t.draws if d.group != t.piece.first_group]
+    assert sum(d.n_draws for d in of_unread) <= 50_000 + n_groups
     drawn_for = sorted(d.group for t in tasks for d in t.draws)
     assert drawn_for == list(range(n_groups))  # every row group has its weight
 
@@ -101,6 +105,24 @@ def test_sampling_reads_key_columns_only(ordered_files, monkeypatch):
     for task in plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 4).first:
         take_sample(task, source.schema, (SortKey("t"),), ())
     assert set(read) == {("t",)}
+
+
+def test_draws_are_evenly_spaced_in_sorted_order_whatever_the_order_of_rows(tmp_path):
+    rng = np.random.default_rng(3)
+    keys = rng.zipf(1.3, 5000).clip(max=10**6)
+    pq.write_table(pa.table({"t": keys}), tmp_path / "0.parquet")
+    source = open_source(tmp_path)
+    (task,) = plan_sample(source, cut_pieces(source, 2**30), (SortKey("t"),), 4).first
+    draw = dataclasses.replace(task.draws[0], n_draws=100)
+    got = take_sample(
+        dataclasses.replace(task, draws=(draw,)), source.schema, (SortKey("t"),), ()
+    )
+    assert (got.keys["t"].to_numpy() == keys[got.row]).all()
+    assert (np.diff(got.row) > 0).all()
+    rank = np.empty(5000, int)
+    rank[np.lexsort((np.arange(5000), keys))] = np.arange(5000)
+    assert set(np.diff(np.sort(rank[got.row]))) == {50}
+    assert np.sort(rank[got.row])[0] < 50
 
 
 def test_places_and_weights_stand_for_all_rows(ordered_files):
