@@ -14,7 +14,7 @@ heavy: Dask's scheduler loads it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +26,7 @@ __all__ = [
     "Exchange",
     "ExchangeError",
     "Layer",
+    "Shards",
     "ShardsLostError",
     "Slot",
     "SpillError",
@@ -51,6 +52,32 @@ class Split(NamedTuple):
     table: pa.Table
     starts: np.ndarray
     stats: Any = None
+
+
+class Shards(list["pa.Table"]):
+    """A partition's shards, in input order; those that were spilled are mapped from disk.
+
+    Parameters
+    ----------
+    tables : iterable of pyarrow.Table
+        The shards.
+    release : callable, optional
+        Gives back the memory of what was mapped.
+    """
+
+    def __init__(
+        self, tables: Iterable[pa.Table], release: Callable[[], None] | None = None
+    ) -> None:
+        super().__init__(tables)
+        self._release = release
+
+    def release(self) -> None:
+        """Let the pages that were read leave the worker's resident memory.
+
+        The rows stay readable. For a merge that reads a large partition in pieces.
+        """
+        if self._release is not None:
+            self._release()
 
 
 class Slot(NamedTuple):
@@ -107,7 +134,7 @@ class Exchange:
         again after a worker was lost, so it must give the same rows in the
         same order every time.
     merge : callable
-        ``merge(shards, context, slot) -> output``, with the shards in input
+        ``merge(shards, context, slot) -> output``, with the :class:`Shards` in input
         order. Inputs without a row for the partition are left out, but one
         (empty) shard is always there, for its schema, if there is any input.
         It may run more than once, even at the same time on two workers: what
@@ -123,7 +150,7 @@ class Exchange:
     token: str
     n_parts: int
     split: Callable[[Any, Any, int], Split]
-    merge: Callable[[list[pa.Table], Any, Slot], Any]
+    merge: Callable[[Shards, Any, Slot], Any]
     store_bytes: int | None = None
     temp_dir: str | None = None
 

@@ -2,8 +2,9 @@
 
 Spilled units are appended to a few files that lose their name as soon as they
 are open. The kernel frees them with the last handle, so that nothing is left
-behind even when a worker is killed. A unit is an Arrow IPC file inside such a
-file; its batches hold the rows of one or more partitions, so that a partition
+behind even when a worker is killed. What is written at once is a *run*: one
+large unit, or several small ones joined by partition, as an Arrow IPC file inside
+such a file. Its batches hold the rows of one or more partitions, so that a partition
 is read from few places. Reading maps the file (0.04 s a GB from the page cache
 where a read into fresh memory takes 0.06); each read has a map of its own, so
 that its pages leave the worker's resident memory with the shards.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,11 +24,11 @@ import pyarrow as pa
 
 from dlsort_cluster.wire import Unit, count_bytes
 
-__all__ = ["SpillFile", "Spilled", "read", "write"]
+__all__ = ["BATCH_BYTES", "Run", "SpillFile", "can_join", "read", "write"]
 
 # Partitions share a batch until it has this many bytes, so that a batch's
 # metadata (some KB) stays a small part of what is on disk.
-_BATCH_BYTES = 256 * 2**10
+BATCH_BYTES = 64 * 2**10
 
 # Where a unit begins: as in memory that Arrow itself asks for.
 _ALIGNMENT = 64
@@ -65,15 +67,26 @@ class SpillFile:
             self._raw.close()
 
 
-class Spilled(NamedTuple):
-    """A unit on disk, in ``file[begin:end]``.
+class Run(NamedTuple):
+    """Units on disk, in ``file[begin:end]``: by partition, then by unit.
 
-    Batch ``b`` has the rows ``firsts[b]:firsts[b + 1]`` and lies in
-    ``file[offsets[b]:offsets[b + 1]]``.
+    Attributes
+    ----------
+    counts : (n_units, k) int64
+        Rows that each unit has for each of the worker's partitions.
+    starts : (k + 1,) int64
+        Where each of these begins.
+    schemas : list of pyarrow.Schema
+        The units' own.
+    firsts, offsets : (n_batches + 1,) int64
+        Batch ``b`` has the rows ``firsts[b]:firsts[b + 1]`` and lies in
+        ``file[offsets[b]:offsets[b + 1]]``.
     """
 
     file: SpillFile
+    counts: np.ndarray
     starts: np.ndarray
+    schemas: list[pa.Schema]
     begin: int
     end: int
     firsts: np.ndarray
@@ -103,47 +116,100 @@ class _Sink:
         """Do nothing: more units follow."""
 
 
-def write(file: SpillFile, unit: Unit) -> Spilled:
-    """Append a unit; on any error the file is as it was."""
-    table = unit.table
-    if any("dictionary" in str(kind) for kind in table.schema.types):
-        # An IPC file holds one dictionary a column.
-        table = table.combine_chunks()
-    n_rows = table.num_rows
-    step = max(1, n_rows * _BATCH_BYTES // max(1, count_bytes(table)))
-    seams = unit.starts[np.searchsorted(unit.starts, np.arange(0, n_rows, step))]
-    seams = np.unique(np.append(seams, n_rows))
+def can_join(units: Sequence[Unit]) -> bool:
+    """Return whether :func:`write` can write several units at once."""
+    if len(units) > 1:
+        schema = units[0].table.schema
+        if not all(unit.table.schema.equals(schema) for unit in units):
+            return False
+        try:
+            _one_dictionary([unit.table.slice(0, 0) for unit in units])
+        except pa.ArrowException:  # nested ones, or such as hold a null
+            return False
+    return True
+
+
+def write(file: SpillFile, units: Sequence[Unit]) -> Run:
+    """Append units, in input order; on any error the file is as it was.
+
+    They must have the same types, and dictionaries that can be joined (:func:`can_join`).
+    """
+    tables = _one_dictionary([unit.table for unit in units])
+    counts = np.stack([np.diff(unit.starts) for unit in units])
+    starts = np.append(0, np.cumsum(counts.sum(axis=0)))
+    n_bytes = sum(count_bytes(table) for table in tables)
     end = file.end
     try:
         file.append(memoryview(bytes(-end % _ALIGNMENT)))
         begin = file.end
         firsts, offsets = [0], [begin]
-        with pa.ipc.new_file(pa.PythonFile(_Sink(file), mode="w"), table.schema) as writer:
-            for first, last in pairwise(seams):
-                piece = table.slice(first, last - first).combine_chunks()
-                for batch in piece.to_batches():
+        with pa.ipc.new_file(pa.PythonFile(_Sink(file), mode="w"), tables[0].schema) as writer:
+            for piece in _batches(units, tables, starts, n_bytes):
+                for batch in piece.combine_chunks().to_batches():
                     writer.write_batch(batch)
                     firsts.append(firsts[-1] + batch.num_rows)
                     offsets.append(file.end)
     except BaseException:
         file.cut_back(end)
         raise
-    return Spilled(file, unit.starts, begin, file.end, np.array(firsts), np.array(offsets))
+    schemas = [unit.table.schema for unit in units]
+    places = np.array(firsts), np.array(offsets)
+    return Run(file, counts, starts, schemas, begin, file.end, *places)
 
 
-def read(unit: Spilled, mapped: mmap.mmap, first: int, last: int) -> tuple[pa.Table, int]:
-    """Return the rows ``first:last`` of a unit, and how many bytes they take on disk."""
-    view = memoryview(mapped)[unit.begin : unit.end]
-    reader = pa.ipc.open_file(pa.py_buffer(view))
+def _one_dictionary(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """Return the tables with one dictionary a column: an IPC file holds no more."""
+    if not any("dictionary" in str(kind) for kind in tables[0].schema.types):
+        return list(tables)
+    if len(tables) == 1:
+        return [tables[0].combine_chunks()]
+    whole = pa.concat_tables(tables).unify_dictionaries()
+    ends = np.cumsum([table.num_rows for table in tables])
+    return [
+        whole.slice(end - table.num_rows, table.num_rows)
+        for end, table in zip(ends.tolist(), tables, strict=True)
+    ]
+
+
+def _batches(
+    units: Sequence[Unit], tables: Sequence[pa.Table], starts: np.ndarray, n_bytes: int
+) -> Iterator[pa.Table]:
+    """Yield the rows by partition, then by unit, several small partitions together."""
+    n_rows = int(starts[-1])
+    step = max(1, n_rows * BATCH_BYTES // max(1, n_bytes))
+    seams = np.searchsorted(starts, np.arange(0, n_rows, step))
+    if not n_rows:
+        return
+    for first, last in pairwise(np.unique(np.append(seams, len(starts) - 1)).tolist()):
+        if len(units) == 1:
+            yield tables[0].slice(starts[first], starts[last] - starts[first])
+            continue
+        rows = [
+            table.slice(unit.starts[place], unit.starts[place + 1] - unit.starts[place])
+            for place in range(first, last)
+            for unit, table in zip(units, tables, strict=True)
+        ]
+        yield pa.concat_tables([some for some in rows if some.num_rows])
+
+
+def read(run: Run, mapped: mmap.mmap, place: int) -> tuple[list[pa.Table], int]:
+    """Return each unit's rows of the ``place``-th partition, and their bytes on disk."""
+    first, last = int(run.starts[place]), int(run.starts[place + 1])
+    reader = pa.ipc.open_file(pa.py_buffer(memoryview(mapped)[run.begin : run.end]))
     if not reader.num_record_batches:
-        return reader.schema.empty_table(), 0
-    # Batches low to high - 1 hold the rows; without rows, any batch knows the schema.
-    low = int(np.searchsorted(unit.firsts, first, "right")) - 1
+        return [schema.empty_table() for schema in run.schemas], 0
+    # Batches low to high - 1 hold the rows; without rows, any batch knows the types.
+    low = int(np.searchsorted(run.firsts, first, "right")) - 1
     low = min(low, reader.num_record_batches - 1)
-    high = max(low + 1, int(np.searchsorted(unit.firsts, last, "left")))
-    begin, end = int(unit.offsets[low]), int(unit.offsets[high])
+    high = max(low + 1, int(np.searchsorted(run.firsts, last, "left")))
+    begin, end = int(run.offsets[low]), int(run.offsets[high])
     page = begin - begin % mmap.PAGESIZE
     mapped.madvise(mmap.MADV_WILLNEED, page, end - page)
-    batches = [reader.get_batch(place) for place in range(low, high)]
+    batches = [reader.get_batch(number) for number in range(low, high)]
     table = pa.Table.from_batches(batches, reader.schema)
-    return table.slice(first - int(unit.firsts[low]), last - first), end - begin
+    at = first - int(run.firsts[low])
+    found = []
+    for schema, count in zip(run.schemas, run.counts[:, place].tolist(), strict=True):
+        found.append(table.slice(at, count).replace_schema_metadata(schema.metadata))
+        at += count
+    return found, end - begin

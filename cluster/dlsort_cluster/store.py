@@ -2,10 +2,9 @@
 
 One unit an input (see :mod:`dlsort_cluster.wire`). A unit that still fits the
 store's budget stays in memory as it came; any other is written to disk by the
-thread that brought it, which is the back-pressure. Nothing is taken out on
-read, so a merge may run again. Units with a few rows for each partition are
-joined before the first read: else the work would grow with inputs times
-partitions, not with their sum.
+thread that brought it, which is the back-pressure. If it is small, all small ones
+go with it, joined by partition, so that a partition is read back from few places.
+Nothing is taken out on read, so a merge may run again.
 """
 
 from __future__ import annotations
@@ -14,31 +13,21 @@ import errno
 import mmap
 import shutil
 import threading
-from typing import NamedTuple
+from operator import itemgetter
 
-import numpy as np
 import pyarrow as pa
 
 from dlsort_cluster import spill
-from dlsort_cluster.exchange import ShardsLostError, SpillError, SpillFullError
-from dlsort_cluster.wire import Unit, compact, count_bytes, held_bytes, join
+from dlsort_cluster.exchange import Shards, ShardsLostError, SpillError, SpillFullError
+from dlsort_cluster.ready import Kept, Ready, Spilled, is_small, make_ready
+from dlsort_cluster.wire import Unit, compact, count_bytes, held_bytes
 
 __all__ = ["ShardStore", "StoreClosedError"]
 
 # Up to this share of the budget, units are kept with all that they hold alive: a copy of their
 # own rows alone takes fresh memory, and time.
 _ROOM_SHARE = 0.25
-# Units are joined until there are so many rows for a partition, on average: 2,000 units
-# of 500 rows were read by 2,000 partitions in 36 s one by one, in 8 s joined.
-_FEW_ROWS = 64
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-
-
-class _Ready(NamedTuple):
-    """All units, in input order, and their starts: (n_units, n_parts + 1)."""
-
-    units: list[Unit | spill.Spilled]
-    starts: np.ndarray
 
 
 class StoreClosedError(Exception):
@@ -83,12 +72,14 @@ class ShardStore:
         self.read_bytes = 0
         self.total_bytes = 0
         self._place = {part: place for place, part in enumerate(parts)}
-        self._units: dict[int, Unit | spill.Spilled] = {}
-        self._ready: _Ready | None = None  # what the units are once all are there
+        self._units: dict[int, Kept | Spilled] = {}
+        self._ready: Ready | None = None  # what the units are once all are there
         self._readying = threading.Lock()
         self._taken: set[int] = set()
         self._idle_files: list[spill.SpillFile] = []  # nobody is writing to these
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._makes_room = False  # a thread is writing small units to disk
         self._closed = False
 
     def put(self, input_id: int, unit: Unit) -> bool:
@@ -102,36 +93,55 @@ class ShardStore:
             If the unit had to go to disk and could not.
         """
         n_bytes, held = count_bytes(unit.table), held_bytes(unit.table)
+        small = is_small(unit, n_bytes)
         with self._lock:
             self._check_open()
             if input_id in self._taken:
                 return False
             self._taken.add(input_id)
-            as_it_is = self.memory_bytes + held <= _ROOM_SHARE * self.limit_bytes
-            kept_bytes = held if as_it_is else n_bytes
-            in_memory = self.memory_bytes + kept_bytes <= self.limit_bytes
-            if in_memory:
-                self.memory_bytes += kept_bytes
         try:
-            kept: Unit | spill.Spilled
-            if in_memory:
-                table = unit.table if as_it_is else compact(unit.table)
-                kept = Unit(table, unit.starts)
+            with self._lock:
+                kept_bytes, as_it_is = self._find_room(n_bytes, held, wait=small)
+                self.memory_bytes += kept_bytes or 0
+                group = {} if kept_bytes is not None or not small else self._take_small()
+            if kept_bytes is not None:
+                self._keep(input_id, unit, kept_bytes, as_it_is=as_it_is)
             else:
-                kept = self._spill(unit, n_bytes)
+                self._spill_with(input_id, unit, n_bytes, group)
         except BaseException:
             with self._lock:
                 self._taken.discard(input_id)
-                if in_memory and not self._closed:
-                    self.memory_bytes -= kept_bytes
             raise
         with self._lock:
             self._check_open()
-            self._units[input_id] = kept
             self.total_bytes += n_bytes
         return True
 
-    def read(self, part: int, n_inputs: int) -> list[pa.Table]:
+    def _find_room(self, n_bytes: int, held: int, *, wait: bool) -> tuple[int | None, bool]:
+        """Return what a unit counts for in memory (None: no room), and if it is not copied."""
+        while True:
+            self._check_open()
+            as_it_is = self.memory_bytes + held <= _ROOM_SHARE * self.limit_bytes
+            kept_bytes = held if as_it_is else n_bytes
+            if self.memory_bytes + kept_bytes <= self.limit_bytes:
+                return kept_bytes, as_it_is
+            if not (wait and self._makes_room):
+                return None, False
+            self._room.wait()
+
+    def _keep(self, input_id: int, unit: Unit, kept_bytes: int, *, as_it_is: bool) -> None:
+        try:
+            table = unit.table if as_it_is else compact(unit.table)
+            with self._lock:
+                self._check_open()
+                self._units[input_id] = Kept(Unit(table, unit.starts), kept_bytes)
+        except BaseException:
+            with self._lock:
+                if not self._closed:
+                    self.memory_bytes -= kept_bytes
+            raise
+
+    def read(self, part: int, n_inputs: int) -> Shards:
         """Return a partition's shards in input order.
 
         Shards without rows are left out, but for one if all are empty.
@@ -146,34 +156,55 @@ class ShardStore:
         ready = self._make_ready(part, n_inputs)
         place = self._place[part]
         firsts, lasts = ready.starts[:, place], ready.starts[:, place + 1]
-        maps: dict[spill.SpillFile, mmap.mmap] = {}
-        shards = [
-            self._rows(ready.units[i], int(firsts[i]), int(lasts[i]), maps)
-            for i in np.flatnonzero(lasts > firsts)
+        found = [
+            (input_id, unit.table.slice(int(first), int(last - first)))
+            for input_id, unit, first, last in zip(
+                ready.inputs, ready.units, firsts, lasts, strict=True
+            )
         ]
-        if not shards and ready.units:
-            shards.append(self._rows(ready.units[0], 0, 0, maps))
-        return shards
+        maps: dict[spill.SpillFile, mmap.mmap] = {}
+        for run, inputs in ready.runs:
+            if run.starts[place] < run.starts[place + 1] or not found:
+                found += zip(inputs, self._read_run(run, place, maps), strict=True)
+        found.sort(key=itemgetter(0))
+        shards = [table for _, table in found if table.num_rows] or [t for _, t in found[:1]]
 
-    def _make_ready(self, part: int, n_inputs: int) -> _Ready:
+        def release() -> None:
+            for mapped in maps.values():
+                mapped.madvise(mmap.MADV_DONTNEED)
+
+        return Shards(shards, release)
+
+    def _read_run(
+        self, run: spill.Run, place: int, maps: dict[spill.SpillFile, mmap.mmap]
+    ) -> list[pa.Table]:
+        try:
+            if run.file not in maps:
+                maps[run.file] = run.file.map()
+            tables, n_read = spill.read(run, maps[run.file], place)
+        except OSError as error:
+            msg = f"run {self.run}: cannot read back from {self.temp_dir}: {error}."
+            raise SpillError(msg) from error
+        with self._lock:
+            self.read_bytes += n_read
+        return tables
+
+    def _make_ready(self, part: int, n_inputs: int) -> Ready:
         with self._readying:
             with self._lock:
                 self._check_open()
                 if self._ready is not None:
                     return self._ready
-                units = [self._units.get(input_id) for input_id in range(n_inputs)]
-            if None in units:
+                units = {i: self._units[i] for i in range(n_inputs) if i in self._units}
+            if len(units) < n_inputs:
+                missing = next(i for i in range(n_inputs) if i not in units)
                 msg = (
-                    f"run {self.run}: input {units.index(None)} of {n_inputs} never reached"
+                    f"run {self.run}: input {missing} of {n_inputs} never reached"
                     f" {self.worker}, which needs it for partition {part}."
                     " This is a bug: please report it."
                 )
                 raise ShardsLostError(msg)
-            joined = _join_small([unit for unit in units if unit is not None])
-            starts = [unit.starts for unit in joined]
-            ready = _Ready(
-                joined, np.stack(starts) if starts else np.zeros((0, len(self._place) + 1), int)
-            )
+            ready = make_ready(units, len(self._place))
             with self._lock:
                 self._check_open()
                 self._ready = ready
@@ -191,6 +222,7 @@ class ShardStore:
             self._ready = None
             self._idle_files.clear()
             self.memory_bytes = 0
+            self._room.notify_all()
 
     def heartbeat(self) -> dict[str, float]:
         """Return the numbers that the dashboard's shuffle page shows."""
@@ -210,20 +242,63 @@ class ShardStore:
             msg = f"run {self.run}: the store on {self.worker} is closed"
             raise StoreClosedError(msg)
 
-    def _spill(self, unit: Unit, n_bytes: int) -> spill.Spilled:
-        """Write a unit to disk, or leave no trace of it."""
+    def _take_small(self) -> dict[int, Kept]:
+        """Take small units out of memory, up to half of it, to be written with another one."""
+        group: dict[int, Kept] = {}
+        wanted = self.limit_bytes / 2
+        for input_id, kept in self._units.items():
+            if wanted <= 0:
+                break
+            if isinstance(kept, Kept) and is_small(kept.unit, kept.n_bytes):
+                group[input_id] = kept
+                wanted -= kept.n_bytes
+        for input_id in group:
+            del self._units[input_id]
+        self._makes_room = bool(group)
+        return group
+
+    def _spill_with(
+        self, input_id: int, unit: Unit, n_bytes: int, group: dict[int, Kept]
+    ) -> None:
+        """Write a unit to disk, and those taken with it; on an error these are kept again."""
+        units = {**{i: kept.unit for i, kept in group.items()}, input_id: unit}
+        inputs = sorted(units)
+        try:
+            if spill.can_join([units[i] for i in inputs]):
+                run = self._spill([units[i] for i in inputs], n_bytes)
+                found = {i: Spilled(run, place) for place, i in enumerate(inputs)}
+            else:
+                found = {i: Spilled(self._spill([units[i]], n_bytes), 0) for i in inputs}
+        except BaseException:
+            with self._lock:
+                if not self._closed:
+                    self._units.update(group)
+            raise
+        else:
+            with self._lock:
+                self._check_open()
+                self._units.update(found)
+                self.memory_bytes -= sum(kept.n_bytes for kept in group.values())
+        finally:
+            if group:
+                with self._lock:
+                    self._makes_room = False
+                    self._room.notify_all()
+
+    def _spill(self, units: list[Unit], n_bytes: int) -> spill.Run:
+        """Write units to disk, or leave no trace of them."""
         with self._lock:
             file = self._idle_files.pop() if self._idle_files else None
         try:
             file = file or spill.SpillFile(self.temp_dir)
-            spilled = spill.write(file, unit)
+            run = spill.write(file, units)
         except OSError as error:
             raise self._spill_error(error, n_bytes) from error
         with self._lock:
-            self.spilled_bytes += spilled.end - spilled.begin
+            self.spilled_bytes += run.end - run.begin
             if not self._closed:
                 self._idle_files.append(file)
-        return spilled
+        return run
 
     def _spill_error(self, error: OSError, n_bytes: int) -> SpillError:
         place = f"{self.temp_dir} on {self.worker}"
@@ -241,53 +316,6 @@ class ShardStore:
             f"run {self.run}: no space left in {place} (needed {_size(n_bytes)}, free"
             f" {free}). Add workers, or {advice} larger disk."
         )
-
-    def _rows(
-        self,
-        unit: Unit | spill.Spilled,
-        first: int,
-        last: int,
-        maps: dict[spill.SpillFile, mmap.mmap],
-    ) -> pa.Table:
-        if isinstance(unit, Unit):
-            return unit.table.slice(first, last - first)
-        try:
-            if unit.file not in maps:
-                maps[unit.file] = unit.file.map()
-            table, n_read = spill.read(unit, maps[unit.file], first, last)
-        except OSError as error:
-            msg = f"run {self.run}: cannot read back from {self.temp_dir}: {error}."
-            raise SpillError(msg) from error
-        with self._lock:
-            self.read_bytes += n_read
-        return table
-
-
-def _join_small(units: list[Unit | spill.Spilled]) -> list[Unit | spill.Spilled]:
-    """Join neighbours that are in memory and have few rows for each partition."""
-    joined: list[Unit | spill.Spilled] = []
-    group: list[Unit] = []
-    n_rows = 0
-
-    def flush() -> None:
-        nonlocal n_rows
-        together = join(group) if len(group) > 1 else None
-        joined.extend(group if together is None else [together])
-        group.clear()
-        n_rows = 0
-
-    for unit in units:
-        enough = _FEW_ROWS * (len(unit.starts) - 1)
-        if not isinstance(unit, Unit) or unit.table.num_rows >= enough:
-            flush()
-            joined.append(unit)
-            continue
-        group.append(unit)
-        n_rows += unit.table.num_rows
-        if n_rows >= enough:
-            flush()
-    flush()
-    return joined
 
 
 def _size(n_bytes: int) -> str:

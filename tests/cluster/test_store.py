@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from dlsort_cluster.exchange import ShardsLostError, SpillError, SpillFullError
 from dlsort_cluster.store import ShardStore, StoreClosedError
 from dlsort_cluster.wire import Unit
 
-N_ROWS = 5_000
+N_ROWS = 10_000
 STARTS = np.array([0, 0, 1, 2_000, N_ROWS])
 
 
@@ -182,7 +183,7 @@ def test_a_unit_that_did_not_fit_leaves_the_others_readable(tmp_path, monkeypatc
     store = make_store(tmp_path)
     store.put(0, make_unit(0))
     with monkeypatch.context() as patch:
-        patch.setattr(spill.os, "pwrite", fail_after(60_000, errno.ENOSPC))
+        patch.setattr(spill.os, "pwrite", fail_after(100_000, errno.ENOSPC))
         with pytest.raises(SpillFullError):
             store.put(1, make_unit(1))
     assert store.put(1, make_unit(1))
@@ -228,7 +229,7 @@ def small_units(n_units, n_parts, column, metadata=None):
     return units
 
 
-@pytest.mark.parametrize("limit_bytes", [0, 10**9])
+@pytest.mark.parametrize("limit_bytes", [0, 20_000, 10**9])
 @pytest.mark.parametrize(
     ("column", "is_joined"),
     [
@@ -250,12 +251,83 @@ def test_small_units_are_read_as_if_they_were_not_joined(
         store.put(input_id, unit)
     for part in range(n_parts):
         shards = store.read(part, len(units))
-        if limit_bytes:
+        if limit_bytes == 10**9:
             assert (len(shards) < 20) == is_joined
         expected = [
             u.table.slice(u.starts[part], u.starts[part + 1] - u.starts[part]) for u in units
         ]
         assert pa.concat_tables(shards).to_pylist() == pa.concat_tables(expected).to_pylist()
+
+
+def put_all(store, units):
+    """Put units in another order than theirs, from several threads."""
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(store.put, range(len(units))[::-1], units[::-1]))
+
+
+def test_small_units_go_to_disk_together(tmp_path, monkeypatch):
+    runs = []
+    write = spill.write
+    monkeypatch.setattr(
+        spill, "write", lambda file, units: runs.append(len(units)) or write(file, units)
+    )
+    units = small_units(500, 30, lambda rows: pa.array(rows))
+    limit_bytes = 20 * units[0].table.nbytes
+    store = make_store(tmp_path, limit_bytes, parts=range(30))
+    put_all(store, units)
+    assert 250 <= sum(runs) < 500
+    assert len(runs) < 70
+    assert 0 < store.memory_bytes <= limit_bytes
+    for part in range(30):
+        found = pa.concat_tables(store.read(part, 500))
+        expected = pa.concat_tables([u.table.slice(*_span(u, part)) for u in units])
+        assert found.equals(expected)
+
+
+def _span(unit, part):
+    return unit.starts[part], unit.starts[part + 1] - unit.starts[part]
+
+
+def test_pages_that_were_read_can_be_given_back_and_read_again(tmp_path):
+    store = make_store(tmp_path)
+    store.put(0, make_unit())
+    shards = store.read(9, 1)
+    before = shards[0].to_pylist()
+    shards.release()
+    assert shards[0].to_pylist() == before
+
+
+def test_units_that_could_not_be_written_together_stay_in_memory(tmp_path, monkeypatch):
+    units = small_units(40, 30, lambda rows: pa.array(rows))
+    store = make_store(tmp_path, 20 * units[0].table.nbytes, parts=range(30))
+    put = iter(range(40))
+    with monkeypatch.context() as patch:
+        patch.setattr(spill.os, "pwrite", fail_after(0, errno.ENOSPC))
+        with pytest.raises(SpillFullError):
+            list(map(store.put, put, units))
+    memory_bytes = store.memory_bytes
+    failed = next(put) - 1
+    assert 0 < failed < 39
+    for input_id in range(failed, 40):
+        assert store.put(input_id, units[input_id])
+    assert store.memory_bytes <= max(memory_bytes, store.limit_bytes)
+    rows = sum(shard.num_rows for part in range(30) for shard in store.read(part, 40))
+    assert rows == sum(unit.table.num_rows for unit in units)
+
+
+def test_who_waits_for_room_is_told_that_the_store_is_closed(tmp_path, monkeypatch):
+    units = small_units(200, 30, lambda rows: pa.array(rows))
+    store = make_store(tmp_path, 20 * units[0].table.nbytes, parts=range(30))
+    write = spill.write
+
+    def close_and_write(file, group):
+        store.close()
+        return write(file, group)
+
+    monkeypatch.setattr(spill, "write", close_and_write)
+    with pytest.raises(StoreClosedError):
+        put_all(store, units)
+    assert store.memory_bytes == 0
 
 
 def test_units_that_say_different_things_of_their_rows_are_not_joined(tmp_path):
