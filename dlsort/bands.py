@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from dlsort.options import TUNING
 
-__all__ = ["count_bands", "read_starts", "without_starts", "write_starts"]
+__all__ = ["count_bands", "join_bands", "read_starts", "without_starts", "write_starts"]
 
 Starts = npt.NDArray[np.int64]
 
@@ -78,8 +78,7 @@ def read_starts(shards: Sequence[pa.Table], part: int, n_parts: int) -> list[Sta
     Returns
     -------
     list of (bands + 1,) int64
-        One a shard. A single band where the shards don't say, and fewer bands where there
-        are so many shards that the pieces would be too small to be worth their while.
+        One a shard. A single band where the shards don't say.
     """
     found = []
     for shard in shards:
@@ -92,13 +91,22 @@ def read_starts(shards: Sequence[pa.Table], part: int, n_parts: int) -> list[Sta
         found.append(here - here[0])
         if len(found[-1]) != len(found[0]) or found[-1][-1] != shard.num_rows:
             return _one_band(shards)
-    rows_each = sum(shard.num_rows for shard in shards) / len(shards)
-    n_bands = min(len(found[0]) - 1, int(rows_each / TUNING.band_shard_rows))
-    if n_bands < 2:
-        return _one_band(shards)
-    step = -(-(len(found[0]) - 1) // n_bands)
-    kept = np.append(np.arange(0, len(found[0]) - 1, step), len(found[0]) - 1)
-    return [starts[kept] for starts in found]
+    return found
+
+
+def join_bands(starts: Sequence[Starts]) -> list[Starts]:
+    """Return fewer bands where a shard's rows in one would be too few to be worth their while.
+
+    Parameters
+    ----------
+    starts : sequence of (bands + 1,) int64
+        Where each band begins in each shard.
+    """
+    n_bands = len(starts[0]) - 1
+    rows_each = sum(int(at[-1]) for at in starts) / len(starts)
+    wanted = max(1, min(n_bands, int(rows_each / TUNING.band_shard_rows)))
+    kept = np.append(np.arange(0, n_bands, -(-n_bands // wanted)), n_bands)
+    return [at[kept] for at in starts]
 
 
 def _one_band(shards: Sequence[pa.Table]) -> list[Starts]:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from dlsort.bands import count_bands
 from dlsort.budget import Budget, check_partitions, count_parts, plan_budget
 from dlsort.destination import check_apart, check_destination, staging
 from dlsort.encoding import choose_encodings
@@ -180,8 +181,10 @@ def sort_dataset(
             report.output_parts = n_parts
             progress = progress or NoProgress()
             outputs = None
-            if n_parts > 1 and (moves := plan_moves(source, keys, n_parts)) is not None:
-                outputs = _move(client, source, keys, writer, moves, progress, report)
+            fits = source.arrow_bytes <= TUNING.surprise * n_parts * budget.part_bytes
+            moves = plan_moves(source, keys, n_parts) if fits and n_parts > 1 else None
+            if moves is not None:
+                outputs = _move(client, source, keys, writer, moves, budget, progress, report)
             if outputs is None:
                 plan = _plan(source, keys, writer, n_parts, budget, temp_dir)
                 report.input_parts = len(plan.pieces)
@@ -237,11 +240,12 @@ def _move(
     keys: tuple[SortKey, ...],
     writer: Writer,
     moves: Moves,
+    budget: Budget,
     progress: Progress,
     report: SortReport,
 ) -> list[OutputStats] | None:
     """Make the parts without an exchange; None if the footers said what is not so."""
-    plan = MovePlan(uuid.uuid4().hex, _reader(source, keys), writer, moves)
+    plan = MovePlan(uuid.uuid4().hex, _reader(source, keys), writer, moves, budget.part_bytes)
     report.input_parts = plan.n_inputs
     inputs, outputs = run_plan(client, plan, source.n_rows, progress, report)
     try:
@@ -267,15 +271,23 @@ def _plan(
     temp_dir: str | Path | None,
 ) -> DatasetPlan:
     pieces = cut_pieces(source, budget.piece_bytes)
+    # A partition that doesn't fit is sorted band by band.
+    n_cuts = max(n_parts, -(-source.arrow_bytes // budget.part_bytes))
+    n_bands = None
+    if n_cuts > TUNING.surprise * n_parts:
+        least = min(-(-n_cuts // n_parts), max(1, TUNING.most_bands // n_parts))
+        n_bands = max(count_bands(source.n_rows, n_parts), least)
     return DatasetPlan(
         uuid.uuid4().hex,
         _reader(source, keys),
         writer,
         pieces,
-        plan_sample(source, pieces, keys, n_parts, budget.working_bytes)
-        if n_parts > 1
+        plan_sample(source, pieces, keys, n_cuts, budget.working_bytes)
+        if n_cuts > 1
         else SamplePlan(()),
         n_parts,
         budget.store_bytes,
         None if temp_dir is None else str(Path(temp_dir).absolute()),
+        budget.part_bytes,
+        n_bands,
     )

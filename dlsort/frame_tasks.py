@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from dlsort.bands import count_bands, read_starts
+from dlsort.bands import count_bands, join_bands, read_starts
 from dlsort.buffers import concat_rows
 from dlsort.cuts import cut_between_keys, cut_inside
 from dlsort.frame_keys import KeyTypes, encode_keys, find_types, recode
@@ -238,5 +238,6 @@ def merge(
     del context
     names = [key.column for key in plan.keys]
     keys = [shard.select(names) for shard in shards]
-    order = order_shards(keys, plan.keys, read_starts(shards, slot.part, slot.n_parts))
+    starts = join_bands(read_starts(shards, slot.part, slot.n_parts))
+    order = order_shards(keys, plan.keys, starts)
     return to_frame(shards, order, plan, slot.first_row)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from dlsort.bands import read_starts, without_starts
+from dlsort.bands import join_bands, without_starts
 from dlsort.buffers import concat_rows
 from dlsort.keys import SortKey
 from dlsort.order import first_rows, order_columns
@@ -19,9 +20,11 @@ from dlsort_kernels import pool, threads_for
 
 __all__ = ["first_of", "sort_rows", "sort_shards"]
 
+Starts = npt.NDArray[np.int64]
+
 
 def sort_shards(
-    shards: Sequence[pa.Table], keys: tuple[SortKey, ...], part: int, n_parts: int
+    shards: Sequence[pa.Table], starts: Sequence[Starts], keys: tuple[SortKey, ...]
 ) -> pa.Table:
     """Return the stable sort of the shards of a partition, which follow one another in order.
 
@@ -29,10 +32,10 @@ def sort_shards(
     ----------
     shards : sequence of pyarrow.Table
         At least one; in (input partition, row) order.
+    starts : sequence of (bands + 1,) int64
+        Where each band begins in each shard (:func:`dlsort.bands.read_starts`).
     keys : tuple of SortKey
         The key.
-    part, n_parts : int
-        Which partition it is of how many.
 
     Returns
     -------
@@ -43,7 +46,7 @@ def sort_shards(
     -----
     Expected time O(n); see :func:`dlsort.order.argsort`.
     """
-    starts = read_starts(shards, part, n_parts)
+    starts = join_bands(starts)
     if len(starts[0]) == 2:
         table = concat_rows(shards)
         schema = without_starts(table.schema)

@@ -149,6 +149,7 @@ def fit_model(
     weight: npt.NDArray[np.float64],
     keys: Sequence[SortKey],
     n_parts: int,
+    n_bands: int | None = None,
 ) -> Model:
     """Fit the model to a sample.
 
@@ -164,6 +165,8 @@ def fit_model(
         The key.
     n_parts : int
         Number of output partitions, at least 1.
+    n_bands : int, optional
+        Bands of each; by default as many as are best for the cache.
 
     Returns
     -------
@@ -175,7 +178,7 @@ def fit_model(
     and Kraska, 2023); carrying (partition, row) in them to split equal keys
     exactly is cudf-polars' idea.
     """
-    n_bands = count_bands(float(weight.sum()), n_parts)
+    n_bands = n_bands or count_bands(float(weight.sum()), n_parts)
     chosen = cut_evenly(sample, part, row, weight, keys, n_parts * n_bands)
     splitters = take_table(sample, chosen)
     return model_at(splitters, part[chosen], row[chosen], keys, n_parts, n_bands)

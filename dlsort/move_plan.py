@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from dlsort.moves import Moves, Slice
 from dlsort.plan import Clock, InputStats, OutputStats, Reader, write_partition
 from dlsort.proof import prove, total
 from dlsort.sink import Writer
-from dlsort_cluster.exchange import Layer, Slot, Transferred
+from dlsort_cluster.exchange import Layer, Shards, Slot, Transferred
 from dlsort_cluster.tasks import call, ref
 
 __all__ = ["MovePlan"]
@@ -37,12 +38,15 @@ class MovePlan:
         The two ends.
     moves : Moves
         Which rows make which part.
+    part_bytes : int
+        Arrow size of a part that fits.
     """
 
     token: str
     reader: Reader
     writer: Writer
     moves: Moves
+    part_bytes: int
 
     @property
     def n_inputs(self) -> int:
@@ -60,7 +64,10 @@ class MovePlan:
                 f"dlsort-read-{self.token}-{part}",
                 f"dlsort-part-{self.token}-{part}",
             )
-            graph[moved] = call(moved, _move, self.reader, self.writer, slices, part, n_parts)
+            write = partial(write_partition, self.writer, self.part_bytes)
+            graph[moved] = call(
+                moved, _move, self.reader, write, slices, Slot(part, n_parts, 0, 0)
+            )
             graph[receipt] = call(receipt, _receipt, ref(moved))
             graph[output] = call(output, _output, ref(moved))
             receipts.append(receipt)
@@ -69,7 +76,7 @@ class MovePlan:
 
 
 def _move(
-    reader: Reader, writer: Writer, slices: Sequence[Slice], part: int, n_parts: int
+    reader: Reader, write: Callable[..., OutputStats], slices: Sequence[Slice], slot: Slot
 ) -> _Moved:
     """Read, sort, check, prove and write the rows of one part."""
     clock = Clock()
@@ -77,8 +84,8 @@ def _move(
         tables = [reader.read(s.piece).slice(s.first, s.n_rows) for s in slices]
     with clock.step("prove"):
         proof = total(prove(table) for table in tables)
-    slot = Slot(part, n_parts, 0, proof.rows)
-    return _Moved(InputStats(proof, clock), write_partition(writer, tables, None, slot))
+    slot = slot._replace(n_rows=proof.rows)
+    return _Moved(InputStats(proof, clock), write(Shards(tables), None, slot))
 
 
 def _receipt(moved: _Moved) -> Transferred:

@@ -19,13 +19,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from dlsort.buffers import to_transport, transport_schema
+from dlsort.buffers import concat_rows, to_transport, transport_schema
 from dlsort.disorder import first_disorder
 from dlsort.errors import OutOfOrderError
 from dlsort.keys import SortKey
-from dlsort.local_sort import sort_shards
 from dlsort.model import Model, fit_model
 from dlsort.partition import find_bands, group
+from dlsort.pieces import sort_in_pieces
 from dlsort.proof import Proof, prove
 from dlsort.report import peak_memory_bytes
 from dlsort.sample import (
@@ -40,7 +40,7 @@ from dlsort.sample_plan import SamplePlan, batches
 from dlsort.sink import Writer
 from dlsort.source import Piece, read_piece
 from dlsort.words import key_table
-from dlsort_cluster.exchange import Exchange, Layer, Slot, Split
+from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
 from dlsort_cluster.layers import build
 from dlsort_cluster.tasks import call, call_with_all, ref
 
@@ -138,6 +138,7 @@ class Reader:
     def fit(
         self,
         n_parts: int,
+        n_bands: int | None,
         n_first: int,
         ranges: Mapping[int, tuple[Any, Any]],
         samples: Sequence[Sample],
@@ -154,7 +155,7 @@ class Reader:
         elif ranges and not are_mixed(sample, self.keys, n_parts):
             sample = move_keys(sample, ranges)
         return fit_model(
-            sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts
+            sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts, n_bands
         )
 
     def _join(self, samples: Sequence[Sample]) -> Sample:
@@ -182,7 +183,7 @@ def split_piece(reader: Reader, piece: Piece, model: Model, input_id: int) -> Sp
 
 
 def write_partition(
-    writer: Writer, shards: list[pa.Table], model: Model | None, slot: Slot
+    writer: Writer, most_bytes: int, shards: Shards, model: Model | None, slot: Slot
 ) -> OutputStats:
     """Sort, check, prove and write one output partition; no model is needed for that.
 
@@ -193,22 +194,61 @@ def write_partition(
     """
     del model
     clock = Clock()
-    with clock.step("sort"):
-        table = sort_shards(shards, writer.keys, slot.part, slot.n_parts)
-    with clock.step("prove"):
-        keys = key_table(table, writer.keys)
-        bad = first_disorder(keys, writer.keys)
+    pieces = sort_in_pieces(shards, writer.keys, slot.part, slot.n_parts, most_bytes)
+    checked = _Checked(writer.keys, slot.part)
+    with writer.open(slot.part, slot.n_parts, most_bytes) as file:
+        while True:
+            with clock.step("sort"):
+                table = next(pieces, None)
+            if table is None:
+                break
+            with clock.step("prove"):
+                checked.add(table)
+            with clock.step("write"):
+                file.write(table)
+            del table  # before there is another
+        with clock.step("write"):
+            file.close()
+    return OutputStats(slot.part, checked.proof, file.n_bytes, checked.edges(), clock)
+
+
+class _Checked:
+    """What was found of the rows of a part, piece by piece."""
+
+    def __init__(self, keys: tuple[SortKey, ...], part: int) -> None:
+        self.proof = Proof()
+        self._keys = keys
+        self._part = part
+        self._edges: list[pa.Table] = []  # first and last key of each piece
+
+    def add(self, table: pa.Table) -> None:
+        """Check and prove the next rows.
+
+        Raises
+        ------
+        OutOfOrderError
+            If they are not in order, or not after those before.
+        """
+        keys = key_table(table, self._keys)
+        bad = first_disorder(keys, self._keys)
+        if bad < 0 and keys.num_rows:
+            self._edges.append(keys.take([0, keys.num_rows - 1]))
+            bad = first_disorder(concat_rows(self._edges[-2:]), self._keys)
         if bad >= 0:
             msg = (
-                f"partition {slot.part}: row {bad + 1:,} sorts before row {bad:,}. "
+                f"partition {self._part}: row {bad + 1:,} sorts before row {bad:,}. "
                 "Nothing was published. This is a bug: please report it."
             )
             raise OutOfOrderError(msg)
-        proof = prove(table)
-        edges = keys.take([0, keys.num_rows - 1]) if keys.num_rows else keys
-    with clock.step("write"):
-        file_bytes = writer.write(table, slot.part, slot.n_parts)
-    return OutputStats(slot.part, proof, file_bytes, edges, clock)
+        self.proof += prove(table)
+        self._schema = keys.schema
+
+    def edges(self) -> pa.Table:
+        """Return the first and last key, or no rows."""
+        if not self._edges:
+            return self._schema.empty_table()
+        first, last = self._edges[0].slice(0, 1), self._edges[-1].slice(1)
+        return concat_rows([first, last])
 
 
 @dataclass(frozen=True)
@@ -231,6 +271,10 @@ class DatasetPlan:
         Memory for waiting shards in each process.
     temp_dir : str or None
         Where shards beyond that go.
+    part_bytes : int
+        Arrow size of an output partition that fits; a larger one is sorted in pieces.
+    n_bands : int or None
+        Bands of each partition, or as many as are best for the cache.
     """
 
     token: str
@@ -241,6 +285,8 @@ class DatasetPlan:
     n_parts: int
     store_bytes: int | None
     temp_dir: str | None
+    part_bytes: int
+    n_bands: int | None
 
     def layer(self) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""
@@ -260,13 +306,15 @@ class DatasetPlan:
                 key = f"dlsort-rest-{self.token}-{i}"
                 graph[key] = call(key, _sample_rest, self.reader, tasks, ref(mixed))
                 sampled.append(key)
-        fit = partial(self.reader.fit, self.n_parts, len(first), self.samples.ranges)
+        fit = partial(
+            self.reader.fit, self.n_parts, self.n_bands, len(first), self.samples.ranges
+        )
         graph[model] = call_with_all(model, fit, sampled)
         exchange = Exchange(
             self.token,
             self.n_parts,
             partial(split_piece, self.reader),
-            partial(write_partition, self.writer),
+            partial(write_partition, self.writer, self.part_bytes),
             self.store_bytes,
             self.temp_dir,
         )

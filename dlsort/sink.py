@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dlsort.buffers import concat_rows
 from dlsort.destination import write_error
 from dlsort.encoding import Encodings
 from dlsort.errors import BadOptionError
 from dlsort.keys import SortKey
 
-__all__ = ["COMPRESSIONS", "Writer", "check_compression", "part_name"]
+__all__ = ["COMPRESSIONS", "PartFile", "Writer", "check_compression", "part_name"]
 
 COMPRESSIONS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none")
 FEWEST_DIGITS = 5
@@ -51,9 +54,87 @@ def part_name(part: int, n_parts: int) -> str:
     return f"part-{part:0{digits}d}.parquet"
 
 
+class PartFile:
+    """A part that is being written; a context, without which nothing is left behind.
+
+    It has another name until all of it is written: a run may be restarted while an attempt of
+    it still writes.
+
+    Attributes
+    ----------
+    n_bytes : int
+        Size of the file, once it is closed.
+
+    Raises
+    ------
+    DestinationFullError
+        If there is no space.
+    DestinationError
+        If it can't be written for another reason.
+    """
+
+    def __init__(self, writer: Writer, path: Path, most_bytes: int) -> None:
+        self.n_bytes = 0
+        self._writer = writer
+        self._path = path
+        self._attempt = path.with_suffix(f".{uuid.uuid4().hex[:12]}.tmp")
+        self._most_bytes = most_bytes
+        self._file: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []  # rows for the next row group
+
+    def __enter__(self) -> PartFile:
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        """Write the next rows, in order and checked; the last may wait for their row group."""
+        self._waiting.append(table)
+        size = self._writer.row_group_rows
+        n_rows = sum(waiting.num_rows for waiting in self._waiting)
+        n_bytes = sum(waiting.nbytes for waiting in self._waiting)
+        ready = n_rows // size * size if n_bytes <= self._most_bytes else n_rows
+        if ready:
+            self._write(ready)
+
+    def close(self) -> None:
+        """Write what is left, and give the part its name."""
+        self._write(sum(waiting.num_rows for waiting in self._waiting))
+        with self._told():
+            assert self._file is not None
+            self._file.add_key_value_metadata(self._writer.metadata())
+            self._file.close()
+            self.n_bytes = self._attempt.stat().st_size
+            self._attempt.replace(self._path)
+
+    def __exit__(self, *failure: object) -> None:
+        if self._file is not None:
+            with suppress(OSError, pa.ArrowException):
+                self._file.close()
+        self._attempt.unlink(missing_ok=True)
+
+    def _write(self, n_rows: int) -> None:
+        """Write some of the rows that wait: none, if the part has none."""
+        if self._file is not None and not n_rows:
+            return
+        rows = concat_rows(self._waiting)
+        with self._told():
+            if self._file is None:
+                self._file = self._writer.open_file(self._attempt, rows.schema)
+            if rows.schema != self._file.schema:
+                rows = rows.cast(self._file.schema)
+            self._file.write_table(rows.slice(0, n_rows), self._writer.row_group_rows)
+        self._waiting = [rows.slice(n_rows)]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise write_error(error, self._path) from error
+
+
 @dataclass(frozen=True)
 class Writer:
-    """Writes one part. Picklable: it goes to the workers.
+    """Writes parts. Picklable: it goes to the workers.
 
     Parameters
     ----------
@@ -78,34 +159,12 @@ class Writer:
     compression: str
     row_group_rows: int
 
-    def write(self, table: pa.Table, part: int, n_parts: int) -> int:
-        """Write a sorted, checked table as a part; return the file's size in bytes.
+    def open(self, part: int, n_parts: int, most_bytes: int) -> PartFile:
+        """Begin a part, to which no more than ``most_bytes`` are kept back for a row group."""
+        return PartFile(self, Path(self.folder) / part_name(part, n_parts), most_bytes)
 
-        Raises
-        ------
-        DestinationFullError
-            If there is no space.
-        DestinationError
-            If it can't be written for another reason.
-        """
-        path = Path(self.folder) / part_name(part, n_parts)
-        # a run may be restarted while an attempt of it still writes
-        attempt = path.with_suffix(f".{uuid.uuid4().hex[:12]}.tmp")
-        try:
-            with self._open(attempt, table.schema) as writer:
-                writer.write_table(table, row_group_size=self.row_group_rows)
-                writer.add_key_value_metadata(self._metadata())
-            size = attempt.stat().st_size
-            attempt.replace(path)
-        except OSError as error:
-            attempt.unlink(missing_ok=True)
-            raise write_error(error, path) from error
-        except BaseException:
-            attempt.unlink(missing_ok=True)
-            raise
-        return size
-
-    def _open(self, path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    def open_file(self, path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+        """Begin a file of the rows' types."""
         dictionary = set(self.encodings.dictionary)
         return pq.ParquetWriter(
             path,
@@ -115,11 +174,11 @@ class Writer:
             column_encoding=dict.fromkeys(self.encodings.delta, "DELTA_BINARY_PACKED") or None,
             store_decimal_as_integer=True,
             write_page_index=True,
-            store_schema=False,  # the source's is stored instead, see _metadata
+            store_schema=False,  # the source's is stored instead, see metadata
             sorting_columns=self._sorting_columns(schema),
         )
 
-    def _metadata(self) -> dict[bytes, bytes]:
+    def metadata(self) -> dict[bytes, bytes]:
         """Return the file's metadata: the source's, with its Arrow schema.
 
         The rows come as dictionaries and offset strings where that saves work;

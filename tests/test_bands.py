@@ -10,15 +10,17 @@ from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, oracle
 from band_kit import bands_of
-from dlsort.bands import count_bands, read_starts, without_starts, write_starts
+from dlsort.bands import count_bands, join_bands, read_starts, without_starts, write_starts
 from dlsort.buffers import to_transport
 from dlsort.keys import SortKey
 from dlsort.local_sort import sort_shards
 from dlsort.model import fit_model
 from dlsort.options import TUNING
 from dlsort.partition import find_bands, group
+from dlsort.pieces import sort_in_pieces
 from dlsort.shard_order import ShardOrder
 from dlsort.words import key_table
+from dlsort_cluster.exchange import Shards
 
 
 def test_as_many_as_keep_columns_in_the_cache():
@@ -43,9 +45,9 @@ def test_each_shard_says_where_its_bands_begin():
 
 def test_short_pieces_are_joined_to_fewer_bands():
     starts = np.arange(0, 9 * TUNING.band_shard_rows // 4, TUNING.band_shard_rows // 4)
-    (found,) = read_starts([shard(starts.tolist(), 1, 0)], 0, 1)
+    (found,) = join_bands([starts])
     assert found.tolist() == [0, starts[4], starts[8]]
-    assert len(read_starts([shard([0, 1, 2, 3], 1, 0)], 0, 1)[0]) == 2
+    assert join_bands([np.array([0, 1, 2, 3])])[0].tolist() == [0, 3]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +129,14 @@ def test_a_partition_is_sorted_band_by_band(data):
             shards = [
                 grouped.slice(starts[p], starts[p + 1] - starts[p]) for grouped, starts in found
             ]
-            got.append(sort_shards(shards, keys, p, n_parts))
+            got.append(sort_shards(shards, read_starts(shards, p, n_parts), keys))
+            most_bytes = data.draw(st.integers(1, 4000))
+            pieces = list(sort_in_pieces(Shards(shards), keys, p, n_parts, most_bytes))
+            whole_part = str(got[-1].to_pylist())
+            assert str([row for piece in pieces for row in piece.to_pylist()]) == whole_part
+            assert all(
+                piece.schema.equals(tables[0].schema, check_metadata=True) for piece in pieces
+            )
     order = oracle(whole, keys)
     expected = pa.concat_tables(tables).take(pa.array(order, pa.int64()))
     assert str([row for part in got for row in part.to_pylist()]) == str(expected.to_pylist())

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import dlsort
 from arrow_data import KEY_TYPES, column, oracle, payload
 from band_kit import bands_of
-from dlsort import local_sort, plan
+from dlsort import local_sort, pieces, plan
 from dlsort.errors import OutOfOrderError, RowsLostError
 from dlsort.keys import SortKey
 from dlsort.progress import NoProgress
@@ -161,7 +161,7 @@ SPOILS = {
 def test_a_spoiled_result_is_never_published(tmp_path, monkeypatch, story):
     spoil, error = SPOILS[story]
     source = write(tmp_path / "in", [pa.table({"k": [5, 3, 9, 1], "id": [0, 1, 2, 3]})])
-    monkeypatch.setattr(plan, "sort_shards", lambda *a: spoil(local_sort.sort_shards(*a)))
+    monkeypatch.setattr(pieces, "sort_shards", lambda *a: spoil(local_sort.sort_shards(*a)))
     with pytest.raises(error):
         dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=1)
     assert leftovers(tmp_path) == []
@@ -222,7 +222,9 @@ def test_shards_beyond_the_memory_are_spilled_and_gone_afterwards(tmp_path, monk
     from dlsort import dataset
     from dlsort.budget import Budget
 
-    monkeypatch.setattr(dataset, "plan_budget", lambda *_: Budget(2**20, 2**20, 2**20))
+    monkeypatch.setattr(
+        dataset, "plan_budget", lambda *_: Budget(2**20, 8 * 2**20, 2**20, 2**20)
+    )
     report = dlsort.sort_dataset(source, tmp_path / "out", by="k", temp_dir=spill)
     assert report.spilled_bytes > 2**20
     assert report.spilled_bytes <= 1.2 * report.arrow_bytes
@@ -307,10 +309,10 @@ def test_a_wrong_sample_is_told_of(tmp_path, monkeypatch):
     source = write(tmp_path / "in", [pa.table({"k": rng.permutation(n)})])
     fit = plan.fit_model
 
-    def fit_to_half(sample, part, row, weight, keys, n_parts):
+    def fit_to_half(sample, part, row, weight, keys, n_parts, n_bands):
         low = np.flatnonzero(sample["k"].to_numpy() < n // 2)
         sample = sample.take(pa.array(low))
-        return fit(sample, part[low], row[low], weight[low], keys, n_parts)
+        return fit(sample, part[low], row[low], weight[low], keys, n_parts, n_bands)
 
     even = dlsort.sort_dataset(source, tmp_path / "even", by="k", partitions=4, threads=2)
     assert even.predicted_rows == n / 4

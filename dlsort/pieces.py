@@ -1,0 +1,125 @@
+"""A partition that is larger than the memory for it, put in order piece by piece.
+
+Bands are pieces already: rows of a run of them that fits are read, sorted and handed on, and
+then the next. Where a band alone is too large (a sample that was wrong, very long rows), its
+own rows are sampled, and read again for each piece of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dlsort.bands import read_starts, without_starts
+from dlsort.buffers import concat_rows
+from dlsort.cuts import cut_evenly
+from dlsort.keys import SortKey
+from dlsort.local_sort import sort_rows, sort_shards
+from dlsort.model import Model, model_at
+from dlsort.options import GIB, TUNING
+from dlsort.partition import find_bands
+from dlsort.sample import rows_needed
+from dlsort.take import take_table
+from dlsort.words import key_table
+from dlsort_cluster.exchange import Shards
+
+__all__ = ["sort_in_pieces"]
+
+Starts = npt.NDArray[np.int64]
+
+# Most bytes of one of several pieces: each column of text then has 32-bit offsets.
+_PIECE_BYTES = GIB
+
+
+def sort_in_pieces(
+    shards: Shards, keys: tuple[SortKey, ...], part: int, n_parts: int, most_bytes: int
+) -> Iterator[pa.Table]:
+    """Yield the stable sort of the shards of a partition, in one table if it fits.
+
+    Parameters
+    ----------
+    shards : Shards
+        At least one; in (input partition, row) order.
+    keys : tuple of SortKey
+        The key.
+    part, n_parts : int
+        Which partition it is of how many.
+    most_bytes : int
+        Arrow size that fits.
+
+    Yields
+    ------
+    pyarrow.Table
+        The next rows, each column one chunk.
+
+    Notes
+    -----
+    Expected time O(n); memory O(``most_bytes``) and 2 bytes a row of a band that does not fit.
+    """
+    starts = read_starts(shards, part, n_parts)
+    n_bytes = sum(shard.nbytes for shard in shards)
+    n_rows = sum(shard.num_rows for shard in shards)
+    if n_bytes <= most_bytes * TUNING.surprise:
+        yield sort_shards(shards, starts, keys)
+        return
+    most_rows = max(1, n_rows * min(most_bytes, _PIECE_BYTES) // n_bytes)
+    for first, last in _runs(starts, most_rows):
+        run = [at[first : last + 1] for at in starts]
+        rows = [
+            shard.slice(at[0], at[-1] - at[0]) for shard, at in zip(shards, run, strict=True)
+        ]
+        n_pieces = -(-sum(some.num_rows for some in rows) // most_rows)
+        if n_pieces < 2:
+            yield sort_shards(rows, [at - at[0] for at in run], keys)
+        else:
+            for piece in _cut(rows, keys, n_pieces):
+                shards.release()
+                yield piece
+        shards.release()
+
+
+def _runs(starts: Sequence[Starts], most_rows: int) -> Iterator[tuple[int, int]]:
+    """Yield runs of bands of so many rows together, or one of more."""
+    ends = np.sum(starts, axis=0)
+    first, n_bands = 0, len(ends) - 1
+    while first < n_bands:
+        last = int(np.searchsorted(ends, ends[first] + most_rows, "right")) - 1
+        last = min(max(last, first + 1), n_bands)
+        yield first, last
+        first = last
+
+
+def _cut(
+    shards: Sequence[pa.Table], keys: tuple[SortKey, ...], n_pieces: int
+) -> Iterator[pa.Table]:
+    """Yield the sorted rows of some shards in several pieces."""
+    model = _fit(shards, keys, n_pieces)
+    piece_of = [
+        find_bands(key_table(shard, keys), model, number).astype(np.uint16)
+        for number, shard in enumerate(shards)
+    ]
+    for piece in range(model.n_parts):
+        rows = [
+            take_table(shard, np.flatnonzero(mine == piece).astype(np.uint32))
+            for shard, mine in zip(shards, piece_of, strict=True)
+        ]
+        table = concat_rows(rows)
+        metadata = without_starts(table.schema).metadata
+        yield sort_rows(table.replace_schema_metadata(metadata), keys)
+
+
+def _fit(shards: Sequence[pa.Table], keys: tuple[SortKey, ...], n_pieces: int) -> Model:
+    """Return a model of some shards' rows; ties are cut by (shard, row)."""
+    n_rows = sum(shard.num_rows for shard in shards)
+    step = max(1, n_rows // rows_needed(n_pieces))
+    rows = [np.arange(0, shard.num_rows, step, dtype=np.uint32) for shard in shards]
+    sample = concat_rows(
+        [take_table(key_table(s, keys), some) for s, some in zip(shards, rows, strict=True)]
+    )
+    shard = np.repeat(np.arange(len(shards)), [len(some) for some in rows])
+    row = np.concatenate(rows).astype(np.int64)
+    chosen = cut_evenly(sample, shard, row, np.ones(len(row)), keys, n_pieces)
+    return model_at(take_table(sample, chosen), shard[chosen], row[chosen], keys, n_pieces)
