@@ -9,6 +9,7 @@
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
 #   make cluster-model   time and cost on 10 to 1,000 workers, from what is measured here
 #   make bench-scale   grow: rows, partitions, less memory, uneven keys, many small files
+#   make bench-profile   where the time of two cores goes: idle, Python, kernels, Arrow (with perf)
 #   make fuzz          random sorts against pandas' until something differs
 #   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
 #
@@ -16,7 +17,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale cluster-model fuzz lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile cluster-model fuzz lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -57,6 +58,9 @@ bench-local: $(VENV)/installed-bench
 
 bench-scale: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/scale.py $(ARGS)
+
+bench-profile: $(VENV)/installed-bench
+	@$(BIN)/python benchmarks/profile_cores.py $(ARGS)
 
 cluster-model: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/cluster_model.py $(ARGS)

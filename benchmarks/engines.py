@@ -150,12 +150,22 @@ class Polars:
 
 
 class DuckDB:
-    """DuckDB's COPY of an ordered query to one file."""
+    """DuckDB's COPY of an ordered query to one file.
 
-    def __init__(self, threads: int) -> None:
+    ``memory_bytes`` is its limit; what does not fit goes to files in ``temp_dir``.
+    """
+
+    def __init__(
+        self, threads: int, *, memory_bytes: int | None = None, temp_dir: Path | None = None
+    ) -> None:
         import duckdb
 
-        self._connection = duckdb.connect(config={"threads": threads})
+        config: dict[str, Any] = {"threads": threads}
+        if memory_bytes is not None:
+            config["memory_limit"] = f"{memory_bytes}B"
+        if temp_dir is not None:
+            config["temp_directory"] = str(temp_dir)
+        self._connection = duckdb.connect(config=config)
 
     def sort(self, src: Path, dst: Path, by: tuple[str, ...]) -> None:
         """Copy the ordered rows, in order."""
@@ -201,7 +211,7 @@ def serve(name: str, threads: int, pipe: Connection) -> None:
         while (request := pipe.recv()) is not None:
             pipe.send(_timed(engine, *request))
     except Exception as error:  # an engine that cannot start is a result too
-        pipe.send(_said(error))
+        pipe.send(said(error))
     finally:
         if engine is not None:
             engine.close()
@@ -212,11 +222,11 @@ def _timed(engine: Engine, src: Path, dst: Path, by: tuple[str, ...]) -> Outcome
     try:
         balance = engine.sort(src, dst, by)
     except Exception as error:  # a peer that fails is shown, not fatal
-        return Outcome(time.perf_counter() - start, None, _said(error))
+        return Outcome(time.perf_counter() - start, None, said(error))
     return Outcome(time.perf_counter() - start, balance, None)
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """Return an error's type and first line, for a table."""
     first = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {first[:160]}"
