@@ -38,7 +38,9 @@ class Budget:
     piece_bytes: int
 
 
-def plan_budget(memory_bytes: int, n_processes: int, n_threads: int) -> Budget:
+def plan_budget(
+    memory_bytes: int, n_processes: int, n_threads: int, group_bytes: int = 0
+) -> Budget:
     """Share out a job's memory.
 
     Parameters
@@ -47,6 +49,9 @@ def plan_budget(memory_bytes: int, n_processes: int, n_threads: int) -> Budget:
         For the whole job.
     n_processes, n_threads : int
         Processes that do the work; threads in all.
+    group_bytes : int
+        Arrow size of the source's largest row group, which is read whole: if it is large for
+        this memory, fewer shards wait in it.
 
     Raises
     ------
@@ -58,6 +63,8 @@ def plan_budget(memory_bytes: int, n_processes: int, n_threads: int) -> Budget:
     smallest = fixed + threads_each * TUNING.working_copies * TUNING.smallest_part_bytes
     free = memory_bytes // n_processes - fixed
     store = int(free * TUNING.store_share)
+    reading = threads_each * TUNING.reading_copies * group_bytes
+    store = max(min(store, free - reading), int(free * TUNING.least_store_share))
     working = (free - store) // threads_each
     part = working // TUNING.working_copies
     if memory_bytes // n_processes < smallest:

@@ -162,7 +162,10 @@ def sort_dataset(
             report.workers = n_processes
             _check_temp_dir(client, temp_dir)
         budget = plan_budget(
-            memory_bytes or limit_bytes or machine_memory_bytes(), n_processes, n_threads
+            memory_bytes or limit_bytes or machine_memory_bytes(),
+            n_processes,
+            n_threads,
+            max((group.arrow_bytes for group in source.row_groups), default=0),
         )
         n_parts = partitions or count_parts(
             source, part_bytes or min(TUNING.partition_bytes, budget.part_bytes), n_threads

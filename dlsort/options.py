@@ -88,6 +88,11 @@ class Tuning:
         sorted, gathered and written, per thread: shards, their concatenation,
         the gathered rows, the encoded file, and what allocators keep of the
         one before. With 4, a job of 600 MiB peaked at 708; with 8, at 585.
+    reading_copies : int
+        How many times its own size a row group needs while it is read, proved, grouped and
+        handed on, per thread: 20 MiB of lineitem took 75.
+    least_store_share : float
+        Share of a process's memory that is left to waiting shards where row groups are large.
     base_bytes : int
         What a process takes before it holds a row: Python, NumPy, Arrow,
         Dask and the compiled kernels (measured 255 MiB, and 60 more once
@@ -163,6 +168,8 @@ class Tuning:
     job_memory_share: float = 0.7
     store_share: float = 0.45
     working_copies: int = 8
+    reading_copies: int = 4
+    least_store_share: float = 0.1
     base_bytes: int = 320 * MIB
     row_group_rows: int = 1_048_576 // 4
     dictionary_value_bytes: float = 0.5

@@ -30,11 +30,11 @@ def least(n_processes: int, n_threads: int) -> int:
     return high
 
 
-@given(st.integers(GIB, 2**45), processes, threads)
-def test_the_shares_stay_within_the_memory(memory, n_processes, n_threads):
+@given(st.integers(GIB, 2**45), processes, threads, st.integers(0, 2 * GIB))
+def test_the_shares_stay_within_the_memory(memory, n_processes, n_threads, group_bytes):
     assume(n_threads >= n_processes)
     try:
-        budget = plan_budget(memory, n_processes, n_threads)
+        budget = plan_budget(memory, n_processes, n_threads, group_bytes)
     except BadOptionError:
         return
     threads_each = -(-n_threads // n_processes)
@@ -46,6 +46,9 @@ def test_the_shares_stay_within_the_memory(memory, n_processes, n_threads):
     assert used <= memory // n_processes
     assert 0 < budget.piece_bytes <= min(budget.part_bytes, TUNING.input_bytes)
     assert budget.store_bytes > 0
+    least = TUNING.least_store_share * (memory // n_processes - TUNING.base_bytes)
+    reads = TUNING.reading_copies * group_bytes
+    assert budget.working_bytes >= reads or budget.store_bytes <= least
 
 
 @given(st.integers(GIB, 2**45), st.integers(0, 2**40), processes, threads)
