@@ -25,13 +25,16 @@ import numpy as np
 import numpy.typing as npt
 
 from dlsort.keys import SortKey
+from dlsort.options import TUNING
 from dlsort.words import BytesColumn, Column, FixedColumn, Words
 from dlsort_kernels import (
     SERIAL,
     Pool,
     add_code,
     chunks,
+    code_text,
     common_prefix,
+    fit_text_code,
     int_words,
     prefix_words,
     word_range,
@@ -66,6 +69,8 @@ class ColumnCode:
         A bytes column: what all reference values begin with.
     short : bool
         A bytes column: the word is the next 7 bytes and the length.
+    text : (1024, 258) uint32 or None
+        A bytes column: the arithmetic code that makes the word of what follows.
     shared : bool
         Every value that will be seen begins with the prefix.
     """
@@ -80,6 +85,7 @@ class ColumnCode:
     has_nulls: bool
     prefix: bytes | None
     short: bool
+    text: npt.NDArray[np.uint32] | None
     shared: bool
 
     def add(self, lead: Words, column: Column) -> None:
@@ -89,7 +95,7 @@ class ColumnCode:
             values, outside = column.values, None
         else:
             values, outside = _first_words(
-                column, self.prefix, short=self.short, shared=self.shared
+                column, self.prefix, self.text, short=self.short, shared=self.shared
             )
         add_code(
             lead,
@@ -182,10 +188,15 @@ def _narrowed(code: ColumnCode, bits: int, drop: int) -> ColumnCode:
 def _fit_column(
     column: Column, key: SortKey, workers: Pool, *, for_others: bool
 ) -> tuple[ColumnCode, bool]:
-    prefix, short = None, False
+    prefix, short, text = None, False, None
     if isinstance(column, BytesColumn):
         prefix, short = _fit_bytes(column)
-    lo, hi, has_outside, found_nulls = _range(column, prefix, workers, short=short)
+        if not short and not for_others:
+            text = _fit_text(column, len(prefix))
+    if text is not None:
+        lo, hi, has_outside, found_nulls = 0, 2**64 - 1, False, column.null is not None
+    else:
+        lo, hi, has_outside, found_nulls = _range(column, prefix, workers, short=short)
     exact = short if isinstance(column, BytesColumn) else not has_outside
     has_nulls = for_others or found_nulls
     coarse = 0
@@ -205,6 +216,7 @@ def _fit_column(
         has_nulls=has_nulls,
         prefix=prefix,
         short=short,
+        text=text,
         shared=not for_others,
     )
     return code, exact
@@ -241,7 +253,7 @@ def _range_of_words(
     lo, hi, has_outside, has_nulls = 2**64, -1, False, False
     for start in range(first, last, BLOCK_ROWS):
         block = column.slice(start, min(start + BLOCK_ROWS, last))
-        words, outside = _first_words(block, prefix, short=short, shared=True)
+        words, outside = _first_words(block, prefix, None, short=short, shared=True)
         valid = None if block.null is None else ~block.null
         if outside is not None and outside.any():
             has_outside = True
@@ -272,12 +284,32 @@ def _fit_bytes(column: BytesColumn) -> tuple[bytes, bool]:
     return prefix, longest - n_bytes <= SHORT_BYTES
 
 
+def _fit_text(column: BytesColumn, depth: int) -> npt.NDArray[np.uint32] | None:
+    """Return an arithmetic code for a column, if words of 8 bytes would often tie."""
+    if len(column) < TUNING.coded_rows:
+        return None
+    rows = np.arange(0, len(column), -(-len(column) // TUNING.coded_sample), dtype=np.uint32)
+    if column.null is not None:
+        rows = rows[~column.null[rows]]
+    words = prefix_words(column.offsets, column.data, depth, rows)
+    if len(np.unique(words)) > (1 - TUNING.coded_ties) * len(words):
+        return None
+    return fit_text_code(column.offsets, column.data, rows, depth)
+
+
 def _first_words(
-    column: Column, prefix: bytes | None, *, short: bool, shared: bool
+    column: Column,
+    prefix: bytes | None,
+    text: npt.NDArray[np.uint32] | None,
+    *,
+    short: bool,
+    shared: bool,
 ) -> tuple[Words, npt.NDArray[np.int8] | None]:
     if isinstance(column, FixedColumn):
         return column.first, column.outside
     prefix = prefix or b""
+    if text is not None:
+        return code_text(column.offsets, column.data, len(prefix), text), None
     outside = None if shared else _beside_prefix(column, prefix)
     words = prefix_words(column.offsets, column.data, len(prefix), None)
     if short:

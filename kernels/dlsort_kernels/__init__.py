@@ -4,6 +4,7 @@
 
     key parts    words        values as words: unsigned integers that sort alike
                  prefix       the same for variable-length values
+                 text_code    text as words of more than 8 bytes
                  encode       variable-length values of few kinds as numbers
                  lead         several words' bits packed into the first word of a key
                  source       where a sort gets its words from, block by block
@@ -70,6 +71,7 @@ with loading():
     from dlsort_kernels.sort import sort_source
     from dlsort_kernels.source import ArrayWords, WordSource
     from dlsort_kernels.spread import word_range
+    from dlsort_kernels.text_code import code_text, fit_text_code
     from dlsort_kernels.threads import SERIAL, Pool, batches, chunks, pool, threads_for
     from dlsort_kernels.ties import settle_ties, tied_rows
     from dlsort_kernels.words import (
@@ -93,6 +95,7 @@ __all__ = [
     "build_cells",
     "chunks",
     "classify",
+    "code_text",
     "common_prefix",
     "compare_bytes",
     "compare_words",
@@ -102,6 +105,7 @@ __all__ = [
     "encode_bytes",
     "estimate_distinct",
     "first_descent",
+    "fit_text_code",
     "float_words",
     "float_words_into",
     "fold",
