@@ -189,7 +189,7 @@ def sort_dataset(
             if moves is not None:
                 outputs = _move(client, source, keys, writer, moves, budget, progress, report)
             if outputs is None:
-                plan = _plan(source, keys, writer, n_parts, budget, temp_dir)
+                plan = _plan(source, keys, writer, n_parts, budget, n_threads, temp_dir)
                 report.input_parts = len(plan.pieces)
                 inputs, outputs = run_plan(client, plan, source.n_rows, progress, report)
                 check_outcome(source.n_rows, keys, inputs, outputs, report)
@@ -271,6 +271,7 @@ def _plan(
     writer: Writer,
     n_parts: int,
     budget: Budget,
+    n_threads: int,
     temp_dir: str | Path | None,
 ) -> DatasetPlan:
     pieces = cut_pieces(source, budget.piece_bytes)
@@ -293,4 +294,5 @@ def _plan(
         None if temp_dir is None else str(Path(temp_dir).absolute()),
         budget.part_bytes,
         n_bands,
+        n_threads,
     )

@@ -59,6 +59,9 @@ class Tuning:
     sample_batch_rows : int
         Rows of the row groups that one task samples, and no more than 64 row groups: a task
         costs some milliseconds, as much as the keys of so many rows.
+    sample_rest_tasks : int
+        Tasks for each thread that sample the row groups which mostly need not be: 48 tasks that
+        had nothing to do took 0.1 s of 2.8.
     sample_band_rows : int
         Rows drawn for a band, on average, at the least: a quarter more or less rows in a band
         make no difference.
@@ -164,6 +167,7 @@ class Tuning:
     sample_fewest_groups: int = 6
     sample_fewest_partitions: int = 32
     sample_batch_rows: int = 1 << 16
+    sample_rest_tasks: int = 4
     sample_band_rows: int = 16
     sample_compared_rows: int = 1 << 17
     sample_row_bytes: int = 192

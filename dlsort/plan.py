@@ -24,6 +24,7 @@ from dlsort.disorder import first_disorder
 from dlsort.errors import OutOfOrderError
 from dlsort.keys import SortKey
 from dlsort.model import Model, fit_model
+from dlsort.options import TUNING
 from dlsort.partition import find_bands, group
 from dlsort.pieces import sort_in_pieces
 from dlsort.proof import Proof, prove
@@ -275,6 +276,8 @@ class DatasetPlan:
         Arrow size of an output partition that fits; a larger one is sorted in pieces.
     n_bands : int or None
         Bands of each partition, or as many as are best for the cache.
+    n_threads : int
+        Threads of the cluster.
     """
 
     token: str
@@ -287,6 +290,7 @@ class DatasetPlan:
     temp_dir: str | None
     part_bytes: int
     n_bands: int | None
+    n_threads: int
 
     def layer(self) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""
@@ -302,7 +306,9 @@ class DatasetPlan:
             graph[mixed] = call_with_all(
                 mixed, partial(self.reader.are_mixed, self.n_parts), first
             )
-            for i, tasks in enumerate(batches(self.samples.rest)):
+            # Most often there is nothing to do for them: a few for each thread.
+            most = TUNING.sample_rest_tasks * self.n_threads
+            for i, tasks in enumerate(batches(self.samples.rest, most)):
                 key = f"dlsort-rest-{self.token}-{i}"
                 graph[key] = call(key, _sample_rest, self.reader, tasks, ref(mixed))
                 sampled.append(key)

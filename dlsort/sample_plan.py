@@ -120,16 +120,28 @@ def plan_sample(
     return SamplePlan(first, tuple(task(g, [draw(g)]) for g in unread))
 
 
-def batches(tasks: Sequence[SampleTask]) -> list[tuple[SampleTask, ...]]:
-    """Return the tasks in runs that are worth a task of the cluster each, in order."""
+def batches(
+    tasks: Sequence[SampleTask], most: int | None = None
+) -> list[tuple[SampleTask, ...]]:
+    """Return the tasks in runs that are worth a task of the cluster each, in order.
+
+    Parameters
+    ----------
+    tasks : sequence of SampleTask
+        Row groups to sample.
+    most : int, optional
+        About how many runs, at the most.
+    """
     found: list[list[SampleTask]] = []
-    n_rows = TUNING.sample_batch_rows
-    for task in tasks:
-        if n_rows >= TUNING.sample_batch_rows:
+    rows = [max(task.piece.n_rows, TUNING.sample_batch_rows // 64) for task in tasks]
+    enough = max(TUNING.sample_batch_rows, -(-sum(rows) // most) if most else 0)
+    n_rows = enough
+    for task, its_rows in zip(tasks, rows, strict=True):
+        if n_rows >= enough:
             found.append([])
             n_rows = 0
         found[-1].append(task)
-        n_rows += max(task.piece.n_rows, TUNING.sample_batch_rows // 64)
+        n_rows += its_rows
     return [tuple(batch) for batch in found]
 
 

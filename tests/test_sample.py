@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -123,6 +124,21 @@ def test_draws_are_evenly_spaced_in_sorted_order_whatever_the_order_of_rows(tmp_
     rank[np.lexsort((np.arange(5000), keys))] = np.arange(5000)
     assert set(np.diff(np.sort(rank[got.row]))) == {50}
     assert np.sort(rank[got.row])[0] < 50
+
+
+@pytest.mark.parametrize("most", [None, 1, 3, 10, 100])
+def test_batches_hold_all_tasks_in_order(ordered_files, most):
+    source = open_source(ordered_files)
+    tasks = plan_sample(source, cut_pieces(source, 2**30), (SortKey("t"),), 4).first
+    found = sample_plan.batches(tasks, most)
+    assert [task for batch in found for task in batch] == list(tasks)
+    with mock.patch.object(
+        sample_plan, "TUNING", dataclasses.replace(TUNING, sample_batch_rows=1)
+    ):
+        found = sample_plan.batches(tasks, most)
+    assert [task for batch in found for task in batch] == list(tasks)
+    assert len(found) <= (most or len(tasks))
+    assert len(found) >= min(len(tasks), most or len(tasks)) * 0.6
 
 
 def test_places_and_weights_stand_for_all_rows(ordered_files):
