@@ -38,7 +38,7 @@ from dlsort.sample import (
 )
 from dlsort.sample_plan import SamplePlan, batches
 from dlsort.sink import Writer
-from dlsort.source import Piece, read_piece
+from dlsort.source import Piece, Source, dictionary_columns, read_piece
 from dlsort.words import key_table
 from dlsort_cluster.exchange import Exchange, Layer, Slot, Split
 from dlsort_cluster.layers import build
@@ -50,6 +50,7 @@ __all__ = [
     "InputStats",
     "OutputStats",
     "Reader",
+    "model_tasks",
     "split_piece",
     "write_partition",
 ]
@@ -115,6 +116,11 @@ class Reader:
     schema: pa.Schema
     as_dictionary: tuple[str, ...]
     keys: tuple[SortKey, ...]
+
+    @classmethod
+    def of(cls, source: Source, keys: tuple[SortKey, ...]) -> Reader:
+        """Return the reader of a dataset."""
+        return cls(source.schema, dictionary_columns(source), keys)
 
     def read(self, piece: Piece) -> pa.Table:
         """Return the piece's rows, views cast, each column one chunk."""
@@ -211,6 +217,28 @@ def write_partition(
     return OutputStats(slot.part, proof, file_bytes, edges, clock)
 
 
+def model_tasks(
+    key: str, token: str, reader: Reader, samples: SamplePlan, n_parts: int
+) -> dict[str, Any]:
+    """Return the tasks sample → model; that of the model is named ``key``."""
+    graph: dict[str, Any] = {}
+    for i, tasks in enumerate(batches(samples.first)):
+        sample = f"dlsort-sample-{token}-{i}"
+        graph[sample] = call(sample, reader.sample, tasks)
+    first = list(graph)
+    sampled = list(first)
+    if samples.rest:
+        mixed = f"dlsort-mixed-{token}"
+        graph[mixed] = call_with_all(mixed, partial(reader.are_mixed, n_parts), first)
+        for i, tasks in enumerate(batches(samples.rest)):
+            sample = f"dlsort-rest-{token}-{i}"
+            graph[sample] = call(sample, _sample_rest, reader, tasks, ref(mixed))
+            sampled.append(sample)
+    fit = partial(reader.fit, n_parts, len(first), samples.ranges)
+    graph[key] = call_with_all(key, fit, sampled)
+    return graph
+
+
 @dataclass(frozen=True)
 class DatasetPlan:
     """All the tasks of a Parquet-to-Parquet job.
@@ -245,23 +273,7 @@ class DatasetPlan:
     def layer(self) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""
         model = f"dlsort-model-{self.token}"
-        graph: dict[str, Any] = {}
-        for i, tasks in enumerate(batches(self.samples.first)):
-            key = f"dlsort-sample-{self.token}-{i}"
-            graph[key] = call(key, self.reader.sample, tasks)
-        first = list(graph)
-        sampled = list(first)
-        if self.samples.rest:
-            mixed = f"dlsort-mixed-{self.token}"
-            graph[mixed] = call_with_all(
-                mixed, partial(self.reader.are_mixed, self.n_parts), first
-            )
-            for i, tasks in enumerate(batches(self.samples.rest)):
-                key = f"dlsort-rest-{self.token}-{i}"
-                graph[key] = call(key, _sample_rest, self.reader, tasks, ref(mixed))
-                sampled.append(key)
-        fit = partial(self.reader.fit, self.n_parts, len(first), self.samples.ranges)
-        graph[model] = call_with_all(model, fit, sampled)
+        graph = model_tasks(model, self.token, self.reader, self.samples, self.n_parts)
         exchange = Exchange(
             self.token,
             self.n_parts,
