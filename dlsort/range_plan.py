@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from dlsort.bands import write_starts
 from dlsort.model import Model
 from dlsort.move_plan import Moved, lay_parts
 from dlsort.partition import find_bands
@@ -70,8 +71,7 @@ def _read_and_keep(
     """
     clock = Clock()
     proofs = []
-    # no row, but the columns as they are read
-    shards = [reader.read(replace(readers.pieces[0], row_groups=(), n_rows=0))]
+    shards = []
     for input_id in readers.pieces_of(part):
         with clock.step("read"):
             table = reader.read(readers.pieces[input_id])
@@ -79,14 +79,33 @@ def _read_and_keep(
             with clock.step("prove"):
                 proofs.append(prove(table))
         with clock.step("classify"):
-            kept = np.flatnonzero(find_bands(table, model, input_id) // model.n_bands == part)
+            band = find_bands(table, model, input_id)
         with clock.step("split"):
-            shards.append(_take(table, kept))
+            shard = _keep(table, band, part, model)
+        if shard.num_rows:
+            shards.append(shard)
         del table
+    if not shards:  # the columns as they are read, without a row
+        shards.append(reader.read(replace(readers.pieces[0], row_groups=(), n_rows=0)))
     slot = Slot(part, model.n_parts, 0, sum(shard.num_rows for shard in shards))
     return Moved(InputStats(total(proofs), clock), write_partition(writer, shards, None, slot))
 
 
-def _take(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
-    """Return the rows of a piece that are kept: a copy, so that the others can go."""
-    return table if len(rows) == table.num_rows else take_table(table, rows.astype(np.uint32))
+def _keep(table: pa.Table, band: npt.NDArray[np.uint32], part: int, model: Model) -> pa.Table:
+    """Return the rows of a piece that a part keeps, grouped by band.
+
+    They are a copy if they are not all of them, so that the others can go.
+    """
+    rows = np.flatnonzero(band // model.n_bands == part).astype(np.uint32)
+    bands = (band[rows] - part * model.n_bands).astype(np.uint16)
+    if (bands[1:] < bands[:-1]).any():
+        order = np.argsort(bands, kind="stable")
+        rows, bands = rows[order], bands[order]
+        table = take_table(table, rows)
+    elif len(rows) < table.num_rows:
+        table = take_table(table, rows)
+    if model.n_bands == 1:
+        return table
+    of_all = np.arange(model.n_parts * model.n_bands + 1) - part * model.n_bands
+    starts = np.searchsorted(bands, of_all)
+    return write_starts(table, starts)

@@ -27,7 +27,7 @@ MAKERS = {
     "time": lambda v: pa.array(v, pa.time64("us")),
     "duration": lambda v: pa.array(v, pa.duration("ms")),
     "decimal": lambda v: pa.array([Decimal(int(x) - 500) / 4 for x in v], pa.decimal128(15, 2)),
-    "string": lambda v: pa.array([f"{x:05d}{'é' * (x % 3)}" for x in v]),
+    "string": lambda v: pa.array([f"{x:05d}{'é' * (x % 3)}" for x in v], pa.string()),
     "binary": lambda v: pa.array([bytes([x // 256, x % 256]) for x in v], pa.binary()),
 }
 
