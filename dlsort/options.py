@@ -69,7 +69,7 @@ class Tuning:
         for each of its parts. Reading is a fifth of a job, what an exchange needs twice that.
     most_range_rereads : float
         The same where parts read the pieces whose ranges meet theirs. Against an exchange in
-        memory 1.25 took 17 % less of the processor's time, 1.37 took 14 % more.
+        memory 1.25 took 11 to 17 % less of the processor's time, 1.37 took 14 % more.
     range_pieces : int
         Pieces that a part has at the least, where row groups are that small: at each end it
         reads a piece of every sorted dataset in vain, but opening a file takes a millisecond.
