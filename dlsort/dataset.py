@@ -12,18 +12,17 @@ from dlsort.bands import count_bands
 from dlsort.budget import Budget, check_partitions, count_parts, plan_budget
 from dlsort.destination import check_apart, check_destination, staging
 from dlsort.encoding import choose_encodings
-from dlsort.errors import BadOptionError, ClusterError, OutOfOrderError
-from dlsort.job import check_keys_apart, check_outcome, check_visible, run_plan
+from dlsort.errors import BadOptionError, ClusterError
+from dlsort.job import check_outcome, check_visible, run_plan
 from dlsort.keys import By, SortKey, format_by, parse_by
-from dlsort.move_plan import MovePlan
-from dlsort.moves import Moves, plan_moves
+from dlsort.move_job import move_rows
 from dlsort.options import TUNING, parse_bytes
-from dlsort.plan import DatasetPlan, OutputStats, Reader
+from dlsort.plan import DatasetPlan, Reader
 from dlsort.progress import NoProgress, Progress
 from dlsort.report import SortReport
 from dlsort.sample_plan import SamplePlan, plan_sample
 from dlsort.sink import Writer, check_compression
-from dlsort.source import Source, cut_pieces, dictionary_columns, open_source
+from dlsort.source import Source, cut_pieces, open_source
 from dlsort.words import check_key_types
 from dlsort_cluster.clusters import connect
 from dlsort_cluster.exchange import ExchangeError
@@ -180,14 +179,16 @@ def sort_dataset(
                 choose_encodings(source.schema, source.layouts),
                 codec,
                 row_group_rows or TUNING.row_group_rows,
+                budget.part_bytes,
             )
             report.output_parts = n_parts
             progress = progress or NoProgress()
             outputs = None
             fits = source.arrow_bytes <= TUNING.surprise * n_parts * budget.part_bytes
-            moves = plan_moves(source, keys, n_parts) if fits and n_parts > 1 else None
-            if moves is not None:
-                outputs = _move(client, source, keys, writer, moves, budget, progress, report)
+            if n_parts > 1 and fits:
+                outputs = move_rows(
+                    client, source, keys, writer, n_parts, n_threads, progress, report
+                )
             if outputs is None:
                 plan = _plan(source, keys, writer, n_parts, budget, n_threads, temp_dir)
                 report.input_parts = len(plan.pieces)
@@ -237,34 +238,6 @@ def _check_temp_dir(client: Any, temp_dir: str | Path | None) -> None:
         raise BadOptionError(msg)
 
 
-def _move(
-    client: Any,
-    source: Source,
-    keys: tuple[SortKey, ...],
-    writer: Writer,
-    moves: Moves,
-    budget: Budget,
-    progress: Progress,
-    report: SortReport,
-) -> list[OutputStats] | None:
-    """Make the parts without an exchange; None if the footers said what is not so."""
-    plan = MovePlan(uuid.uuid4().hex, _reader(source, keys), writer, moves, budget.part_bytes)
-    report.input_parts = plan.n_inputs
-    inputs, outputs = run_plan(client, plan, source.n_rows, progress, report)
-    try:
-        check_outcome(source.n_rows, keys, inputs, outputs, report)
-        if not moves.is_sorted:
-            check_keys_apart(outputs)
-    except OutOfOrderError:
-        return None
-    report.moved = True
-    return outputs
-
-
-def _reader(source: Source, keys: tuple[SortKey, ...]) -> Reader:
-    return Reader(source.schema, dictionary_columns(source), keys)
-
-
 def _plan(
     source: Source,
     keys: tuple[SortKey, ...],
@@ -283,7 +256,7 @@ def _plan(
         n_bands = max(count_bands(source.n_rows, n_parts), least)
     return DatasetPlan(
         uuid.uuid4().hex,
-        _reader(source, keys),
+        Reader.of(source, keys),
         writer,
         pieces,
         plan_sample(source, pieces, keys, n_cuts, budget.working_bytes)
@@ -292,7 +265,6 @@ def _plan(
         n_parts,
         budget.store_bytes,
         None if temp_dir is None else str(Path(temp_dir).absolute()),
-        budget.part_bytes,
         n_bands,
         n_threads,
     )

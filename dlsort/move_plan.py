@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,14 +15,40 @@ from dlsort.sink import Writer
 from dlsort_cluster.exchange import Layer, Shards, Slot, Transferred
 from dlsort_cluster.tasks import call, ref
 
-__all__ = ["MovePlan"]
+__all__ = ["MovePlan", "Moved", "lay_parts"]
 
 
-class _Moved(NamedTuple):
+class Moved(NamedTuple):
     """What was read and what was written for a part."""
 
     read: InputStats
     written: OutputStats
+
+
+def lay_parts(token: str, calls: Iterable[Sequence[Any]], before: Mapping[Any, Any]) -> Layer:
+    """Return the tasks that make the parts, and what they refer to.
+
+    Parameters
+    ----------
+    token : str
+        Names the job's tasks; unique.
+    calls : iterable of (function, *arguments)
+        One a part, in order; each gives a :class:`Moved`.
+    before : mapping
+        The tasks that arguments refer to.
+    """
+    graph = dict(before)
+    receipts, outputs = [], []
+    for part, (function, *arguments) in enumerate(calls):
+        moved, receipt, output = (
+            f"dlsort-{step}-{token}-{part}" for step in ("move", "read", "part")
+        )
+        graph[moved] = call(moved, function, *arguments)
+        graph[receipt] = call(receipt, _receipt, ref(moved))
+        graph[output] = call(output, _output, ref(moved))
+        receipts.append(receipt)
+        outputs.append(output)
+    return Layer(graph, receipts, outputs)
 
 
 @dataclass(frozen=True)
@@ -38,15 +63,12 @@ class MovePlan:
         The two ends.
     moves : Moves
         Which rows make which part.
-    part_bytes : int
-        Arrow size of a part that fits.
     """
 
     token: str
     reader: Reader
     writer: Writer
     moves: Moves
-    part_bytes: int
 
     @property
     def n_inputs(self) -> int:
@@ -55,42 +77,30 @@ class MovePlan:
 
     def layer(self) -> Layer:
         """Return read → sort → write of each part, as tasks."""
-        graph: dict[Any, Any] = {}
-        receipts, outputs = [], []
         n_parts = len(self.moves.parts)
-        for part, slices in enumerate(self.moves.parts):
-            moved = f"dlsort-move-{self.token}-{part}"
-            receipt, output = (
-                f"dlsort-read-{self.token}-{part}",
-                f"dlsort-part-{self.token}-{part}",
-            )
-            write = partial(write_partition, self.writer, self.part_bytes)
-            graph[moved] = call(
-                moved, _move, self.reader, write, slices, Slot(part, n_parts, 0, 0)
-            )
-            graph[receipt] = call(receipt, _receipt, ref(moved))
-            graph[output] = call(output, _output, ref(moved))
-            receipts.append(receipt)
-            outputs.append(output)
-        return Layer(graph, receipts, outputs)
+        calls = [
+            (_move, self.reader, self.writer, slices, part, n_parts)
+            for part, slices in enumerate(self.moves.parts)
+        ]
+        return lay_parts(self.token, calls, {})
 
 
 def _move(
-    reader: Reader, write: Callable[..., OutputStats], slices: Sequence[Slice], slot: Slot
-) -> _Moved:
+    reader: Reader, writer: Writer, slices: Sequence[Slice], part: int, n_parts: int
+) -> Moved:
     """Read, sort, check, prove and write the rows of one part."""
     clock = Clock()
     with clock.step("read"):
         tables = [reader.read(s.piece).slice(s.first, s.n_rows) for s in slices]
     with clock.step("prove"):
         proof = total(prove(table) for table in tables)
-    slot = slot._replace(n_rows=proof.rows)
-    return _Moved(InputStats(proof, clock), write(Shards(tables), None, slot))
+    slot = Slot(part, n_parts, 0, proof.rows)
+    return Moved(InputStats(proof, clock), write_partition(writer, Shards(tables), None, slot))
 
 
-def _receipt(moved: _Moved) -> Transferred:
+def _receipt(moved: Moved) -> Transferred:
     return Transferred(0, np.empty(0, np.int64), moved.read)
 
 
-def _output(moved: _Moved) -> OutputStats:
+def _output(moved: Moved) -> OutputStats:
     return moved.written

@@ -16,21 +16,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pyarrow.types as pt
 
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
-from dlsort.source import Piece, Source, column_chunks, top_columns
+from dlsort.ranges import Range, rank_raw, read_ranges
+from dlsort.source import Piece, Source, top_columns
 
 __all__ = ["Moves", "Slice", "plan_moves"]
-
-_ORDERED_STORAGE = ("INT32", "INT64", "BYTE_ARRAY")
 
 
 @dataclass(frozen=True)
@@ -71,11 +66,11 @@ def plan_moves(source: Source, keys: Sequence[SortKey], n_parts: int) -> Moves |
     n_parts : int
         Number of output partitions, at least 2.
     """
-    filled = [g for g, group in enumerate(source.row_groups) if group.n_rows]
-    ranges = _ranges(source, keys[0], filled)
-    if ranges is None:
+    ranges = read_ranges(source, keys[0].column)
+    if not ranges or any(r.n_nulls for r in ranges.values()):
         return None
-    low, high = ranges
+    filled = list(ranges)
+    low, high = _ranked(list(ranges.values()), keys[0])
     rows = np.array([source.row_groups[g].n_rows for g in filled])
     if rows.sum() < n_parts:
         return None
@@ -91,53 +86,12 @@ def plan_moves(source: Source, keys: Sequence[SortKey], n_parts: int) -> Moves |
     return Moves(tuple(_whole(source, part) for part in groups), is_sorted=False)
 
 
-def _ranges(
-    source: Source, key: SortKey, filled: Sequence[int]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
-    """Return the first and last key of each row group, as ranks in the wanted order.
-
-    None if the footers don't tell, or there are nulls.
-    """
-    kind = source.schema.field(key.column).type
-    if not filled or not _has_ordered_statistics(kind):
-        return None
-    # Other decimals are stored as bytes, which don't compare as their values do.
-    storage = ("INT32", "INT64") if pt.is_decimal(kind) else _ORDERED_STORAGE
-    told: dict[int, tuple[Any, Any]] = {}
-    for g, chunk in column_chunks(source, key.column):
-        bounds = _statistics(chunk, storage)
-        if bounds is not None:
-            told[g] = bounds
-    found = [told[g] for g in filled if g in told]
-    if len(found) < len(filled):
-        return None
-    values = sorted({value for bounds in found for value in bounds})
-    rank = {value: place for place, value in enumerate(values)}
-    ranked = np.array([[rank[low], rank[high]] for low, high in found])
-    if key.descending:
-        ranked = -ranked[:, ::-1]
-    return ranked[:, 0], ranked[:, 1]
-
-
-def _has_ordered_statistics(kind: pa.DataType) -> bool:
-    """Return whether raw minima and maxima of a type compare as its values do."""
-    text = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
-    data = pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind)
-    times = pt.is_date(kind) or pt.is_timestamp(kind) or pt.is_time(kind)
-    numbers = pt.is_signed_integer(kind) or pt.is_decimal(kind) or pt.is_duration(kind)
-    return bool(text or data or times or numbers)
-
-
-def _statistics(
-    chunk: pq.ColumnChunkMetaData, storage: Sequence[str]
-) -> tuple[Any, Any] | None:
-    """Return a chunk's raw minimum and maximum, if it has no null."""
-    statistics = chunk.statistics
-    if statistics is None or not (statistics.has_min_max and statistics.has_null_count):
-        return None
-    if statistics.null_count or chunk.physical_type not in storage:
-        return None
-    return statistics.min_raw, statistics.max_raw
+def _ranked(
+    ranges: Sequence[Range], key: SortKey
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first and last key of each row group, as ranks in the wanted order."""
+    ranks = rank_raw([end for r in ranges for end in (r.low, r.high)], key).reshape(-1, 2)
+    return ranks.min(axis=1), ranks.max(axis=1)
 
 
 def _is_claimed(source: Source, keys: Sequence[SortKey]) -> bool:

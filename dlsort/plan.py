@@ -39,7 +39,7 @@ from dlsort.sample import (
 )
 from dlsort.sample_plan import SamplePlan, batches
 from dlsort.sink import Writer
-from dlsort.source import Piece, read_piece
+from dlsort.source import Piece, Source, dictionary_columns, read_piece
 from dlsort.words import key_table
 from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
 from dlsort_cluster.layers import build
@@ -51,6 +51,7 @@ __all__ = [
     "InputStats",
     "OutputStats",
     "Reader",
+    "model_tasks",
     "split_piece",
     "write_partition",
 ]
@@ -116,6 +117,11 @@ class Reader:
     schema: pa.Schema
     as_dictionary: tuple[str, ...]
     keys: tuple[SortKey, ...]
+
+    @classmethod
+    def of(cls, source: Source, keys: tuple[SortKey, ...]) -> Reader:
+        """Return the reader of a dataset."""
+        return cls(source.schema, dictionary_columns(source), keys)
 
     def read(self, piece: Piece) -> pa.Table:
         """Return the piece's rows, views cast, each column one chunk."""
@@ -184,7 +190,7 @@ def split_piece(reader: Reader, piece: Piece, model: Model, input_id: int) -> Sp
 
 
 def write_partition(
-    writer: Writer, most_bytes: int, shards: Shards, model: Model | None, slot: Slot
+    writer: Writer, shards: Shards, model: Model | None, slot: Slot
 ) -> OutputStats:
     """Sort, check, prove and write one output partition; no model is needed for that.
 
@@ -195,9 +201,9 @@ def write_partition(
     """
     del model
     clock = Clock()
-    pieces = sort_in_pieces(shards, writer.keys, slot.part, slot.n_parts, most_bytes)
+    pieces = sort_in_pieces(shards, writer.keys, slot.part, slot.n_parts, writer.part_bytes)
     checked = _Checked(writer.keys, slot.part)
-    with writer.open(slot.part, slot.n_parts, most_bytes) as file:
+    with writer.open(slot.part, slot.n_parts) as file:
         while True:
             with clock.step("sort"):
                 table = next(pieces, None)
@@ -252,6 +258,37 @@ class _Checked:
         return concat_rows([first, last])
 
 
+def model_tasks(
+    key: str,
+    token: str,
+    reader: Reader,
+    samples: SamplePlan,
+    n_parts: int,
+    n_threads: int,
+    *,
+    n_bands: int | None = None,
+) -> dict[str, Any]:
+    """Return the tasks sample → model; that of the model is named ``key``."""
+    graph: dict[str, Any] = {}
+    for i, tasks in enumerate(batches(samples.first)):
+        sample = f"dlsort-sample-{token}-{i}"
+        graph[sample] = call(sample, reader.sample, tasks)
+    first = list(graph)
+    sampled = list(first)
+    if samples.rest:
+        mixed = f"dlsort-mixed-{token}"
+        graph[mixed] = call_with_all(mixed, partial(reader.are_mixed, n_parts), first)
+        # Most often there is nothing to do for them: a few for each thread.
+        most = TUNING.sample_rest_tasks * n_threads
+        for i, tasks in enumerate(batches(samples.rest, most)):
+            sample = f"dlsort-rest-{token}-{i}"
+            graph[sample] = call(sample, _sample_rest, reader, tasks, ref(mixed))
+            sampled.append(sample)
+    fit = partial(reader.fit, n_parts, n_bands, len(first), samples.ranges)
+    graph[key] = call_with_all(key, fit, sampled)
+    return graph
+
+
 @dataclass(frozen=True)
 class DatasetPlan:
     """All the tasks of a Parquet-to-Parquet job.
@@ -272,8 +309,6 @@ class DatasetPlan:
         Memory for waiting shards in each process.
     temp_dir : str or None
         Where shards beyond that go.
-    part_bytes : int
-        Arrow size of an output partition that fits; a larger one is sorted in pieces.
     n_bands : int or None
         Bands of each partition, or as many as are best for the cache.
     n_threads : int
@@ -288,39 +323,26 @@ class DatasetPlan:
     n_parts: int
     store_bytes: int | None
     temp_dir: str | None
-    part_bytes: int
     n_bands: int | None
     n_threads: int
 
     def layer(self) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""
         model = f"dlsort-model-{self.token}"
-        graph: dict[str, Any] = {}
-        for i, tasks in enumerate(batches(self.samples.first)):
-            key = f"dlsort-sample-{self.token}-{i}"
-            graph[key] = call(key, self.reader.sample, tasks)
-        first = list(graph)
-        sampled = list(first)
-        if self.samples.rest:
-            mixed = f"dlsort-mixed-{self.token}"
-            graph[mixed] = call_with_all(
-                mixed, partial(self.reader.are_mixed, self.n_parts), first
-            )
-            # Most often there is nothing to do for them: a few for each thread.
-            most = TUNING.sample_rest_tasks * self.n_threads
-            for i, tasks in enumerate(batches(self.samples.rest, most)):
-                key = f"dlsort-rest-{self.token}-{i}"
-                graph[key] = call(key, _sample_rest, self.reader, tasks, ref(mixed))
-                sampled.append(key)
-        fit = partial(
-            self.reader.fit, self.n_parts, self.n_bands, len(first), self.samples.ranges
+        graph = model_tasks(
+            model,
+            self.token,
+            self.reader,
+            self.samples,
+            self.n_parts,
+            self.n_threads,
+            n_bands=self.n_bands,
         )
-        graph[model] = call_with_all(model, fit, sampled)
         exchange = Exchange(
             self.token,
             self.n_parts,
             partial(split_piece, self.reader),
-            partial(write_partition, self.writer, self.part_bytes),
+            partial(write_partition, self.writer),
             self.store_bytes,
             self.temp_dir,
         )

@@ -69,7 +69,7 @@ class SortReport:
     proved : bool
         Row count, checksum and order were checked.
     moved : bool
-        The source's order made an exchange unnecessary.
+        The order of the source, or of its row groups, made an exchange unnecessary.
     workers, threads : int
         Worker processes (0: embedded) and threads in all.
     """

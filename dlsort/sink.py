@@ -73,12 +73,11 @@ class PartFile:
         If it can't be written for another reason.
     """
 
-    def __init__(self, writer: Writer, path: Path, most_bytes: int) -> None:
+    def __init__(self, writer: Writer, path: Path) -> None:
         self.n_bytes = 0
         self._writer = writer
         self._path = path
         self._attempt = path.with_suffix(f".{uuid.uuid4().hex[:12]}.tmp")
-        self._most_bytes = most_bytes
         self._file: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []  # rows for the next row group
 
@@ -91,7 +90,7 @@ class PartFile:
         size = self._writer.row_group_rows
         n_rows = sum(waiting.num_rows for waiting in self._waiting)
         n_bytes = sum(waiting.nbytes for waiting in self._waiting)
-        ready = n_rows // size * size if n_bytes <= self._most_bytes else n_rows
+        ready = n_rows // size * size if n_bytes <= self._writer.part_bytes else n_rows
         if ready:
             self._write(ready)
 
@@ -150,6 +149,9 @@ class Writer:
         Codec of the pages.
     row_group_rows : int
         Rows of each row group but the last.
+    part_bytes : int
+        Arrow size of a part that fits the memory: a larger one is sorted in pieces, and no
+        more than this is kept back for a row group.
     """
 
     folder: str
@@ -158,10 +160,11 @@ class Writer:
     encodings: Encodings
     compression: str
     row_group_rows: int
+    part_bytes: int
 
-    def open(self, part: int, n_parts: int, most_bytes: int) -> PartFile:
-        """Begin a part, to which no more than ``most_bytes`` are kept back for a row group."""
-        return PartFile(self, Path(self.folder) / part_name(part, n_parts), most_bytes)
+    def open(self, part: int, n_parts: int) -> PartFile:
+        """Begin a part."""
+        return PartFile(self, Path(self.folder) / part_name(part, n_parts))
 
     def open_file(self, path: Path, schema: pa.Schema) -> pq.ParquetWriter:
         """Begin a file of the rows' types."""
