@@ -143,6 +143,7 @@ def fit_lead(
     keys: Sequence[SortKey],
     *,
     for_others: bool = False,
+    to_sort: bool = False,
     workers: Pool = SERIAL,
 ) -> LeadCode:
     """Return the packing that suits some reference rows.
@@ -156,6 +157,8 @@ def fit_lead(
     for_others : bool
         Rows that are not reference rows will get leads too: a code is kept for null in
         each column even if no reference row is null, and prefixes are compared.
+    to_sort : bool
+        Leads that tie cost a random access: text may get an arithmetic code.
     workers : Pool
         Threads to share the reading of the columns' ranges.
 
@@ -167,7 +170,7 @@ def fit_lead(
     codes: list[ColumnCode] = []
     complete = 0
     for column, key in zip(columns, keys, strict=True):
-        code, exact = _fit_column(column, key, workers, for_others=for_others)
+        code, exact = _fit_column(column, key, workers, for_others=for_others, to_sort=to_sort)
         if code.bits > left:
             if left >= FEWEST_BITS:
                 drop = code.bits - left
@@ -186,12 +189,12 @@ def _narrowed(code: ColumnCode, bits: int, drop: int) -> ColumnCode:
 
 
 def _fit_column(
-    column: Column, key: SortKey, workers: Pool, *, for_others: bool
+    column: Column, key: SortKey, workers: Pool, *, for_others: bool, to_sort: bool
 ) -> tuple[ColumnCode, bool]:
     prefix, short, text = None, False, None
     if isinstance(column, BytesColumn):
         prefix, short = _fit_bytes(column)
-        if not short and not for_others:
+        if to_sort and not short:
             text = _fit_text(column, len(prefix))
     if text is not None:
         lo, hi, has_outside, found_nulls = 0, 2**64 - 1, False, column.null is not None

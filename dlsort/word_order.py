@@ -147,7 +147,7 @@ def first_words(
     if len(columns) == 1 and isinstance(column, FixedColumn) and column.is_word:
         return ColumnWords(column, keys[0]), 1
     with pool(threads_for(len(column), threads)) as workers:
-        code = fit_lead(columns, keys, workers=workers)
+        code = fit_lead(columns, keys, to_sort=True, workers=workers)
     return LeadWords(columns, code), code.complete
 
 

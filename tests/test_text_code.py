@@ -62,6 +62,6 @@ def test_a_code_is_fitted_where_eight_bytes_would_tie(make, is_coded):
         *(np.frombuffer(b, t) for b, t in zip(array.buffers()[1:], ("i4", "u1"), strict=True)),
         None,
     )
-    code = lead.fit_lead([column], [SortKey("a")])
+    code = lead.fit_lead([column], [SortKey("a")], to_sort=True)
     assert (code.codes[0].text is not None) == is_coded
-    assert lead.fit_lead([column], [SortKey("a")], for_others=True).codes[0].text is None
+    assert lead.fit_lead([column], [SortKey("a")]).codes[0].text is None
