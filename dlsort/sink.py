@@ -15,6 +15,7 @@ from dlsort.destination import write_error
 from dlsort.encoding import Encodings
 from dlsort.errors import BadOptionError
 from dlsort.keys import SortKey
+from dlsort.part_encoding import encodings_of_part
 
 __all__ = ["COMPRESSIONS", "Writer", "check_compression", "part_name"]
 
@@ -64,7 +65,7 @@ class Writer:
     keys : tuple of SortKey
         The key, written as ``sorting_columns``; parts are checked before.
     encodings : Encodings
-        Which columns get a dictionary, which are delta-packed.
+        What the source's footers told; a part's own rows put it right.
     compression : str
         Codec of the pages.
     row_group_rows : int
@@ -92,7 +93,7 @@ class Writer:
         # a run may be restarted while an attempt of it still writes
         attempt = path.with_suffix(f".{uuid.uuid4().hex[:12]}.tmp")
         try:
-            with self._open(attempt, table.schema) as writer:
+            with self._open(attempt, table) as writer:
                 writer.write_table(table, row_group_size=self.row_group_rows)
                 writer.add_key_value_metadata(self._metadata())
             size = attempt.stat().st_size
@@ -105,18 +106,23 @@ class Writer:
             raise
         return size
 
-    def _open(self, path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-        dictionary = set(self.encodings.dictionary)
+    def _open(self, path: Path, table: pa.Table) -> pq.ParquetWriter:
+        chosen = encodings_of_part(
+            table,
+            self.encodings,
+            row_group_rows=self.row_group_rows,
+            compression=self.compression,
+        )
         return pq.ParquetWriter(
             path,
-            schema,
+            table.schema,
             compression=self.compression,
-            use_dictionary=sorted(dictionary) or False,
-            column_encoding=dict.fromkeys(self.encodings.delta, "DELTA_BINARY_PACKED") or None,
+            use_dictionary=sorted(chosen.dictionary) or False,
+            column_encoding=chosen.other or None,
             store_decimal_as_integer=True,
             write_page_index=True,
             store_schema=False,  # the source's is stored instead, see _metadata
-            sorting_columns=self._sorting_columns(schema),
+            sorting_columns=self._sorting_columns(table.schema),
         )
 
     def _metadata(self) -> dict[bytes, bytes]:
