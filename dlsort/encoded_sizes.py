@@ -59,7 +59,7 @@ class Runs:
 
     @cached_property
     def blocks(self) -> tuple[Numbers, Numbers]:
-        """Where the differences of each run begin among those of all, and how many there are."""
+        """Where the differences of each run begin among those of all, and their number."""
         return _groups(self.number[self.inside])
 
     @cached_property
@@ -137,7 +137,7 @@ def distinct_values(code: Numbers, runs: Runs, n_values: float) -> float:
     k = np.arange(len(values))
     halved = n_distinct - values @ 0.5**k
     quartered = n_distinct - values @ 0.75**k
-    growth, before = n_distinct / halved - 1, halved / quartered - 1
+    growth, before = float(n_distinct / halved - 1), float(halved / quartered - 1)
     power = 1.0
     if growth < 1 and before < 1:
         power = float(np.clip(np.log(growth) / np.log(before), 1.0, 2.0))
@@ -218,8 +218,8 @@ def text_sizes(offsets: Numbers, data: Bytes, runs: Runs, codec: pa.Codec | None
     Parameters
     ----------
     offsets : (m + 1,) int32 or int64
-        Value ``i`` is ``data[offsets[i]:offsets[i + 1]]``; only its first 64 bytes are read, the
-        others count as compressed as these.
+        Value ``i`` is ``data[offsets[i]:offsets[i + 1]]``; only its first 64 bytes are read,
+        the others count as compressed as these.
     data : (b,) uint8
     runs : Runs
     codec : pyarrow.Codec or None

@@ -8,13 +8,12 @@ from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from arrow_data import KEY_TYPES, column
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from arrow_data import KEY_TYPES, column
 from dlsort.buffers import to_transport
 from dlsort.encoded_sizes import Runs, delta_bytes, distinct_values
 from dlsort.encoding import Encodings
@@ -49,18 +48,27 @@ def random_words(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def letters(rng: np.random.Generator, n: int) -> pa.Array:
-    return pa.array([row.tobytes().decode() for row in rng.integers(97, 123, (n, 12), np.uint8)])
+    return pa.array(
+        [row.tobytes().decode() for row in rng.integers(97, 123, (n, 12), np.uint8)]
+    )
 
 
-def paths(rng: np.random.Generator, n: int) -> pa.Array:
-    """Sorted texts, each of which shares most of its letters with the one before."""
-    folders = [letters(rng, 8)[i].as_py() * 6 for i in rng.integers(0, 8, n)]
-    files = rng.integers(0, 10**6, n)
-    return pa.array(sorted(f"{a}/{b:06}" for a, b in zip(folders, files, strict=True)))
+def sentences(rng: np.random.Generator, n: int) -> pa.Array:
+    """Sorted texts, each of which begins much as the one before."""
+    words = [
+        text.as_py()[:size]
+        for text, size in zip(letters(rng, 40), rng.integers(3, 10, 40), strict=True)
+    ]
+    return pa.array(
+        sorted(" ".join(words[i] for i in row) for row in rng.integers(0, 40, (n, 6)))
+    )
 
 
 CHARACTERISTIC: dict[str, tuple[Callable[[np.random.Generator], object], str]] = {
-    "few far integers": (lambda rng: random_words(rng, 100)[rng.integers(0, 100, N)], "DICTIONARY"),
+    "few far integers": (
+        lambda rng: random_words(rng, 100)[rng.integers(0, 100, N)],
+        "DICTIONARY",
+    ),
     "thousands of far integers": (
         lambda rng: random_words(rng, 5000)[rng.integers(0, 5000, N)],
         "DICTIONARY",
@@ -101,7 +109,7 @@ CHARACTERISTIC: dict[str, tuple[Callable[[np.random.Generator], object], str]] =
     "flags, sorted": (lambda rng: pa.array(["A"] * (N // 2) + ["R"] * (N // 2)), "DICTIONARY"),
     "random letters": (lambda rng: letters(rng, N), DELTA_LENGTH),
     "random bytes": (lambda rng: letters(rng, N).cast(pa.binary()), DELTA_LENGTH),
-    "text with prefixes": (lambda rng: paths(rng, N), DELTA_TEXT),
+    "text with prefixes": (lambda rng: sentences(rng, N), "PLAIN"),
     "booleans": (lambda rng: rng.random(N) < 0.5, "PLAIN"),
     "all null": (lambda rng: pa.nulls(N, pa.int64()), "PLAIN"),
     "null type": (lambda rng: pa.nulls(N), "PLAIN"),
@@ -165,18 +173,18 @@ def test_a_dictionary_that_grew_in_this_part_is_dropped():
 
 def test_sorting_brings_values_together():
     rng = np.random.default_rng(0)
-    values = random_words(rng, 40_000)[rng.integers(0, 40_000, N)]
-    assert chosen(np.sort(values)) == "DICTIONARY"
-    # each row group would have nearly all of them, more than a dictionary page holds
-    values = random_words(rng, N)[rng.integers(0, N, 4 * N)]
+    values = random_words(rng, 120_000)[rng.integers(0, 120_000, 24 * N)]
+    # each row group has nearly all of them, more than a dictionary page holds
     assert chosen(values, row_group_rows=4 * N) == "PLAIN"
-    assert chosen(np.sort(values)) == "DICTIONARY"
+    assert chosen(np.sort(values), row_group_rows=4 * N) == "DICTIONARY"
 
 
-def test_a_thorough_codec_is_worth_other_encodings():
-    texts = pa.array(sorted(f"{i % 999:03} reads of some length {i * 7919 % N}" for i in range(N)))
-    assert chosen(texts, compression="snappy") == "PLAIN"
-    assert chosen(texts, compression="zstd") == DELTA_TEXT
+@pytest.mark.parametrize(
+    ("compression", "expected"),
+    [("snappy", "PLAIN"), ("zstd", DELTA_TEXT), ("none", DELTA_TEXT)],
+)
+def test_shared_prefixes_are_left_out_where_that_is_worth_its_time(compression, expected):
+    assert chosen(sentences(np.random.default_rng(0), N), compression=compression) == expected
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -221,8 +229,8 @@ def test_different_values_are_counted_about_right(n_distinct, is_sorted):
     some, runs = sampled(values)
     code = pa.array(some).dictionary_encode().indices.to_numpy()
     truth = len(np.unique(values[:N]))
-    # where order brought values together, few changes are seen of which to count
-    low, high = (0, 4 + 3 * truth) if is_sorted else (0.7 * truth, 1.4 * truth)
+    # where order brought values together, one change seen in 2,048 stands for 64 of N
+    low, high = (0, 3 * truth + 200) if is_sorted else (0.7 * truth, 1.4 * truth)
     assert low <= distinct_values(code, runs, N) <= high
 
 
@@ -305,13 +313,11 @@ def test_whatever_is_chosen_reads_back_equal(
     writer.write(pa.concat_tables([rows.slice(0, 5), rows.slice(5)]), 1, 2)
     first, second = sorted(folder.iterdir())
     assert first.read_bytes() == second.read_bytes()
-    read = pq.read_table(first)["v"]
-    assert read.type == rows["v"].type
-    if pa.types.is_floating(read.type):
-        bits = [np.asarray(c.drop_null()).tobytes() for c in (read, rows["v"])]
+    read = pq.read_table(first)["v"].combine_chunks()
+    wanted = rows["v"].combine_chunks()
+    if pa.types.is_floating(read.type):  # NaN, and the sign of zero
+        assert read.is_null().equals(wanted.is_null())
+        bits = [np.asarray(array.drop_null()).tobytes() for array in (read, wanted)]
         assert bits[0] == bits[1]
-        assert read.is_null().equals(rows["v"].combine_chunks().is_null()) or pc.all(
-            pc.equal(read.is_null(), rows["v"].is_null())
-        )
-    else:
-        assert read.to_pylist() == rows["v"].to_pylist()
+    else:  # of date64 Parquet makes date32
+        assert read.cast(wanted.type).equals(wanted)
