@@ -18,10 +18,11 @@ __all__ = [
     "Numbers",
     "Runs",
     "TextSizes",
+    "changes_of",
     "compressed_bytes",
     "delta_bytes",
-    "dictionary_bytes",
     "distinct_values",
+    "index_bytes",
     "split_bytes",
     "text_sizes",
 ]
@@ -101,13 +102,15 @@ def compressed_bytes(values: Numbers, codec: pa.Codec | None) -> int:
     return min(int(values.nbytes), packed.size)
 
 
-def distinct_values(code: Numbers, runs: Runs, n_values: float) -> float:
+def distinct_values(code: Numbers, changes: float, runs: Runs, n_values: float) -> float:
     """Return about how many different values there are among ``n_values``.
 
     Parameters
     ----------
     code : (m,) integer
         The number of each sampled value, from 0 on without a gap.
+    changes : float
+        The share of them that differ from the one before.
     runs : Runs
         Where the sampled values come from.
     n_values : float
@@ -125,9 +128,9 @@ def distinct_values(code: Numbers, runs: Runs, n_values: float) -> float:
     Examples
     --------
     >>> runs = Runs(np.repeat(np.arange(4, dtype=np.int32), 8))
-    >>> round(distinct_values(np.arange(32) % 8, runs, 1024)), "everywhere"
+    >>> round(distinct_values(np.arange(32) % 8, 1.0, runs, 1024)), "everywhere"
     (8, 'everywhere')
-    >>> round(distinct_values(np.arange(32), runs, 1024)), "never again"
+    >>> round(distinct_values(np.arange(32), 1.0, runs, 1024)), "never again"
     (1024, 'never again')
     """
     n_distinct, n_runs = int(code.max()) + 1, int(runs.number[-1]) + 1
@@ -146,40 +149,25 @@ def distinct_values(code: Numbers, runs: Runs, n_values: float) -> float:
         growth = min(growth, 1.0) ** power
         found *= (1 + growth) ** min(doublings, 1.0)
         doublings -= 1
-    return max(float(n_distinct), min(found, 1 + _changes(code, runs) * n_values))
+    return max(float(n_distinct), min(found, 1 + changes * n_values))
 
 
-def _changes(code: Numbers, runs: Runs) -> float:
+def changes_of(code: Numbers, runs: Runs) -> float:
     """Return the share of rows that differ from the one before."""
-    return float(np.mean(code[runs.inside + 1] != code[runs.inside]))
+    differs = code[1:] != code[:-1]
+    return float(np.count_nonzero(differs[runs.inside]) / len(runs.inside))
 
 
-def dictionary_bytes(
-    code: Numbers,
-    runs: Runs,
-    n_values: float,
-    share: float,
-    value_bytes: float,
-    plain_bytes: float,
-) -> float:
-    """Return the bytes a value of a dictionary and its indices.
+def index_bytes(n_distinct: float, changes: float) -> float:
+    """Return the bytes a value of a dictionary's indices, bit-packed or as runs of one value.
 
-    Parameters
-    ----------
-    code, runs, n_values
-        As for :func:`distinct_values`.
-    share : float
-        Different values over all.
-    value_bytes : float
-        Of a value in the dictionary.
-    plain_bytes : float
-        Of a value as PLAIN, compressed: the dictionary compresses no better than that.
+    Examples
+    --------
+    >>> index_bytes(200, changes=0.9), index_bytes(200, changes=0.01)
+    (1.0, 0.025)
     """
-    seen_bytes = (int(code.max()) + 1) * value_bytes
-    ratio = min(1.0, plain_bytes * len(code) / seen_bytes)
-    packed = np.ceil(np.log2(round(share * n_values))) / 8
-    indices = min(packed, _changes(code, runs) * (packed + RUN_HEADER_BYTES))
-    return float(share * value_bytes * ratio + indices)
+    packed = np.ceil(np.log2(round(n_distinct))) / 8
+    return float(min(packed, changes * (packed + RUN_HEADER_BYTES)))
 
 
 def delta_bytes(values: Numbers, runs: Runs) -> float:
@@ -226,18 +214,19 @@ def text_sizes(offsets: Numbers, data: Bytes, runs: Runs, codec: pa.Codec | None
         What compresses the pages.
     """
     n, lengths = len(offsets) - 1, np.diff(offsets)
-    place = np.arange(min(LETTERS, int(lengths.max())))
-    within = place < lengths[:, None]
+    # one place more than letters: where even equal texts end
+    place = np.arange(min(LETTERS, int(lengths.max())) + 1, dtype=offsets.dtype)
+    within = place < np.minimum(lengths, place[-1])[:, None]
+    text = data[(offsets[:-1, None] + place)[within]]
     letters = np.zeros(within.shape, np.uint8)
-    letters[within] = data[(offsets[:-1, None] + place)[within]]
-    same = within[1:] & within[:-1] & (letters[1:] == letters[:-1])
-    shared = np.zeros(n, np.int64)
-    shared[1:] = np.logical_and.accumulate(same, axis=1).sum(axis=1)
+    letters[within] = text
+    same = (letters[1:] == letters[:-1]) & within[1:] & within[:-1]
+    shared = np.zeros(n, lengths.dtype)
+    shared[1:] = np.argmin(same, axis=1)
     suffixes = letters[within & (place >= shared[:, None])]
     prefixed = lengths.astype("<u4").view(np.uint8).reshape(n, LENGTH_BYTES)
     written = np.concatenate([np.ones(prefixed.shape, np.bool_), within], axis=1)
     plain = np.concatenate([prefixed, letters], axis=1)[written]
-    text = letters[within]
     alone = compressed_bytes(text, codec)
     ratio = alone / max(1, len(text))
     rest = (int(lengths.sum()) - len(text)) * ratio

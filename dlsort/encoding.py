@@ -5,6 +5,7 @@ pages when it has grown too large: the slow way for a column of mostly distinct
 values, and twice the bytes. The source's footers tell which columns are worth
 a dictionary; integers and what is stored as them are delta-packed otherwise.
 On TPC-H lineitem that halves the writer's time at a smaller file (DESIGN.md).
+A part's own rows put that right where they can (part_encoding).
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
@@ -27,10 +26,11 @@ from dlsort.buffers import bytes_views, fixed_view, nulls, raw_view
 from dlsort.encoded_sizes import (
     Numbers,
     Runs,
+    changes_of,
     compressed_bytes,
     delta_bytes,
-    dictionary_bytes,
     distinct_values,
+    index_bytes,
     split_bytes,
     text_sizes,
 )
@@ -81,6 +81,54 @@ class _Sampled:
     n_values: float
     codec: pa.Codec | None
     thorough: bool
+
+
+@dataclass(frozen=True)
+class _Different:
+    """How many different values a column chunk has.
+
+    Parameters
+    ----------
+    n_chunk : float
+        In a column chunk, of ``n_values`` values.
+    n_seen : int
+        Among the ``n_sampled`` values of the sample.
+    changes : float
+        The share of rows that differ from the row before.
+    """
+
+    n_chunk: float
+    n_values: float
+    n_seen: int
+    n_sampled: int
+    changes: float
+
+    @classmethod
+    def of(cls, values: pa.Array, sampled: _Sampled) -> _Different:
+        """Count them."""
+        numbered = values.dictionary_encode()
+        code = numbered.indices.to_numpy()
+        changes = changes_of(code, sampled.runs)
+        n_chunk = distinct_values(code, changes, sampled.runs, sampled.n_values)
+        seen = len(numbered.dictionary)
+        return cls(n_chunk, sampled.n_values, seen, len(code), changes)
+
+    @property
+    def share(self) -> float:
+        """Different values over all."""
+        return self.n_chunk / self.n_values
+
+    def fits(self, width: float) -> bool:
+        """Return whether a dictionary stays within its page, so that no values fall back."""
+        return self.n_chunk * width <= WRITE_COSTS.dictionary_fill * DICTIONARY_PAGE_BYTES
+
+    def dictionary_bytes(self, width: float, plain_bytes: float) -> float:
+        """Return the bytes a value of a dictionary with its indices.
+
+        It compresses no better than all values do as PLAIN, to ``plain_bytes``.
+        """
+        ratio = min(1.0, plain_bytes * self.n_sampled / (self.n_seen * width))
+        return self.share * width * ratio + index_bytes(self.n_chunk, self.changes)
 
 
 def encodings_of_part(
@@ -137,7 +185,14 @@ def _is_judged(table: pa.Table, name: str) -> bool:
         return False
     if "." in name and any(name.startswith(f"{other}.") for other in table.column_names):
         return False
-    return table.column(name).nbytes <= TUNING.encoding_value_bytes * table.num_rows
+    column = table.column(name)
+    return not _is_bytes(kind) or column.nbytes <= TUNING.encoding_value_bytes * len(column)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    """Return whether values are of any length."""
+    is_text = pt.is_string(kind) or pt.is_large_string(kind)
+    return bool(is_text or pt.is_binary(kind) or pt.is_large_binary(kind))
 
 
 def _sample(table: pa.Table) -> tuple[pa.Table, Runs]:
@@ -166,11 +221,8 @@ def _choose(sampled: _Sampled) -> str:
 
 
 def _candidates(sampled: _Sampled) -> Iterator[_Candidate]:
-    kind = sampled.array.type
-    is_text = pt.is_string(kind) or pt.is_large_string(kind)
-    if is_text or pt.is_binary(kind) or pt.is_large_binary(kind):
-        return _text_candidates(sampled)
-    return _fixed_candidates(sampled)
+    is_bytes = _is_bytes(sampled.array.type)
+    return _text_candidates(sampled) if is_bytes else _fixed_candidates(sampled)
 
 
 def _fixed_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
@@ -182,11 +234,10 @@ def _fixed_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
     packing_ns = WRITE_COSTS.packing_byte_ns[sampled.thorough] * width
     packs = plain < WRITE_COSTS.hopeless_ratio * width
     yield _Candidate(PLAIN, plain, packing_ns if packs else 0.0)
-    code = _numbered(array if values.ndim > 1 else pa.array(values))
-    share = distinct_values(code, runs, sampled.n_values) / sampled.n_values
-    if _fits(share, width, sampled):
-        n_bytes = dictionary_bytes(code, runs, sampled.n_values, share, width, plain)
-        ns = WRITE_COSTS.dictionary_ns + WRITE_COSTS.dictionary_share_ns * share
+    different = _Different.of(array if values.ndim > 1 else pa.array(values), sampled)
+    if different.fits(width):
+        n_bytes = different.dictionary_bytes(width, plain)
+        ns = WRITE_COSTS.dictionary_ns + WRITE_COSTS.dictionary_share_ns * different.share
         yield _Candidate(DICTIONARY, n_bytes, ns)
     if integers is not None:
         n_bytes = delta_bytes(integers, runs)
@@ -219,18 +270,18 @@ def _text_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
     offsets, _ = bytes_views(array)
     letters = (int(offsets[-1]) - int(offsets[0])) / len(array)
     width = letters + 4
-    code = _numbered(array)
-    share = distinct_values(code, runs, sampled.n_values) / sampled.n_values
-    if share * width <= TUNING.dictionary_value_bytes:  # nothing else comes near
-        yield _Candidate(DICTIONARY, share * width, 0.0)
+    different = _Different.of(array, sampled)
+    if different.share * width <= TUNING.dictionary_value_bytes:  # nothing else comes near
+        yield _Candidate(DICTIONARY, different.share * width, 0.0)
         return
     looked_at = np.flatnonzero(runs.number % TEXT_RUNS == 0)
     fewer = Runs(runs.number[looked_at])
     sizes = text_sizes(*bytes_views(array.take(pa.array(looked_at))), fewer, sampled.codec)
     yield _Candidate(PLAIN, sizes.plain, 0.0)
-    if _fits(share, width, sampled):
-        n_bytes = dictionary_bytes(code, runs, sampled.n_values, share, width, sizes.plain)
-        yield _Candidate(DICTIONARY, n_bytes, WRITE_COSTS.text_dictionary_share_ns * share)
+    if different.fits(width):
+        n_bytes = different.dictionary_bytes(width, sizes.plain)
+        ns = WRITE_COSTS.text_dictionary_share_ns * different.share
+        yield _Candidate(DICTIONARY, n_bytes, ns)
     saved_ns = 0.0
     if sampled.codec is not None and sizes.ratio > WRITE_COSTS.hopeless_ratio:
         saved_ns = WRITE_COSTS.hopeless_byte_ns * letters
@@ -238,15 +289,3 @@ def _text_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
     yield _Candidate(DELTA_LENGTH, sizes.delta_length, delta_length_ns - saved_ns)
     delta_text_ns = WRITE_COSTS.delta_text_ns[sampled.thorough]
     yield _Candidate(DELTA_TEXT, sizes.delta, delta_text_ns - saved_ns)
-
-
-def _numbered(array: pa.Array) -> npt.NDArray[np.int32]:
-    """Return the number of each value, counted from 0 as they come."""
-    code: npt.NDArray[np.int32] = array.dictionary_encode().indices.to_numpy()
-    return code
-
-
-def _fits(share: float, width: float, sampled: _Sampled) -> bool:
-    """Return whether a dictionary stays within its page, so that no values fall back."""
-    page_bytes = share * sampled.n_values * width
-    return page_bytes <= WRITE_COSTS.dictionary_fill * DICTIONARY_PAGE_BYTES
