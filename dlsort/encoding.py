@@ -5,6 +5,7 @@ pages when it has grown too large: the slow way for a column of mostly distinct
 values, and twice the bytes. The source's footers tell which columns are worth
 a dictionary; integers and what is stored as them are delta-packed otherwise.
 On TPC-H lineitem that halves the writer's time at a smaller file (DESIGN.md).
+A part's own rows put that right where they can (part_encoding).
 """
 
 from __future__ import annotations
@@ -56,10 +57,18 @@ class ColumnLayout:
 
 @dataclass(frozen=True)
 class Encodings:
-    """What the writer is told: leaf paths with a dictionary, and those delta-packed."""
+    """What the writer is told; what it isn't told of is plain.
+
+    Parameters
+    ----------
+    dictionary : tuple of str
+        Paths of the leaf columns that get a dictionary.
+    other : dict of str to str
+        Parquet's name of the encoding of other leaf columns, by path.
+    """
 
     dictionary: tuple[str, ...]
-    delta: tuple[str, ...]
+    other: dict[str, str]
 
 
 def layouts(footers: Iterable[pq.FileMetaData]) -> dict[str, ColumnLayout]:
@@ -100,7 +109,8 @@ def readable_as_dictionary(field: pa.Field, stored: Mapping[str, ColumnLayout]) 
 
 def choose_encodings(schema: pa.Schema, stored: Mapping[str, ColumnLayout]) -> Encodings:
     """Return the encodings of the result from how the source is stored."""
-    dictionary, delta = [], []
+    dictionary: list[str] = []
+    other: dict[str, str] = {}
     for path, layout in stored.items():
         kind = schema.field(path).type if path in schema.names else None
         if layout.few_distinct or (kind is not None and pt.is_dictionary(kind)):
@@ -108,5 +118,5 @@ def choose_encodings(schema: pa.Schema, stored: Mapping[str, ColumnLayout]) -> E
         elif layout.physical_type in DELTA_TYPES or (
             kind is not None and pt.is_decimal(kind) and kind.precision <= DECIMAL_AS_INTEGER
         ):
-            delta.append(path)
-    return Encodings(tuple(dictionary), tuple(delta))
+            other[path] = "DELTA_BINARY_PACKED"
+    return Encodings(tuple(dictionary), other)

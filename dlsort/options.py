@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dlsort.errors import BadOptionError
 
-__all__ = ["GIB", "MIB", "TUNING", "Tuning", "parse_bytes"]
+__all__ = ["GIB", "MIB", "TUNING", "WRITE_COSTS", "Tuning", "WriteCosts", "parse_bytes"]
 
 MIB = 2**20
 GIB = 2**30
@@ -111,6 +111,14 @@ class Tuning:
     dictionary_value_bytes : float
         A column chunk whose dictionary page has at most this many bytes a
         value is worth keeping as a dictionary: l_comment has 4.2, flags 0.
+    encoding_rows : int
+        Rows from which a part's own rows choose its encodings. A smaller part is written in
+        some milliseconds, of which looking would take a third.
+    encoding_runs : int
+        Runs of 129 neighbouring rows that are looked at: 16 columns in 4 ms, and the number of
+        different values within a fifth. 32 take 7 ms, and within an eighth.
+    encoding_value_bytes : int
+        A column of more bytes a value is not looked at: a sample would copy megabytes.
     numpy_rows : int
         Rows up to which NumPy's stable argsort is quicker: it has sorted 4,000
         when we have set up.
@@ -191,6 +199,9 @@ class Tuning:
     base_bytes: int = 320 * MIB
     row_group_rows: int = 1_048_576 // 4
     dictionary_value_bytes: float = 0.5
+    encoding_rows: int = 1 << 14
+    encoding_runs: int = 16
+    encoding_value_bytes: int = 256
     numpy_rows: int = 1 << 12
     numpy_rows_of_1_byte: int = 1 << 16
     numpy_rows_of_2_bytes: int = 1 << 19
@@ -209,7 +220,72 @@ class Tuning:
     spread_bytes: int = 16 * MIB
 
 
+@dataclass(frozen=True)
+class WriteCosts:
+    """What writing a value takes in one encoding or another, by pyarrow 26.
+
+    All are nanoseconds beyond PLAIN, fitted to user time of 1 M values in row groups of
+    262,144 (DESIGN.md, "Encodings of a part follow its rows").
+
+    Attributes
+    ----------
+    byte_ns : float
+        What a byte of the file is worth. At 7 no column of lineitem is written more slowly
+        for its size alone: l_comment would save 1.1 bytes for 8 ns, and in its own order 3.3
+        for 24.
+    larger : float
+        No column is to be larger than pyarrow's default by more than that factor.
+    dictionary_ns, dictionary_share_ns : float
+        A dictionary, and that times its values over all values: 9 ns for 100 of 262,144
+        values, 14 for 10,000, 22 for 30,000, 34 for 83,000, beside 5 for PLAIN.
+    text_dictionary_share_ns : float
+        The same for text: -10 ns for 1,000 values, -8 for 30,000, 23 for 53,000.
+    dictionary_fill : float
+        A dictionary expected to fill its page so far is not tried: once it overflows, 50 ns
+        have been spent on nothing. The estimate is within a fifth.
+    delta_ns, delta_byte_ns : float
+        DELTA_BINARY_PACKED, and that times the bytes it makes: 7 ns for a sequence, 12 for
+        random 24 bits, 19 for random 64.
+    packing_byte_ns : tuple of float
+        What PLAIN takes for each byte, if it compresses, with a light codec and with a
+        thorough one: a number of 8 bytes 5 ns if not, else 14 to 22 with snappy, 25 to 40
+        with zstd.
+    split_ns : float
+        BYTE_STREAM_SPLIT of floats: 7 to 10 ns, where PLAIN takes 4 to 7.
+    delta_length_ns, delta_text_ns : tuple of float
+        DELTA_LENGTH_BYTE_ARRAY and DELTA_BYTE_ARRAY, with a light codec and with a thorough
+        one, which gains from fewer bytes: l_comment in its own order takes 81 (PLAIN), 94 and
+        105 ns with snappy, 115, 122 and 123 with zstd; in another 98, 106 and 123, and 147,
+        146 and 163.
+    hopeless_ratio : float
+        What compresses no better than that is passed over quickly, but not text with lengths
+        between the letters.
+    hopeless_byte_ns : float
+        Nanoseconds that a byte of such text takes less without them: 12 random letters 52 ns
+        and 37, 32 hexadecimal digits 148 and 54.
+    thorough_codecs : tuple of str
+        Codecs that have levels.
+    """
+
+    byte_ns: float = 7.0
+    larger: float = 1.05
+    dictionary_ns: float = 4.0
+    dictionary_share_ns: float = 60.0
+    text_dictionary_share_ns: float = 100.0
+    dictionary_fill: float = 0.8
+    delta_ns: float = 2.0
+    delta_byte_ns: float = 1.5
+    packing_byte_ns: tuple[float, float] = (1.5, 2.5)
+    split_ns: float = 3.0
+    delta_length_ns: tuple[float, float] = (15.0, 0.0)
+    delta_text_ns: tuple[float, float] = (28.0, 8.0)
+    hopeless_ratio: float = 0.97
+    hopeless_byte_ns: float = 1.5
+    thorough_codecs: tuple[str, ...] = ("zstd", "gzip", "brotli")
+
+
 TUNING = Tuning()
+WRITE_COSTS = WriteCosts()
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

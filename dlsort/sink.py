@@ -18,6 +18,7 @@ from dlsort.destination import write_error
 from dlsort.encoding import Encodings
 from dlsort.errors import BadOptionError
 from dlsort.keys import SortKey
+from dlsort.part_encoding import encodings_of_part
 
 __all__ = ["COMPRESSIONS", "PartFile", "Writer", "check_compression", "part_name"]
 
@@ -117,7 +118,7 @@ class PartFile:
         rows = concat_rows(self._waiting)
         with self._told():
             if self._file is None:
-                self._file = self._writer.open_file(self._attempt, rows.schema)
+                self._file = self._writer.open_file(self._attempt, rows)
             if rows.schema != self._file.schema:
                 rows = rows.cast(self._file.schema)
             self._file.write_table(rows.slice(0, n_rows), self._writer.row_group_rows)
@@ -144,7 +145,7 @@ class Writer:
     keys : tuple of SortKey
         The key, written as ``sorting_columns``; parts are checked before.
     encodings : Encodings
-        Which columns get a dictionary, which are delta-packed.
+        What the source's footers told; a part's own rows put it right.
     compression : str
         Codec of the pages.
     row_group_rows : int
@@ -166,19 +167,24 @@ class Writer:
         """Begin a part."""
         return PartFile(self, Path(self.folder) / part_name(part, n_parts))
 
-    def open_file(self, path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-        """Begin a file of the rows' types."""
-        dictionary = set(self.encodings.dictionary)
+    def open_file(self, path: Path, table: pa.Table) -> pq.ParquetWriter:
+        """Begin a file of the types and the encodings that suit its first rows."""
+        chosen = encodings_of_part(
+            table,
+            self.encodings,
+            row_group_rows=self.row_group_rows,
+            compression=self.compression,
+        )
         return pq.ParquetWriter(
             path,
-            schema,
+            table.schema,
             compression=self.compression,
-            use_dictionary=sorted(dictionary) or False,
-            column_encoding=dict.fromkeys(self.encodings.delta, "DELTA_BINARY_PACKED") or None,
+            use_dictionary=sorted(chosen.dictionary) or False,
+            column_encoding=chosen.other or None,
             store_decimal_as_integer=True,
             write_page_index=True,
             store_schema=False,  # the source's is stored instead, see metadata
-            sorting_columns=self._sorting_columns(schema),
+            sorting_columns=self._sorting_columns(table.schema),
         )
 
     def metadata(self) -> dict[bytes, bytes]:

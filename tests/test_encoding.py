@@ -64,10 +64,10 @@ def test_few_distinct_values_make_a_dictionary_and_ids_are_delta_packed(tmp_path
     rows = table()
     chosen = choose_encodings(rows.schema, layouts(footers(tmp_path, rows)))
     assert set(chosen.dictionary) == {"flag", "status", "kind", "place.city"}
-    assert {"id", "small", "amount", "tags.list.element"} <= set(chosen.delta)
+    assert {"id", "small", "amount", "tags.list.element"} <= set(chosen.other)
     plain = {"price", "place.x", "yes", "note", "wide"}
-    assert not plain & {*chosen.dictionary, *chosen.delta}
-    assert not set(chosen.dictionary) & set(chosen.delta)
+    assert not plain & {*chosen.dictionary, *chosen.other}
+    assert not set(chosen.dictionary) & set(chosen.other)
 
 
 def test_a_source_without_dictionaries_gets_none_but_for_dictionary_types(tmp_path):
@@ -77,7 +77,7 @@ def test_a_source_without_dictionaries_gets_none_but_for_dictionary_types(tmp_pa
     assert all(layout.dictionary_bytes == 0 for layout in stored.values())
     chosen = choose_encodings(rows.schema, stored)
     assert chosen.dictionary == ("kind",)
-    assert {"id", "small", "day", "status"} <= set(chosen.delta)
+    assert {"id", "small", "day", "status"} <= set(chosen.other)
 
 
 def test_one_file_without_a_dictionary_is_enough_to_drop_it(tmp_path):
