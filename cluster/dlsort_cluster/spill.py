@@ -177,10 +177,9 @@ def _batches(
     """Yield the rows by partition, then by unit, several small partitions together."""
     n_rows = int(starts[-1])
     step = max(1, n_rows * BATCH_BYTES // max(1, n_bytes))
-    seams = np.searchsorted(starts, np.arange(0, n_rows, step))
-    if not n_rows:
-        return
-    for first, last in pairwise(np.unique(np.append(seams, len(starts) - 1)).tolist()):
+    # No seam after the last row: empty partitions that follow are in no batch.
+    seams = np.searchsorted(starts, np.append(np.arange(0, n_rows, step), n_rows))
+    for first, last in pairwise(np.unique(seams).tolist()):
         if len(units) == 1:
             yield tables[0].slice(starts[first], starts[last] - starts[first])
             continue

@@ -284,6 +284,18 @@ def test_small_units_go_to_disk_together(tmp_path, monkeypatch):
         assert found.equals(expected)
 
 
+def test_partitions_without_rows_may_follow_the_last_one_that_has_some(tmp_path):
+    starts = np.array([0, *[N_ROWS] * 50])
+    units = [Unit(make_unit(input_id).table, starts) for input_id in range(3)]
+    store = make_store(tmp_path, limit_bytes=2 * units[0].table.nbytes, parts=range(50))
+    for input_id, unit in enumerate(units):
+        store.put(input_id, unit)
+    assert store.spilled_bytes > 0
+    for part in range(50):
+        expected = pa.concat_tables([u.table.slice(*_span(u, part)) for u in units])
+        assert pa.concat_tables(store.read(part, 3)).to_pylist() == expected.to_pylist()
+
+
 def _span(unit, part):
     return unit.starts[part], unit.starts[part + 1] - unit.starts[part]
 
