@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dlsort.options import TUNING
+from dlsort_cluster.exchange import Shards
 
 __all__ = ["count_bands", "join_bands", "read_starts", "without_starts", "write_starts"]
 
@@ -65,12 +66,12 @@ def without_starts(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata(metadata) if metadata else schema.remove_metadata()
 
 
-def read_starts(shards: Sequence[pa.Table], part: int, n_parts: int) -> list[Starts]:
+def read_starts(shards: Shards, part: int, n_parts: int) -> list[Starts]:
     """Return where each band of a partition begins in each of its shards.
 
     Parameters
     ----------
-    shards : sequence of pyarrow.Table
+    shards : Shards
         All rows that each input has for the partition.
     part, n_parts : int
         Which partition of how many.
@@ -81,15 +82,15 @@ def read_starts(shards: Sequence[pa.Table], part: int, n_parts: int) -> list[Sta
         One a shard. A single band where the shards don't say.
     """
     found = []
-    for shard in shards:
-        data = (shard.schema.metadata or {}).get(STARTS)
+    for schema, n_rows in zip(shards.schemas, shards.lengths, strict=True):
+        data = (schema.metadata or {}).get(STARTS)
         if data is None:
             return _one_band(shards)
         starts = np.frombuffer(data, np.int64)
         n_bands = (len(starts) - 1) // n_parts
         here = starts[part * n_bands : (part + 1) * n_bands + 1]
         found.append(here - here[0])
-        if len(found[-1]) != len(found[0]) or found[-1][-1] != shard.num_rows:
+        if len(found[-1]) != len(found[0]) or found[-1][-1] != n_rows:
             return _one_band(shards)
     return found
 
@@ -109,5 +110,5 @@ def join_bands(starts: Sequence[Starts]) -> list[Starts]:
     return [at[kept] for at in starts]
 
 
-def _one_band(shards: Sequence[pa.Table]) -> list[Starts]:
-    return [np.array([0, shard.num_rows], np.int64) for shard in shards]
+def _one_band(shards: Shards) -> list[Starts]:
+    return [np.array([0, n_rows], np.int64) for n_rows in shards.lengths]

@@ -38,7 +38,7 @@ from dlsort_cluster.expression import exchange_frame, learn
 from dlsort_cluster.rowwise import gives_a_value_a_row
 
 if TYPE_CHECKING:
-    from dlsort_cluster.exchange import Slot, Split
+    from dlsort_cluster.exchange import Shards, Slot, Split
 
 __all__ = [
     "SortValues",
@@ -304,7 +304,7 @@ def split_task(plan: FramePlan, frame: pd.DataFrame, context: Any, input_id: int
     return split(plan, frame, context, input_id)
 
 
-def merge_task(plan: FramePlan, shards: list[Any], context: Any, slot: Slot) -> pd.DataFrame:
+def merge_task(plan: FramePlan, shards: Shards, context: Any, slot: Slot) -> pd.DataFrame:
     """Sort an output partition, on a worker."""
     from dlsort.frame_tasks import merge
 

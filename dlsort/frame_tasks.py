@@ -39,7 +39,7 @@ from dlsort.sample import Sample, join_samples, move_keys
 from dlsort.shard_order import order_shards
 from dlsort.take import take_table
 from dlsort.words import key_columns
-from dlsort_cluster.exchange import Slot, Split
+from dlsort_cluster.exchange import Shards, Slot, Split
 
 __all__ = [
     "Context",
@@ -231,13 +231,12 @@ def split(plan: FramePlan, frame: pd.DataFrame, context: Context, input_id: int)
     return Split(*group(table, band, plan.n_parts, model.n_bands))
 
 
-def merge(
-    plan: FramePlan, shards: list[pa.Table], context: Context, slot: Slot
-) -> pd.DataFrame:
+def merge(plan: FramePlan, shards: Shards, context: Context, slot: Slot) -> pd.DataFrame:
     """Return one output partition, sorted, as pandas."""
     del context
     names = [key.column for key in plan.keys]
-    keys = [shard.select(names) for shard in shards]
+    tables = shards.read_all()
+    keys = [table.select(names) for table in tables]
     starts = join_bands(read_starts(shards, slot.part, slot.n_parts))
     order = order_shards(keys, plan.keys, starts)
-    return to_frame(shards, order, plan, slot.first_row)
+    return to_frame(tables, order, plan, slot.first_row)

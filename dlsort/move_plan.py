@@ -95,7 +95,9 @@ def _move(
     with clock.step("prove"):
         proof = total(prove(table) for table in tables)
     slot = Slot(part, n_parts, 0, proof.rows)
-    return Moved(InputStats(proof, clock), write_partition(writer, Shards(tables), None, slot))
+    return Moved(
+        InputStats(proof, clock), write_partition(writer, Shards.of(tables), None, slot)
+    )
 
 
 def _receipt(moved: Moved) -> Transferred:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dlsort.bands import read_starts, without_starts
-from dlsort.buffers import concat_rows
+from dlsort.buffers import concat_rows, to_transport
 from dlsort.cuts import cut_evenly
 from dlsort.keys import SortKey
 from dlsort.local_sort import sort_rows, sort_shards
@@ -32,8 +32,6 @@ Starts = npt.NDArray[np.int64]
 
 # Most bytes of one of several pieces: each column of text then has 32-bit offsets.
 _PIECE_BYTES = GIB
-# Shards whose size is measured.
-_MEASURED = 16
 
 
 def sort_in_pieces(
@@ -62,32 +60,18 @@ def sort_in_pieces(
     Expected time O(n); memory O(``most_bytes``) and 2 bytes a row of a band that does not fit.
     """
     starts = read_starts(shards, part, n_parts)
-    n_bytes, n_rows = _count_bytes(shards), sum(shard.num_rows for shard in shards)
-    if n_bytes <= most_bytes * TUNING.surprise:
-        yield sort_shards(shards, starts, keys)
+    if shards.n_bytes <= most_bytes * TUNING.surprise:
+        yield sort_shards(shards.read_all(), starts, keys)
         return
-    most_rows = max(1, n_rows * min(most_bytes, _PIECE_BYTES) // n_bytes)
+    most_rows = max(1, shards.n_rows * min(most_bytes, _PIECE_BYTES) // shards.n_bytes)
     for first, last in _runs(starts, most_rows):
         run = [at[first : last + 1] for at in starts]
-        rows = [
-            shard.slice(at[0], at[-1] - at[0]) for shard, at in zip(shards, run, strict=True)
-        ]
-        n_pieces = -(-sum(some.num_rows for some in rows) // most_rows)
+        n_pieces = -(-sum(int(at[-1] - at[0]) for at in run) // most_rows)
         if n_pieces < 2:
+            rows = [shards.read(i, int(at[0]), int(at[-1])) for i, at in enumerate(run)]
             yield sort_shards(rows, [at - at[0] for at in run], keys)
         else:
-            for piece in _cut(rows, keys, n_pieces):
-                shards.release()
-                yield piece
-        shards.release()
-
-
-def _count_bytes(shards: Sequence[pa.Table]) -> int:
-    """Return the Arrow size of some shards, by the longest few: each costs some 50 µs."""
-    longest = sorted(shards, key=len, reverse=True)[:_MEASURED]
-    n_rows = sum(map(len, longest))
-    n_bytes = sum(shard.nbytes for shard in longest)
-    return n_bytes * sum(map(len, shards)) // max(n_rows, 1)
+            yield from _cut(shards, run, keys, n_pieces)
 
 
 def _runs(starts: Sequence[Starts], most_rows: int) -> Iterator[tuple[int, int]]:
@@ -102,33 +86,42 @@ def _runs(starts: Sequence[Starts], most_rows: int) -> Iterator[tuple[int, int]]
 
 
 def _cut(
-    shards: Sequence[pa.Table], keys: tuple[SortKey, ...], n_pieces: int
+    shards: Shards, starts: Sequence[Starts], keys: tuple[SortKey, ...], n_pieces: int
 ) -> Iterator[pa.Table]:
-    """Yield the sorted rows of some shards in several pieces."""
-    model = _fit(shards, keys, n_pieces)
+    """Yield the sorted rows of some bands in several pieces; rows are read for each of them."""
+    edges = [(int(at[0]), int(at[-1])) for at in starts]
+    model = _fit(shards, edges, keys, n_pieces)
     piece_of = [
-        find_bands(key_table(shard, keys), model, number).astype(np.uint16)
-        for number, shard in enumerate(shards)
+        find_bands(key_table(shards.read(i, *rows), keys), model, i).astype(np.uint16)
+        for i, rows in enumerate(edges)
     ]
     for piece in range(model.n_parts):
-        rows = [
-            take_table(shard, np.flatnonzero(mine == piece).astype(np.uint32))
-            for shard, mine in zip(shards, piece_of, strict=True)
-        ]
-        table = concat_rows(rows)
+        found = []
+        for i, (first, last) in enumerate(edges):
+            rows = np.flatnonzero(piece_of[i] == piece).astype(np.uint32)
+            found.append(take_table(to_transport(shards.read(i, first, last)), rows))
+        table = concat_rows(found)
         metadata = without_starts(table.schema).metadata
         yield sort_rows(table.replace_schema_metadata(metadata), keys)
 
 
-def _fit(shards: Sequence[pa.Table], keys: tuple[SortKey, ...], n_pieces: int) -> Model:
-    """Return a model of some shards' rows; ties are cut by (shard, row)."""
-    n_rows = sum(shard.num_rows for shard in shards)
+def _fit(
+    shards: Shards,
+    edges: Sequence[tuple[int, int]],
+    keys: tuple[SortKey, ...],
+    n_pieces: int,
+) -> Model:
+    """Return a model of some rows of each shard; ties are cut by (shard, row)."""
+    n_rows = sum(last - first for first, last in edges)
     step = max(1, n_rows // rows_needed(n_pieces))
-    rows = [np.arange(0, shard.num_rows, step, dtype=np.uint32) for shard in shards]
+    rows = [np.arange(0, last - first, step, dtype=np.uint32) for first, last in edges]
     sample = concat_rows(
-        [take_table(key_table(s, keys), some) for s, some in zip(shards, rows, strict=True)]
+        [
+            take_table(key_table(shards.read(i, *edge), keys), some)
+            for i, (edge, some) in enumerate(zip(edges, rows, strict=True))
+        ]
     )
-    shard = np.repeat(np.arange(len(shards)), [len(some) for some in rows])
+    shard = np.repeat(np.arange(len(rows)), [len(some) for some in rows])
     row = np.concatenate(rows).astype(np.int64)
     chosen = cut_evenly(sample, shard, row, np.ones(len(row)), keys, n_pieces)
     return model_at(take_table(sample, chosen), shard[chosen], row[chosen], keys, n_pieces)

@@ -91,7 +91,7 @@ def _read_and_keep(
     if not shards:  # the columns as they are read, without a row
         shards.append(reader.read(replace(readers.pieces[0], row_groups=(), n_rows=0)))
     slot = Slot(part, model.n_parts, 0, sum(shard.num_rows for shard in shards))
-    written = write_partition(writer, Shards(shards), None, slot)
+    written = write_partition(writer, Shards.of(shards), None, slot)
     return Moved(InputStats(total(proofs), clock), written)
 
 

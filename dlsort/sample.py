@@ -167,7 +167,8 @@ def take_sample(
     for draw in task.draws:
         rng = np.random.default_rng([TUNING.sample_seed, draw.group])
         n_draws = min(n, draw.n_draws)
-        drawn = np.sort(order[((np.arange(n_draws) + rng.random()) * n / n_draws).astype(int)])
+        ranks = ((np.arange(n_draws) + rng.random()) * n / n_draws).astype(np.int64)
+        drawn = np.sort(order[np.minimum(ranks, n - 1)])
         rows.append(drawn)
         drawn = drawn.astype(np.int64)
         parts.append(np.full(len(drawn), draw.part, np.int64))

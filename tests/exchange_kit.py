@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from dlsort_cluster.exchange import Exchange, Slot, Split
+from dlsort_cluster.exchange import Exchange, Shards, Slot, Split
 
 
 class CorruptFileError(Exception):
@@ -79,12 +79,12 @@ def split(source: Source, context: int, input_id: int) -> Split:
     return Split(make_table(part[order], input_id, order), starts, ("stats", input_id))
 
 
-def merge(shards: list[pa.Table], context: int, slot: Slot) -> tuple[Slot, pa.Table]:
+def merge(shards: Shards, context: int, slot: Slot) -> tuple[Slot, pa.Table]:
     """Return where the partition stands, and its rows."""
-    return slot, pa.concat_tables(shards)
+    return slot, pa.concat_tables(shards.read_all())
 
 
-def merge_with_trouble(shards: list[pa.Table], context: int, slot: Slot):
+def merge_with_trouble(shards: Shards, context: int, slot: Slot):
     """Fail over partition 2."""
     if slot.part == 2:
         raise CorruptFileError("part 2 is cursed")
@@ -97,7 +97,7 @@ class DeadlyMerge:
 
     marker: str
 
-    def __call__(self, shards: list[pa.Table], context: int, slot: Slot):
+    def __call__(self, shards: Shards, context: int, slot: Slot):
         if slot.part == 2:
             die_once(self.marker)
         return merge(shards, context, slot)

@@ -61,4 +61,4 @@ def n_mapped():
 
 
 def count_shards(shards, context, slot):
-    return len(shards), slot.n_rows
+    return len(shards.lengths), slot.n_rows

@@ -40,7 +40,10 @@ def shard(starts, n_parts, part):
 def test_each_shard_says_where_its_bands_begin():
     with bands_of(1):
         one, two = shard([0, 2, 2, 5, 9], 2, 1), shard([0, 0, 0, 1, 2], 2, 1)
-        assert [s.tolist() for s in read_starts([one, two], 1, 2)] == [[0, 3, 7], [0, 1, 2]]
+        assert [s.tolist() for s in read_starts(Shards.of([one, two]), 1, 2)] == [
+            [0, 3, 7],
+            [0, 1, 2],
+        ]
 
 
 def test_short_pieces_are_joined_to_fewer_bands():
@@ -62,7 +65,7 @@ def test_short_pieces_are_joined_to_fewer_bands():
 def test_shards_that_do_not_agree_are_one_band(spoil):
     with bands_of(1):
         shards = spoil([shard([0, 2, 2, 5, 9], 2, 1), shard([0, 0, 0, 1, 2], 2, 1)])
-        found = read_starts(shards, 1, 2)
+        found = read_starts(Shards.of(shards), 1, 2)
     assert [s.tolist() for s in found] == [[0, s.num_rows] for s in shards]
 
 
@@ -129,9 +132,9 @@ def test_a_partition_is_sorted_band_by_band(data):
             shards = [
                 grouped.slice(starts[p], starts[p + 1] - starts[p]) for grouped, starts in found
             ]
-            got.append(sort_shards(shards, read_starts(shards, p, n_parts), keys))
+            got.append(sort_shards(shards, read_starts(Shards.of(shards), p, n_parts), keys))
             most_bytes = data.draw(st.integers(1, 4000))
-            pieces = list(sort_in_pieces(Shards(shards), keys, p, n_parts, most_bytes))
+            pieces = list(sort_in_pieces(Shards.of(shards), keys, p, n_parts, most_bytes))
             whole_part = str(got[-1].to_pylist())
             assert str([row for piece in pieces for row in piece.to_pylist()]) == whole_part
             assert all(

@@ -14,7 +14,7 @@ heavy: Dask's scheduler loads it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -54,30 +54,58 @@ class Split(NamedTuple):
     stats: Any = None
 
 
-class Shards(list["pa.Table"]):
-    """A partition's shards, in input order; those that were spilled are mapped from disk.
+class Shards:
+    """A partition's shards, in input order; those on disk are read when they are asked for.
 
     Parameters
     ----------
-    tables : iterable of pyarrow.Table
-        The shards.
-    release : callable, optional
-        Gives back the memory of what was mapped.
+    schemas : sequence of pyarrow.Schema
+        One a shard, with the metadata that its input gave it.
+    lengths : sequence of int
+        Rows of each.
+    n_bytes : int
+        About what all of them take in memory.
+    read : callable
+        ``read(shard, first, last)`` returns some of the rows of one, a pyarrow.Table.
+    read_all : callable
+        ``read_all()`` returns all shards, which may be quicker than one by one.
     """
 
     def __init__(
-        self, tables: Iterable[pa.Table], release: Callable[[], None] | None = None
+        self,
+        schemas: Sequence[pa.Schema],
+        lengths: Sequence[int],
+        n_bytes: int,
+        read: Callable[[int, int, int], pa.Table],
+        read_all: Callable[[], list[pa.Table]],
     ) -> None:
-        super().__init__(tables)
-        self._release = release
+        self.schemas = schemas
+        self.lengths = lengths
+        self.n_bytes = n_bytes
+        self.read = read
+        self.read_all = read_all
 
-    def release(self) -> None:
-        """Let the pages that were read leave the worker's resident memory.
+    @classmethod
+    def of(cls, tables: Sequence[pa.Table]) -> Shards:
+        """Return shards that are in memory."""
+        return cls(
+            [table.schema for table in tables],
+            [table.num_rows for table in tables],
+            sum(_value_bytes(table) for table in tables),
+            lambda shard, first, last: tables[shard].slice(first, last - first),
+            lambda: list(tables),
+        )
 
-        The rows stay readable. For a merge that reads a large partition in pieces.
-        """
-        if self._release is not None:
-            self._release()
+    @property
+    def n_rows(self) -> int:
+        """Rows of all of them."""
+        return sum(self.lengths)
+
+
+def _value_bytes(table: pa.Table) -> int:
+    """Return what a table's rows take, without dictionaries: shards may share these."""
+    chunks = (chunk for column in table.columns for chunk in column.chunks)
+    return sum(getattr(chunk, "indices", chunk).nbytes for chunk in chunks)
 
 
 class Slot(NamedTuple):
@@ -215,7 +243,7 @@ def check_split(found: Split, n_parts: int, input_id: int) -> None:
         raise ValueError(msg)
 
 
-def check_rows(shards: list[pa.Table], slot: Slot, run: str) -> None:
+def check_rows(shards: Shards, slot: Slot, run: str) -> None:
     """Compare a partition's rows with what the inputs reported.
 
     Raises
@@ -223,10 +251,9 @@ def check_rows(shards: list[pa.Table], slot: Slot, run: str) -> None:
     ShardsLostError
         If they differ.
     """
-    n_found = sum(shard.num_rows for shard in shards)
-    if n_found != slot.n_rows:
+    if shards.n_rows != slot.n_rows:
         msg = (
-            f"run {run}: partition {slot.part} has {n_found:,} rows, the inputs sent"
+            f"run {run}: partition {slot.part} has {shards.n_rows:,} rows, the inputs sent"
             f" {slot.n_rows:,}. This is a bug: please report it."
         )
         raise ShardsLostError(msg)

@@ -20,13 +20,12 @@ from distributed.shuffle._exceptions import ShuffleClosedError
 from distributed.shuffle._limiter import ResourceLimiter
 from distributed.system import MEMORY_LIMIT
 
-from dlsort_cluster.exchange import ExchangeError, Split
+from dlsort_cluster.exchange import ExchangeError, Shards, Split
 from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store import ShardStore, StoreClosedError
 from dlsort_cluster.wire import Unit, count_bytes, cut, pack, pack_starts, unpack
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from distributed.shuffle._worker_plugin import ShuffleWorkerPlugin
 
 __all__ = ["ExchangeRun", "ExchangeSpec", "spilled_bytes"]
@@ -272,9 +271,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
     def _get_assigned_worker(self, i: int) -> str:
         return self.worker_for[i]
 
-    def _get_output_partition(
-        self, partition_id: int, key: Any, **kwargs: Any
-    ) -> list[pa.Table]:
+    def _get_output_partition(self, partition_id: int, key: Any, **kwargs: Any) -> Shards:
         if self._broken is not None:
             raise self._broken
         try:

@@ -3,16 +3,15 @@
 Spilled units are appended to a few files that lose their name as soon as they
 are open. The kernel frees them with the last handle, so that nothing is left
 behind even when a worker is killed. What is written at once is a *run*: one
-large unit, or several small ones joined by partition, as an Arrow IPC file inside
-such a file. Its batches hold the rows of one or more partitions, so that a partition
-is read from few places. Reading maps the file (0.04 s a GB from the page cache
-where a read into fresh memory takes 0.06); each read has a map of its own, so
-that its pages leave the worker's resident memory with the shards.
+large unit, or several small ones joined by partition, as an Arrow IPC stream: a
+head (the types, and one dictionary a column), and batches that hold the rows of
+one or more partitions, or some of a large one. Any of them can be read with the head alone,
+into memory of its own: a map of the file would take 0.04 s a GB instead of 0.06, but the
+kernel maps up to 2 MiB for each byte that is touched, and all of it is resident.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,14 +20,19 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.types as pt
 
 from dlsort_cluster.wire import Unit, count_bytes
 
-__all__ = ["BATCH_BYTES", "Run", "SpillFile", "can_join", "read", "write"]
+__all__ = ["BATCH_BYTES", "Run", "SpillFile", "can_join", "read", "read_rows", "write"]
 
 # Partitions share a batch until it has this many bytes, so that a batch's
 # metadata (some KB) stays a small part of what is on disk.
 BATCH_BYTES = 64 * 2**10
+# The rows that a unit has for one partition, if they take more than the first, are in batches
+# of the second: a part that does not fit the memory is read a little at a time.
+_LARGE_BYTES, _PIECE_BYTES = 4 * 2**20, 2**18
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 # Where a unit begins: as in memory that Arrow itself asks for.
 _ALIGNMENT = 64
@@ -58,9 +62,15 @@ class SpillFile:
         os.ftruncate(self._fd, end)
         self.end = end
 
-    def map(self) -> mmap.mmap:
-        """Map the file as it is now."""
-        return mmap.mmap(self._fd, self.end, prot=mmap.PROT_READ)
+    def read_into(self, buffer: memoryview, begin: int) -> None:
+        """Fill ``buffer`` from ``begin`` on: one system call may read less."""
+        while buffer:
+            n_read = os.preadv(self._fd, [buffer], begin)
+            if not n_read:
+                msg = f"the spill file ends {len(buffer):,} bytes too soon"
+                raise OSError(msg)
+            begin += n_read
+            buffer = buffer[n_read:]
 
     def __del__(self) -> None:
         if hasattr(self, "_raw"):
@@ -69,6 +79,8 @@ class SpillFile:
 
 class Run(NamedTuple):
     """Units on disk, in ``file[begin:end]``: by partition, then by unit.
+
+    The head of the stream is ``file[begin:offsets[0]]``.
 
     Attributes
     ----------
@@ -142,8 +154,13 @@ def write(file: SpillFile, units: Sequence[Unit]) -> Run:
     try:
         file.append(memoryview(bytes(-end % _ALIGNMENT)))
         begin = file.end
-        firsts, offsets = [0], [begin]
-        with pa.ipc.new_file(pa.PythonFile(_Sink(file), mode="w"), tables[0].schema) as writer:
+        firsts, offsets = [0], []
+        with pa.ipc.new_stream(
+            pa.PythonFile(_Sink(file), mode="w"), tables[0].schema
+        ) as writer:
+            # So that the types and the dictionaries are in the head.
+            writer.write_batch(_without_rows(tables[0]))
+            offsets.append(file.end)
             for piece in _batches(units, tables, starts, n_bytes):
                 for batch in piece.combine_chunks().to_batches():
                     writer.write_batch(batch)
@@ -159,7 +176,7 @@ def write(file: SpillFile, units: Sequence[Unit]) -> Run:
 
 def _one_dictionary(tables: Sequence[pa.Table]) -> list[pa.Table]:
     """Return the tables with one dictionary a column: an IPC file holds no more."""
-    if not any("dictionary" in str(kind) for kind in tables[0].schema.types):
+    if not any(map(_has_dictionary, tables[0].schema.types)):
         return list(tables)
     if len(tables) == 1:
         return [tables[0].combine_chunks()]
@@ -171,6 +188,21 @@ def _one_dictionary(tables: Sequence[pa.Table]) -> list[pa.Table]:
     ]
 
 
+def _without_rows(table: pa.Table) -> pa.RecordBatch:
+    chunks = [
+        c.chunk(0).slice(0, 0) if c.num_chunks else pa.array([], c.type) for c in table.columns
+    ]
+    return pa.RecordBatch.from_arrays(chunks, schema=table.schema)
+
+
+def _has_dictionary(kind: pa.DataType) -> bool:
+    """Return whether values of a type, or parts of them, lie in dictionaries."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_dictionary(kind.storage_type)
+    inner = (kind.field(i).type for i in range(kind.num_fields))
+    return pt.is_dictionary(kind) or any(map(_has_dictionary, inner))
+
+
 def _batches(
     units: Sequence[Unit], tables: Sequence[pa.Table], starts: np.ndarray, n_bytes: int
 ) -> Iterator[pa.Table]:
@@ -179,36 +211,55 @@ def _batches(
     step = max(1, n_rows * BATCH_BYTES // max(1, n_bytes))
     # No seam after the last row: empty partitions that follow are in no batch.
     seams = np.searchsorted(starts, np.append(np.arange(0, n_rows, step), n_rows))
+    row_bytes = n_bytes / max(1, n_rows)
     for first, last in pairwise(np.unique(seams).tolist()):
         if len(units) == 1:
-            yield tables[0].slice(starts[first], starts[last] - starts[first])
+            rows = tables[0].slice(starts[first], starts[last] - starts[first])
+            size = rows.num_rows
+            if size * row_bytes > _LARGE_BYTES:
+                size = max(1, int(_PIECE_BYTES / row_bytes))
+            for at in range(0, rows.num_rows, size):
+                yield rows.slice(at, size)
             continue
-        rows = [
+        pieces = [
             table.slice(unit.starts[place], unit.starts[place + 1] - unit.starts[place])
             for place in range(first, last)
             for unit, table in zip(units, tables, strict=True)
         ]
-        yield pa.concat_tables([some for some in rows if some.num_rows])
+        yield pa.concat_tables([piece for piece in pieces if piece.num_rows])
 
 
-def read(run: Run, mapped: mmap.mmap, place: int) -> tuple[list[pa.Table], int]:
+def read(run: Run, place: int) -> tuple[list[pa.Table], int]:
     """Return each unit's rows of the ``place``-th partition, and their bytes on disk."""
     first, last = int(run.starts[place]), int(run.starts[place + 1])
-    reader = pa.ipc.open_file(pa.py_buffer(memoryview(mapped)[run.begin : run.end]))
-    if not reader.num_record_batches:
-        return [schema.empty_table() for schema in run.schemas], 0
-    # Batches low to high - 1 hold the rows; without rows, any batch knows the types.
-    low = int(np.searchsorted(run.firsts, first, "right")) - 1
-    low = min(low, reader.num_record_batches - 1)
-    high = max(low + 1, int(np.searchsorted(run.firsts, last, "left")))
-    begin, end = int(run.offsets[low]), int(run.offsets[high])
-    page = begin - begin % mmap.PAGESIZE
-    mapped.madvise(mmap.MADV_WILLNEED, page, end - page)
-    batches = [reader.get_batch(number) for number in range(low, high)]
-    table = pa.Table.from_batches(batches, reader.schema)
-    at = first - int(run.firsts[low])
+    table, n_read = _read_rows(run, first, last)
     found = []
+    at = 0
     for schema, count in zip(run.schemas, run.counts[:, place].tolist(), strict=True):
         found.append(table.slice(at, count).replace_schema_metadata(schema.metadata))
         at += count
-    return found, end - begin
+    return found, n_read
+
+
+def read_rows(run: Run, place: int, unit: int, first: int, last: int) -> tuple[pa.Table, int]:
+    """Return some of the rows that one unit has for the ``place``-th partition."""
+    begin = int(run.starts[place]) + int(run.counts[:unit, place].sum())
+    table, n_read = _read_rows(run, begin + first, begin + last)
+    return table.replace_schema_metadata(run.schemas[unit].metadata), n_read
+
+
+def _read_rows(run: Run, first: int, last: int) -> tuple[pa.Table, int]:
+    """Return rows of a run by number."""
+    low = high = 0
+    if first < last:  # batches low to high - 1 hold the rows
+        low = int(np.searchsorted(run.firsts, first, "right")) - 1
+        high = int(np.searchsorted(run.firsts, last, "left"))
+    head = int(run.offsets[0]) - run.begin
+    size = int(run.offsets[high] - run.offsets[low])
+    buffer = pa.allocate_buffer(head + size + len(_END_OF_STREAM))
+    view = memoryview(buffer).cast("B")
+    run.file.read_into(view[:head], run.begin)
+    run.file.read_into(view[head : head + size], int(run.offsets[low]))
+    view[head + size :] = _END_OF_STREAM
+    table = pa.ipc.open_stream(buffer).read_all()
+    return table.slice(first - int(run.firsts[low]), last - first), head + size

@@ -10,19 +10,27 @@ Nothing is taken out on read, so a merge may run again.
 from __future__ import annotations
 
 import errno
-import mmap
 import shutil
 import threading
-from operator import itemgetter
-
-import pyarrow as pa
+from collections.abc import Callable
+from typing import TypeVar
 
 from dlsort_cluster import spill
 from dlsort_cluster.exchange import Shards, ShardsLostError, SpillError, SpillFullError
-from dlsort_cluster.ready import Kept, Ready, Spilled, is_small, make_ready
+from dlsort_cluster.ready import (
+    Kept,
+    Ready,
+    Spilled,
+    find_shards,
+    is_small,
+    make_ready,
+    read_all,
+)
 from dlsort_cluster.wire import Unit, compact, count_bytes, held_bytes
 
 __all__ = ["ShardStore", "StoreClosedError"]
+
+T = TypeVar("T")
 
 # Up to this share of the budget, units are kept with all that they hold alive: a copy of their
 # own rows alone takes fresh memory, and time.
@@ -144,7 +152,8 @@ class ShardStore:
     def read(self, part: int, n_inputs: int) -> Shards:
         """Return a partition's shards in input order.
 
-        Shards without rows are left out, but for one if all are empty.
+        Shards without rows are left out, but for one if all are empty. What is on disk
+        is read later, also if the store is closed by then.
 
         Raises
         ------
@@ -153,41 +162,24 @@ class ShardStore:
         StoreClosedError
             If the store is closed.
         """
-        ready = self._make_ready(part, n_inputs)
-        place = self._place[part]
-        firsts, lasts = ready.starts[:, place], ready.starts[:, place + 1]
-        found = [
-            (input_id, unit.table.slice(int(first), int(last - first)))
-            for input_id, unit, first, last in zip(
-                ready.inputs, ready.units, firsts, lasts, strict=True
-            )
-        ]
-        maps: dict[spill.SpillFile, mmap.mmap] = {}
-        for run, inputs in ready.runs:
-            if run.starts[place] < run.starts[place + 1] or not found:
-                found += zip(inputs, self._read_run(run, place, maps), strict=True)
-        found.sort(key=itemgetter(0))
-        shards = [table for _, table in found if table.num_rows] or [t for _, t in found[:1]]
+        shards = find_shards(self._make_ready(part, n_inputs), self._place[part])
+        return Shards(
+            [shard.schema for shard in shards],
+            [shard.n_rows for shard in shards],
+            sum(shard.n_bytes for shard in shards),
+            lambda number, first, last: self._read(lambda: shards[number].read(first, last)),
+            lambda: self._read(lambda: read_all(shards)),
+        )
 
-        def release() -> None:
-            for mapped in maps.values():
-                mapped.madvise(mmap.MADV_DONTNEED)
-
-        return Shards(shards, release)
-
-    def _read_run(
-        self, run: spill.Run, place: int, maps: dict[spill.SpillFile, mmap.mmap]
-    ) -> list[pa.Table]:
+    def _read(self, read: Callable[[], tuple[T, int]]) -> T:
         try:
-            if run.file not in maps:
-                maps[run.file] = run.file.map()
-            tables, n_read = spill.read(run, maps[run.file], place)
+            found, n_read = read()
         except OSError as error:
             msg = f"run {self.run}: cannot read back from {self.temp_dir}: {error}."
             raise SpillError(msg) from error
         with self._lock:
             self.read_bytes += n_read
-        return tables
+        return found
 
     def _make_ready(self, part: int, n_inputs: int) -> Ready:
         with self._readying:

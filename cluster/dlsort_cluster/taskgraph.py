@@ -19,6 +19,7 @@ from dask.base import tokenize
 from dlsort_cluster.exchange import (
     Exchange,
     Layer,
+    Shards,
     Split,
     Transferred,
     check_rows,
@@ -101,11 +102,12 @@ def _merge(
     *splits: Split,
 ) -> Any:
     slot = slot_of(part, counts)
-    shards: list[pa.Table] = []
+    tables: list[pa.Table] = []
     for table, starts, _ in splits:
         if starts[part + 1] > starts[part]:
-            shards.append(table.slice(starts[part], starts[part + 1] - starts[part]))
-    if not shards and splits:
-        shards.append(splits[0].table.slice(0, 0))
+            tables.append(table.slice(starts[part], starts[part + 1] - starts[part]))
+    if not tables and splits:
+        tables.append(splits[0].table.slice(0, 0))
+    shards = Shards.of(tables)
     check_rows(shards, slot, token[:8])
     return merge(shards, context, slot)

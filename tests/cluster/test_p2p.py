@@ -8,7 +8,13 @@ from dask._task_spec import Task, TaskRef
 import exchange_kit as kit
 from dlsort_cluster import p2p, p2p_run, spill
 from dlsort_cluster.clusters import run
-from dlsort_cluster.exchange import ExchangeError, ShardsLostError, SpillFullError, Split
+from dlsort_cluster.exchange import (
+    ExchangeError,
+    Shards,
+    ShardsLostError,
+    SpillFullError,
+    Split,
+)
 from dlsort_cluster.store import ShardStore
 from p2p_kit import assert_no_runs, count_shards, start_three_workers
 
@@ -223,7 +229,7 @@ def test_a_row_that_got_lost_on_the_way_is_missed(client, monkeypatch):
     monkeypatch.setattr(
         ShardStore,
         "read",
-        lambda self, *args: [shard.slice(1) for shard in read(self, *args)],
+        lambda self, *args: Shards.of([t.slice(1) for t in read(self, *args).read_all()]),
     )
     with pytest.raises(ShardsLostError, match="the inputs sent"):
         run(client, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))

@@ -52,7 +52,7 @@ def test_no_input_gives_empty_partitions(get):
 
 
 def count_shards(shards, context, slot):
-    return len(shards), slot.n_rows
+    return len(shards.lengths), slot.n_rows
 
 
 def test_merge_slices_without_a_copy():
@@ -62,7 +62,7 @@ def test_merge_slices_without_a_copy():
 
 
 def data_address(shards, context, slot):
-    return shards[0]["row"].chunk(0).buffers()[1].address
+    return shards.read_all()[0]["row"].chunk(0).buffers()[1].address
 
 
 def test_sources_and_context_may_come_from_other_tasks(get):
