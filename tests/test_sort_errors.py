@@ -607,13 +607,13 @@ def test_a_worker_killed_while_the_command_runs_costs_no_row(
 
 
 def test_half_written_files_of_a_killed_worker_are_not_published(work, monkeypatch):
-    write_part = dlsort.sink.Writer.write
+    open_part = dlsort.sink.Writer.open
 
-    def write_and_leave(self, table, part, n_parts):
+    def open_and_leave(self, part, n_parts):
         (Path(self.folder) / f"part-{part:05}.0123456789ab.tmp").write_bytes(b"PAR1 torn")
-        return write_part(self, table, part, n_parts)
+        return open_part(self, part, n_parts)
 
-    monkeypatch.setattr(dlsort.sink.Writer, "write", write_and_leave)
+    monkeypatch.setattr(dlsort.sink.Writer, "open", open_and_leave)
     sorted_well("in", "out", "--partitions", 2)
     names = sorted(path.name for path in (work / "out").iterdir())
     assert names == ["part-00000.parquet", "part-00001.parquet"]
