@@ -38,7 +38,8 @@ class Tuning:
         Largest partition over the mean that the sample is sized for; below
         the promised 1.05 because the formula is an expectation.
     surprise : float
-        A part with so many times its predicted rows is told of.
+        A part with so many times its predicted rows is told of, and one of so many times the
+        size that fits is sorted in pieces.
     fewest_rows_of_surprise : int
         Below so many rows a part the promise of balance does not hold, and no size surprises.
     sample_share : float

@@ -32,6 +32,8 @@ Starts = npt.NDArray[np.int64]
 
 # Most bytes of one of several pieces: each column of text then has 32-bit offsets.
 _PIECE_BYTES = GIB
+# Pieces are numbered by uint16.
+_MOST_PIECES = 1 << 16
 
 
 def sort_in_pieces(
@@ -66,7 +68,8 @@ def sort_in_pieces(
     most_rows = max(1, shards.n_rows * min(most_bytes, _PIECE_BYTES) // shards.n_bytes)
     for first, last in _runs(starts, most_rows):
         run = [at[first : last + 1] for at in starts]
-        n_pieces = -(-sum(int(at[-1] - at[0]) for at in run) // most_rows)
+        n_rows = sum(int(at[-1] - at[0]) for at in run)
+        n_pieces = min(-(-n_rows // most_rows), _MOST_PIECES)
         if n_pieces < 2:
             rows = [shards.read(i, int(at[0]), int(at[-1])) for i, at in enumerate(run)]
             yield sort_shards(rows, [at - at[0] for at in run], keys)

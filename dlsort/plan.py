@@ -226,7 +226,8 @@ class _Checked:
         self.proof = Proof()
         self._keys = keys
         self._part = part
-        self._edges: list[pa.Table] = []  # first and last key of each piece
+        self._edges: list[pa.Table] = []  # keys of the first and last row of each piece
+        self._none: pa.Table | None = None
 
     def add(self, table: pa.Table) -> None:
         """Check and prove the next rows.
@@ -238,9 +239,12 @@ class _Checked:
         """
         keys = key_table(table, self._keys)
         bad = first_disorder(keys, self._keys)
-        if bad < 0 and keys.num_rows:
+        if bad >= 0:
+            bad += self.proof.rows
+        elif keys.num_rows:
             self._edges.append(keys.take([0, keys.num_rows - 1]))
-            bad = first_disorder(concat_rows(self._edges[-2:]), self._keys)
+            if first_disorder(concat_rows(self._edges[-2:]), self._keys) >= 0:
+                bad = self.proof.rows - 1
         if bad >= 0:
             msg = (
                 f"partition {self._part}: row {bad + 1:,} sorts before row {bad:,}. "
@@ -248,12 +252,13 @@ class _Checked:
             )
             raise OutOfOrderError(msg)
         self.proof += prove(table)
-        self._schema = keys.schema
+        self._none = keys.slice(0, 0)
 
     def edges(self) -> pa.Table:
         """Return the first and last key, or no rows."""
         if not self._edges:
-            return self._schema.empty_table()
+            assert self._none is not None
+            return self._none
         first, last = self._edges[0].slice(0, 1), self._edges[-1].slice(1)
         return concat_rows([first, last])
 

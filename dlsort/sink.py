@@ -19,6 +19,7 @@ from dlsort.encoding import Encodings
 from dlsort.errors import BadOptionError
 from dlsort.keys import SortKey
 from dlsort.part_encoding import encodings_of_part
+from dlsort_cluster.wire import value_bytes
 
 __all__ = ["COMPRESSIONS", "PartFile", "Writer", "check_compression", "part_name"]
 
@@ -90,7 +91,7 @@ class PartFile:
         self._waiting.append(table)
         size = self._writer.row_group_rows
         n_rows = sum(waiting.num_rows for waiting in self._waiting)
-        n_bytes = sum(map(_value_bytes, self._waiting))
+        n_bytes = sum(map(value_bytes, self._waiting))
         ready = n_rows // size * size if n_bytes <= self._writer.part_bytes else n_rows
         if ready:
             self._write(ready)
@@ -130,12 +131,6 @@ class PartFile:
             yield
         except OSError as error:
             raise write_error(error, self._path) from error
-
-
-def _value_bytes(table: pa.Table) -> int:
-    """Return a table's Arrow size without dictionaries, which all of a part's rows share."""
-    chunks = (chunk for column in table.columns for chunk in column.chunks)
-    return sum(getattr(chunk, "indices", chunk).nbytes for chunk in chunks)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,13 @@ from band_kit import bands_of
 from dlsort import dataset, plan
 from dlsort.bands import write_starts
 from dlsort.budget import Budget
+from dlsort.encoding import Encodings
+from dlsort.errors import OutOfOrderError
 from dlsort.keys import SortKey
 from dlsort.options import MIB
 from dlsort.pieces import sort_in_pieces
-from dlsort_cluster.exchange import Shards
+from dlsort.sink import Writer
+from dlsort_cluster.exchange import Shards, Slot
 
 KEYS = (SortKey("k"),)
 
@@ -61,6 +64,23 @@ def test_a_partition_that_fits_is_one_piece():
     shards = shards_of(1_000, 2, 4, in_band)
     n_bytes = sum(shard.nbytes for shard in shards)
     assert len(list(sort_in_pieces(Shards.of(shards), KEYS, 0, 1, n_bytes))) == 1
+
+
+@pytest.mark.parametrize(
+    ("pieces", "says"),
+    [
+        ([[1, 2], [3, 5, 4]], "row 4 sorts before row 3"),
+        ([[1, 7], [3, 4]], "row 2 sorts before row 1"),
+    ],
+)
+def test_disorder_inside_and_between_pieces_is_told_by_row(tmp_path, monkeypatch, pieces, says):
+    tables = [pa.table({"k": piece}) for piece in pieces]
+    monkeypatch.setattr(plan, "sort_in_pieces", lambda *args: iter(tables))
+    encodings = Encodings((), {})
+    writer = Writer(str(tmp_path), tables[0].schema, KEYS, encodings, "none", 10, MIB)
+    with pytest.raises(OutOfOrderError, match=f"partition 0: {says}"):
+        plan.write_partition(writer, Shards.of(tables), None, Slot(0, 1, 0, 5))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_dictionary_that_shards_share_does_not_make_them_large():

@@ -88,10 +88,12 @@ class Shards:
     @classmethod
     def of(cls, tables: Sequence[pa.Table]) -> Shards:
         """Return shards that are in memory."""
+        from dlsort_cluster.wire import value_bytes
+
         return cls(
             [table.schema for table in tables],
             [table.num_rows for table in tables],
-            sum(_value_bytes(table) for table in tables),
+            sum(map(value_bytes, tables)),
             lambda shard, first, last: tables[shard].slice(first, last - first),
             lambda: list(tables),
         )
@@ -100,12 +102,6 @@ class Shards:
     def n_rows(self) -> int:
         """Rows of all of them."""
         return sum(self.lengths)
-
-
-def _value_bytes(table: pa.Table) -> int:
-    """Return what a table's rows take, without dictionaries: shards may share these."""
-    chunks = (chunk for column in table.columns for chunk in column.chunks)
-    return sum(getattr(chunk, "indices", chunk).nbytes for chunk in chunks)
 
 
 class Slot(NamedTuple):

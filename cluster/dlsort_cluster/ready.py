@@ -31,10 +31,10 @@ class Kept(NamedTuple):
 
 
 class Spilled(NamedTuple):
-    """Where on disk a unit is: the ``place``-th of a run."""
+    """Where on disk a unit is: the ``member``-th of a run."""
 
     run: spill.Run
-    place: int
+    member: int
 
 
 class Ready(NamedTuple):
@@ -52,15 +52,26 @@ class Ready(NamedTuple):
 
 
 class _Shard(NamedTuple):
-    """What one input has for a partition: rows of a table, or of a run on disk.
+    """What one input has for a partition.
 
-    A run on disk is its ``unit``-th; ``first`` is the first row in the table.
+    Attributes
+    ----------
+    input_id : int
+        The (first) input whose rows they are.
+    where : pyarrow.Table or Run
+        What holds them, in memory or on disk.
+    place, member : int
+        In a run: the partition's place, and which of the run's units.
+    first : int
+        In a table: the first row.
+    n_rows, n_bytes : int
+        Their number, and about what they take.
     """
 
     input_id: int
     where: pa.Table | spill.Run
     place: int
-    unit: int
+    member: int
     first: int
     n_rows: int
     n_bytes: int
@@ -69,12 +80,12 @@ class _Shard(NamedTuple):
     def schema(self) -> pa.Schema:
         """The types, and what the input tells of its rows."""
         where = self.where
-        return where.schemas[self.unit] if isinstance(where, spill.Run) else where.schema
+        return where.schemas[self.member] if isinstance(where, spill.Run) else where.schema
 
     def read(self, first: int, last: int) -> tuple[pa.Table, int]:
         """Return some of the rows, and the bytes read of them."""
         if isinstance(self.where, spill.Run):
-            return spill.read_rows(self.where, self.place, self.unit, first, last)
+            return spill.read_rows(self.where, self.place, self.member, first, last)
         return self.where.slice(self.first + first, last - first), 0
 
 
@@ -112,7 +123,7 @@ def read_all(shards: Sequence[_Shard]) -> tuple[list[pa.Table], int]:
             if id(run) not in runs:
                 runs[id(run)], n_read = spill.read(run, shard.place)
                 n_bytes += n_read
-            tables.append(runs[id(run)][shard.unit])
+            tables.append(runs[id(run)][shard.member])
         else:
             tables.append(shard.read(0, shard.n_rows)[0])
     return tables, n_bytes
@@ -145,7 +156,7 @@ def make_ready(units: dict[int, Kept | Spilled], n_parts: int) -> Ready:
         flush()
         new = (found.run, [0] * len(found.run.schemas))
         members = runs.setdefault(id(found.run), new)[1]
-        members[found.place] = number
+        members[found.member] = number
     number = len(units)
     flush()
     n_bytes = [count_bytes(unit.table) for unit in joined]

@@ -34,7 +34,7 @@ BATCH_BYTES = 64 * 2**10
 _LARGE_BYTES, _PIECE_BYTES = 4 * 2**20, 2**18
 _END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
-# Where a unit begins: as in memory that Arrow itself asks for.
+# Where a run begins: as in memory that Arrow itself asks for.
 _ALIGNMENT = 64
 
 
@@ -106,7 +106,7 @@ class Run(NamedTuple):
 
 
 class _Sink:
-    """The end of a spill file, as the file from 0 on that Arrow expects."""
+    """The end of a spill file, as a file of its own that Arrow can write to."""
 
     closed = False
 
@@ -175,7 +175,7 @@ def write(file: SpillFile, units: Sequence[Unit]) -> Run:
 
 
 def _one_dictionary(tables: Sequence[pa.Table]) -> list[pa.Table]:
-    """Return the tables with one dictionary a column: an IPC file holds no more."""
+    """Return the tables with one dictionary a column: a stream's head holds no more."""
     if not any(map(_has_dictionary, tables[0].schema.types)):
         return list(tables)
     if len(tables) == 1:
@@ -241,11 +241,11 @@ def read(run: Run, place: int) -> tuple[list[pa.Table], int]:
     return found, n_read
 
 
-def read_rows(run: Run, place: int, unit: int, first: int, last: int) -> tuple[pa.Table, int]:
+def read_rows(run: Run, place: int, member: int, first: int, last: int) -> tuple[pa.Table, int]:
     """Return some of the rows that one unit has for the ``place``-th partition."""
-    begin = int(run.starts[place]) + int(run.counts[:unit, place].sum())
+    begin = int(run.starts[place]) + int(run.counts[:member, place].sum())
     table, n_read = _read_rows(run, begin + first, begin + last)
-    return table.replace_schema_metadata(run.schemas[unit].metadata), n_read
+    return table.replace_schema_metadata(run.schemas[member].metadata), n_read
 
 
 def _read_rows(run: Run, first: int, last: int) -> tuple[pa.Table, int]:
@@ -262,4 +262,8 @@ def _read_rows(run: Run, first: int, last: int) -> tuple[pa.Table, int]:
     run.file.read_into(view[head : head + size], int(run.offsets[low]))
     view[head + size :] = _END_OF_STREAM
     table = pa.ipc.open_stream(buffer).read_all()
-    return table.slice(first - int(run.firsts[low]), last - first), head + size
+    rows = table.slice(first - int(run.firsts[low]), last - first)
+    if rows.num_rows < last - first:
+        msg = f"{rows.num_rows:,} rows where {last - first:,} were written"
+        raise OSError(msg)
+    return rows, head + size

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+import pyarrow as pa
+
 from dlsort_cluster import spill
 from dlsort_cluster.exchange import Shards, ShardsLostError, SpillError, SpillFullError
 from dlsort_cluster.ready import (
@@ -174,7 +176,7 @@ class ShardStore:
     def _read(self, read: Callable[[], tuple[T, int]]) -> T:
         try:
             found, n_read = read()
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
             msg = f"run {self.run}: cannot read back from {self.temp_dir}: {error}."
             raise SpillError(msg) from error
         with self._lock:
@@ -258,7 +260,7 @@ class ShardStore:
         try:
             if spill.can_join([units[i] for i in inputs]):
                 run = self._spill([units[i] for i in inputs], n_bytes)
-                found = {i: Spilled(run, place) for place, i in enumerate(inputs)}
+                found = {i: Spilled(run, member) for member, i in enumerate(inputs)}
             else:
                 found = {i: Spilled(self._spill([units[i]], n_bytes), 0) for i in inputs}
         except BaseException:

@@ -26,6 +26,7 @@ __all__ = [
     "pack_starts",
     "read_stream",
     "unpack",
+    "value_bytes",
     "write_stream",
 ]
 
@@ -140,6 +141,15 @@ def count_bytes(table: pa.Table) -> int:
     try:
         return int(table.nbytes)
     except pa.ArrowException:  # older versions can't measure views
+        return int(table.get_total_buffer_size())
+
+
+def value_bytes(table: pa.Table) -> int:
+    """Return how many bytes a table's own rows take beside dictionaries, which others share."""
+    chunks = (chunk for column in table.columns for chunk in column.chunks)
+    try:
+        return sum(int(getattr(chunk, "indices", chunk).nbytes) for chunk in chunks)
+    except pa.ArrowException:  # as above
         return int(table.get_total_buffer_size())
 
 

@@ -47,29 +47,7 @@ def hash_words(acc: Words, words: Words, nulls: Flags | None, seed: int) -> None
     (np.True_, np.False_)
     """
     if len(acc):
-        _add_words(acc, words, flag_bytes(nulls), *constants(seed))
-
-
-@kernel(
-    types.void(
-        writes(types.uint64),
-        reads(types.uint64),
-        reads(types.uint8),
-        types.uint64,
-        types.uint64,
-    )
-)
-def _add_words(
-    acc: Words, words: Words, nulls: npt.NDArray[np.uint8], add: np.uint64, null: np.uint64
-) -> None:
-    """Add the mixed words, or ``null``."""
-    if nulls.size == 0:
-        for i in range(acc.size):
-            acc[i] += murmur(words[i] + add)
-    else:
-        for i in range(acc.size):
-            mixed = murmur(words[i] + add)
-            acc[i] += null if nulls[i] else mixed
+        _add_integers(acc, words, flag_bytes(nulls), *constants(seed))
 
 
 def hash_raw(acc: Words, src: npt.NDArray[Any], nulls: Flags | None, seed: int) -> None:
@@ -126,19 +104,18 @@ def hash_raw(acc: Words, src: npt.NDArray[Any], nulls: Flags | None, seed: int) 
     add(acc, values, flag_bytes(nulls), *constants(seed))
 
 
+def _signature(kind: Any) -> Any:
+    """Return the signature of a kernel that adds values of a type, or what stands for null."""
+    words, flags = writes(types.uint64), reads(types.uint8)
+    return types.void(words, reads(kind), flags, types.uint64, types.uint64)
+
+
 _INTEGERS = tuple(
     getattr(types, f"{sign}int{8 * 2**k}") for sign in ("", "u") for k in range(4)
 )
 
 
-@kernel(
-    *(
-        types.void(
-            writes(types.uint64), reads(kind), reads(types.uint8), types.uint64, types.uint64
-        )
-        for kind in _INTEGERS
-    )
-)
+@kernel(*map(_signature, _INTEGERS))
 def _add_integers(
     acc: Words,
     values: npt.NDArray[Any],
@@ -156,14 +133,7 @@ def _add_integers(
             acc[i] += null if nulls[i] else mixed
 
 
-@kernel(
-    *(
-        types.void(
-            writes(types.uint64), reads(kind), reads(types.uint8), types.uint64, types.uint64
-        )
-        for kind in (types.float32, types.float64)
-    )
-)
+@kernel(*map(_signature, (types.float32, types.float64)))
 def _add_floats(
     acc: Words,
     values: npt.NDArray[Any],

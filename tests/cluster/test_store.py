@@ -218,6 +218,29 @@ def test_many_small_partitions_share_batches(tmp_path):
         assert shard["row"].to_pylist() == [part]
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: bytes(len(data)),  # no stream at all
+        lambda data: (
+            data[: len(data) // 2] + b"\xff\xff\xff\xff" + bytes(len(data) - len(data) // 2 - 4)
+        ),
+    ],
+)
+def test_what_the_disk_has_spoiled_is_told_in_words(tmp_path, monkeypatch, spoil):
+    store = make_store(tmp_path)
+    store.put(0, make_unit())
+    read_into = spill.SpillFile.read_into
+
+    def read_and_spoil(self, buffer, begin):
+        read_into(self, buffer, begin)
+        buffer[:] = spoil(bytes(buffer))
+
+    monkeypatch.setattr(spill.SpillFile, "read_into", read_and_spoil)
+    with pytest.raises(SpillError, match="cannot read back from"):
+        store.read(9, 1).read_all()
+
+
 def small_units(n_units, n_parts, column, metadata=None):
     """Return units of a few rows, in no partition more than three."""
     rng = np.random.default_rng(7)
