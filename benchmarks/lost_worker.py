@@ -119,7 +119,8 @@ def _page(
     for share, times in disturbed.items():
         seconds = statistics.median(times)
         lines.append(
-            f"| a worker killed after {share:.0%} of that | {seconds:.2f} | {seconds / whole:.2f} | |"
+            f"| a worker killed after {share:.0%} of that "
+            f"| {seconds:.2f} | {seconds / whole:.2f} | |"
         )
     return "\n".join(lines)
 
