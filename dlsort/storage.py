@@ -12,6 +12,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ def without_scheme(path: str | Path) -> str | Path:
 def filesystem(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of a URL, and its path in that.
 
+    It raises OSError for whatever goes wrong, also where its package has errors of its own.
+
     Raises
     ------
     BadOptionError
@@ -61,7 +64,28 @@ def filesystem(url: str) -> tuple[Any, str]:
     except (ValueError, ImportError) as error:
         msg = f"{url} can't be used: {str(error).rstrip('.')}."
         raise BadOptionError(msg) from error
-    return fs, path
+    return _Store(fs), path
+
+
+class _Store:
+    """An fsspec file system all of whose errors are OSErrors."""
+
+    def __init__(self, fs: Any) -> None:
+        self._fs = fs
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._fs, name)
+
+        @wraps(method)
+        def call(*args: Any, **options: Any) -> Any:
+            try:
+                return method(*args, **options)
+            except (OSError, NotImplementedError):
+                raise
+            except Exception as error:
+                raise OSError(str(error)) from error
+
+        return call
 
 
 def join(folder: str, *names: str) -> str:

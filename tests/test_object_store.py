@@ -239,3 +239,17 @@ def test_a_part_that_failed_is_not_there(store, bucket, monkeypatch):
 def test_finished_parts_of_nowhere_are_none(bucket, tmp_path):
     assert finished_parts(f"{bucket}/none") == []
     assert finished_parts(str(Path(tmp_path, "none"))) == []
+
+
+def test_a_store_out_of_reach_is_told_in_words(store, bucket, monkeypatch):
+    class EndpointConnectionError(Exception):
+        """What such a package raises: no OSError."""
+
+    def away(self: Any, *args: Any, **options: Any) -> Any:
+        raise EndpointConnectionError("Could not connect to the endpoint")
+
+    monkeypatch.setattr(type(store), "find", away)
+    monkeypatch.setattr(type(store), "isfile", away)
+    result = command("sort", f"{bucket}/in", f"{bucket}/out", "--by", "k", "--threads", 1)
+    assert result.exit_code == 2
+    assert "Could not connect to the endpoint" in result.stderr
