@@ -34,6 +34,7 @@ from dlsort.words import check_key_types
 from dlsort_cluster.clusters import connect
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.sizes import machine_memory_bytes, size_of, without_folder
+from dlsort_cluster.versions import check_versions
 
 __all__ = ["sort_dataset"]
 
@@ -170,6 +171,8 @@ def sort_dataset(
                 )
             )
             n_processes, n_threads, limit_bytes = size_of(client)
+            if scheduler is not None:
+                check_versions(client)
         except ExchangeError as error:
             raise ClusterError(str(error)) from error
         report.threads = n_threads

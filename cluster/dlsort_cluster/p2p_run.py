@@ -7,7 +7,7 @@ and tied to the versions that it is tested with.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ from distributed.utils_comm import retry
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
 from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store import ShardStore, StoreClosedError
+from dlsort_cluster.versions import compare, installed
 from dlsort_cluster.wire import (
     DamagedError,
     Message,
@@ -78,6 +79,7 @@ class ExchangeSpec(ShuffleSpec[int]):
     parts: Sequence[int]
     store_bytes: int | None
     temp_dir: str | None
+    versions: Mapping[str, str]
 
     @property
     def output_partitions(self) -> Iterator[int]:  # type: ignore[override]
@@ -96,7 +98,14 @@ class ExchangeSpec(ShuffleSpec[int]):
         worker_for: dict[int, str],
         plugin: ShuffleWorkerPlugin,
     ) -> ExchangeRun:
-        """Start this worker's share of a run."""
+        """Start this worker's share of a run.
+
+        Raises
+        ------
+        VersionsDifferError
+            If this worker's versions are not those of who laid the tasks.
+        """
+        compare(self.versions, installed(), plugin.worker.address)
         return ExchangeRun(self, run_id, span_id, worker_for, plugin)
 
 
