@@ -11,13 +11,14 @@
 #   make bench-scale   grow: rows, partitions, less memory, uneven keys, many small files
 #   make bench-profile   where the time of two cores goes: idle, Python, kernels, Arrow (with perf)
 #   make fuzz          random sorts against pandas' until something differs
+#   make fuzz-parquet  mutated Parquet files: each refused, or sorted as pyarrow reads it
 #   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
 #
 # Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for tests, bench, fuzz).
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile cluster-model fuzz lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile cluster-model fuzz fuzz-parquet lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -67,6 +68,9 @@ cluster-model: $(VENV)/installed-bench
 
 fuzz: $(VENV)/installed-test
 	@$(BIN)/python tests/fuzz_local_sort.py $(ARGS)
+
+fuzz-parquet: $(VENV)/installed-test
+	@$(BIN)/python tests/fuzz_parquet.py $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

@@ -26,6 +26,8 @@ from dlsort.errors import (
     SchemaMismatchError,
     SourceNotFoundError,
 )
+from dlsort.footers import BadFooterError, check_footer, open_file
+from dlsort.pages import UNBOUNDED, BadPageError, read_bounded
 
 __all__ = [
     "Piece",
@@ -41,6 +43,11 @@ __all__ = [
 ]
 
 FOOTER_THREADS = 8  # footers are small reads: latency, not bandwidth, is what costs
+
+SUFFIXES = (".parquet", ".parq", ".pq")
+
+# What reading a file raises that is not as it should be.
+_UNREADABLE = (pa.ArrowException, OSError, IndexError, BadFooterError, BadPageError)
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Source:
         How each leaf column is stored, by its path.
     footers : tuple of pyarrow.parquet.FileMetaData
         The footers; they stay on the client.
+    most_bytes : int
+        Memory for the row groups that are read together.
     """
 
     files: tuple[str, ...]
@@ -81,6 +90,7 @@ class Source:
     row_groups: tuple[RowGroup, ...]
     layouts: dict[str, ColumnLayout]
     footers: tuple[pq.FileMetaData, ...]
+    most_bytes: int = UNBOUNDED
 
     @property
     def n_rows(self) -> int:
@@ -124,9 +134,9 @@ class Piece:
 def find_files(src: str | Path) -> list[str]:
     """Return the Parquet files that a path, folder or glob names, in natural order.
 
-    In a folder, files at any depth count, but none whose name, or a folder's
-    on the way, begins with ``_`` or ``.``; if any ends in ``.parquet`` or
-    ``.pq``, only those do.
+    In a folder, files at any depth count that end in ``.parquet``, ``.parq`` or
+    ``.pq``, but none whose name, or a folder's on the way, begins with ``_`` or
+    ``.``. A link to a file counts as the file; links to folders are not followed.
 
     Raises
     ------
@@ -138,8 +148,9 @@ def find_files(src: str | Path) -> list[str]:
     if path.is_file():
         return [str(path)]
     if path.is_dir():
-        found = [p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))]
-        named = [p for p in found if p.suffix in (".parquet", ".pq", ".parq")]
+        found = [p for p in path.rglob("*") if not _hidden(p.relative_to(path))]
+        named = [p for p in found if p.suffix in SUFFIXES and not p.is_dir()]
+        _refuse_lost_links(named)
         if not named:
             msg = f"{src} holds no Parquet file; expected at least one *.parquet in it."
             raise SourceNotFoundError(msg)
@@ -151,6 +162,15 @@ def find_files(src: str | Path) -> list[str]:
         msg = f"{src} {what}; expected a Parquet file, a folder of them or a glob."
         raise SourceNotFoundError(msg)
     return sorted(matched, key=natural_sort_key)
+
+
+def _refuse_lost_links(files: Iterable[Path]) -> None:
+    """Raise if one is no file, nor a link to one: its rows would be missing in silence."""
+    for file in files:
+        if not file.is_file():
+            what = "links to no file" if file.is_symlink() else "is not a file"
+            msg = f"{file} {what}; remove it, or put the file there."
+            raise SourceNotFoundError(msg)
 
 
 def _refuse_partition_folders(folder: Path, files: Iterable[Path]) -> None:
@@ -198,9 +218,10 @@ def open_source(src: str | Path) -> Source:
 
 def _footer(path: str) -> tuple[pa.Schema, pq.FileMetaData]:
     try:
-        with pq.ParquetFile(path) as file:
+        with open_file(path) as file:
+            check_footer(path, file.metadata)
             return file.schema_arrow, file.metadata
-    except (pa.ArrowException, OSError) as error:
+    except _UNREADABLE as error:
         raise _corrupt(path, error) from error
 
 
@@ -317,19 +338,13 @@ def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:
 
 def _even_runs(groups: Sequence[RowGroup], n_runs: int) -> Iterable[tuple[int, int]]:
     total = sum(g.arrow_bytes for g in groups)
-    start, passed = 0, 0
+    start, before, passed = 0, 0, 0
     for i, group in enumerate(groups):
         passed += group.arrow_bytes
-        if i + 1 == len(groups) or passed * n_runs >= total * (
-            _run_of(start, groups, total, n_runs) + 1
-        ):
+        run = min(n_runs - 1, round(before * n_runs / total)) if total else 0
+        if i + 1 == len(groups) or passed * n_runs >= total * (run + 1):
             yield start, i + 1
-            start = i + 1
-
-
-def _run_of(start: int, groups: Sequence[RowGroup], total: int, n_runs: int) -> int:
-    before = sum(g.arrow_bytes for g in groups[:start])
-    return min(n_runs - 1, round(before * n_runs / total)) if total else 0
+            start, before = i + 1, passed
 
 
 def read_piece(
@@ -337,6 +352,7 @@ def read_piece(
     source_schema: pa.Schema,
     columns: list[str],
     as_dictionary: Iterable[str] = (),
+    most_bytes: int = UNBOUNDED,
 ) -> pa.Table:
     """Read the rows of a piece.
 
@@ -350,6 +366,8 @@ def read_piece(
         Which columns, in this order.
     as_dictionary : iterable of str
         Columns of strings to keep as dictionaries.
+    most_bytes : int
+        Memory for the rows.
 
     Returns
     -------
@@ -359,17 +377,19 @@ def read_piece(
     Raises
     ------
     CorruptSourceError
-        If the file can't be read, or holds other rows than its footer says.
+        If the file can't be read, holds other rows than its footer says, or takes more memory.
     """
+    dictionaries = [c for c in as_dictionary if c in columns]
     try:
-        with pq.ParquetFile(
+        with open_file(
             piece.path,
-            read_dictionary=[c for c in as_dictionary if c in columns],
-            pre_buffer=False,
+            read_dictionary=dictionaries,
             page_checksum_verification=True,  # of pages that have one; reading takes 3 % longer
         ) as file:
-            table = _read_row_groups(file, piece.row_groups, columns)
-    except (pa.ArrowException, OSError, IndexError) as error:
+            table = read_bounded(
+                file, piece.path, piece.row_groups, columns, dictionaries, most_bytes
+            )
+    except _UNREADABLE as error:
         raise _corrupt(piece.path, error) from error
     # "a.b" also reads field b of a struct a, if there is one
     if table.num_rows != piece.n_rows or not set(columns) <= set(table.column_names):
@@ -381,19 +401,6 @@ def read_piece(
         for i, name in enumerate(columns)
     ]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
-
-
-def _read_row_groups(
-    file: pq.ParquetFile, row_groups: Sequence[int], columns: list[str]
-) -> pa.Table:
-    try:
-        return file.read_row_groups(list(row_groups), columns=columns, use_threads=False)
-    except pa.ArrowNotImplementedError:
-        # dictionaries inside of nested columns: Arrow reads them a row group at a time
-        tables = [
-            file.read_row_group(g, columns=columns, use_threads=False) for g in row_groups
-        ]
-        return pa.concat_tables(tables)
 
 
 def dictionary_columns(source: Source) -> tuple[str, ...]:
