@@ -260,7 +260,7 @@ def _check_chunk(
         _check_sizes(where, sizes, leaf)
     if not n_values:  # such a chunk may be nowhere
         return None
-    start = _count(metadata, _DATA_PAGE, where, "bytes before it")
+    pages = start = _count(metadata, _DATA_PAGE, where, "bytes before it")
     dictionary = field_of(metadata, _DICTIONARY_PAGE, I64)
     if dictionary is not None and 0 < dictionary < start:
         start = dictionary
@@ -269,6 +269,9 @@ def _check_chunk(
             f"{where} is said to be at bytes {start:,} to {start + packed:,}, "
             f"the data at {MAGIC_BYTES} to {data_stop:,}"
         )
+        raise BadFooterError(msg)
+    if pages >= start + packed:
+        msg = f"the values of {where} are said to begin at byte {pages:,}, behind its end"
         raise BadFooterError(msg)
     return _Chunk(start, start + packed)
 

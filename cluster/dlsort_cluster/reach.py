@@ -19,7 +19,7 @@ from dlsort_cluster.exchange import ExchangeError
 
 __all__ = ["SchedulerUnreachableError", "reach"]
 
-_SETTINGS = "distributed.comm.tls (ca-file, client.cert, client.key)"
+_SETTINGS = "Dask's distributed.comm.tls (ca-file, client.cert, client.key)"
 
 
 class SchedulerUnreachableError(ExchangeError):
