@@ -19,13 +19,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from dlsort.bounded_read import UNBOUNDED
 from dlsort.buffers import concat_rows, to_transport, transport_schema
 from dlsort.disorder import first_disorder
 from dlsort.errors import OutOfOrderError
 from dlsort.keys import SortKey
 from dlsort.model import Model, fit_model
 from dlsort.options import TUNING
-from dlsort.pages import UNBOUNDED
 from dlsort.partition import find_bands, group
 from dlsort.pieces import sort_in_pieces
 from dlsort.proof import Proof, prove
