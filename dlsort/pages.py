@@ -1,256 +1,85 @@
-"""Pages: how much memory the rows of some row groups can take, before they are read.
+"""Pages: what the headers of a column chunk's pages say, and how long texts of theirs may be.
 
-A footer tells sizes that nobody checks, and few stored bytes can stand for any number of bytes
-in memory: a page that unpacks to gigabytes, a dictionary with one very long text for every row.
-So the headers of the pages are looked at first, which say what pages unpack to (the codecs hold
-them to it). Texts that may be one long value again and again are read a few rows at a time.
+The headers say what pages unpack to (the codecs hold them to it), but few bytes of a page can
+stand for many times a long text: of a dictionary, or of the text before.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import pyarrow.types as pt
 
-from dlsort.report import format_bytes
-from dlsort.storage import is_store
-from dlsort.thrift import I32, STRUCT, Struct, ThriftError, field_of, read_struct
-from dlsort_cluster.wire import count_bytes
+from dlsort.thrift import BOOLEAN, I32, STRUCT, Struct, ThriftError, field_of, read_struct
+from dlsort_kernels import longest_text, shared_bytes_of
 
-__all__ = ["UNBOUNDED", "BadPageError", "read_bounded"]
-
-UNBOUNDED = 2**63 - 1  # memory without a limit
+__all__ = ["BadPageError", "Page", "longest_repeated", "read_pages"]
 
 HEADER_BYTES = 256  # most page headers are shorter
 MOST_HEADER_BYTES = 16 * 2**20  # as Parquet's C++ reader has it
 # Chunks of a parquet-mr of 2013 are longer than they say, by the header of their dictionary.
 SLACK_BYTES = 100
-BATCH_SHARE = 4  # a batch may take a fourth of the memory
 
 _DATA, _DICTIONARY, _DATA_V2 = 0, 2, 3
 # Fields of the Thrift structs, by their numbers in parquet.thrift.
 _KIND, _UNPACKED, _PACKED = 1, 2, 3
 _HEADERS = {_DATA: (5, 2), _DICTIONARY: (7, 2), _DATA_V2: (8, 4)}  # and their encoding's
-_N_VALUES = 1
-# Bytes that a value has in memory, of text its offset.
-_WIDTHS = {
-    "BOOLEAN": 1,
-    "INT32": 4,
-    "INT64": 8,
-    "INT96": 8,
-    "FLOAT": 4,
-    "DOUBLE": 8,
-    "BYTE_ARRAY": 4,
+_N_VALUES, _LEVELS_ENCODING = 1, 3
+_LEVELS_BYTES, _IS_PACKED = (5, 6), 7  # of version 2
+_BY_DICTIONARY, _BY_PREFIX, _RUNS = (2, 8), 7, 3  # encodings
+
+_CODECS = {
+    "UNCOMPRESSED": None,
+    "SNAPPY": "snappy",
+    "GZIP": "gzip",
+    "BROTLI": "brotli",
+    "ZSTD": "zstd",
+    "LZ4": "lz4_raw",
 }
-# Encodings in which few bytes can stand for many times a text: of all its pages' dictionary,
-# or of the text before.
-_BY_DICTIONARY, _BY_PREFIX = (2, 8), 7
 
 
 class BadPageError(ValueError):
     """Pages that can't be as they say, or take too much memory; without the file's name."""
 
 
-class _Page(NamedTuple):
-    """What a page says of itself."""
+class Page(NamedTuple):
+    """What a page says of itself, and where it is."""
 
-    kind: int
+    start: int
+    packed: int  # bytes in the file
+    n_bytes: int  # once unpacked
+    kind: int | None
     encoding: int
     n_values: int
-    n_bytes: int  # once unpacked
+    header: Struct  # of its kind
+
+    @property
+    def is_dictionary(self) -> bool:
+        """Whether its values are a dictionary's."""
+        return self.kind == _DICTIONARY
 
 
-def read_bounded(
-    file: pq.ParquetFile,
-    path: str,
-    row_groups: Sequence[int],
-    columns: Sequence[str],
-    as_dictionary: Collection[str],
-    most_bytes: int,
-) -> pa.Table:
-    """Read some columns of some row groups, if they don't take too much memory.
+def read_pages(fd: int, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
+    """Yield the pages of a column chunk, by their headers alone.
 
     Parameters
     ----------
-    file : pyarrow.parquet.ParquetFile
-        Open; its footer has been checked.
-    path : str
-        The same file.
-    row_groups : sequence of int
-        Their numbers.
-    columns : sequence of str
-        Which columns; the table may have more, and in another order.
-    as_dictionary : collection of str
-        Columns that the file was opened to read as dictionaries.
-    most_bytes : int
-        Memory for them.
+    fd : int
+        Descriptor of the file.
+    chunk : pyarrow.parquet.ColumnChunkMetaData
+        Of a footer that has been checked.
 
     Raises
     ------
     BadPageError
-        If they would take more, or make no sense.
-
-    Notes
-    -----
-    Some 20 µs for each page, beside the reading.
+        If they make no sense.
     """
-    batch_rows = _look(file.metadata, path, row_groups, columns, as_dictionary, most_bytes)
-    in_batches = [
-        name for name in batch_rows if not pt.is_dictionary(file.schema_arrow.field(name).type)
-    ]
-    at_once = [name for name in columns if name not in in_batches]
-    table = _read(file, row_groups, at_once) if at_once or not columns else None
-    n_bytes = 0 if table is None or not in_batches else count_bytes(table)
-    for name in in_batches:
-        rows = _read_in_batches(file, row_groups, name, batch_rows[name], most_bytes - n_bytes)
-        n_bytes += count_bytes(rows)
-        table = rows if table is None else table.append_column(rows.field(0), rows.column(0))
-    _check_arrays(table)
-    return table
-
-
-def _read(file: pq.ParquetFile, row_groups: Sequence[int], columns: list[str]) -> pa.Table:
-    try:
-        return file.read_row_groups(list(row_groups), columns=columns, use_threads=False)
-    except pa.ArrowNotImplementedError:
-        # dictionaries inside of nested columns: Arrow reads them a row group at a time
-        tables = [
-            file.read_row_group(g, columns=columns, use_threads=False) for g in row_groups
-        ]
-        return pa.concat_tables(tables)
-
-
-def _read_in_batches(
-    file: pq.ParquetFile, row_groups: Sequence[int], name: str, n_rows: int, most_bytes: int
-) -> pa.Table:
-    """Return one column, if it does not take too much memory."""
-    tables, n_bytes = [file.schema_arrow.empty_table().select([name])], 0
-    for batch in file.iter_batches(n_rows, list(row_groups), columns=[name], use_threads=False):
-        tables.append(pa.Table.from_batches([batch]).select([name]))
-        n_bytes += count_bytes(tables[-1])
-        if n_bytes > most_bytes:
-            raise _too_large(f"column {name!r}", n_bytes, most_bytes)
-    return pa.concat_tables(tables)
-
-
-def _check_arrays(table: pa.Table) -> None:
-    """Raise where kernels, which trust an array, would look beyond its end.
-
-    Parquet's C++ reader checks all but the indices of what it reads as a dictionary.
-    """
-    table.validate()
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        for chunk in column.chunks:
-            _check_indices(name, chunk)
-
-
-def _check_indices(name: str, array: pa.Array) -> None:
-    kind = array.type
-    if isinstance(kind, pa.BaseExtensionType):
-        _check_indices(name, array.storage)
-    elif pt.is_dictionary(kind):
-        ends = pc.min_max(array.indices)
-        low, high = ends["min"].as_py(), ends["max"].as_py()
-        if low is not None and (low < 0 or high >= len(array.dictionary)):
-            msg = (
-                f"column {name!r} has values {low:,} to {high:,} of a dictionary of "
-                f"{len(array.dictionary):,}"
-            )
-            raise BadPageError(msg)
-    elif pt.is_struct(kind):
-        for i in range(kind.num_fields):
-            _check_indices(name, array.field(i))
-    elif pt.is_map(kind):
-        _check_indices(name, array.keys)
-        _check_indices(name, array.items)
-    elif pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
-        _check_indices(name, array.values)
-
-
-def _too_large(what: str, n_bytes: int, most_bytes: int) -> BadPageError:
-    return BadPageError(
-        f"with {what} a row group unpacks to {format_bytes(n_bytes)} or more, where there is "
-        f"memory for {format_bytes(most_bytes)}"
-    )
-
-
-def _look(
-    footer: pq.FileMetaData,
-    path: str,
-    row_groups: Sequence[int],
-    columns: Sequence[str],
-    as_dictionary: Collection[str],
-    most_bytes: int,
-) -> dict[str, int]:
-    """Return the columns of text that had better be read in batches, and of how many rows.
-
-    Raises
-    ------
-    BadPageError
-        If the pages unpack to more than there is memory for.
-    """
-    if is_store(path):  # each look would be a request
-        return {}
-    leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
-    wanted = [i for i, leaf in enumerate(leaves) if _is_wanted(leaf, set(columns))]
-    n_bytes = 0
-    batch_rows: dict[str, int] = {}
-    with Path(path).open("rb", buffering=0) as raw:
-        for number in row_groups:
-            group = footer.row_group(number)
-            for i in wanted:
-                leaf, chunk = leaves[i], group.column(i)
-                try:
-                    unpacked, longest = _measure(raw.fileno(), chunk)
-                except ThriftError as error:
-                    msg = f"a page of {leaf.path!r} can't be read: {error}"
-                    raise BadPageError(msg) from error
-                width = _WIDTHS.get(leaf.physical_type) or leaf.length
-                n_bytes += max(unpacked, chunk.num_values * width)
-                if n_bytes > most_bytes:
-                    raise _too_large(f"column {leaf.path!r}", n_bytes, most_bytes)
-                is_text = leaf.physical_type == "BYTE_ARRAY" and leaf.name == leaf.path
-                if not is_text or leaf.path in as_dictionary:
-                    continue
-                if longest * chunk.num_values > most_bytes // BATCH_SHARE:
-                    rows = max(1, most_bytes // BATCH_SHARE // longest)
-                    batch_rows[leaf.path] = min(rows, batch_rows.get(leaf.path, rows))
-    return batch_rows
-
-
-def _measure(fd: int, chunk: pq.ColumnChunkMetaData) -> tuple[int, int]:
-    """Return the bytes that a column chunk's pages unpack to, and those of the longest text.
-
-    The longest of those that few bytes may repeat: 0 where all texts are in the pages.
-    """
-    unpacked = longest = of_dictionary = 0
-    for page in _pages(fd, chunk):
-        unpacked += page.n_bytes
-        if page.kind == _DICTIONARY:
-            of_dictionary = page.n_bytes
-        elif page.encoding in _BY_DICTIONARY:
-            longest = max(longest, of_dictionary)
-        elif page.encoding == _BY_PREFIX:
-            longest = max(longest, page.n_bytes)
-    return unpacked, longest
-
-
-def _is_wanted(leaf: pq.ColumnSchema, columns: set[str]) -> bool:
-    """Return whether a leaf is, or is inside of, one of the columns."""
-    if leaf.name == leaf.path:
-        return leaf.path in columns
-    names = leaf.path.split(".")
-    return any(".".join(names[:i]) in columns for i in range(1, len(names) + 1))
-
-
-def _pages(fd: int, chunk: pq.ColumnChunkMetaData) -> Iterator[_Page]:
-    """Yield the pages of a column chunk."""
+    name = chunk.path_in_schema
     at = chunk.data_page_offset
     if chunk.dictionary_page_offset is not None and 0 < chunk.dictionary_page_offset < at:
         at = chunk.dictionary_page_offset
@@ -258,31 +87,25 @@ def _pages(fd: int, chunk: pq.ColumnChunkMetaData) -> Iterator[_Page]:
     left = chunk.num_values
     while left > 0:
         header, at = _header(fd, at, stop)
-        packed, n_bytes = field_of(header, _PACKED, I32), field_of(header, _UNPACKED, I32)
-        if packed is None or n_bytes is None or packed < 0 or n_bytes < 0:
-            msg = f"a page of {chunk.path_in_schema!r} has {packed} bytes, unpacked {n_bytes}"
+        try:
+            page = _page(header, at)
+        except ThriftError as error:
+            msg = f"a page of {name!r} can't be read: {error}"
+            raise BadPageError(msg) from error
+        at += page.packed
+        if page.packed < 0 or page.n_bytes < 0 or page.n_values < 0 or at > stop:
+            msg = (
+                f"a page of {name!r} has {page.packed:,} bytes, unpacked {page.n_bytes:,}, of "
+                f"{page.n_values:,} values"
+            )
             raise BadPageError(msg)
-        at += packed
-        if at > stop:
-            msg = f"a page of {chunk.path_in_schema!r} reaches beyond its column chunk"
-            raise BadPageError(msg)
-        kind = field_of(header, _KIND, I32)
-        if kind not in _HEADERS:  # such pages are passed over
-            continue
-        number, encoding_number = _HEADERS[kind]
-        inner: Struct = field_of(header, number, STRUCT) or {}
-        n_values = field_of(inner, _N_VALUES, I32)
-        encoding = field_of(inner, encoding_number, I32)
-        if n_values is None or encoding is None or n_values < 0:
-            msg = f"a page of {chunk.path_in_schema!r} has {n_values} values"
-            raise BadPageError(msg)
-        if kind != _DICTIONARY:
-            left -= n_values
-        yield _Page(kind, encoding, n_values, n_bytes)
+        if not page.is_dictionary:
+            left -= page.n_values
+        yield page
     if left < 0:
         msg = (
-            f"the pages of {chunk.path_in_schema!r} have {-left:,} values more than "
-            f"the {chunk.num_values:,} that the footer tells"
+            f"the pages of {name!r} have {-left:,} values more than the {chunk.num_values:,} "
+            "that the footer tells"
         )
         raise BadPageError(msg)
 
@@ -301,3 +124,119 @@ def _header(fd: int, at: int, stop: int) -> tuple[Struct, int]:
             msg = f"there is no page where one should be, at byte {at:,}: {error}"
             raise BadPageError(msg) from error
         return header, at + length
+
+
+def _page(header: Struct, start: int) -> Page:
+    """Return the page of a header; one of an unknown kind has no values."""
+    packed, n_bytes = field_of(header, _PACKED, I32), field_of(header, _UNPACKED, I32)
+    kind = field_of(header, _KIND, I32)
+    n_values: int | None = 0
+    encoding: int | None = -1
+    inner: Struct = {}
+    if kind in _HEADERS:
+        number, encoding_number = _HEADERS[kind]
+        found: Struct | None = field_of(header, number, STRUCT)
+        inner = {} if found is None else found
+        n_values = field_of(inner, _N_VALUES, I32)
+        encoding = field_of(inner, encoding_number, I32)
+    if packed is None or n_bytes is None or n_values is None or encoding is None:
+        msg = "its header does not say how large it is, or what it holds"
+        raise ThriftError(msg)
+    return Page(start, packed, n_bytes, kind, encoding, n_values, inner)
+
+
+def longest_repeated(
+    fd: int,
+    pages: Sequence[Page],
+    compression: str,
+    most_bytes: int,
+    *,
+    has_levels: bool,
+) -> int:
+    """Return the bytes of the longest text that few bytes may stand for again and again.
+
+    Parameters
+    ----------
+    fd : int
+        Descriptor of the file.
+    pages : sequence of Page
+        All pages of a column of text that is not nested.
+    compression : str
+        Their codec, as pyarrow tells it.
+    most_bytes : int
+        Texts that take less together don't matter.
+    has_levels : bool
+        Whether values may be null.
+
+    Returns
+    -------
+    int
+        0 if it does not matter; more than it is where pages can't be unpacked.
+
+    Notes
+    -----
+    A dictionary is unpacked, or pages of DELTA_BYTE_ARRAY, where the sizes alone don't tell.
+    """
+    codec = _CODECS.get(compression, "unknown")
+    found = n_bytes = 0
+    for page in pages:
+        if page.is_dictionary:
+            n_values = sum(
+                p.n_values
+                for p in pages
+                if p.encoding in _BY_DICTIONARY and not p.is_dictionary
+            )
+            if n_values * page.n_bytes > most_bytes:
+                data = _unpacked(fd, page, codec, is_packed=True)
+                length = -1 if data is None else longest_text(data, page.n_values)
+                length = page.n_bytes if length < 0 else length
+                if n_values * length > most_bytes:
+                    found = max(found, length)
+    prefixed = [page for page in pages if page.encoding == _BY_PREFIX]
+    if sum(page.n_values * page.n_bytes for page in prefixed) > most_bytes:
+        for page in prefixed:
+            n_shared = _shared(fd, page, codec, has_levels=has_levels)
+            n_bytes += page.n_values * page.n_bytes if n_shared < 0 else n_shared
+        if n_bytes > most_bytes:
+            found = max(found, *(page.n_bytes for page in prefixed))
+    return found
+
+
+def _shared(fd: int, page: Page, codec: str | None, *, has_levels: bool) -> int:
+    """Return the bytes that texts share with those before them, or -1 if it can't be told."""
+    start, is_packed = 0, True
+    try:
+        if page.kind == _DATA_V2:  # where levels lie before what is packed
+            n_bytes = sum(field_of(page.header, n, I32) or 0 for n in _LEVELS_BYTES)
+            is_packed = field_of(page.header, _IS_PACKED, BOOLEAN) is not False
+            if not 0 <= n_bytes <= min(page.packed, page.n_bytes):
+                return -1
+            page = page._replace(
+                start=page.start + n_bytes,
+                packed=page.packed - n_bytes,
+                n_bytes=page.n_bytes - n_bytes,
+            )
+            has_levels = False
+        elif has_levels and field_of(page.header, _LEVELS_ENCODING, I32) != _RUNS:
+            return -1
+    except ThriftError:
+        return -1
+    data = _unpacked(fd, page, codec, is_packed=is_packed)
+    if data is None or len(data) < 4:
+        return -1
+    if has_levels:
+        start = 4 + int(data[:4].view("<u4")[0])
+    return shared_bytes_of(data, start)
+
+
+def _unpacked(
+    fd: int, page: Page, codec: str | None, *, is_packed: bool
+) -> npt.NDArray[np.uint8] | None:
+    """Return a page's bytes, or None if they can't be unpacked: reading it tells why."""
+    data = os.pread(fd, page.packed, page.start)
+    if is_packed and codec is not None:
+        try:
+            data = pa.Codec(codec).decompress(data, decompressed_size=page.n_bytes)
+        except (pa.ArrowException, OSError, ValueError):
+            return None
+    return np.frombuffer(data, np.uint8)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dlsort.bounded_read import UNBOUNDED
 from dlsort.buffers import to_transport, transport_schema
 from dlsort.finished import find_output, finished_parts, keep_finished
 from dlsort.keys import SortKey
@@ -23,7 +24,6 @@ from dlsort.model import Model, fit_model
 from dlsort.model_file import MODEL, keep_model, read_model
 from dlsort.options import TUNING
 from dlsort.ordered import Ordered
-from dlsort.pages import UNBOUNDED
 from dlsort.partition import find_bands, group
 from dlsort.pieces import sort_in_pieces
 from dlsort.proof import Proof, prove

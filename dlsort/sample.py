@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.bands import count_bands
+from dlsort.bounded_read import UNBOUNDED
 from dlsort.buffers import combine, concat_rows, fixed_view, nulls
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
 from dlsort.order import argsort
-from dlsort.pages import UNBOUNDED
 from dlsort.source import Piece, read_piece
 from dlsort.take import take_table
 from dlsort.words import key_table

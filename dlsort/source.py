@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 from dask.utils import natural_sort_key
 
+from dlsort.bounded_read import UNBOUNDED, read_bounded
 from dlsort.destination import check_path
 from dlsort.encoding import ColumnLayout, layouts, readable_as_dictionary
 from dlsort.errors import (
@@ -29,7 +30,7 @@ from dlsort.errors import (
     SourceNotFoundError,
 )
 from dlsort.footers import BadFooterError, check_footer, open_file
-from dlsort.pages import UNBOUNDED, BadPageError, read_bounded
+from dlsort.pages import BadPageError
 from dlsort.storage import filesystem, is_store, stamp_of
 
 __all__ = [

@@ -107,7 +107,12 @@ class _Reader:
                 msg = f"field {number} is there twice"
                 raise ThriftError(msg)
             if kind in (I32, I64):
-                fields[number] = kind, self.integer(kind)
+                byte = data[self.at]
+                if byte < 128:  # as most are
+                    self.at += 1
+                    fields[number] = kind, (byte >> 1) ^ -(byte & 1)
+                else:
+                    fields[number] = kind, self.integer(kind)
             elif kind in (BOOLEAN, _FALSE):
                 fields[number] = BOOLEAN, kind == BOOLEAN
             else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,10 @@ import pytest
 
 from commands import contents
 from dlsort import check_dataset, sort_dataset
+from dlsort.bounded_read import _check_arrays, read_bounded
 from dlsort.errors import BadOptionError, CorruptSourceError
 from dlsort.options import TUNING
-from dlsort.pages import BadPageError, _check_arrays, read_bounded
+from dlsort.pages import BadPageError, longest_repeated, read_pages
 from dlsort.source import cut_pieces, open_source, read_piece
 from dlsort.thrift import I32, I64, read_struct
 from fuzz_parquet import forget_peak, peak_bytes, same_table
@@ -131,8 +134,8 @@ def test_a_page_header_is_changed_and_nothing_else(work):
         (2, 2**31 - 1, r"unpacks to 2\.0 GiB"),
         (2, -1, "unpacked -1"),
         (3, -1, "has -1 bytes"),
-        (3, 2**31 - 1, "reaches beyond its column chunk"),
-        (3, 500, "reaches beyond its column chunk"),
+        (3, 2**31 - 1, "has 2,147,483,647 bytes"),
+        (3, 500, "has 500 bytes"),
         (1, 1, "no page where one should be"),  # passed over, and there is no other
     ],
 )
@@ -143,7 +146,7 @@ def test_a_page_that_lies(work, number, value, why):
 
 @pytest.mark.parametrize(
     ("n_values", "why"),
-    [(-1, "has -1 values"), (0, "no page where one should be"), (4, "1 values more")],
+    [(-1, "of -1 values"), (0, "no page where one should be"), (4, "1 values more")],
 )
 def test_a_page_of_other_values_than_the_footer_says(work, n_values, why):
     def change(header):
@@ -187,6 +190,66 @@ def test_indices_beyond_a_dictionary_inside_of_other_columns():
     for array in nested:
         with pytest.raises(BadPageError, match="0 to 5 of a dictionary of 1"):
             _check_arrays(pa.table({"c": array}))
+
+
+# ---------------------------------------------------------------- texts in pages
+
+
+def pages_of(data, number=0):
+    """Return the pages of a column of a file's only row group, and the column chunk."""
+    path = Path("/proc/self/fd") / str(os.memfd_create("pages"))
+    path.write_bytes(data)
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(number)
+    fd = int(path.name)
+    return fd, list(read_pages(fd, chunk)), chunk.compression
+
+
+@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "brotli", "zstd", "lz4"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+@pytest.mark.parametrize("n_nulls", [0, 3, None])
+def test_bytes_that_texts_share_are_counted_exactly(codec, version, n_nulls):
+    rng = np.random.default_rng(5)
+    texts = [long_text(int(n)).decode() for n in rng.integers(0, 300, 500)]
+    for i in range(0, 500, 7) if n_nulls else ():
+        texts[i : i + n_nulls] = [None] * len(texts[i : i + n_nulls])
+    nullable = n_nulls is not None
+    schema = pa.schema([pa.field("k", pa.string(), nullable=nullable)])
+    data = parquet(
+        pa.table({"k": texts}, schema=schema),
+        use_dictionary=False,
+        column_encoding={"k": "DELTA_BYTE_ARRAY"},
+        compression=codec,
+        data_page_version=version,
+        data_page_size=4000,
+        write_batch_size=20,
+    )
+    fd, pages, compression = pages_of(data)
+    assert len(pages) > 3
+    shared = at = 0
+    for page in pages:
+        found = [text for text in texts[at : at + page.n_values] if text is not None]
+        # all of them begin as one text does
+        shared += sum(min(len(above), len(below)) for above, below in pairwise(found))
+        at += page.n_values
+    assert at == 500
+    assert shared > 5000
+    assert longest_repeated(fd, pages, compression, shared, has_levels=nullable) == 0
+    longest = max(page.n_bytes for page in pages)
+    found = longest_repeated(fd, pages, compression, shared - 1, has_levels=nullable)
+    assert found == longest
+    os.close(fd)
+
+
+@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "brotli", "zstd", "lz4"])
+def test_the_longest_text_of_a_dictionary_is_found(codec):
+    texts = ["a", "bcd", "efghi" * 20] * 100
+    fd, pages, compression = pages_of(parquet(pa.table({"k": texts}), compression=codec))
+    found = longest_repeated(fd, pages, compression, 29_999, has_levels=True)
+    assert found == 100
+    assert longest_repeated(fd, pages, compression, 30_000, has_levels=True) == 0
+    # a codec that is not known: no text is longer than the dictionary
+    assert longest_repeated(fd, pages, "LZO", 29_999, has_levels=True) == pages[0].n_bytes
+    os.close(fd)
 
 
 # ---------------------------------------------------------------- what is read in batches
