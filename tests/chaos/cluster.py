@@ -108,8 +108,12 @@ class Cluster(ABC):
         """Give a worker a share of a processor only, as long as the context lasts."""
 
     @abstractmethod
-    def restart_scheduler(self) -> None:
-        """Kill the scheduler and start it again at its address, workers too if they end."""
+    def kill_scheduler(self) -> None:
+        """Kill the scheduler as it stands."""
+
+    @abstractmethod
+    def start_scheduler(self) -> None:
+        """Start it again at its address, and the workers that have ended without it."""
 
     @abstractmethod
     def left_in_temp(self) -> list[str]:
@@ -135,6 +139,10 @@ class Cluster(ABC):
         self.client.retire_workers([self.workers()[name]], close_workers=True)
         until(lambda: name not in self.workers(), f"{name} retired")
         self.remove_worker(name)
+
+    def status(self, name: str) -> str:
+        """Return what the scheduler takes a worker for: "running", "paused", …, or "gone"."""
+        return self.client.run_on_scheduler(_status, name)
 
     def on_worker(self, name: str, function: Any, *args: Any) -> Any:
         """Run a function in a worker."""
@@ -220,6 +228,11 @@ def _pid() -> int:
     import os
 
     return os.getpid()
+
+
+def _status(name: str, dask_scheduler: Any) -> str:
+    found = [ws for ws in dask_scheduler.workers.values() if str(ws.name) == name]
+    return found[0].status.name if found else "gone"
 
 
 def _wanted(dask_scheduler: Any) -> int:

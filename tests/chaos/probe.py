@@ -115,12 +115,17 @@ def _pretend(versions: dict[str, str]) -> None:
 
 def hold_memory(n_bytes: int) -> None:
     """Take so much memory, which the kernel has to give at once."""
-    _ballast.append(bytearray(os.urandom(2**20) * (n_bytes // 2**20)))
+    _ballast.extend(bytearray(os.urandom(2**20)) for _ in range(n_bytes // 2**20))
 
 
 def drop_memory() -> None:
     """Give it back."""
     _ballast.clear()
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def left_on_worker(dask_worker: Any) -> list[str]:

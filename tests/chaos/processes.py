@@ -22,6 +22,7 @@ from chaos.probe import CONTROL, VERSIONS
 from chaos.proxy import Proxy
 
 TESTS = Path(__file__).resolve().parents[1]
+_LONGEST_END_S = 10.0
 # What Dask keeps in a worker's folder by itself.
 _OF_DASK = (".dirlock", "global.lock", "purge.lock")
 
@@ -83,13 +84,17 @@ class ProcessCluster(Cluster):
         self.address = until(read, "the scheduler's address")
         self.client = Client(self.address)
 
-    def restart_scheduler(self) -> None:
+    def kill_scheduler(self) -> None:
         self._scheduler.kill()
         self._scheduler.wait()
         self.client.close()
+
+    def start_scheduler(self) -> None:
         self._start_scheduler(self.address)
-        # Whether workers and nannies outlive their scheduler is Dask's business.
+        # A worker ends without its scheduler, when it is done with what it was at.
         for name in self.names():
+            with suppress(subprocess.TimeoutExpired):
+                self._workers[name].wait(_LONGEST_END_S)
             setup = self._setups[name]
             self.remove_worker(name)
             self._spawn(name, setup)
@@ -121,7 +126,7 @@ class ProcessCluster(Cluster):
         (self._control / f"worker-{name}").unlink(missing_ok=True)
         options = [
             "worker", self.address, "--nanny", "--nworkers", "1", "--nthreads", "1",
-            "--name", name, "--no-dashboard", "--host", "127.0.0.1",
+            "--name", name, "--no-dashboard", "--listen-address", "tcp://127.0.0.1:0",
             "--memory-limit", str(setup.memory_bytes),
             "--local-directory", str(temp_dir), "--preload", "chaos.probe",
         ]  # fmt: skip

@@ -39,10 +39,10 @@ def make_source(folder: Path, *, in_ranges: bool = False, n_rows: int = N_ROWS) 
     keys = rng.integers(0, n_rows // 3, n_rows)
     if in_ranges:
         keys = np.sort(keys)
-        block = max(1, n_rows // (4 * N_FILES))
+        block = n_rows // (10 * N_FILES)
         for first in range(0, n_rows, block):
             rng.shuffle(keys[first : first + block])
-        keys += rng.integers(0, n_rows // 100, n_rows)
+        keys += rng.integers(0, n_rows // 1000, n_rows)
     table = pa.table(
         {
             BY: pa.array(keys, mask=None if in_ranges else rng.random(n_rows) < 0.01),
@@ -53,10 +53,11 @@ def make_source(folder: Path, *, in_ranges: bool = False, n_rows: int = N_ROWS) 
     )
     folder.mkdir()
     size = -(-n_rows // N_FILES)
+    n_groups = 10 if in_ranges else 2
     for i in range(N_FILES):
         rows = table.slice(i * size, size)
-        pq.write_table(rows, folder / f"{i}.parquet", row_group_size=size // 2)
-    order = pc.sort_indices(table, sort_keys=[(BY, "ascending")], null_placement="at_end")
+        pq.write_table(rows, folder / f"{i}.parquet", row_group_size=size // n_groups)
+    order = pc.sort_indices(table, sort_keys=[(BY, "ascending")])
     return Source(folder, table.take(order))
 
 

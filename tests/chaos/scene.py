@@ -102,6 +102,8 @@ class Scene:
         Where workers wait.
     folder : Path
         Empty at the beginning; destinations lie in it.
+    published : list of Path
+        The destinations of sorts that ended well.
     source : Source
         What is sorted. A story that spoils it asks for :meth:`own_source`.
     """
@@ -113,6 +115,7 @@ class Scene:
         self.folder = folder
         self.kind = "mixed"
         self.source = stage.source(self.kind)
+        self.published: list[Path] = []
         self._stack = ExitStack()
 
     def use_ranges(self) -> None:
@@ -173,6 +176,7 @@ class Scene:
         if any(tally):
             raise WrongRowsError(tally)
         self._check(sorting.destination)
+        self.published.append(sorting.destination)
         return ended
 
     def expect_undisturbed(self, sorting: Sorting) -> Ended:
@@ -182,12 +186,24 @@ class Scene:
         if self.kind not in self.stage.undisturbed:
             self.expect_sorted(other := self.sort(to=self.folder / "undisturbed"))
             self.stage.undisturbed[self.kind] = contents(other.destination)
-            shutil.rmtree(other.destination)
+            shutil.rmtree(self.published.pop())
         assert found == self.stage.undisturbed[self.kind], "other bytes than undisturbed"
         return ended
 
-    def expect_failure(self, sorting: Sorting, *says: str) -> Ended:
-        """Wait for the end of a sort, which has to fail with one clear sentence."""
+    def expect_failure(
+        self, sorting: Sorting, *says: str, before: dict[str, bytes | None] | None = None
+    ) -> str:
+        """Wait for the end of a sort, which has to fail with one clear sentence.
+
+        Parameters
+        ----------
+        sorting : Sorting
+            The sort.
+        *says : str
+            What the sentence has in it.
+        before : dict, optional
+            What the destination held before; else it was not there.
+        """
         ended = sorting.end()
         assert ended.code == 2, (ended.code, ended.out, ended.err)
         lines = [line for line in ended.err.splitlines() if line.startswith("Error: ")]
@@ -195,15 +211,16 @@ class Scene:
         assert "Traceback" not in ended.err, ended.err
         for what in says:
             assert what in lines[0], (what, ended.err)
-        assert not sorting.destination.exists(), "the destination is not as it was"
-        return ended
+        found = contents(sorting.destination) if sorting.destination.exists() else None
+        assert found == before, "the destination is not as it was"
+        return lines[0]
 
-    def expect_nothing_left(self, *destinations: Path) -> None:
-        """Fail if there is anything but these destinations, or anything in the cluster."""
+    def expect_nothing_left(self) -> None:
+        """Fail if there is anything but what was published, or anything in the cluster."""
         left = [
             str(path)
             for path in sorted(self.folder.rglob("*"))
-            if not any(path.is_relative_to(other) for other in destinations)
+            if not any(path.is_relative_to(other) for other in self.published)
         ]
         left += self.cluster.left()
         if left:
@@ -213,8 +230,7 @@ class Scene:
         """Have dlsort check it too: rows, checksum and order, against the source."""
         from commands import dlsort
 
-        told = dlsort("check", destination, "--by", BY, "--against", self.source.folder,
-                      "--threads", 1)  # fmt: skip
+        told = dlsort("check", destination, "--by", BY, "--against", self.source.folder)
         assert told.exit_code == 0, told.output
 
     def close(self) -> None:
