@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from chaos import probe
 from chaos.cluster import MIB, NAMES, Setup, wait
@@ -143,18 +144,18 @@ def worker_added_while_sampling(scene: Scene) -> None:
         scene.holds.reached("sampling")
         scene.cluster.start_worker("w3")
     scene.expect_sorted(sorting)
-    calls = scene.holds.calls("w3")
-    assert {"transferring", "sorting"} <= set(calls), calls
+    # it may be that the others were done with the transfers before it had looked round
+    assert "sorting" in scene.holds.calls("w3"), "the worker that came got no part"
 
 
 @story()
 def worker_added_while_transferring(scene: Scene) -> None:
-    with scene.holds.hold("transferring"):
+    with scene.holds.hold("transferring", spare=["w3"]):
         sorting = scene.sort()
         scene.holds.reached("transferring", len(NAMES))
         scene.cluster.start_worker("w3")
+        until(lambda: scene.holds.calls("w3"), "the worker that came has something to do")
     scene.expect_undisturbed(sorting)
-    assert scene.holds.calls("w3"), "the worker that came had nothing to do"
 
 
 @story()
@@ -187,7 +188,8 @@ def _fill_memory(scene: Scene, share: float) -> None:
         scene.holds.reached("transferring", len(NAMES) + 1)
         pid = scene.holds.worker("w3")["pid"]
         has = scene.cluster.on_worker("w3", probe.resident_bytes)
-        scene.cluster.on_worker("w3", probe.hold_memory, int(share * limit) - has)
+        with suppress(OSError):  # of a worker that is killed meanwhile
+            scene.cluster.on_worker("w3", probe.hold_memory, int(share * limit) - has)
         if share < 0.95:
             until(lambda: scene.cluster.status("w3") == "paused", "w3 is paused")
         else:

@@ -126,13 +126,16 @@ class ProcessCluster(Cluster):
         (self._control / f"worker-{name}").unlink(missing_ok=True)
         options = [
             "worker", self.address, "--nanny", "--nworkers", "1", "--nthreads", "1",
-            "--name", name, "--no-dashboard", "--listen-address", "tcp://127.0.0.1:0",
+            "--name", name, "--no-dashboard",
             "--memory-limit", str(setup.memory_bytes),
             "--local-directory", str(temp_dir), "--preload", "chaos.probe",
         ]  # fmt: skip
         if setup.may_be_cut_off:
             self._proxies[name] = Proxy(lambda: self._listens(name))
+            options += ["--listen-address", "tcp://127.0.0.1:0"]
             options += ["--contact-address", self._proxies[name].address]
+        else:
+            options += ["--host", "127.0.0.1"]
         env = {VERSIONS: " ".join(f"{k}={v}" for k, v in setup.versions.items())}
         self._setups[name] = setup
         self._workers[name] = self._process(name, options, env, read_only=setup.read_only)
