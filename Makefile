@@ -12,13 +12,14 @@
 #   make bench-profile   where the time of two cores goes: idle, Python, kernels, Arrow (with perf)
 #   make bench-lost-worker   what a worker costs that is killed on the way
 #   make fuzz          random sorts against pandas' until something differs
+#   make fuzz-parquet  mutated Parquet files: each refused, or sorted as pyarrow reads it
 #   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
 #
 # Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for tests, bench, fuzz).
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lost-worker cluster-model fuzz lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lost-worker cluster-model fuzz fuzz-parquet lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -71,6 +72,9 @@ cluster-model: $(VENV)/installed-bench
 
 fuzz: $(VENV)/installed-test
 	@$(BIN)/python tests/fuzz_local_sort.py $(ARGS)
+
+fuzz-parquet: $(VENV)/installed-test
+	@$(BIN)/python tests/fuzz_parquet.py $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

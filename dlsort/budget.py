@@ -15,7 +15,7 @@ from dlsort.options import MIB, TUNING
 from dlsort.report import format_bytes
 from dlsort.source import Source
 
-__all__ = ["Budget", "check_partitions", "count_parts", "plan_budget"]
+__all__ = ["Budget", "check_partitions", "check_row_groups", "count_parts", "plan_budget"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,38 @@ def plan_budget(
         )
         raise BadOptionError(msg)
     return Budget(store, working, part, min(part, TUNING.input_bytes))
+
+
+def check_row_groups(source: Source, memory_bytes: int, n_processes: int) -> int:
+    """Return the memory of a process for row groups, which are read whole.
+
+    Parameters
+    ----------
+    source : Source
+        The dataset's footers, which may claim anything.
+    memory_bytes : int
+        For the whole job.
+    n_processes : int
+        Processes that do the work.
+
+    Raises
+    ------
+    BadOptionError
+        If a row group is larger than that.
+    """
+    most = memory_bytes // n_processes - TUNING.base_bytes
+    for group in source.row_groups:
+        if group.arrow_bytes > most:
+            needed = (group.arrow_bytes + TUNING.base_bytes) * n_processes
+            msg = (
+                f"row group {group.index} of {source.files[group.file]} takes "
+                f"{format_bytes(group.arrow_bytes)} in memory, by its footer; row groups are "
+                f"read whole, and a process has {format_bytes(most)} of the job's "
+                f"{format_bytes(memory_bytes)}. Give the job more than {format_bytes(needed)}, "
+                "or write the file with smaller row groups."
+            )
+            raise BadOptionError(msg)
+    return most
 
 
 def check_partitions(partitions: int | None, n_rows: int) -> None:

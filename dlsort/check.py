@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -31,6 +31,7 @@ from dlsort.proof import Proof, prove
 from dlsort.source import Piece, Source, cut_pieces, dictionary_columns, open_source, read_piece
 from dlsort.storage import without_scheme
 from dlsort.words import check_key_types, key_table
+from dlsort_cluster.sizes import machine_memory_bytes
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
 
@@ -297,9 +298,10 @@ def _read(
     """Yield each piece with what it leaves behind, in order."""
     columns = source.schema.names if whole else [key.column for key in keys]
     as_dictionary = tuple(c for c in dictionary_columns(source) if c in columns)
+    most_bytes = int(machine_memory_bytes() * TUNING.job_memory_share)
 
     def look(piece: Piece) -> _Found:
-        table = read_piece(piece, source.schema, columns, as_dictionary)
+        table = read_piece(piece, source.schema, columns, as_dictionary, most_bytes)
         proof = prove(table) if whole else Proof()
         return _look(table, keys, proof) if keys and table.num_rows else _Found(proof)
 
@@ -389,8 +391,21 @@ def _show(column: pa.ChunkedArray) -> str:
 
 
 def _text(column: pa.ChunkedArray) -> str:
-    try:
-        value: Any = column[0].as_py()
-    except (ValueError, OverflowError, ImportError):  # beyond what Python's own types hold
-        return str(column.cast(pa.string())[0].as_py())
-    return repr(value) if isinstance(value, str | bytes) else str(value)
+    """Return a value as text, also one that Python's own types don't hold, or that is none.
+
+    A file may have bytes where text should be, days past all years, time zones of no place.
+    """
+    kind = column.type
+    plainer = [kind]
+    if pt.is_timestamp(kind):
+        plainer.append(pa.timestamp(kind.unit))
+    elif pt.is_string(kind) or pt.is_large_string(kind):
+        plainer.append(pa.large_binary() if pt.is_large_string(kind) else pa.binary())
+    for plain in plainer:
+        shown = column.cast(plain)
+        with suppress(ValueError, OverflowError, ImportError, LookupError):
+            value: Any = shown[0].as_py()
+            return repr(value) if isinstance(value, str | bytes) else str(value)
+        with suppress(ValueError, LookupError, pa.ArrowException):
+            return str(shown.cast(pa.string())[0].as_py())
+    return "a value that can't be shown"

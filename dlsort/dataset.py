@@ -5,11 +5,18 @@ from __future__ import annotations
 import time
 import uuid
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from dlsort.bands import count_bands
-from dlsort.budget import Budget, check_partitions, count_parts, plan_budget
+from dlsort.budget import (
+    Budget,
+    check_partitions,
+    check_row_groups,
+    count_parts,
+    plan_budget,
+)
 from dlsort.destination import check_apart, check_destination
 from dlsort.encoding import choose_encodings
 from dlsort.errors import BadOptionError, ClusterError
@@ -34,6 +41,7 @@ from dlsort.words import check_key_types
 from dlsort_cluster.clusters import connect
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.sizes import machine_memory_bytes, size_of, without_folder
+from dlsort_cluster.versions import check_versions
 
 __all__ = ["sort_dataset"]
 
@@ -158,6 +166,7 @@ def sort_dataset(
         # told before a cluster is started for nothing
         memory_bytes = memory_bytes or int(machine_memory_bytes() * TUNING.job_memory_share)
         plan_budget(memory_bytes, max(1, workers or 1), threads or max(1, workers or 1))
+        check_row_groups(source, memory_bytes, max(1, workers or 1))
     with ExitStack() as stack:
         try:
             client = stack.enter_context(
@@ -170,14 +179,19 @@ def sort_dataset(
                 )
             )
             n_processes, n_threads, limit_bytes = size_of(client)
+            if scheduler is not None:
+                check_versions(client)
         except ExchangeError as error:
             raise ClusterError(str(error)) from error
         report.threads = n_threads
         if scheduler is not None:
             report.workers = n_processes
             _check_temp_dir(client, temp_dir)
+        memory_bytes = memory_bytes or limit_bytes or machine_memory_bytes()
+        most_bytes = check_row_groups(source, memory_bytes, n_processes)
+        source = replace(source, most_bytes=most_bytes)
         budget = plan_budget(
-            memory_bytes or limit_bytes or machine_memory_bytes(),
+            memory_bytes,
             n_processes,
             n_threads,
             max((group.arrow_bytes for group in source.row_groups), default=0),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dlsort.bounded_read import UNBOUNDED
 from dlsort.buffers import to_transport, transport_schema
 from dlsort.finished import find_output, finished_parts, keep_finished
 from dlsort.keys import SortKey
@@ -60,22 +61,24 @@ class Reader:
     schema: pa.Schema
     as_dictionary: tuple[str, ...]
     keys: tuple[SortKey, ...]
+    most_bytes: int = UNBOUNDED
 
     @classmethod
     def of(cls, source: Source, keys: tuple[SortKey, ...]) -> Reader:
         """Return the reader of a dataset."""
-        return cls(source.schema, dictionary_columns(source), keys)
+        return cls(source.schema, dictionary_columns(source), keys, source.most_bytes)
 
     def read(self, piece: Piece) -> pa.Table:
         """Return the piece's rows, views cast, each column one chunk."""
+        names = self.schema.names
         return to_transport(
-            read_piece(piece, self.schema, self.schema.names, self.as_dictionary)
+            read_piece(piece, self.schema, names, self.as_dictionary, self.most_bytes)
         )
 
     def sample(self, tasks: Sequence[SampleTask]) -> Sample:
         """Return some keys of some row groups."""
-        taken = [take_sample(t, self.schema, self.keys, self.as_dictionary) for t in tasks]
-        return self._join(taken)
+        how = self.schema, self.keys, self.as_dictionary, self.most_bytes
+        return self._join([take_sample(task, *how) for task in tasks])
 
     def sample_rest(self, tasks: Sequence[SampleTask], *, mixed: bool) -> Sample:
         """Return keys of row groups that weren't read, if that is needed."""

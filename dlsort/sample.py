@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.bands import count_bands
+from dlsort.bounded_read import UNBOUNDED
 from dlsort.buffers import combine, concat_rows, fixed_view, nulls
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
@@ -143,7 +144,11 @@ def draws_needed(n_parts: int, n_groups: int, n_rows: int) -> int:
 
 
 def take_sample(
-    task: SampleTask, schema: pa.Schema, keys: tuple[SortKey, ...], as_dictionary: Sequence[str]
+    task: SampleTask,
+    schema: pa.Schema,
+    keys: tuple[SortKey, ...],
+    as_dictionary: Sequence[str],
+    most_bytes: int = UNBOUNDED,
 ) -> Sample:
     """Read one row group's key columns and draw from them.
 
@@ -160,7 +165,8 @@ def take_sample(
     number.
     """
     names = [key.column for key in keys]
-    table = key_table(read_piece(task.piece, schema, names, as_dictionary), keys)
+    rows_read = read_piece(task.piece, schema, names, as_dictionary, most_bytes)
+    table = key_table(rows_read, keys)
     n = table.num_rows
     order = argsort(table, keys)
     rows, parts, places, weights, groups = [], [], [], [], []

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 from dask.utils import natural_sort_key
 
+from dlsort.bounded_read import UNBOUNDED, read_bounded
 from dlsort.destination import check_path
 from dlsort.encoding import ColumnLayout, layouts, readable_as_dictionary
 from dlsort.errors import (
@@ -28,7 +29,9 @@ from dlsort.errors import (
     SourceChangedError,
     SourceNotFoundError,
 )
-from dlsort.storage import filesystem, is_store, open_to_read, stamp_of
+from dlsort.footers import BadFooterError, check_footer, open_file
+from dlsort.pages import BadPageError
+from dlsort.storage import filesystem, is_store, stamp_of
 
 __all__ = [
     "Piece",
@@ -44,8 +47,12 @@ __all__ = [
     "top_columns",
 ]
 
-SUFFIXES = (".parquet", ".pq", ".parq")
 FOOTER_THREADS = 8  # footers are small reads: latency, not bandwidth, is what costs
+
+SUFFIXES = (".parquet", ".parq", ".pq")
+
+# What reading a file raises that is not as it should be.
+_UNREADABLE = (pa.ArrowException, OSError, IndexError, BadFooterError, BadPageError)
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ class Source:
         The footers; they stay on the client.
     stamps : tuple of Stamp
         One a file, from before its footer was read.
+    most_bytes : int
+        Memory for the row groups that are read together.
     """
 
     files: tuple[str, ...]
@@ -96,6 +105,7 @@ class Source:
     layouts: dict[str, ColumnLayout]
     footers: tuple[pq.FileMetaData, ...]
     stamps: tuple[Stamp, ...]
+    most_bytes: int = UNBOUNDED
 
     @property
     def n_rows(self) -> int:
@@ -155,9 +165,9 @@ class Piece:
 def find_files(src: str | Path) -> list[str]:
     """Return the Parquet files that a path, folder or glob names, in natural order.
 
-    In a folder, files at any depth count, but none whose name, or a folder's
-    on the way, begins with ``_`` or ``.``; if any ends in ``.parquet`` or
-    ``.pq``, only those do.
+    In a folder, files at any depth count that end in ``.parquet``, ``.parq`` or
+    ``.pq``, but none whose name, or a folder's on the way, begins with ``_`` or
+    ``.``. A link to a file counts as the file; links to folders are not followed.
 
     Raises
     ------
@@ -171,8 +181,9 @@ def find_files(src: str | Path) -> list[str]:
     if path.is_file():
         return [str(path)]
     if path.is_dir():
-        found = [p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))]
-        named = [p for p in found if p.suffix in SUFFIXES]
+        found = [p for p in path.rglob("*") if not _hidden(p.relative_to(path))]
+        named = [p for p in found if p.suffix in SUFFIXES and not p.is_dir()]
+        _refuse_lost_links(named)
         if not named:
             msg = f"{src} holds no Parquet file; expected at least one *.parquet in it."
             raise SourceNotFoundError(msg)
@@ -210,6 +221,15 @@ def _find_objects(url: str) -> list[str]:
         msg = f"{url} holds no Parquet file; expected an object, a prefix of some or a glob."
         raise SourceNotFoundError(msg)
     return sorted((fs.unstrip_protocol(name) for name in found), key=natural_sort_key)
+
+
+def _refuse_lost_links(files: Iterable[Path]) -> None:
+    """Raise if one is no file, nor a link to one: its rows would be missing in silence."""
+    for file in files:
+        if not file.is_file():
+            what = "links to no file" if file.is_symlink() else "is not a file"
+            msg = f"{file} {what}; remove it, or put the file there."
+            raise SourceNotFoundError(msg)
 
 
 def _refuse_partition_folders(folder: PurePath, files: Iterable[PurePath]) -> None:
@@ -259,9 +279,10 @@ def open_source(src: str | Path) -> Source:
 def _footer(path: str) -> tuple[pa.Schema, pq.FileMetaData, Stamp]:
     try:
         stamp = Stamp(*stamp_of(path))
-        with open_to_read(path) as where, pq.ParquetFile(where) as file:
+        with open_file(path) as file:
+            check_footer(path, file.metadata)
             return file.schema_arrow, file.metadata, stamp
-    except (pa.ArrowException, OSError) as error:
+    except _UNREADABLE as error:
         raise _corrupt(path, error) from error
 
 
@@ -370,19 +391,13 @@ def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:
 
 def _even_runs(groups: Sequence[RowGroup], n_runs: int) -> Iterable[tuple[int, int]]:
     total = sum(g.arrow_bytes for g in groups)
-    start, passed = 0, 0
+    start, before, passed = 0, 0, 0
     for i, group in enumerate(groups):
         passed += group.arrow_bytes
-        if i + 1 == len(groups) or passed * n_runs >= total * (
-            _run_of(start, groups, total, n_runs) + 1
-        ):
+        run = min(n_runs - 1, round(before * n_runs / total)) if total else 0
+        if i + 1 == len(groups) or passed * n_runs >= total * (run + 1):
             yield start, i + 1
-            start = i + 1
-
-
-def _run_of(start: int, groups: Sequence[RowGroup], total: int, n_runs: int) -> int:
-    before = sum(g.arrow_bytes for g in groups[:start])
-    return min(n_runs - 1, round(before * n_runs / total)) if total else 0
+            start, before = i + 1, passed
 
 
 def read_piece(
@@ -390,6 +405,7 @@ def read_piece(
     source_schema: pa.Schema,
     columns: list[str],
     as_dictionary: Iterable[str] = (),
+    most_bytes: int = UNBOUNDED,
 ) -> pa.Table:
     """Read the rows of a piece.
 
@@ -403,6 +419,8 @@ def read_piece(
         Which columns, in this order.
     as_dictionary : iterable of str
         Columns of strings to keep as dictionaries.
+    most_bytes : int
+        Memory for the rows.
 
     Returns
     -------
@@ -412,22 +430,21 @@ def read_piece(
     Raises
     ------
     CorruptSourceError
-        If the file can't be read, or holds other rows than its footer says.
+        If the file can't be read, holds other rows than its footer says, or takes more memory.
     SourceChangedError
         If it is not the one any more that it was when the job began.
     """
+    dictionaries = [c for c in as_dictionary if c in columns]
     try:
-        with (
-            open_to_read(piece.path) as where,
-            pq.ParquetFile(
-                where,
-                read_dictionary=[c for c in as_dictionary if c in columns],
-                pre_buffer=is_store(piece.path),  # few large reads of what is far away
-                page_checksum_verification=True,  # of pages that have one; takes 3 % longer
-            ) as file,
-        ):
-            table = _read_row_groups(file, piece.row_groups, columns)
-    except (pa.ArrowException, OSError, IndexError) as error:
+        with open_file(
+            piece.path,
+            read_dictionary=dictionaries,
+            page_checksum_verification=True,  # of pages that have one; reading takes 3 % longer
+        ) as file:
+            table = read_bounded(
+                file, piece.path, piece.row_groups, columns, dictionaries, most_bytes
+            )
+    except _UNREADABLE as error:
         _check_unchanged(piece)
         raise _corrupt(piece.path, error) from error
     _check_unchanged(piece)
@@ -461,19 +478,6 @@ def _check_unchanged(piece: Piece) -> None:
         "to it any more."
     )
     raise SourceChangedError(msg)
-
-
-def _read_row_groups(
-    file: pq.ParquetFile, row_groups: Sequence[int], columns: list[str]
-) -> pa.Table:
-    try:
-        return file.read_row_groups(list(row_groups), columns=columns, use_threads=False)
-    except pa.ArrowNotImplementedError:
-        # dictionaries inside of nested columns: Arrow reads them a row group at a time
-        tables = [
-            file.read_row_group(g, columns=columns, use_threads=False) for g in row_groups
-        ]
-        return pa.concat_tables(tables)
 
 
 def dictionary_columns(source: Source) -> tuple[str, ...]:

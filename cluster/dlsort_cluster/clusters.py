@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,20 +13,16 @@ from typing import Any
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import Client, LocalCluster, Security
-from distributed import comm as dask_comm
+from distributed import Client, LocalCluster
 
 from dlsort_cluster.exchange import ExchangeError, SpillError
 from dlsort_cluster.jobs import run
 from dlsort_cluster.quiet import quiet
+from dlsort_cluster.reach import SchedulerUnreachableError, reach
 
 __all__ = ["SchedulerUnreachableError", "connect", "run"]
 
 _MIB = 2**20
-
-
-class SchedulerUnreachableError(ExchangeError):
-    """No scheduler answered at the address that was given."""
 
 
 @contextmanager
@@ -65,7 +59,7 @@ def connect(
     Raises
     ------
     SchedulerUnreachableError
-        If nothing answers at ``scheduler``.
+        If nothing answers at ``scheduler``, or one side does not trust the other.
     SpillError
         If ``temp_dir`` can't be used.
 
@@ -77,7 +71,7 @@ def connect(
     """
     with ExitStack() as stack:
         if scheduler is not None:
-            client = _reach(scheduler, connect_timeout_s)
+            client = reach(scheduler, connect_timeout_s)
         else:
             folder = stack.enter_context(_make_folder(temp_dir))
             client = _start(stack, workers, threads or CPU_COUNT, memory_bytes, folder)
@@ -115,6 +109,8 @@ def _start(
         "n_workers": n_workers,
         "threads_per_worker": max(1, threads // n_workers),
         "processes": workers is not None,
+        # What stays in this process needs no encryption, whatever Dask is set to.
+        "protocol": None if workers is not None else "inproc://",
         "memory_limit": memory_limit,
         "local_directory": local_directory,
         "dashboard_address": None,
@@ -148,31 +144,6 @@ def _out_of_reach(start: Callable[..., LocalCluster], **settings: Any) -> LocalC
             resource_tracker.ensure_running()  # which unblocks signals where it is begun
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     return start(**settings)
-
-
-def _reach(address: str, timeout_s: float) -> Client:
-    try:
-        # A client that can't connect leaves its thread behind, so knock first;
-        # and in a thread, because the caller's may have a loop (a notebook).
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(asyncio.run, _knock(address, timeout_s)).result()
-        return Client(address, timeout=timeout_s)
-    except Exception as error:  # what answers there may send anything
-        msg = (
-            f"no Dask scheduler answered at {address!r} within {timeout_s:g} s"
-            f" ({_reason(error)}). Start one with `dask scheduler`, or"
-            " leave the address out to sort on this machine."
-        )
-        raise SchedulerUnreachableError(msg) from error
-
-
-async def _knock(address: str, timeout_s: float) -> None:
-    settings = Security().get_connection_args("client")
-    async with asyncio.timeout(timeout_s):
-        # It ends a little sooner by itself, and then knows why.
-        connecting: Any = dask_comm.connect  # type: ignore[attr-defined]
-        comm = await connecting(address, timeout=0.8 * timeout_s, **settings)
-    await comm.close()
 
 
 def _config(memory_limit: int, folder: str) -> dict[str, Any]:
@@ -225,22 +196,3 @@ def _own_main() -> Iterator[None]:
         yield
     finally:
         spawn.get_preparation_data = prepare
-
-
-def _reason(error: BaseException) -> str:
-    """Say why nobody answered, without the names of what tried."""
-    causes = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
-        causes.append(cause)
-    if any(
-        isinstance(cause, ConnectionRefusedError) or "refused" in str(cause) for cause in causes
-    ):
-        return "connection refused"
-    if isinstance(error, TimeoutError):
-        return "no answer"
-    for cause in causes:
-        if isinstance(cause, ValueError):
-            return str(cause).splitlines()[0].rstrip(".")
-        if isinstance(cause, socket.gaierror):
-            return "unknown host"
-    return "what answers there is not a Dask scheduler"

@@ -27,6 +27,7 @@ __all__ = [
     "ExchangeError",
     "Layer",
     "Shards",
+    "ShardsDamagedError",
     "ShardsLostError",
     "Slot",
     "SpillError",
@@ -207,6 +208,10 @@ class ExchangeError(RuntimeError):
 
 class ShardsLostError(ExchangeError):
     """A partition does not hold the rows that the inputs reported for it."""
+
+
+class ShardsDamagedError(ExchangeError):
+    """Rows arrived at a worker other than they were sent, again and again."""
 
 
 class SpillError(ExchangeError):

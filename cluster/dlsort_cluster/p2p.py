@@ -55,6 +55,7 @@ from dlsort_cluster.exchange import (
     slot_of,
 )
 from dlsort_cluster.p2p_run import ExchangeSpec, spilled_bytes
+from dlsort_cluster.versions import installed
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -107,6 +108,7 @@ def build(
         parts=range(exchange.n_parts) if parts is None else tuple(parts),
         store_bytes=exchange.store_bytes,
         temp_dir=exchange.temp_dir,
+        versions=installed(),
     )
     transfer_keys = [(f"dlsort-transfer-{run}", i) for i in range(len(sources))]
     graph: dict[Any, Any] = {

@@ -2,6 +2,7 @@
 
 ::
 
+    source       page_text    how long the texts of a Parquet page are
     key parts    words        values as words: unsigned integers that sort alike
                  prefix       the same for variable-length values
                  text_code    text as words of more than 8 bytes
@@ -57,6 +58,7 @@ with loading():
     from dlsort_kernels.lead import add_code
     from dlsort_kernels.lowest import lowest_rows
     from dlsort_kernels.memory import empty, use_allocator
+    from dlsort_kernels.page_text import longest_text, shared_bytes_of
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
@@ -123,6 +125,7 @@ __all__ = [
     "hash_words",
     "int_words",
     "limb_words",
+    "longest_text",
     "lowest_rows",
     "places_of",
     "pool",
@@ -134,6 +137,7 @@ __all__ = [
     "scatter_bytes",
     "scatter_fixed",
     "settle_ties",
+    "shared_bytes_of",
     "sort_source",
     "threads_for",
     "tied_rows",

@@ -1,0 +1,159 @@
+"""A client of someone's scheduler, or the reason why there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client, Security
+from distributed import comm as dask_comm
+from distributed.utils import import_term
+
+from dlsort_cluster.exchange import ExchangeError
+
+__all__ = ["SchedulerUnreachableError", "reach"]
+
+_SETTINGS = "Dask's distributed.comm.tls (ca-file, client.cert, client.key)"
+
+
+class SchedulerUnreachableError(ExchangeError):
+    """No scheduler answered at the address that was given, or it would not have this client."""
+
+
+def reach(address: str, timeout_s: float) -> Client:
+    """Return a client of the scheduler at an address, with the certificates that Dask is told.
+
+    Raises
+    ------
+    SchedulerUnreachableError
+        If there is none, or one side does not trust the other.
+    """
+    try:
+        security = _security(address)
+        # A client that can't connect leaves its thread behind, so knock first;
+        # and in a thread, because the caller's may have a loop (a notebook).
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, _knock(address, timeout_s, security)).result()
+        return Client(address, timeout=timeout_s, security=security)
+    except Exception as error:  # what answers there may send anything
+        distrust = _distrust(address, error, timeout_s)
+        if distrust is not None:
+            msg = f"no connection to the Dask scheduler at {address!r}: {distrust}."
+        else:
+            msg = (
+                f"no Dask scheduler answered at {address!r} within {timeout_s:g} s"
+                f" ({_reason(error)}). Start one with `dask scheduler`, or"
+                " leave the address out to sort on this machine."
+            )
+        raise SchedulerUnreachableError(msg) from error
+
+
+def _security(address: str) -> Security:
+    """Return what Dask's own client would use: its settings, or what they have loaded."""
+    loader = dask.config.get("distributed.client.security-loader", None)
+    found = import_term(loader)({"address": address}) if loader else None
+    return Security() if found is None else found
+
+
+async def _knock(address: str, timeout_s: float, security: Security) -> None:
+    settings = security.get_connection_args("client")
+    async with asyncio.timeout(timeout_s):
+        # It ends a little sooner by itself, and then knows why.
+        connecting: Any = dask_comm.connect  # type: ignore[attr-defined]
+        comm = await connecting(address, timeout=0.8 * timeout_s, **settings)
+    await comm.close()
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what led to it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _distrust(address: str, error: BaseException, timeout_s: float) -> str | None:
+    """Say which side of a TLS connection does not trust the other and what to set, or None."""
+    causes = list(_causes(error))
+    told = " ".join(map(str, causes))
+    if "encryption required" in told:
+        return (
+            "its address is not encrypted, and Dask is set to require that "
+            "(distributed.comm.require-encryption); give its tls:// address"
+        )
+    if not address.startswith("tls://"):
+        is_answered = not any(isinstance(c, ConnectionRefusedError) for c in causes)
+        if address.startswith("tcp://") and is_answered and _speaks_tls(address, timeout_s):
+            return f"it expects TLS; give its tls:// address and set {_SETTINGS}"
+        return None
+    missing = [path for path in _certificate_files() if not path.is_file()]
+    if missing:
+        return f"there is no file {missing[0]}, which Dask's settings name for TLS"
+    if any(isinstance(c, TypeError) and "ssl_context" in str(c) for c in causes):
+        return f"a tls:// address needs certificates; set {_SETTINGS}"
+    if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes):
+        return (
+            "its certificate is not signed by the authority of distributed.comm.tls.ca-file; "
+            "set the one that it was signed by"
+        )
+    # What isn't TLS may greet first, before the stream is to be encrypted.
+    if any(sign in told for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER", "not idle")):
+        return "it does not speak TLS; if it is to be trusted, give its tcp:// address"
+    # An alert, or the end of the stream: whichever comes first.
+    if any("ALERT" in str(c).upper() or isinstance(c, ssl.SSLEOFError) for c in causes):
+        return (
+            "it does not accept the certificate of distributed.comm.tls.client.cert; "
+            "use one that its own authority has signed"
+        )
+    if any(isinstance(c, ssl.SSLError) for c in causes):
+        what = next(c for c in causes if isinstance(c, ssl.SSLError))
+        return f"TLS failed ({what.reason or what}); look at {_SETTINGS}"
+    return None
+
+
+def _certificate_files() -> list[Path]:
+    """Return the files that the settings name; a certificate itself has several lines."""
+    names = ("ca-file", "client.cert", "client.key")
+    told = (dask.config.get(f"distributed.comm.tls.{name}", None) for name in names)
+    return [Path(value) for value in told if value and "\n" not in value]
+
+
+def _speaks_tls(address: str, timeout_s: float) -> bool:
+    """Return whether something that hung up on a plain greeting answers an encrypted one."""
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as plain:
+            try:
+                with context.wrap_socket(plain):
+                    return True
+            except ssl.SSLError as error:
+                # an alert is TLS too: it wants a certificate of ours
+                return "ALERT" in str(error).upper()
+    except (OSError, ValueError):
+        return False
+
+
+def _reason(error: BaseException) -> str:
+    """Say why nobody answered, without the names of what tried."""
+    causes = list(_causes(error))
+    if any(
+        isinstance(cause, ConnectionRefusedError) or "refused" in str(cause) for cause in causes
+    ):
+        return "connection refused"
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    for cause in causes:
+        if isinstance(cause, ValueError):
+            return str(cause).splitlines()[0].rstrip(".")
+        if isinstance(cause, socket.gaierror):
+            return "unknown host"
+    return "what answers there is not a Dask scheduler"

@@ -1,0 +1,325 @@
+"""Footers: what a Parquet file says of itself, held against what the file can hold.
+
+A footer may be wrong or hostile, and everything that is planned follows from it: sizes, places,
+numbers of parts. Nor may Parquet's C++ reader be asked about every footer: some of its answers
+(a column chunk, its statistics) end the process where a footer makes no sense. So the footer is
+read here first, and a file is refused if
+
+- a row group has not the columns of the schema, or a chunk not their type,
+- rows or bytes are negative, do not add up, or are more than the file can hold,
+- a column chunk lies outside of the file's data, in another file, or over another chunk,
+- a minimum or maximum has not the width of its type, there are more nulls than values, or
+  other levels than the schema has.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import pyarrow.parquet as pq
+
+from dlsort.storage import is_store, open_bytes, open_to_read
+from dlsort.thrift import (
+    BINARY,
+    I32,
+    I64,
+    LIST,
+    STRUCT,
+    Struct,
+    ThriftError,
+    field_of,
+    read_struct,
+)
+
+__all__ = ["BadFooterError", "check_footer", "open_file"]
+
+MAGIC_BYTES = 4
+TAIL_BYTES = 8  # the footer's length and the magic bytes after it
+LEAST_PAGE_BYTES = 20  # the shortest header of a data page that has values
+MOST_PAGE_VALUES = 2**31 - 1
+MOST_FIXED_BYTES = 2**28 - 1  # of a value: Arrow counts its bits in 32
+MOST_TEXT_BYTES = 100_000_000  # of strings in a footer, as pyarrow has it
+MOST_ITEMS = 1_000_000  # of a list in a footer, as pyarrow has it
+
+_TYPES = (
+    "BOOLEAN",
+    "INT32",
+    "INT64",
+    "INT96",
+    "FLOAT",
+    "DOUBLE",
+    "BYTE_ARRAY",
+    "FIXED_LEN_BYTE_ARRAY",
+)
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8}
+
+# Fields of the Thrift structs, by their numbers in parquet.thrift.
+_ROW_GROUPS = 4
+_COLUMNS, _ROWS = 1, 3
+_FILE_PATH, _META_DATA, _CRYPTO = 1, 3, 8
+_TYPE, _PATH, _N_VALUES, _UNPACKED, _PACKED = 1, 3, 5, 6, 7
+_DATA_PAGE, _DICTIONARY_PAGE, _STATISTICS, _SIZES = 9, 11, 12, 16
+_TEXT_BYTES, _HISTOGRAMS = 1, (2, 3)
+_ENDS, _N_NULLS, _N_DISTINCT = (1, 2, 5, 6), 3, 4
+
+
+class BadFooterError(ValueError):
+    """A footer that can't be true; the message says why, without the file's name."""
+
+
+class _Leaf(NamedTuple):
+    """A column of the schema that has values."""
+
+    path: str
+    kind: str
+    width: int  # of a value that is bytes of a fixed length
+    levels: tuple[int, int]  # the highest of repetition (0: one value a row) and of definition
+
+
+class _Chunk(NamedTuple):
+    """Where a column chunk is said to be."""
+
+    start: int
+    stop: int
+
+
+@contextmanager
+def open_file(path: str, **options: Any) -> Iterator[pq.ParquetFile]:
+    """Give an open Parquet file that may hold anything.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    **options
+        Of :class:`pyarrow.parquet.ParquetFile`.
+
+    Raises
+    ------
+    BadFooterError
+        If it has no footer, or one that can't be read.
+    OSError, pyarrow.ArrowException
+        If it can't be read.
+
+    Notes
+    -----
+    A list or a string that is said to be longer than the file is refused before there is
+    memory for it.
+    """
+    file_bytes, footer_bytes = _measure(path)
+    with open_to_read(path) as where:
+        try:
+            file = pq.ParquetFile(
+                where,
+                pre_buffer=is_store(path),  # few large reads of what is far away
+                thrift_string_size_limit=min(file_bytes, MOST_TEXT_BYTES),
+                thrift_container_size_limit=max(1, min(footer_bytes, MOST_ITEMS)),
+                **options,
+            )
+        except UnicodeDecodeError as error:
+            msg = f"a column's name is not UTF-8: {error.object!r}"
+            raise BadFooterError(msg) from error
+        with file:
+            yield file
+
+
+def _measure(path: str) -> tuple[int, int]:
+    """Return the size of the file and of its footer."""
+    with open_bytes(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        if size < MAGIC_BYTES + TAIL_BYTES:
+            msg = f"it has {size:,} bytes, too few for a footer"
+            raise BadFooterError(msg)
+        file.seek(size - TAIL_BYTES)
+        footer = int.from_bytes(file.read(4), "little")
+    if footer > size - TAIL_BYTES - MAGIC_BYTES:
+        msg = f"its footer is said to have {footer:,} bytes, the file has {size:,}"
+        raise BadFooterError(msg)
+    return size, footer
+
+
+def check_footer(path: str, footer: pq.FileMetaData) -> None:
+    """Raise unless a footer can be true.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    footer : pyarrow.parquet.FileMetaData
+        The same footer, as pyarrow read it; only its schema and its counts are asked for.
+
+    Raises
+    ------
+    BadFooterError
+        If it can't be true.
+
+    Notes
+    -----
+    Time O(column chunks): some 50 µs for each.
+    """
+    file_bytes, footer_bytes = _measure(path)
+    data_stop = file_bytes - TAIL_BYTES - footer_bytes
+    with open_bytes(path) as file:
+        file.seek(data_stop)
+        data = file.read(footer_bytes)
+    try:
+        leaves = _leaves(footer.schema)
+        groups = _structs(read_struct(data)[0], _ROW_GROUPS)
+        if len(groups) != footer.num_row_groups:
+            msg = f"it has {len(groups):,} row groups and {footer.num_row_groups:,}"
+            raise BadFooterError(msg)
+        chunks: list[_Chunk] = []
+        n_rows = 0
+        for number, group in enumerate(groups):
+            n_rows += _check_group(number, group, leaves, data_stop, chunks)
+    except ThriftError as error:
+        msg = f"its footer can't be read: {error}"
+        raise BadFooterError(msg) from error
+    if n_rows != footer.num_rows:
+        msg = f"it claims {footer.num_rows:,} rows, and its row groups {n_rows:,}"
+        raise BadFooterError(msg)
+    _check_apart(chunks)
+
+
+def _leaves(schema: pq.ParquetSchema) -> list[_Leaf]:
+    found = []
+    for i in range(len(schema)):
+        column = schema.column(i)
+        kind, width = column.physical_type, column.length or 0
+        if kind == "FIXED_LEN_BYTE_ARRAY" and not 0 < width <= MOST_FIXED_BYTES:
+            msg = f"values of {column.path!r} are said to have {width:,} bytes each"
+            raise BadFooterError(msg)
+        levels = column.max_repetition_level, column.max_definition_level
+        found.append(_Leaf(column.path, kind, width, levels))
+    return found
+
+
+def _structs(struct: Struct, number: int) -> list[Struct]:
+    """Return a field that is a list of structs."""
+    kind, items = field_of(struct, number, LIST) or (STRUCT, [])
+    if items and kind != STRUCT:
+        msg = f"field {number} is a list of kind {kind} where {STRUCT} was expected"
+        raise ThriftError(msg)
+    found: list[Struct] = items
+    return found
+
+
+def _check_group(
+    number: int,
+    group: Struct,
+    leaves: Sequence[_Leaf],
+    data_stop: int,
+    chunks: list[_Chunk],
+) -> int:
+    """Check a row group, add where its chunks are, and return its rows."""
+    columns = _structs(group, _COLUMNS)
+    if len(columns) != len(leaves):
+        msg = f"row group {number} has {len(columns):,} columns, the schema {len(leaves):,}"
+        raise BadFooterError(msg)
+    n_rows = _count(group, _ROWS, f"row group {number}", "rows")
+    for leaf, column in zip(leaves, columns, strict=True):
+        where = f"column {leaf.path!r} of row group {number}"
+        chunk = _check_chunk(where, column, leaf, n_rows, data_stop)
+        if chunk is not None:
+            chunks.append(chunk)
+    return n_rows
+
+
+def _check_chunk(
+    where: str, column: Struct, leaf: _Leaf, n_rows: int, data_stop: int
+) -> _Chunk | None:
+    """Check a column chunk, and return where it is if it has any bytes."""
+    if field_of(column, _FILE_PATH, BINARY):
+        msg = f"{where} is said to be in another file"
+        raise BadFooterError(msg)
+    metadata: Struct | None = field_of(column, _META_DATA, STRUCT)
+    if metadata is None or _CRYPTO in column:
+        msg = f"{where} is encrypted or not described"
+        raise BadFooterError(msg)
+    kind = field_of(metadata, _TYPE, I32)
+    if kind is None or not 0 <= kind < len(_TYPES) or _TYPES[kind] != leaf.kind:
+        msg = f"{where} is not of type {leaf.kind}, as the schema says"
+        raise BadFooterError(msg)
+    inner, names = field_of(metadata, _PATH, LIST) or (BINARY, [])
+    if inner != BINARY or b".".join(names) != leaf.path.encode():
+        msg = f"{where} is said to be of column {names!r}"
+        raise BadFooterError(msg)
+    n_values = _count(metadata, _N_VALUES, where, "values")
+    packed = _count(metadata, _PACKED, where, "bytes")
+    _count(metadata, _UNPACKED, where, "bytes once unpacked")
+    if n_values != n_rows and (not leaf.levels[0] or n_values < n_rows):
+        msg = f"{where} has {n_values:,} values for {n_rows:,} rows"
+        raise BadFooterError(msg)
+    if n_values > packed // LEAST_PAGE_BYTES * MOST_PAGE_VALUES:
+        msg = f"{where} has {n_values:,} values, more than {packed:,} bytes can hold"
+        raise BadFooterError(msg)
+    statistics: Struct | None = field_of(metadata, _STATISTICS, STRUCT)
+    if statistics is not None:
+        _check_statistics(where, statistics, leaf, n_values)
+    sizes: Struct | None = field_of(metadata, _SIZES, STRUCT)
+    if sizes is not None:
+        _check_sizes(where, sizes, leaf)
+    if not n_values:  # such a chunk may be nowhere
+        return None
+    pages = start = _count(metadata, _DATA_PAGE, where, "bytes before it")
+    dictionary = field_of(metadata, _DICTIONARY_PAGE, I64)
+    if dictionary is not None and 0 < dictionary < start:
+        start = dictionary
+    if not MAGIC_BYTES <= start <= start + packed <= data_stop:
+        msg = (
+            f"{where} is said to be at bytes {start:,} to {start + packed:,}, "
+            f"the data at {MAGIC_BYTES} to {data_stop:,}"
+        )
+        raise BadFooterError(msg)
+    if pages >= start + packed:
+        msg = f"the values of {where} are said to begin at byte {pages:,}, behind its end"
+        raise BadFooterError(msg)
+    return _Chunk(start, start + packed)
+
+
+def _count(struct: Struct, number: int, where: str, what: str) -> int:
+    """Return a field that must be there and not be negative."""
+    found = field_of(struct, number, I64)
+    if found is None or found < 0:
+        shown = "an unknown number of" if found is None else f"{found:,}"
+        msg = f"{where} has {shown} {what}"
+        raise BadFooterError(msg)
+    count: int = found
+    return count
+
+
+def _check_statistics(where: str, statistics: Struct, leaf: _Leaf, n_values: int) -> None:
+    width = leaf.width if leaf.kind == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS.get(leaf.kind)
+    for number in _ENDS:
+        end = field_of(statistics, number, BINARY)
+        if end is not None and width is not None and len(end) != width:
+            msg = f"a minimum or maximum of {where} has {len(end):,} bytes instead of {width:,}"
+            raise BadFooterError(msg)
+    for number, what in ((_N_NULLS, "nulls"), (_N_DISTINCT, "different values")):
+        found = field_of(statistics, number, I64)
+        if found is not None and not 0 <= found <= n_values:
+            msg = f"{where} has {found:,} {what} among {n_values:,} values"
+            raise BadFooterError(msg)
+
+
+def _check_sizes(where: str, sizes: Struct, leaf: _Leaf) -> None:
+    if _TEXT_BYTES in sizes and leaf.kind != "BYTE_ARRAY":
+        msg = f"{where} tells bytes of text, but is {leaf.kind}"
+        raise BadFooterError(msg)
+    for number, most in zip(_HISTOGRAMS, leaf.levels, strict=True):
+        _, counts = field_of(sizes, number, LIST) or (I64, [])
+        if counts and len(counts) != most + 1:
+            msg = f"{where} counts {len(counts):,} levels of {most + 1:,}"
+            raise BadFooterError(msg)
+
+
+def _check_apart(chunks: Iterable[_Chunk]) -> None:
+    """Raise if two column chunks share bytes: few bytes would stand for any number of rows."""
+    for above, below in pairwise(sorted(chunks)):
+        if below.start < above.stop:
+            msg = f"two column chunks both have byte {below.start:,}"
+            raise BadFooterError(msg)
