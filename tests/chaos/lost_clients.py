@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 from chaos.cluster import NAMES
+from chaos.disks import old_result
 from chaos.rows import N_PARTS, contents
 from chaos.scene import Scene, Sorting
 from chaos.story import story
@@ -34,7 +35,7 @@ def client_killed(scene: Scene) -> None:
 
 @story()
 def client_killed_while_it_replaces_another_result(scene: Scene) -> None:
-    before = _old_result(scene)
+    before = old_result(scene.folder / "out")
     with scene.holds.hold("writing", skip=1):
         sorting = scene.sort("--overwrite")
         scene.holds.reached("writing", len(NAMES))
@@ -43,13 +44,6 @@ def client_killed_while_it_replaces_another_result(scene: Scene) -> None:
     assert contents(sorting.destination) == before, "the old result is not as it was"
     shutil.rmtree(sorting.destination)
     _resume(scene)
-
-
-def _old_result(scene: Scene) -> dict[str, bytes | None]:
-    destination = scene.folder / "out"
-    destination.mkdir()
-    (destination / "part-00000.parquet").write_bytes(b"an old result")
-    return contents(destination)
 
 
 def _lose_scheduler(scene: Scene, phase: str, skip: int) -> Sorting:

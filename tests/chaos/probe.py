@@ -31,6 +31,7 @@ VERSIONS = "DLSORT_CHAOS_VERSIONS"
 # Phase: module, and the name in it of what is called there.
 PHASES = {
     "sampling": ("dlsort.plan", "Reader.sample"),
+    "reading": ("dlsort.plan", "Reader.read"),
     "transferring": ("dlsort.plan", "find_bands"),
     "barrier": ("dlsort_cluster.p2p", "_barrier"),
     "places": ("dlsort_cluster.p2p", "_tell_places"),

@@ -85,9 +85,9 @@ class ProcessCluster(Cluster):
         self.client = Client(self.address)
 
     def kill_scheduler(self) -> None:
+        self.client.close()
         self._scheduler.kill()
         self._scheduler.wait()
-        self.client.close()
 
     def start_scheduler(self) -> None:
         self._start_scheduler(self.address)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chaos.cluster import Cluster
 from chaos.holds import Holds
-from chaos.rows import BY, N_PARTS, Source, Tally, contents, count, make_source, read
+from chaos.rows import BY, N_PARTS, N_ROWS, Source, Tally, contents, count, make_source, read
 
 PATIENCE_S = 120.0
 
@@ -84,10 +84,13 @@ class Stage:
     undisturbed: dict[str, dict[str, bytes | None]] = field(default_factory=dict)
 
     def source(self, kind: str) -> Source:
-        """Return a dataset: "mixed", or "ranges"."""
+        """Return a dataset: "mixed", "ranges" or "large"."""
         if kind not in self.sources:
             folder = self.cluster.folder / f"source-{kind}"
-            self.sources[kind] = make_source(folder, in_ranges=kind == "ranges")
+            n_rows = 10 * N_ROWS if kind == "large" else N_ROWS
+            self.sources[kind] = make_source(
+                folder, in_ranges=kind == "ranges", n_rows=n_rows
+            )
         return self.sources[kind]
 
 
@@ -121,6 +124,11 @@ class Scene:
     def use_ranges(self) -> None:
         """Sort files that have key ranges of their own."""
         self.kind = "ranges"
+        self.source = self.stage.source(self.kind)
+
+    def use_large(self) -> None:
+        """Sort ten times as many rows."""
+        self.kind = "large"
         self.source = self.stage.source(self.kind)
 
     def own_source(self) -> Path:

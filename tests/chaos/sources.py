@@ -13,9 +13,9 @@ from chaos.story import story
 @story()
 def source_file_truncated(scene: Scene) -> None:
     file = scene.own_source() / "7.parquet"
-    with scene.holds.hold("transferring"):
+    with scene.holds.hold("reading"):
         sorting = scene.sort()
-        scene.holds.reached("transferring")
+        scene.holds.reached("reading")
         os.truncate(file, file.stat().st_size // 2)
     scene.expect_failure(sorting, str(file))
 
@@ -23,9 +23,9 @@ def source_file_truncated(scene: Scene) -> None:
 @story()
 def source_file_changed(scene: Scene) -> None:
     file = scene.own_source() / "7.parquet"
-    with scene.holds.hold("transferring"):
+    with scene.holds.hold("reading"):
         sorting = scene.sort()
-        scene.holds.reached("transferring")
+        scene.holds.reached("reading")
         table = pq.ParquetFile(file).read()
         draft = scene.folder / "draft"
         pq.write_table(table.slice(0, table.num_rows - 1), draft)
@@ -36,8 +36,8 @@ def source_file_changed(scene: Scene) -> None:
 @story()
 def source_file_removed(scene: Scene) -> None:
     file = scene.own_source() / "7.parquet"
-    with scene.holds.hold("transferring"):
+    with scene.holds.hold("reading"):
         sorting = scene.sort()
-        scene.holds.reached("transferring")
+        scene.holds.reached("reading")
         file.unlink()
     scene.expect_failure(sorting, str(file))

@@ -26,25 +26,31 @@ class Story:
         It takes seconds, so that ``make test`` can have it.
     engines : tuple of str
         Where it can be told.
+    needs : callable or None
+        Returns whether it can be told here.
     """
 
     name: str
     tell: Callable[[Scene], None]
     quick: bool
     engines: tuple[str, ...]
+    needs: Callable[[], bool] | None
 
 
 STORIES: dict[str, Story] = {}
 
 
 def story(
-    *, quick: bool = True, engines: tuple[str, ...] = ENGINES
+    *,
+    quick: bool = True,
+    engines: tuple[str, ...] = ENGINES,
+    needs: Callable[[], bool] | None = None,
 ) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
     """Have a function be a story of its name."""
 
     def add(tell: Callable[[Scene], None]) -> Callable[[Scene], None]:
         name = tell.__name__.replace("_", "-")
-        STORIES[name] = Story(name, tell, quick, engines)
+        STORIES[name] = Story(name, tell, quick, engines, needs)
         return tell
 
     return add
