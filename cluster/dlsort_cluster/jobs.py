@@ -10,7 +10,8 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
-from distributed import Client, CommClosedError, Future, KilledWorker
+from distributed import Client, Future, KilledWorker
+from distributed.comm import CommClosedError
 
 from dlsort_cluster.exchange import ExchangeError, Layer
 
