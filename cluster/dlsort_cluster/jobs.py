@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
-from distributed.comm import CommClosedError
+from distributed.comm.core import CommClosedError
 
 from dlsort_cluster.exchange import ExchangeError, Layer
 

@@ -16,10 +16,11 @@ def _resume(scene: Scene) -> None:
     kept = list(scene.folder.glob(".out.*.partial/*/finished/*.arrow"))
     assert len(kept) >= len(NAMES), "nothing was kept to go on from"
     scene.holds.forget()
-    ended = scene.expect_undisturbed(scene.sort("--resume"))
-    assert f"resumed    {len(kept)} of {N_PARTS} parts" in ended.out, ended.out
+    sorting = scene.sort("--resume")
+    assert f"resumed    {len(kept)} of {N_PARTS} parts" in sorting.end().out, sorting.end()
     n_sorted = sum(scene.holds.calls(name).count("sorting") for name in NAMES)
     assert n_sorted <= N_PARTS - len(kept), "parts that were whole are made again"
+    scene.expect_undisturbed(sorting)
 
 
 @story()

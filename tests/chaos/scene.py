@@ -46,6 +46,7 @@ class Sorting:
 
     def __init__(self, command: list[str], destination: Path) -> None:
         self.destination = destination
+        self._ended: Ended | None = None
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -65,6 +66,8 @@ class Sorting:
 
     def end(self) -> Ended:
         """Wait for its end."""
+        if self._ended is not None:
+            return self._ended
         try:
             out, err = self._process.communicate(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
@@ -72,7 +75,8 @@ class Sorting:
             out, err = self._process.communicate()
             msg = f"the sort did not end within {PATIENCE_S:.0f} s: {err}"
             raise AssertionError(msg) from None
-        return Ended(self._process.returncode, out, err)
+        self._ended = Ended(self._process.returncode, out, err)
+        return self._ended
 
 
 @dataclass
