@@ -10,6 +10,7 @@
 #   make cluster-model   time and cost on 10 to 1,000 workers, from what is measured here
 #   make bench-scale   grow: rows, partitions, less memory, uneven keys, many small files
 #   make bench-profile   where the time of two cores goes: idle, Python, kernels, Arrow (with perf)
+#   make bench-lost-worker   what a worker costs that is killed on the way
 #   make fuzz          random sorts against pandas' until something differs
 #   make fuzz-parquet  mutated Parquet files: each refused, or sorted as pyarrow reads it
 #   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
@@ -18,7 +19,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile cluster-model fuzz fuzz-parquet lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lost-worker cluster-model fuzz fuzz-parquet lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -62,6 +63,9 @@ bench-scale: $(VENV)/installed-bench
 
 bench-profile: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/profile_cores.py $(ARGS)
+
+bench-lost-worker: $(VENV)/installed-bench
+	@$(BIN)/python benchmarks/lost_worker.py $(ARGS)
 
 cluster-model: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/cluster_model.py $(ARGS)

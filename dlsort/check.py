@@ -29,6 +29,7 @@ from dlsort.options import TUNING
 from dlsort.progress import NoProgress, Progress
 from dlsort.proof import Proof, prove
 from dlsort.source import Piece, Source, cut_pieces, dictionary_columns, open_source, read_piece
+from dlsort.storage import without_scheme
 from dlsort.words import check_key_types, key_table
 from dlsort_cluster.sizes import machine_memory_bytes
 
@@ -240,9 +241,9 @@ def check_dataset(
     if threads is not None and threads < 1:
         msg = f"threads is {threads!r}; expected a whole number of at least 1."
         raise BadOptionError(msg)
-    source = open_source(src)
+    source = open_source(without_scheme(src))
     check_key_types(source.schema, keys)
-    other = None if against is None else open_source(against)
+    other = None if against is None else open_source(without_scheme(against))
     progress = progress or NoProgress()
     differences = [] if other is None else _differences(source, str(src), other, str(against))
     whole = other is not None and not differences

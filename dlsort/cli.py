@@ -73,7 +73,8 @@ class Commands(click.Group):
             raise
         except Stopped as stop:
             name = signal.Signals(stop.number).name
-            _end(f"stopped by {name}; the destination is as it was.", 128 + stop.number)
+            what = f"stopped by {name}; the destination is as it was."
+            _end(_with_notes(what, stop), 128 + stop.number)
         except Exception as error:
             if os.environ.get(TRACEBACK):
                 traceback.print_exc()
@@ -85,12 +86,17 @@ def _end(message: str, exit_code: int) -> NoReturn:
     raise click.exceptions.Exit(exit_code)
 
 
+def _with_notes(message: str, error: BaseException) -> str:
+    """Return a message with what was noted on the way up: what is kept, to resume from."""
+    return " ".join([message, *getattr(error, "__notes__", ())])
+
+
 def _sentence(error: Exception) -> tuple[str, int]:
     """Return the message for an error, and the exit code."""
     from dlsort_cluster.exchange import ExchangeError
 
     if isinstance(error, DlsortError | ExchangeError):
-        return str(error), REFUSED
+        return _with_notes(str(error), error), REFUSED
     if isinstance(error, OSError) and error.errno is not None:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{where}.", REFUSED
@@ -265,6 +271,12 @@ def main() -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace DST, once the new one is proved.")
 @click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from what an earlier attempt has kept that was killed or lost its cluster; and "
+    "keep what is finished if this one fails.",
+)
+@click.option(
     "--report", metavar="FILE.json", help="Write the report's figures there as JSON too."
 )
 @click.option(
@@ -294,6 +306,8 @@ def sort_command(
         from dlsort.dataset import sort_dataset
         from dlsort.progress import live_progress
     _hush_dask()
+    if not options["resume"]:
+        _tell_of_abandoned(dst)
     seen: list[int] = []
     with (
         _on_signal(_unwind(seen, dst)),
@@ -361,6 +375,21 @@ def _check_report_path(report: str, dst: str) -> Path:
     if is_new:
         path.unlink()
     return path
+
+
+def _tell_of_abandoned(dst: str) -> None:
+    """Say that an earlier attempt could be gone on from."""
+    from dlsort.staging import find_abandoned
+
+    place = dst.rstrip("/") if "://" in dst else str(Path(dst).absolute())
+    for left in find_abandoned(place):
+        if left.n_finished:
+            click.echo(
+                f"note: an earlier sort into {dst} has left {left.n_finished:,} of "
+                f"{left.n_parts:,} parts in {left.folder}; --resume would go on from them. "
+                "They are removed once this one is done.",
+                err=True,
+            )
 
 
 def _hush_dask() -> None:

@@ -17,11 +17,14 @@ from dlsort.budget import (
     count_parts,
     plan_budget,
 )
-from dlsort.destination import check_apart, check_destination, staging
+from dlsort.destination import check_apart, check_destination
 from dlsort.encoding import choose_encodings
 from dlsort.errors import BadOptionError, ClusterError
+from dlsort.finished import PARTS
 from dlsort.job import check_outcome, check_visible, run_plan
+from dlsort.job_file import JobFile
 from dlsort.keys import By, SortKey, format_by, parse_by
+from dlsort.model_file import MODEL, read_model
 from dlsort.move_job import move_rows
 from dlsort.options import TUNING, parse_bytes
 from dlsort.plan import DatasetPlan, Reader
@@ -30,10 +33,15 @@ from dlsort.report import SortReport
 from dlsort.sample_plan import SamplePlan, plan_sample
 from dlsort.sink import Writer, check_compression
 from dlsort.source import Source, cut_pieces, open_source
+from dlsort.staging import Staging, put_back, staging
+from dlsort.stats import OutputStats
+from dlsort.storage import join, without_scheme
+from dlsort.verify import verify_finished
 from dlsort.words import check_key_types
 from dlsort_cluster.clusters import connect
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.sizes import machine_memory_bytes, size_of, without_folder
+from dlsort_cluster.versions import check_versions
 
 __all__ = ["sort_dataset"]
 
@@ -53,6 +61,7 @@ def sort_dataset(
     compression: str = "snappy",
     row_group_rows: int | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> SortReport:
     """Sort a Parquet dataset into another one.
@@ -68,7 +77,9 @@ def sort_dataset(
         A Parquet file, a folder of them, or a glob. Folders named
         ``column=value`` are refused: their values are not in the files.
     dst : str or Path
-        A folder to make. Its parts' name order is the sort order.
+        A folder to make. Its parts' name order is the sort order. Source and destination may
+        be in object stores that fsspec knows (``s3://bucket/folder``); there parts are copied
+        to their place, and ``_SUCCESS`` is written last.
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc,note:asc:nulls_first"``.
     scheduler : str, optional
@@ -95,6 +106,10 @@ def sort_dataset(
         Rows of each row group of the parts; by default 262,144.
     overwrite : bool
         Replace a destination that holds files, once the new one is proved.
+    resume : bool
+        Go on from what an earlier attempt has kept that was killed, or lost its cluster, and
+        keep what is finished if this one fails too. The result is the same, byte for byte.
+        With nothing to go on from it is a sort like any other.
     progress : Progress, optional
         Told as the job goes.
 
@@ -135,7 +150,9 @@ def sort_dataset(
         None if partition_size is None else parse_bytes(partition_size, "partition_size")
     )
     memory_bytes = None if memory is None else parse_bytes(memory, "memory")
-    destination = check_destination(dst, overwrite=overwrite)
+    src, dst = without_scheme(src), without_scheme(dst)
+    put_back(dst)
+    destination = check_destination(dst, overwrite=overwrite, resume=resume)
     source = open_source(src)
     check_apart(destination, src, source.files)
     check_key_types(source.schema, keys)
@@ -162,6 +179,8 @@ def sort_dataset(
                 )
             )
             n_processes, n_threads, limit_bytes = size_of(client)
+            if scheduler is not None:
+                check_versions(client)
         except ExchangeError as error:
             raise ClusterError(str(error)) from error
         report.threads = n_threads
@@ -180,37 +199,82 @@ def sort_dataset(
         n_parts = partitions or count_parts(
             source, part_bytes or min(TUNING.partition_bytes, budget.part_bytes), n_threads
         )
-        started = time.perf_counter()
-        report.phases.start_s = started - began - report.phases.open_s
-        with staging(destination, overwrite=overwrite) as folder:
-            writer = Writer(
-                str(folder),
-                source.schema,
-                keys,
-                choose_encodings(source.schema, source.layouts),
-                codec,
-                row_group_rows or TUNING.row_group_rows,
-                budget.part_bytes,
+        job = JobFile(
+            format_by(keys),
+            JobFile.files_of(source),
+            codec,
+            row_group_rows or TUNING.row_group_rows,
+            part_bytes,
+            n_parts,
+            budget.piece_bytes,
+            budget.part_bytes,
+        )
+        report.phases.start_s = time.perf_counter() - began - report.phases.open_s
+        with staging(
+            destination, job, overwrite=overwrite, resume=resume, partitions=partitions
+        ) as stage:
+            report.output_parts = stage.job.n_parts
+            outputs = _make_parts(
+                client, stage, source, keys, budget, temp_dir, progress or NoProgress(), report
             )
-            report.output_parts = n_parts
-            progress = progress or NoProgress()
-            outputs = None
-            fits = source.arrow_bytes <= TUNING.surprise * n_parts * budget.part_bytes
-            if n_parts > 1 and fits:
-                outputs = move_rows(
-                    client, source, keys, writer, n_parts, n_threads, progress, report
-                )
-            if outputs is None:
-                plan = _plan(source, keys, writer, n_parts, budget, n_threads, temp_dir)
-                report.input_parts = len(plan.pieces)
-                inputs, outputs = run_plan(client, plan, source.n_rows, progress, report)
-                check_outcome(source.n_rows, keys, inputs, outputs, report)
             publishing = time.perf_counter()
-            check_visible(folder, outputs, n_parts)
+            assert stage.parts is not None
+            check_visible(stage.parts, outputs, stage.job.n_parts)
+            stage.told = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
         report.phases.publish_s = time.perf_counter() - publishing
     report.proved = True
     report.seconds = time.perf_counter() - began
     return report
+
+
+def _make_parts(
+    client: Any,
+    stage: Staging,
+    source: Source,
+    keys: tuple[SortKey, ...],
+    budget: Budget,
+    temp_dir: str | Path | None,
+    progress: Progress,
+    report: SortReport,
+) -> list[OutputStats]:
+    """Make the parts, in the first way that will do, and prove them."""
+    job = stage.job
+    encodings = choose_encodings(source.schema, source.layouts)
+
+    def begin(way: str) -> Writer:
+        """Return what writes the parts of a way; those that it has already are verified."""
+        folder = stage.way(way)
+        stage.parts = join(folder, PARTS)
+        writer = Writer(
+            folder,
+            source.schema,
+            keys,
+            encodings,
+            job.compression,
+            job.row_group_rows,
+            job.part_bytes,
+        )
+        if stage.is_resumed:
+            if way != "move" and not _has_model(folder, source, keys):
+                stage.drop_way(way)
+                stage.way(way)
+            report.resumed_parts = verify_finished(client, writer)
+        return writer
+
+    fits = source.arrow_bytes <= TUNING.surprise * job.n_parts * job.part_bytes
+    if job.n_parts > 1 and fits and not stage.has_way("exchange"):
+        outputs = move_rows(
+            client, source, keys, begin, job.n_parts, report.threads, progress, report
+        )
+        if outputs is not None:
+            return outputs
+        stage.drop_way("move")
+        stage.drop_way("range")
+    plan = _plan(source, keys, begin("exchange"), job, budget, report.threads, temp_dir)
+    report.input_parts = len(plan.pieces)
+    inputs, outputs = run_plan(client, plan, source.n_rows, progress, report)
+    check_outcome(source.n_rows, keys, inputs, outputs, report)
+    return outputs
 
 
 def _check_options(
@@ -249,18 +313,25 @@ def _check_temp_dir(client: Any, temp_dir: str | Path | None) -> None:
         raise BadOptionError(msg)
 
 
+def _has_model(folder: str, source: Source, keys: tuple[SortKey, ...]) -> bool:
+    """Return whether an earlier attempt has kept the model that cut its parts."""
+    schema = Reader.of(source, keys).key_schema()
+    return read_model(join(folder, MODEL), schema, keys) is not None
+
+
 def _plan(
     source: Source,
     keys: tuple[SortKey, ...],
     writer: Writer,
-    n_parts: int,
+    job: JobFile,
     budget: Budget,
     n_threads: int,
     temp_dir: str | Path | None,
 ) -> DatasetPlan:
-    pieces = cut_pieces(source, budget.piece_bytes)
+    pieces = cut_pieces(source, job.piece_bytes)
+    n_parts = job.n_parts
     # A partition that doesn't fit is sorted band by band.
-    n_cuts = max(n_parts, -(-source.arrow_bytes // budget.part_bytes))
+    n_cuts = max(n_parts, -(-source.arrow_bytes // job.part_bytes))
     n_bands = None
     if n_cuts > TUNING.surprise * n_parts:
         least = min(-(-n_cuts // n_parts), max(1, TUNING.most_bands // n_parts))

@@ -1,19 +1,13 @@
-"""Destination: a folder that is published whole or not at all.
-
-Parts are written to a hidden staging folder beside the destination. Once every
-part is there and proved, one rename makes the folder the destination; until
-then the destination is as it was.
-"""
+"""Destination: whether a folder can be published where it was asked for."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path, PurePath, PurePosixPath
 
 from dlsort.errors import (
     BadOptionError,
@@ -21,8 +15,13 @@ from dlsort.errors import (
     DestinationExistsError,
     DestinationFullError,
 )
+from dlsort.storage import filesystem, is_store
 
-__all__ = ["check_apart", "check_destination", "check_path", "staging", "write_error"]
+__all__ = ["MARKER", "check_apart", "check_destination", "check_path", "write_error"]
+
+
+# What is written last into a destination in a store: without it, that is not whole.
+MARKER = "_SUCCESS"
 
 
 def check_path(path: object, what: str) -> None:
@@ -31,18 +30,24 @@ def check_path(path: object, what: str) -> None:
     Raises
     ------
     BadOptionError
-        If it is empty, a URL, or no path at all.
+        If it is empty, or no path at all.
     """
     if not isinstance(path, str | os.PathLike) or not str(path).strip():
         msg = f"the {what} is {path!r}; expected the path of a file or folder."
         raise BadOptionError(msg)
-    if "://" in str(path):
-        msg = f"the {what} is {path!r}; object stores are not supported yet, only paths."
-        raise BadOptionError(msg)
 
 
-def check_destination(dst: str | Path, *, overwrite: bool) -> Path:
+def check_destination(dst: str | Path, *, overwrite: bool, resume: bool = False) -> str:
     """Return the absolute destination if a folder can be published there.
+
+    Parameters
+    ----------
+    dst : str or Path
+        As given; a URL if it is in a store.
+    overwrite : bool
+        It may hold files.
+    resume : bool
+        In a store: it may hold some that are not whole, for want of the marker.
 
     Raises
     ------
@@ -52,6 +57,8 @@ def check_destination(dst: str | Path, *, overwrite: bool) -> Path:
         If it can't be written.
     """
     check_path(dst, "destination")
+    if is_store(dst):
+        return _check_prefix(str(dst), overwrite=overwrite, resume=resume)
     path = Path(dst).absolute()
     if ".." in path.parts:
         path = path.resolve()
@@ -82,17 +89,39 @@ def check_destination(dst: str | Path, *, overwrite: bool) -> Path:
     if not os.access(parent, os.W_OK | os.X_OK):
         msg = f"{dst} can't be written: no permission to make files in {parent}."
         raise DestinationError(msg)
-    return path
+    return str(path)
 
 
-def check_apart(destination: Path, src: str | Path, files: Sequence[str]) -> None:
+def _check_prefix(url: str, *, overwrite: bool, resume: bool) -> str:
+    """Return a destination in a store if it may be filled."""
+    url = url.rstrip("/")
+    if not url.split("://", 1)[1].count("/"):
+        msg = f"{url} has no folder in it; name one below it, such as {url}/sorted."
+        raise DestinationError(msg)
+    fs, path = filesystem(url)
+    try:
+        found = [] if overwrite else fs.find(path)
+    except OSError as error:
+        raise write_error(error, url) from error
+    is_whole = any(name.endswith(f"/{MARKER}") for name in found)
+    if found and (is_whole or not resume):
+        n_files = len(found)
+        msg = (
+            f"{url} already holds {n_files:,} object{'s' if n_files > 1 else ''}. "
+            "Pass overwrite=True (--overwrite) to replace them."
+        )
+        raise DestinationExistsError(msg)
+    return url
+
+
+def check_apart(destination: str, src: str | Path, files: Sequence[str]) -> None:
     """Raise if source and destination overlap in a way that loses or doubles rows.
 
     To sort a folder onto itself is fine: the old files go once the new are proved.
 
     Parameters
     ----------
-    destination : Path
+    destination : str
         From :func:`check_destination`.
     src : str or Path
         The source as given.
@@ -106,10 +135,10 @@ def check_apart(destination: Path, src: str | Path, files: Sequence[str]) -> Non
         read its own output; or if only some of its files are the source, since
         all of them would be replaced.
     """
-    inside, outside = destination.resolve(), Path(src).resolve()
-    if inside == outside:
+    inside, outside = _plain(destination), _plain(str(src))
+    if is_store(destination) != is_store(src) or inside == outside:
         return
-    if outside.is_dir() and inside.is_relative_to(outside):
+    if inside.is_relative_to(outside) and (is_store(src) or Path(outside).is_dir()):
         hidden = any(p.startswith(("_", ".")) for p in inside.relative_to(outside).parts)
         if not hidden:
             msg = (
@@ -117,7 +146,7 @@ def check_apart(destination: Path, src: str | Path, files: Sequence[str]) -> Non
                 "would read its own output; choose a destination outside of it."
             )
             raise DestinationError(msg)
-    mine = next((f for f in files if Path(f).resolve().is_relative_to(inside)), None)
+    mine = next((f for f in files if _plain(f).is_relative_to(inside)), None)
     if mine is not None:
         msg = (
             f"the source file {mine} lies inside the destination {destination}, which would "
@@ -126,73 +155,15 @@ def check_apart(destination: Path, src: str | Path, files: Sequence[str]) -> Non
         raise DestinationError(msg)
 
 
-@contextmanager
-def staging(destination: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give a fresh folder for the parts; publish it on success, remove it on failure.
-
-    Parameters
-    ----------
-    destination : Path
-        Where the folder goes. What is there is kept until the new is complete.
-    overwrite : bool
-        Replace a destination that holds files.
-
-    Yields
-    ------
-    Path
-        The staging folder, hidden, beside the destination.
-
-    Raises
-    ------
-    DestinationError
-        If the folder can't be made or moved.
-    """
-    folder = destination.parent / f".{destination.name}.{uuid.uuid4().hex[:12]}.partial"
-    made = [p for p in (destination.parent, *destination.parent.parents) if not p.exists()]
-    try:
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise write_error(error, destination) from error
-        yield folder
-        _publish(folder, destination, overwrite=overwrite)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        for parent in made:
-            with suppress(OSError):
-                parent.rmdir()
-        raise
-
-
-def _publish(folder: Path, destination: Path, *, overwrite: bool) -> None:
-    old = folder.with_suffix(".replaced")
-    try:
-        if destination.is_dir():
-            if not overwrite:
-                _still_empty(destination)
-            destination.rename(old)
-        folder.rename(destination)
-    except BaseException as error:  # Ctrl-C too: the old one must not stay aside
-        if old.exists() and not destination.exists():
-            old.rename(destination)
-        if isinstance(error, OSError) and not isinstance(error, DestinationError):
-            raise write_error(error, destination) from error
-        raise
-    finally:
-        if destination.exists():
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _still_empty(destination: Path) -> None:
-    if any(destination.iterdir()):
-        msg = f"{destination} was filled by someone meanwhile; nothing was published."
-        raise DestinationExistsError(msg)
+def _plain(path: str) -> PurePath:
+    """Return a path without links in it."""
+    return PurePosixPath(filesystem(path)[1]) if is_store(path) else Path(path).resolve()
 
 
 def write_error(error: OSError, path: Path | str) -> DestinationError:
     """Return the sentence for an error while writing to a path."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        with suppress(OSError):
+        with suppress(OSError, StopIteration):
             free = shutil.disk_usage(_existing(Path(path))).free
             return DestinationFullError(
                 f"no space left while writing {path} ({free / 2**20:,.0f} MiB free). "

@@ -20,8 +20,10 @@ __all__ = [
     "KeyTypeError",
     "NotProvedError",
     "OutOfOrderError",
+    "ResumeError",
     "RowsLostError",
     "SchemaMismatchError",
+    "SourceChangedError",
     "SourceNotFoundError",
     "UnknownColumnError",
 ]
@@ -59,6 +61,10 @@ class CorruptSourceError(DlsortError, OSError):
     """A source file is truncated or is not Parquet."""
 
 
+class SourceChangedError(DlsortError, OSError):
+    """A source file was changed or removed while it was read."""
+
+
 class SchemaMismatchError(DlsortError, ValueError):
     """Two source files disagree on a column."""
 
@@ -69,6 +75,10 @@ class ClusterError(DlsortError, RuntimeError):
     Its ``__cause__`` is one of :mod:`dlsort_cluster`'s errors: no scheduler at
     the address, no worker, no space for shards, workers lost, job cancelled.
     """
+
+
+class ResumeError(DlsortError, RuntimeError):
+    """What an earlier attempt has kept can't be gone on from."""
 
 
 class DestinationError(DlsortError, OSError):

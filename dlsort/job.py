@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Protocol
 
 from dlsort.buffers import concat_rows
@@ -17,11 +16,12 @@ from dlsort.disorder import first_disorder
 from dlsort.errors import ClusterError, OutOfOrderError, RowsLostError
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
-from dlsort.plan import InputStats, OutputStats
 from dlsort.progress import Progress
 from dlsort.proof import total
 from dlsort.report import SortReport
 from dlsort.sink import part_name
+from dlsort.stats import InputStats, OutputStats
+from dlsort.storage import join, size_of
 from dlsort_cluster.clusters import run
 from dlsort_cluster.exchange import ExchangeError, Layer
 
@@ -176,10 +176,8 @@ def check_keys_apart(outputs: Sequence[OutputStats]) -> None:
             raise OutOfOrderError(msg)
 
 
-def check_visible(folder: Path, outputs: Sequence[OutputStats], n_parts: int) -> None:
-    """Make sure that the staging folder holds the workers' parts, and nothing else.
-
-    What a killed worker had half written is removed.
+def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> None:
+    """Make sure that the folder of whole parts holds the workers' parts.
 
     Raises
     ------
@@ -187,15 +185,15 @@ def check_visible(folder: Path, outputs: Sequence[OutputStats], n_parts: int) ->
         If a part is missing or has another size.
     """
     for stats in outputs:
-        path = folder / part_name(stats.part, n_parts)
-        if not path.is_file() or path.stat().st_size != stats.file_bytes:
+        name = part_name(stats.part, n_parts)
+        try:
+            n_bytes = size_of(join(folder, name))
+        except OSError:
+            n_bytes = -1
+        if n_bytes != stats.file_bytes:
             msg = (
-                f"{path.name} was written by a worker but is not in {folder} here. "
+                f"{name} was written by a worker but is not in {folder} here. "
                 "Nothing was published; source and destination must be on storage that the "
                 "client and all workers share under the same paths."
             )
             raise RowsLostError(msg)
-    parts = {part_name(stats.part, n_parts) for stats in outputs}
-    for path in folder.iterdir():
-        if path.name not in parts:
-            path.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from dlsort.errors import OutOfOrderError
@@ -10,7 +11,7 @@ from dlsort.job import check_keys_apart, check_outcome, run_plan
 from dlsort.keys import SortKey
 from dlsort.move_plan import MovePlan
 from dlsort.moves import Moves, plan_moves
-from dlsort.plan import OutputStats, Reader
+from dlsort.plan import Reader
 from dlsort.progress import Progress
 from dlsort.range_plan import RangePlan
 from dlsort.range_reads import RangeReads, plan_range_reads
@@ -18,6 +19,7 @@ from dlsort.report import SortReport
 from dlsort.sample_plan import plan_sample
 from dlsort.sink import Writer
 from dlsort.source import Source
+from dlsort.stats import OutputStats
 
 __all__ = ["move_rows"]
 
@@ -28,7 +30,7 @@ def move_rows(
     client: Any,
     source: Source,
     keys: Keys,
-    writer: Writer,
+    begin: Callable[[str], Writer],
     n_parts: int,
     n_threads: int,
     progress: Progress,
@@ -44,8 +46,8 @@ def move_rows(
         The dataset's footers.
     keys : tuple of SortKey
         The key.
-    writer : Writer
-        Writes the parts.
+    begin : callable
+        ``begin(way)`` returns what writes the parts, "move" or "range".
     n_parts, n_threads : int
         Number of output partitions, at least 2, and of threads of the cluster.
     progress : Progress
@@ -59,10 +61,10 @@ def move_rows(
         None if an exchange is needed, also where the footers said what is not so.
     """
     if (moves := plan_moves(source, keys, n_parts)) is not None:
-        outputs = _move(client, source, keys, writer, moves, progress, report)
+        outputs = _move(client, source, keys, begin("move"), moves, progress, report)
     elif (reads := plan_range_reads(source, keys, n_parts)) is not None:
         outputs = _read(
-            client, source, keys, writer, n_parts, n_threads, reads, progress, report
+            client, source, keys, begin("range"), n_parts, n_threads, reads, progress, report
         )
     else:
         return None

@@ -8,14 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dlsort.finished import find_finished
 from dlsort.moves import Moves, Slice
-from dlsort.plan import Clock, InputStats, OutputStats, Reader, write_partition
+from dlsort.plan import Reader, write_partition
 from dlsort.proof import prove, total
 from dlsort.sink import Writer
+from dlsort.stats import Clock, InputStats, OutputStats
 from dlsort_cluster.exchange import Layer, Shards, Slot, Transferred
 from dlsort_cluster.tasks import call, ref
 
-__all__ = ["MovePlan", "Moved", "lay_parts"]
+__all__ = ["MovePlan", "Moved", "find_moved", "lay_parts"]
 
 
 class Moved(NamedTuple):
@@ -88,16 +90,25 @@ class MovePlan:
 def _move(
     reader: Reader, writer: Writer, slices: Sequence[Slice], part: int, n_parts: int
 ) -> Moved:
-    """Read, sort, check, prove and write the rows of one part."""
+    """Read, sort, check, prove and write the rows of one part, unless it is finished."""
+    if (found := find_moved(writer, part)) is not None:
+        return found
     clock = Clock()
     with clock.step("read"):
         tables = [reader.read(s.piece).slice(s.first, s.n_rows) for s in slices]
     with clock.step("prove"):
         proof = total(prove(table) for table in tables)
     slot = Slot(part, n_parts, 0, proof.rows)
-    return Moved(
-        InputStats(proof, clock), write_partition(writer, Shards.of(tables), None, slot)
-    )
+    written = write_partition(writer, Shards.of(tables), None, slot, proof)
+    return Moved(InputStats(proof, clock), written)
+
+
+def find_moved(writer: Writer, part: int) -> Moved | None:
+    """Return what was read and written for a part, if it is finished."""
+    found = find_finished(writer.folder, part)
+    if found is None or found.read is None:
+        return None
+    return Moved(InputStats(found.read, Clock()), found.written)
 
 
 def _receipt(moved: Moved) -> Transferred:

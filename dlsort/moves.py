@@ -159,16 +159,7 @@ def _whole(source: Source, groups: Sequence[int]) -> tuple[Slice, ...]:
     slices = []
     numbered = enumerate(groups)
     runs = groupby(numbered, lambda item: (source.row_groups[item[1]].file, item[1] - item[0]))
-    for (file, _), run in runs:
-        members = [g for _, g in run]
-        chosen = [source.row_groups[g] for g in members]
-        n_rows = sum(group.n_rows for group in chosen)
-        piece = Piece(
-            source.files[file],
-            tuple(group.index for group in chosen),
-            n_rows,
-            sum(group.arrow_bytes for group in chosen),
-            members[0],
-        )
-        slices.append(Slice(piece, 0, n_rows))
+    for _, run in runs:
+        piece = source.piece([g for _, g in run])
+        slices.append(Slice(piece, 0, piece.n_rows))
     return tuple(slices)

@@ -8,28 +8,25 @@ same graph, so nothing comes back to the client on the way.
 
 from __future__ import annotations
 
-import os
-import socket
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from dlsort.bounded_read import UNBOUNDED
-from dlsort.buffers import concat_rows, to_transport, transport_schema
-from dlsort.disorder import first_disorder
-from dlsort.errors import OutOfOrderError
+from dlsort.buffers import to_transport, transport_schema
+from dlsort.finished import find_output, finished_parts, keep_finished
 from dlsort.keys import SortKey
 from dlsort.model import Model, fit_model
+from dlsort.model_file import MODEL, keep_model, read_model
 from dlsort.options import TUNING
+from dlsort.ordered import Ordered
 from dlsort.partition import find_bands, group
 from dlsort.pieces import sort_in_pieces
 from dlsort.proof import Proof, prove
-from dlsort.report import peak_memory_bytes
 from dlsort.sample import (
     Sample,
     SampleTask,
@@ -41,74 +38,20 @@ from dlsort.sample import (
 from dlsort.sample_plan import SamplePlan, batches
 from dlsort.sink import Writer
 from dlsort.source import Piece, Source, dictionary_columns, read_piece
-from dlsort.words import key_table
+from dlsort.stats import Clock, InputStats, OutputStats
+from dlsort.storage import is_there, join
+from dlsort.take import take_table
 from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
 from dlsort_cluster.layers import build
 from dlsort_cluster.tasks import call, call_with_all, ref
 
 __all__ = [
-    "Clock",
     "DatasetPlan",
-    "InputStats",
-    "OutputStats",
     "Reader",
     "model_tasks",
     "split_piece",
     "write_partition",
 ]
-
-
-@dataclass
-class Clock:
-    """Thread seconds by step, and where and when a task ran."""
-
-    began: float = field(default_factory=time.time)
-    ended: float = 0.0
-    process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
-    peak_bytes: int = 0
-    work: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Add the time inside to a step."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.work[name] = self.work.get(name, 0.0) + time.perf_counter() - start
-            self.ended = time.time()
-            self.peak_bytes = peak_memory_bytes()
-
-
-@dataclass(frozen=True)
-class InputStats:
-    """What an input partition amounted to."""
-
-    proof: Proof
-    clock: Clock
-
-
-@dataclass(frozen=True)
-class OutputStats:
-    """What an output partition amounted to.
-
-    Parameters
-    ----------
-    part : int
-        Which one.
-    proof : Proof
-        Of the rows as they went to the writer.
-    file_bytes : int
-        Size of the part.
-    edges : pyarrow.Table
-        Key columns of its first and last row; no rows where it is empty.
-    """
-
-    part: int
-    proof: Proof
-    file_bytes: int
-    edges: pa.Table
-    clock: Clock
 
 
 @dataclass(frozen=True)
@@ -168,18 +111,22 @@ class Reader:
             sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts, n_bands
         )
 
+    def key_schema(self) -> pa.Schema:
+        """Return the key columns, in order, as rows are partitioned by them."""
+        return transport_schema(pa.schema([self.schema.field(key.column) for key in self.keys]))
+
     def _join(self, samples: Sequence[Sample]) -> Sample:
-        names = [key.column for key in self.keys]
-        fields = pa.schema([self.schema.field(name) for name in names])
-        return join_samples(samples, transport_schema(fields).empty_table())
+        return join_samples(samples, self.key_schema().empty_table())
 
 
 def _sample_rest(reader: Reader, tasks: Sequence[SampleTask], mixed: bool) -> Sample:  # noqa: FBT001 - a task's arguments have no names
     return reader.sample_rest(tasks, mixed=mixed)
 
 
-def split_piece(reader: Reader, piece: Piece, model: Model, input_id: int) -> Split:
-    """Read, prove and partition one input partition."""
+def split_piece(
+    reader: Reader, folder: str, piece: Piece, model: Model, input_id: int
+) -> Split:
+    """Read, prove and partition one input partition; rows of finished parts end here."""
     clock = Clock()
     with clock.step("read"):
         table = reader.read(piece)
@@ -187,15 +134,36 @@ def split_piece(reader: Reader, piece: Piece, model: Model, input_id: int) -> Sp
         proof = prove(table)
     with clock.step("classify"):
         band = find_bands(table, model, input_id)
+    finished = finished_parts(folder)
     with clock.step("split"):
+        if finished:
+            rows = np.flatnonzero(~np.isin(band // model.n_bands, finished)).astype(np.uint32)
+            table, band = take_table(table, rows), band[rows]
         grouped, starts = group(table, band, model.n_parts, model.n_bands)
     return Split(grouped, starts, InputStats(proof, clock))
 
 
 def write_partition(
-    writer: Writer, shards: Shards, model: Model | None, slot: Slot
+    writer: Writer,
+    shards: Shards,
+    model: Model | None,
+    slot: Slot,
+    read: Proof | None = None,
 ) -> OutputStats:
-    """Sort, check, prove and write one output partition; no model is needed for that.
+    """Sort, check, prove, write and record one output partition; no model is needed for that.
+
+    Parameters
+    ----------
+    writer : Writer
+        Where it goes.
+    shards : Shards
+        Its rows.
+    model : Model or None
+        Not used.
+    slot : Slot
+        Which partition it is.
+    read : Proof, optional
+        Of what was read for it, to be recorded too.
 
     Raises
     ------
@@ -205,7 +173,7 @@ def write_partition(
     del model
     clock = Clock()
     pieces = sort_in_pieces(shards, writer.keys, slot.part, slot.n_parts, writer.part_bytes)
-    checked = _Checked(writer.keys, slot.part)
+    checked = Ordered(writer.keys, slot.part)
     with writer.open(slot.part, slot.n_parts) as file:
         while True:
             with clock.step("sort"):
@@ -219,64 +187,29 @@ def write_partition(
             del table  # before there is another
         with clock.step("write"):
             file.close()
-    return OutputStats(slot.part, checked.proof, file.n_bytes, checked.edges(), clock)
-
-
-class _Checked:
-    """What was found of the rows of a part, piece by piece."""
-
-    def __init__(self, keys: tuple[SortKey, ...], part: int) -> None:
-        self.proof = Proof()
-        self._keys = keys
-        self._part = part
-        self._edges: list[pa.Table] = []  # keys of the first and last row of each piece
-        self._none: pa.Table | None = None
-
-    def add(self, table: pa.Table) -> None:
-        """Check and prove the next rows.
-
-        Raises
-        ------
-        OutOfOrderError
-            If they are not in order, or not after those before.
-        """
-        keys = key_table(table, self._keys)
-        bad = first_disorder(keys, self._keys)
-        if bad >= 0:
-            bad += self.proof.rows
-        elif keys.num_rows:
-            self._edges.append(keys.take([0, keys.num_rows - 1]))
-            if first_disorder(concat_rows(self._edges[-2:]), self._keys) >= 0:
-                bad = self.proof.rows - 1
-        if bad >= 0:
-            msg = (
-                f"partition {self._part}: row {bad + 1:,} sorts before row {bad:,}. "
-                "Nothing was published. This is a bug: please report it."
-            )
-            raise OutOfOrderError(msg)
-        self.proof += prove(table)
-        self._none = keys.slice(0, 0)
-
-    def edges(self) -> pa.Table:
-        """Return the first and last key, or no rows."""
-        if not self._edges:
-            assert self._none is not None
-            return self._none
-        first, last = self._edges[0].slice(0, 1), self._edges[-1].slice(1)
-        return concat_rows([first, last])
+    written = OutputStats(slot.part, checked.proof, file.n_bytes, checked.edges(), clock)
+    keep_finished(writer.folder, file.name, written, read)
+    return written
 
 
 def model_tasks(
     key: str,
     token: str,
     reader: Reader,
+    folder: str,
     samples: SamplePlan,
     n_parts: int,
     n_threads: int,
     *,
     n_bands: int | None = None,
 ) -> dict[str, Any]:
-    """Return the tasks sample → model; that of the model is named ``key``."""
+    """Return the tasks sample → model; that of the model is named ``key``.
+
+    The model is kept in the folder. If it is there already, one task reads it.
+    """
+    path = join(folder, MODEL)
+    if is_there(path):
+        return {key: call(key, read_model, path, reader.key_schema(), reader.keys)}
     graph: dict[str, Any] = {}
     for i, tasks in enumerate(batches(samples.first)):
         sample = f"dlsort-sample-{token}-{i}"
@@ -293,8 +226,16 @@ def model_tasks(
             graph[sample] = call(sample, _sample_rest, reader, tasks, ref(mixed))
             sampled.append(sample)
     fit = partial(reader.fit, n_parts, n_bands, len(first), samples.ranges)
-    graph[key] = call_with_all(key, fit, sampled)
+    graph[key] = call_with_all(key, partial(_fit_and_keep, fit, path), sampled)
     return graph
+
+
+def _fit_and_keep(
+    fit: Callable[[Sequence[Sample]], Model], path: str, samples: Sequence[Sample]
+) -> Model:
+    model = fit(samples)
+    keep_model(model, path)
+    return model
 
 
 @dataclass(frozen=True)
@@ -341,6 +282,7 @@ class DatasetPlan:
             model,
             self.token,
             self.reader,
+            self.writer.folder,
             self.samples,
             self.n_parts,
             self.n_threads,
@@ -349,10 +291,11 @@ class DatasetPlan:
         exchange = Exchange(
             self.token,
             self.n_parts,
-            partial(split_piece, self.reader),
+            partial(split_piece, self.reader, self.writer.folder),
             partial(write_partition, self.writer),
             self.store_bytes,
             self.temp_dir,
+            partial(find_output, self.writer.folder),
         )
         layer = build(exchange, f"dlsort-part-{self.token}", self.pieces, ref(model))
         return Layer({**graph, **layer.graph}, layer.transfer_keys, layer.output_keys)

@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from dlsort.bands import write_starts
 from dlsort.model import Model
-from dlsort.move_plan import Moved, lay_parts
+from dlsort.move_plan import Moved, find_moved, lay_parts
 from dlsort.partition import find_bands
-from dlsort.plan import Clock, InputStats, Reader, model_tasks, write_partition
+from dlsort.plan import Reader, model_tasks, write_partition
 from dlsort.proof import prove, total
 from dlsort.range_reads import RangeReads, Readers, find_readers
 from dlsort.sample_plan import SamplePlan
 from dlsort.sink import Writer
+from dlsort.stats import Clock, InputStats
 from dlsort.take import take_table
 from dlsort_cluster.exchange import Layer, Shards, Slot
 from dlsort_cluster.tasks import call, ref
@@ -55,7 +56,13 @@ class RangePlan:
         model = f"dlsort-model-{self.token}"
         readers = f"dlsort-readers-{self.token}"
         graph = model_tasks(
-            model, self.token, self.reader, self.samples, self.n_parts, self.n_threads
+            model,
+            self.token,
+            self.reader,
+            self.writer.folder,
+            self.samples,
+            self.n_parts,
+            self.n_threads,
         )
         graph[readers] = call(readers, find_readers, self.reads, ref(model))
         calls = [
@@ -70,8 +77,11 @@ def _read_and_keep(
 ) -> Moved:
     """Read the pieces that a part may have rows of, one by one, and make it of its rows.
 
-    Pieces are proved by the part that owns them, all of their rows.
+    Nothing is read if it is finished. Pieces are proved by the part that owns them, all of
+    their rows.
     """
+    if (found := find_moved(writer, part)) is not None:
+        return found
     clock = Clock()
     proofs = []
     shards = []
@@ -91,8 +101,9 @@ def _read_and_keep(
     if not shards:  # the columns as they are read, without a row
         shards.append(reader.read(replace(readers.pieces[0], row_groups=(), n_rows=0)))
     slot = Slot(part, model.n_parts, 0, sum(shard.num_rows for shard in shards))
-    written = write_partition(writer, Shards.of(shards), None, slot)
-    return Moved(InputStats(total(proofs), clock), written)
+    read = total(proofs)
+    written = write_partition(writer, Shards.of(shards), None, slot, read)
+    return Moved(InputStats(read, clock), written)
 
 
 def _keep(table: pa.Table, band: npt.NDArray[np.uint32], part: int, model: Model) -> pa.Table:

@@ -70,6 +70,8 @@ class SortReport:
         Row count, checksum and order were checked.
     moved : bool
         The order of the source, or of its row groups, made an exchange unnecessary.
+    resumed_parts : int
+        Parts that an earlier attempt had finished and that were kept.
     workers, threads : int
         Worker processes (0: embedded) and threads in all.
     """
@@ -95,6 +97,7 @@ class SortReport:
     checksum: str = ""
     proved: bool = False
     moved: bool = False
+    resumed_parts: int = 0
     workers: int = 0
     threads: int = 0
 
@@ -134,6 +137,11 @@ class SortReport:
             lines.append(
                 f"surprise   {len(self.surprises):,} parts have over {TUNING.surprise:g} x the "
                 f"predicted rows (the first is part {self.surprises[0]}): the sample was wrong"
+            )
+        if self.resumed_parts:
+            lines.append(
+                f"resumed    {self.resumed_parts:,} of {self.output_parts:,} parts were kept "
+                "from an earlier attempt, and read back"
             )
         if self.moved:
             lines.append("order      the source's was used: no row was exchanged")

@@ -107,8 +107,7 @@ def plan_sample(
         return Draw(g, *places[g], groups[g].n_rows, min(groups[g].n_rows, n_draws))
 
     def task(g: int, draws: Iterable[Draw]) -> SampleTask:
-        piece = Piece(source.files[groups[g].file], (groups[g].index,), groups[g].n_rows, 0, g)
-        return SampleTask(piece, tuple(draws))
+        return SampleTask(source.piece([g]), tuple(draws))
 
     filled = [g for g, group in enumerate(groups) if group.n_rows]
     first = tuple(task(g, (draw(h) for h in filled if donors[h] == g)) for g in read)

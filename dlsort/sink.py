@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,8 +17,10 @@ from dlsort.buffers import concat_rows
 from dlsort.destination import write_error
 from dlsort.encoding import Encodings
 from dlsort.errors import BadOptionError
+from dlsort.finished import ATTEMPTS, PARTS
 from dlsort.keys import SortKey
 from dlsort.part_encoding import encodings_of_part
+from dlsort.storage import Output, join
 from dlsort_cluster.wire import value_bytes
 
 __all__ = ["COMPRESSIONS", "PartFile", "Writer", "check_compression", "part_name"]
@@ -59,11 +61,13 @@ def part_name(part: int, n_parts: int) -> str:
 class PartFile:
     """A part that is being written; a context, without which nothing is left behind.
 
-    It has another name until all of it is written: a run may be restarted while an attempt of
-    it still writes.
+    It lies elsewhere, and under another name, until all of it is on disk: a run may be
+    restarted while an attempt of it still writes.
 
     Attributes
     ----------
+    name : str
+        Name of the file.
     n_bytes : int
         Size of the file, once it is closed.
 
@@ -75,11 +79,13 @@ class PartFile:
         If it can't be written for another reason.
     """
 
-    def __init__(self, writer: Writer, path: Path) -> None:
+    def __init__(self, writer: Writer, name: str) -> None:
         self.n_bytes = 0
+        self.name = name
         self._writer = writer
-        self._path = path
-        self._attempt = path.with_suffix(f".{uuid.uuid4().hex[:12]}.tmp")
+        self._path = join(writer.folder, PARTS, name)
+        attempt = f"{name}.{uuid.uuid4().hex[:12]}.tmp"
+        self._output = Output(self._path, join(writer.folder, ATTEMPTS, attempt))
         self._file: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []  # rows for the next row group
 
@@ -97,20 +103,19 @@ class PartFile:
             self._write(ready)
 
     def close(self) -> None:
-        """Write what is left, and give the part its name."""
+        """Write what is left, wait until it is on disk, and give the part its name."""
         self._write(sum(waiting.num_rows for waiting in self._waiting))
         with self._told():
             assert self._file is not None
             self._file.add_key_value_metadata(self._writer.metadata())
             self._file.close()
-            self.n_bytes = self._attempt.stat().st_size
-            self._attempt.replace(self._path)
+            self.n_bytes = self._output.commit()
 
     def __exit__(self, *failure: object) -> None:
         if self._file is not None:
             with suppress(OSError, pa.ArrowException):
                 self._file.close()
-        self._attempt.unlink(missing_ok=True)
+        self._output.discard()
 
     def _write(self, n_rows: int) -> None:
         """Write some of the rows that wait: none, if the part has none."""
@@ -119,7 +124,7 @@ class PartFile:
         rows = concat_rows(self._waiting)
         with self._told():
             if self._file is None:
-                self._file = self._writer.open_file(self._attempt, rows)
+                self._file = self._writer.open_file(self._output.where, rows)
             if rows.schema != self._file.schema:
                 rows = rows.cast(self._file.schema)
             self._file.write_table(rows.slice(0, n_rows), self._writer.row_group_rows)
@@ -140,7 +145,8 @@ class Writer:
     Parameters
     ----------
     folder : str
-        The staging folder, the same path on every worker.
+        Where parts and what is told of them go (:mod:`dlsort.finished`), the same path on
+        every worker.
     schema : pyarrow.Schema
         The source's schema, which the parts keep.
     keys : tuple of SortKey
@@ -166,9 +172,9 @@ class Writer:
 
     def open(self, part: int, n_parts: int) -> PartFile:
         """Begin a part."""
-        return PartFile(self, Path(self.folder) / part_name(part, n_parts))
+        return PartFile(self, part_name(part, n_parts))
 
-    def open_file(self, path: Path, table: pa.Table) -> pq.ParquetWriter:
+    def open_file(self, where: Any, table: pa.Table) -> pq.ParquetWriter:
         """Begin a file of the types and the encodings that suit its first rows."""
         chosen = encodings_of_part(
             table,
@@ -177,7 +183,7 @@ class Writer:
             compression=self.compression,
         )
         return pq.ParquetWriter(
-            path,
+            where,
             table.schema,
             compression=self.compression,
             use_dictionary=sorted(chosen.dictionary) or False,

@@ -11,7 +11,8 @@ import glob as globbing
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,15 +26,18 @@ from dlsort.errors import (
     BadOptionError,
     CorruptSourceError,
     SchemaMismatchError,
+    SourceChangedError,
     SourceNotFoundError,
 )
-from dlsort.footers import BadFooterError, check_footer, open_file
+from dlsort.footers import BadFooterError, open_file, read_footer
 from dlsort.pages import BadPageError
+from dlsort.storage import filesystem, is_store, open_to_read, stamp_of
 
 __all__ = [
     "Piece",
     "RowGroup",
     "Source",
+    "Stamp",
     "column_chunks",
     "cut_pieces",
     "dictionary_columns",
@@ -43,9 +47,8 @@ __all__ = [
     "top_columns",
 ]
 
+SUFFIXES = (".parquet", ".pq", ".parq")
 FOOTER_THREADS = 8  # footers are small reads: latency, not bandwidth, is what costs
-
-SUFFIXES = (".parquet", ".parq", ".pq")
 
 # What reading a file raises that is not as it should be.
 _UNREADABLE = (pa.ArrowException, OSError, IndexError, BadFooterError, BadPageError)
@@ -66,6 +69,13 @@ class RowGroup:
     column_bytes: dict[str, int]
 
 
+class Stamp(NamedTuple):
+    """What shows that a file is still the one it was: its size, and a mark of its writing."""
+
+    n_bytes: int
+    mark: str
+
+
 @dataclass(frozen=True)
 class Source:
     """A Parquet dataset, as its footers tell it.
@@ -82,6 +92,8 @@ class Source:
         How each leaf column is stored, by its path.
     footers : tuple of pyarrow.parquet.FileMetaData
         The footers; they stay on the client.
+    stamps : tuple of Stamp
+        One a file, from before its footer was read.
     most_bytes : int
         Memory for the row groups that are read together.
     """
@@ -91,6 +103,7 @@ class Source:
     row_groups: tuple[RowGroup, ...]
     layouts: dict[str, ColumnLayout]
     footers: tuple[pq.FileMetaData, ...]
+    stamps: tuple[Stamp, ...]
     most_bytes: int = UNBOUNDED
 
     @property
@@ -108,6 +121,19 @@ class Source:
         """Size of all column chunks as stored, in bytes."""
         return sum(group.stored_bytes for group in self.row_groups)
 
+    def piece(self, groups: Sequence[int]) -> Piece:
+        """Return some row groups of one file, by their numbers, ascending, as a piece."""
+        chosen = [self.row_groups[g] for g in groups]
+        file = chosen[0].file
+        return Piece(
+            self.files[file],
+            self.stamps[file],
+            tuple(group.index for group in chosen),
+            sum(group.n_rows for group in chosen),
+            sum(group.arrow_bytes for group in chosen),
+            groups[0],
+        )
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -117,6 +143,8 @@ class Piece:
     ----------
     path : str
         The file.
+    stamp : Stamp
+        As it was when the job began.
     row_groups : tuple of int
         Their numbers in the file, ascending.
     n_rows, arrow_bytes : int
@@ -126,6 +154,7 @@ class Piece:
     """
 
     path: str
+    stamp: Stamp
     row_groups: tuple[int, ...]
     n_rows: int
     arrow_bytes: int
@@ -145,7 +174,9 @@ def find_files(src: str | Path) -> list[str]:
         If there is none.
     """
     check_path(src, "source")
-    path = Path(src)
+    if is_store(src):
+        return _find_objects(str(src))
+    path = Path(src).absolute()
     if path.is_file():
         return [str(path)]
     if path.is_dir():
@@ -157,12 +188,38 @@ def find_files(src: str | Path) -> list[str]:
             raise SourceNotFoundError(msg)
         _refuse_partition_folders(path, named)
         return sorted(map(str, named), key=natural_sort_key)
-    matched = [m for m in globbing.glob(str(src), recursive=True) if Path(m).is_file()]  # noqa: PTH207 - Path.glob refuses absolute patterns
+    matched = globbing.glob(str(src), recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
+    matched = [str(Path(m).absolute()) for m in matched if Path(m).is_file()]
     if not matched:
         what = "matches no file" if globbing.has_magic(str(src)) else "does not exist"
         msg = f"{src} {what}; expected a Parquet file, a folder of them or a glob."
         raise SourceNotFoundError(msg)
     return sorted(matched, key=natural_sort_key)
+
+
+def _find_objects(url: str) -> list[str]:
+    """Return the URLs of the objects that one names: an object, a prefix or a glob."""
+    fs, path = filesystem(url)
+    try:
+        if globbing.has_magic(path):
+            found = [name for name in fs.glob(path) if fs.isfile(name)]
+        elif fs.isfile(path):
+            found = [path]
+        else:
+            below = PurePosixPath(path)
+            found = [
+                name
+                for name in fs.find(path)
+                if PurePosixPath(name).suffix in SUFFIXES
+                and not _hidden(PurePosixPath(name).relative_to(below))
+            ]
+            _refuse_partition_folders(below, map(PurePosixPath, found))
+    except OSError as error:
+        raise CorruptSourceError(f"can't read {url}: {error.strerror or error}.") from error
+    if not found:
+        msg = f"{url} holds no Parquet file; expected an object, a prefix of some or a glob."
+        raise SourceNotFoundError(msg)
+    return sorted((fs.unstrip_protocol(name) for name in found), key=natural_sort_key)
 
 
 def _refuse_lost_links(files: Iterable[Path]) -> None:
@@ -174,7 +231,7 @@ def _refuse_lost_links(files: Iterable[Path]) -> None:
             raise SourceNotFoundError(msg)
 
 
-def _refuse_partition_folders(folder: Path, files: Iterable[Path]) -> None:
+def _refuse_partition_folders(folder: PurePath, files: Iterable[PurePath]) -> None:
     """Raise if files lie in folders such as ``day=1``, whose values they don't hold."""
     for file in files:
         for name in file.relative_to(folder).parent.parts:
@@ -186,7 +243,7 @@ def _refuse_partition_folders(folder: Path, files: Iterable[Path]) -> None:
                 raise BadOptionError(msg)
 
 
-def _hidden(path: Path) -> bool:
+def _hidden(path: PurePath) -> bool:
     return any(part.startswith(("_", ".")) for part in path.parts)
 
 
@@ -202,26 +259,27 @@ def open_source(src: str | Path) -> Source:
     SchemaMismatchError
         If two files disagree on a column; the message names all three.
     """
-    files = [str(Path(f).absolute()) for f in find_files(src)]
+    files = find_files(src)
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
         footers = list(pool.map(_footer, files))
     schema = footers[0][0]
-    for path, (other, _) in zip(files, footers, strict=True):
+    for path, (other, _, _) in zip(files, footers, strict=True):
         schema = _agreed(schema, files[0], other, path)
     groups = tuple(
         _row_group(metadata, number, index, schema)
-        for number, (_, metadata) in enumerate(footers)
+        for number, (_, metadata, _) in enumerate(footers)
         for index in range(metadata.num_row_groups)
     )
-    metadata = tuple(footer for _, footer in footers)
-    return Source(tuple(files), schema, groups, layouts(metadata), metadata)
+    metadata = tuple(footer for _, footer, _ in footers)
+    stamps = tuple(stamp for _, _, stamp in footers)
+    return Source(tuple(files), schema, groups, layouts(metadata), metadata, stamps)
 
 
-def _footer(path: str) -> tuple[pa.Schema, pq.FileMetaData]:
+def _footer(path: str) -> tuple[pa.Schema, pq.FileMetaData, Stamp]:
     try:
-        with open_file(path) as file:
-            check_footer(path, file.metadata)
-            return file.schema_arrow, file.metadata
+        stamp = Stamp(*stamp_of(path))
+        with open_to_read(path) as where:
+            return *read_footer(where, stamp.n_bytes), stamp
     except _UNREADABLE as error:
         raise _corrupt(path, error) from error
 
@@ -313,7 +371,7 @@ def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:
     pieces: list[Piece] = []
     groups = source.row_groups
     if not groups:
-        return [Piece(source.files[0], (), 0, 0, 0)]
+        return [Piece(source.files[0], source.stamps[0], (), 0, 0, 0)]
     start = 0
     while start < len(groups):
         stop = start
@@ -321,18 +379,10 @@ def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:
             stop += 1
         of_file = groups[start:stop]
         n_pieces = max(1, -(-sum(g.arrow_bytes for g in of_file) // piece_bytes))
-        for run in _even_runs(of_file, n_pieces):
-            first = start + run[0]
-            chosen = groups[first : start + run[1]]
-            pieces.append(
-                Piece(
-                    source.files[chosen[0].file],
-                    tuple(g.index for g in chosen),
-                    sum(g.n_rows for g in chosen),
-                    sum(g.arrow_bytes for g in chosen),
-                    first,
-                )
-            )
+        pieces += [
+            source.piece(range(start + first, start + last))
+            for first, last in _even_runs(of_file, n_pieces)
+        ]
         start = stop
     return pieces
 
@@ -379,19 +429,29 @@ def read_piece(
     ------
     CorruptSourceError
         If the file can't be read, holds other rows than its footer says, or takes more memory.
+    SourceChangedError
+        If it is not the one any more that it was when the job began.
     """
     dictionaries = [c for c in as_dictionary if c in columns]
     try:
-        with open_file(
-            piece.path,
-            read_dictionary=dictionaries,
-            page_checksum_verification=True,  # of pages that have one; reading takes 3 % longer
-        ) as file:
+        with (
+            open_to_read(piece.path) as where,
+            open_file(
+                where,
+                piece.stamp.n_bytes,
+                read_dictionary=dictionaries,
+                pre_buffer=is_store(piece.path),  # few large reads of what is far away
+                page_checksum_verification=True,  # of pages that have one; takes 3 % longer
+            ) as file,
+        ):
+            path = None if is_store(piece.path) else piece.path
             table = read_bounded(
-                file, piece.path, piece.row_groups, columns, dictionaries, most_bytes
+                file, path, piece.row_groups, columns, dictionaries, most_bytes
             )
     except _UNREADABLE as error:
+        _check_unchanged(piece)
         raise _corrupt(piece.path, error) from error
+    _check_unchanged(piece)
     # "a.b" also reads field b of a struct a, if there is one
     if table.num_rows != piece.n_rows or not set(columns) <= set(table.column_names):
         found = ValueError(f"{table.num_rows:,} rows where there were {piece.n_rows:,}")
@@ -402,6 +462,26 @@ def read_piece(
         for i, name in enumerate(columns)
     ]
     return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
+
+
+def _check_unchanged(piece: Piece) -> None:
+    """Raise if a piece's file was changed, replaced or removed since the job began."""
+    try:
+        now = Stamp(*stamp_of(piece.path))
+    except FileNotFoundError:
+        what = "removed"
+    except OSError as error:
+        raise _corrupt(piece.path, error) from error
+    else:
+        if now == piece.stamp:
+            return
+        sizes = f"it had {piece.stamp.n_bytes:,} bytes, now {now.n_bytes:,}"
+        what = "changed" if now.n_bytes == piece.stamp.n_bytes else f"changed ({sizes})"
+    msg = (
+        f"{piece.path} was {what} while it was being read; start again when nobody writes "
+        "to it any more."
+    )
+    raise SourceChangedError(msg)
 
 
 def dictionary_columns(source: Source) -> tuple[str, ...]:

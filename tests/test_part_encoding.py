@@ -17,6 +17,7 @@ from arrow_data import KEY_TYPES, column
 from dlsort.buffers import to_transport
 from dlsort.encoded_sizes import Runs, changes_of, delta_bytes, distinct_values
 from dlsort.encoding import Encodings
+from dlsort.finished import PARTS, make_folders
 from dlsort.options import TUNING
 from dlsort.part_encoding import encodings_of_part
 from dlsort.sink import COMPRESSIONS, Writer
@@ -289,6 +290,7 @@ def test_no_larger_than_pyarrows_default(name, compression):
 
 
 def part_writer(folder: object, rows: pa.Table, compression: str) -> Writer:
+    make_folders(str(folder))
     return Writer(
         str(folder), rows.schema, (), NOTHING_TOLD, compression, ROW_GROUP, rows.nbytes
     )
@@ -328,7 +330,7 @@ def test_whatever_is_chosen_reads_back_equal(
     writer = part_writer(folder, rows, compression)
     write_part(writer, rows, 0)
     write_part(writer, pa.concat_tables([rows.slice(0, 5), rows.slice(5)]), 1)
-    first, second = sorted(folder.iterdir())
+    first, second = sorted((folder / PARTS).iterdir())
     assert first.read_bytes() == second.read_bytes()
     read, wanted = decoded(pq.read_table(first)["v"]), decoded(rows["v"])
     if pa.types.is_floating(read.type):  # NaN, and the sign of zero

@@ -14,6 +14,7 @@ from dlsort.bands import write_starts
 from dlsort.budget import Budget
 from dlsort.encoding import Encodings
 from dlsort.errors import OutOfOrderError
+from dlsort.finished import make_folders
 from dlsort.keys import SortKey
 from dlsort.options import MIB
 from dlsort.pieces import sort_in_pieces
@@ -77,10 +78,11 @@ def test_disorder_inside_and_between_pieces_is_told_by_row(tmp_path, monkeypatch
     tables = [pa.table({"k": piece}) for piece in pieces]
     monkeypatch.setattr(plan, "sort_in_pieces", lambda *args: iter(tables))
     encodings = Encodings((), {})
+    make_folders(str(tmp_path))
     writer = Writer(str(tmp_path), tables[0].schema, KEYS, encodings, "none", 10, MIB)
     with pytest.raises(OutOfOrderError, match=f"partition 0: {says}"):
         plan.write_partition(writer, Shards.of(tables), None, Slot(0, 1, 0, 5))
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_dictionary_that_shards_share_does_not_make_them_large():

@@ -189,12 +189,12 @@ def test_ranges_that_are_too_wide_cost_reads_only(tmp_path, monkeypatch):
 
 def test_rows_that_change_on_the_way_are_told_whatever_the_ranges_say(tmp_path, monkeypatch):
     source = write(tmp_path / "in", two_sorted(2000), row_group_size=50)
-    prove = dlsort.plan.prove
+    prove = dlsort.ordered.prove
 
     def prove_another_row(table: pa.Table) -> dlsort.proof.Proof:
         return replace(prove(table), low=1)
 
-    monkeypatch.setattr(dlsort.plan, "prove", prove_another_row)
+    monkeypatch.setattr(dlsort.ordered, "prove", prove_another_row)
     with pytest.raises(RowsLostError, match="checksum"):
         sort(source, "k", 4)
     assert not (tmp_path / "out-4").exists()

@@ -15,7 +15,7 @@ from dlsort.keys import SortKey
 from dlsort.options import GIB, TUNING
 from dlsort.sample import draws_needed, take_sample
 from dlsort.sample_plan import plan_sample
-from dlsort.source import RowGroup, Source, cut_pieces, open_source
+from dlsort.source import RowGroup, Source, Stamp, cut_pieces, open_source
 
 
 class _NoFooter:
@@ -43,7 +43,8 @@ def large_source(n_groups: int, key_share: float) -> Source:
     )
     files = tuple(f"f{i}" for i in range(-(-n_groups // 10)))
     schema = pa.schema([("k", pa.int64()), ("v", pa.int64())])
-    return Source(files, schema, groups, {}, (_NoFooter(),) * len(files))
+    stamps = (Stamp(0, ""),) * len(files)
+    return Source(files, schema, groups, {}, (_NoFooter(),) * len(files), stamps)
 
 
 @pytest.mark.parametrize("n_groups", [10, 40, 400])

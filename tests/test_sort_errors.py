@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort.dataset
-import dlsort.destination
 import dlsort.job
+import dlsort.staging
 from commands import (
     COMMAND,
     contents,
@@ -38,6 +38,7 @@ from commands import (
 )
 from commands import dlsort as command
 from dlsort.errors import DlsortError
+from dlsort.finished import ATTEMPTS, PARTS
 from dlsort_cluster.exchange import SpillFullError
 
 
@@ -550,7 +551,7 @@ def test_a_stopped_sort_leaves_nothing_behind(work, long_source, tmp_path, how, 
         process_group=0,
     ) as running:
         # one is stopped while it reads, the other once it writes
-        begun = ".old.*.partial/*" if number == signal.SIGINT else ".old.*.partial"
+        begun = ".old.*.partial/*/attempts/*" if number == signal.SIGINT else ".old.*.partial"
         while_it_runs(running, lambda: list(work.glob(begun)), begun)
         children = psutil.Process(running.pid).children(recursive=True)
         # a terminal sends Ctrl-C to the whole group, a supervisor SIGTERM to one
@@ -568,7 +569,7 @@ def test_a_stopped_sort_leaves_nothing_behind(work, long_source, tmp_path, how, 
 
 
 @pytest.mark.parametrize(
-    "begun", [".out.*.partial", ".out.*.partial/*"], ids=["reads", "writes"]
+    "begun", [".out.*.partial", ".out.*.partial/*/attempts/*"], ids=["reads", "writes"]
 )
 def test_a_worker_killed_while_the_command_runs_costs_no_row(
     work, long_source, tmp_path, begun
@@ -610,7 +611,8 @@ def test_half_written_files_of_a_killed_worker_are_not_published(work, monkeypat
     open_part = dlsort.sink.Writer.open
 
     def open_and_leave(self, part, n_parts):
-        (Path(self.folder) / f"part-{part:05}.0123456789ab.tmp").write_bytes(b"PAR1 torn")
+        attempt = f"part-{part:05}.parquet.0123456789ab.tmp"
+        (Path(self.folder) / ATTEMPTS / attempt).write_bytes(b"PAR1 torn")
         return open_part(self, part, n_parts)
 
     monkeypatch.setattr(dlsort.sink.Writer, "open", open_and_leave)
@@ -627,13 +629,13 @@ def _alive(process: psutil.Process) -> bool:
 
 
 def test_a_signal_after_the_result_is_published_changes_nothing(work, monkeypatch):
-    publish = dlsort.destination._publish
+    publish = dlsort.staging.publish
 
     def publish_and_stop(*args: object, **options: object) -> None:
         publish(*args, **options)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(dlsort.destination, "_publish", publish_and_stop)
+    monkeypatch.setattr(dlsort.staging, "publish", publish_and_stop)
     for target in ("out", "old"):
         sorted_well("in", target, "--overwrite")
         assert read(work / target).num_rows == 1200
@@ -645,7 +647,7 @@ def test_a_signal_while_the_result_is_published_keeps_the_old_one(work, monkeypa
     rename = Path.rename
 
     def rename_and_stop(self: Path, target: Path) -> Path:
-        if self.suffix == ".partial" and when == "between":
+        if self.name == PARTS and when == "between":
             signal.raise_signal(signal.SIGTERM)
         if self.name == "old" and when == "before":
             signal.raise_signal(signal.SIGTERM)

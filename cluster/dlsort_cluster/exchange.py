@@ -27,6 +27,7 @@ __all__ = [
     "ExchangeError",
     "Layer",
     "Shards",
+    "ShardsDamagedError",
     "ShardsLostError",
     "Slot",
     "SpillError",
@@ -169,6 +170,9 @@ class Exchange:
         the worker has no limit.
     temp_dir : str or None
         Where they go then. ``None``: the worker's ``local_directory``.
+    find : callable, optional
+        ``find(part)`` returns the output of a partition that was merged before and needs no
+        rows, or None. What is found by then may be left out by ``split``.
     """
 
     token: str
@@ -177,6 +181,7 @@ class Exchange:
     merge: Callable[[Shards, Any, Slot], Any]
     store_bytes: int | None = None
     temp_dir: str | None = None
+    find: Callable[[int], Any] | None = None
 
 
 class Layer(NamedTuple):
@@ -203,6 +208,10 @@ class ExchangeError(RuntimeError):
 
 class ShardsLostError(ExchangeError):
     """A partition does not hold the rows that the inputs reported for it."""
+
+
+class ShardsDamagedError(ExchangeError):
+    """Rows arrived at a worker other than they were sent, again and again."""
 
 
 class SpillError(ExchangeError):

@@ -66,8 +66,9 @@ def run(
     Raises
     ------
     Exception
-        What a task raised, as it raised it. By then no task of the job is
-        running any more (but for some that work on for over a minute).
+        What a task raised, as it raised it; of an OSError a note tells the worker. By
+        then no task of the job is running any more (but for some that work on for over a
+        minute).
     WorkersLostError
         If a task took down one worker after another.
     JobCancelledError
@@ -110,13 +111,32 @@ def _watch(
         for place, future in pending.items():
             status = future.status
             if status in ("error", "cancelled"):
-                future.result()  # raises
+                _raise(client, future)
             if status == "finished":
                 ready.append(place)
         for place in ready:
             del pending[place]
         if ready and on_progress is not None:
             _report(client, futures, ready, n_inputs, on_progress)
+
+
+def _raise(client: Client, future: Future[Any]) -> None:
+    """Raise what a failed task raised; of an OSError say on which worker."""
+    try:
+        future.result()
+    except OSError as error:
+        with suppress(Exception):  # it was raised all the same
+            places = client.run_on_scheduler(_erred_on, future.key)
+            if places:
+                error.add_note(f"This was on {', '.join(places)}.")
+        raise
+
+
+def _erred_on(key: Any, dask_scheduler: Any) -> list[str]:
+    """Return the addresses of the processes where a task failed that another one may need."""
+    task = dask_scheduler.tasks[key]
+    blamed = task.exception_blame or task
+    return sorted(at for at in blamed.erred_on if not at.startswith("inproc://"))
 
 
 def _sleep(client: Client, future: Future[Any], seconds: float) -> None:

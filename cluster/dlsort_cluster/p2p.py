@@ -55,6 +55,7 @@ from dlsort_cluster.exchange import (
     slot_of,
 )
 from dlsort_cluster.p2p_run import ExchangeSpec, spilled_bytes
+from dlsort_cluster.versions import installed
 
 if TYPE_CHECKING:
     from distributed import Scheduler
@@ -107,6 +108,7 @@ def build(
         parts=range(exchange.n_parts) if parts is None else tuple(parts),
         store_bytes=exchange.store_bytes,
         temp_dir=exchange.temp_dir,
+        versions=installed(),
     )
     transfer_keys = [(f"dlsort-transfer-{run}", i) for i in range(len(sources))]
     graph: dict[Any, Any] = {
@@ -118,7 +120,9 @@ def build(
     graph[barrier] = P2PBarrierTask(barrier, _barrier, run, *refs, spec=spec)
     output_keys = [(name, i) for i in range(len(spec.parts))]
     for key, part in zip(output_keys, spec.parts, strict=True):
-        graph[key] = Task(key, _unpack, run, exchange.merge, part, TaskRef(barrier), context)
+        graph[key] = Task(
+            key, _unpack, run, exchange.merge, part, TaskRef(barrier), context, exchange.find
+        )
     return Layer(graph, transfer_keys, output_keys)
 
 
@@ -214,8 +218,11 @@ def _unpack(
     part: int,
     passed: _Passed,
     context: Any,
+    find: Callable[[int], Any] | None,
 ) -> Any:
-    """Fetch one partition's rows and merge them."""
+    """Fetch one partition's rows and merge them, unless that was done before."""
+    if find is not None and (found := find(part)) is not None:
+        return found
     slot = slot_of(part, passed.counts)
     with _engine_errors(run, "unpack"):
         shards = get_worker_plugin().get_output_partition(run, passed.run_id, part)

@@ -7,7 +7,8 @@ and tied to the versions that it is tested with.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,24 @@ from distributed.shuffle._core import ShuffleRun, ShuffleSpec, id_from_key
 from distributed.shuffle._exceptions import ShuffleClosedError
 from distributed.shuffle._limiter import ResourceLimiter
 from distributed.system import MEMORY_LIMIT
+from distributed.utils_comm import retry
 
-from dlsort_cluster.exchange import ExchangeError, Shards, Split
+from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
 from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store import ShardStore, StoreClosedError
-from dlsort_cluster.wire import Unit, count_bytes, cut, pack, pack_starts, unpack
+from dlsort_cluster.versions import compare, installed
+from dlsort_cluster.wire import (
+    DamagedError,
+    Message,
+    Unit,
+    count_bytes,
+    cut,
+    frame,
+    pack,
+    pack_starts,
+    unframe,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from distributed.shuffle._worker_plugin import ShuffleWorkerPlugin
@@ -34,6 +48,9 @@ __all__ = ["ExchangeRun", "ExchangeSpec", "spilled_bytes"]
 # still tell what they wrote. A run is closed before anyone could ask.
 _stores: dict[tuple[str, str | None], list[ShardStore]] = {}
 _N_STORES = 100
+
+# How often messages are sent that arrive damaged.
+_TRIES = 3
 
 # Share of a worker's memory for shards when the caller does not say.
 _STORE_SHARE = 0.3
@@ -62,6 +79,7 @@ class ExchangeSpec(ShuffleSpec[int]):
     parts: Sequence[int]
     store_bytes: int | None
     temp_dir: str | None
+    versions: Mapping[str, str]
 
     @property
     def output_partitions(self) -> Iterator[int]:  # type: ignore[override]
@@ -80,7 +98,14 @@ class ExchangeSpec(ShuffleSpec[int]):
         worker_for: dict[int, str],
         plugin: ShuffleWorkerPlugin,
     ) -> ExchangeRun:
-        """Start this worker's share of a run."""
+        """Start this worker's share of a run.
+
+        Raises
+        ------
+        VersionsDifferError
+            If this worker's versions are not those of who laid the tasks.
+        """
+        compare(self.versions, installed(), plugin.worker.address)
         return ExchangeRun(self, run_id, span_id, worker_for, plugin)
 
 
@@ -187,16 +212,29 @@ class ExchangeRun(ShuffleRun[int, Any]):
         shared = [s for _, (_, s) in shards if isinstance(s, SharedStream)]
         try:
             if not shared:
-                return await self._send_unless_given_up(address, shards)
-            places = [(i, (starts, _place(s))) for i, (starts, s) in shards]
+                return await self._send_whole(address, [_sent(*shard) for shard in shards])
             try:
-                return await self._send_unless_given_up(address, places)
+                return await self._send_whole(address, [_placed(*shard) for shard in shards])
             except NotSharedError:
                 self._neighbours.discard(address)
-                streams = [(i, (starts, _stream(s))) for i, (starts, s) in shards]
-                return await self._send_unless_given_up(address, streams)
+                return await self._send_whole(address, [_sent(*shard) for shard in shards])
         finally:
             self._close_shared(shared)
+
+    async def _send_whole(
+        self, address: str, messages: list[Message]
+    ) -> OKMessage | ErrorMessage:
+        """Send messages, again if they arrive damaged."""
+        for _ in range(_TRIES):
+            with suppress(DamagedError):
+                return await self._send_unless_given_up(address, frame(messages))
+        inputs = ", ".join(str(message.input_id) for message in messages[:3])
+        msg = (
+            f"run {self.id[:8]}[{self.run_id}]: rows of input {inputs} arrived damaged at"
+            f" {address} from {self.local_address}, {_TRIES} times. Check the network and the"
+            " memory between the two."
+        )
+        raise ShardsDamagedError(msg)
 
     def _close_shared(self, streams: Iterable[SharedStream]) -> None:
         for stream in streams:
@@ -204,14 +242,22 @@ class ExchangeRun(ShuffleRun[int, Any]):
             self._shared.discard(stream)
 
     async def _send_unless_given_up(
-        self, address: str, shards: list[tuple[int, Any]]
+        self, address: str, arrays: list[np.ndarray]
     ) -> OKMessage | ErrorMessage:
         """Send, but stop trying as soon as the run is given up.
 
         The engine may try for minutes to reach a worker that is gone, and a
         worker does not close before its runs are closed.
         """
-        sending = asyncio.ensure_future(super().send(address, shards))
+        framed: Any = arrays
+        sending = asyncio.ensure_future(
+            retry(
+                lambda: self._send(address, framed),
+                count=self.RETRY_COUNT,
+                delay_min=self.RETRY_DELAY_MIN,
+                delay_max=self.RETRY_DELAY_MAX,
+            )
+        )
         given_up = asyncio.ensure_future(self._given_up.wait())
         try:
             await asyncio.wait({sending, given_up}, return_when=asyncio.FIRST_COMPLETED)
@@ -225,10 +271,14 @@ class ExchangeRun(ShuffleRun[int, Any]):
 
     # -- receiving, on the event loop
 
-    async def _receive(self, data: list[tuple[int, Any]]) -> None:
+    async def _receive(self, data: Any) -> None:
+        """Keep what :func:`dlsort_cluster.wire.frame` has made of messages."""
         self.raise_if_closed()
         # All or none: a sender whose memory can't be seen sends all of them again.
-        seen = [(i, starts, _attach(stream)) for i, (starts, stream) in data]
+        seen = [
+            (m.input_id, m.starts, attach(m.stream.tobytes()) if m.is_place else m.stream)
+            for m in unframe(data)
+        ]
         await asyncio.gather(*(self._arrive(*message) for message in seen))
 
     async def _arrive(self, input_id: int, starts: np.ndarray, stream: np.ndarray) -> None:
@@ -311,13 +361,16 @@ class ExchangeRun(ShuffleRun[int, Any]):
         raise NotImplementedError
 
 
-def _place(stream: np.ndarray | SharedStream) -> np.ndarray | bytes:
-    return stream.place() if isinstance(stream, SharedStream) else stream
+def _sent(input_id: int, packed: _Packed) -> Message:
+    starts, stream = packed
+    if isinstance(stream, SharedStream):
+        stream = stream.read()
+    return Message(input_id, starts, stream, is_place=False)
 
 
-def _stream(stream: np.ndarray | SharedStream) -> np.ndarray:
-    return stream.read() if isinstance(stream, SharedStream) else stream
-
-
-def _attach(stream: np.ndarray | bytes) -> np.ndarray:
-    return attach(stream) if isinstance(stream, bytes) else stream
+def _placed(input_id: int, packed: _Packed) -> Message:
+    starts, stream = packed
+    if not isinstance(stream, SharedStream):
+        return _sent(input_id, packed)
+    place = np.frombuffer(stream.place(), np.uint8)
+    return Message(input_id, starts, place, is_place=True)

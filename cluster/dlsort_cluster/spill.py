@@ -8,6 +8,8 @@ head (the types, and one dictionary a column), and batches that hold the rows of
 one or more partitions, or some of a large one. Any of them can be read with the head alone,
 into memory of its own: a map of the file would take 0.04 s a GB instead of 0.06, but the
 kernel maps up to 2 MiB for each byte that is touched, and all of it is resident.
+
+The checksums of head and batches stay in memory; what is read back is compared.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
+from xxhash import xxh3_64, xxh3_64_intdigest
 
 from dlsort_cluster.wire import Unit, count_bytes
 
@@ -93,6 +96,8 @@ class Run(NamedTuple):
     firsts, offsets : (n_batches + 1,) int64
         Batch ``b`` has the rows ``firsts[b]:firsts[b + 1]`` and lies in
         ``file[offsets[b]:offsets[b + 1]]``.
+    checksums : (n_batches + 1,) uint64
+        Of the head, and of each batch.
     """
 
     file: SpillFile
@@ -103,6 +108,7 @@ class Run(NamedTuple):
     end: int
     firsts: np.ndarray
     offsets: np.ndarray
+    checksums: np.ndarray
 
 
 class _Sink:
@@ -113,10 +119,19 @@ class _Sink:
     def __init__(self, file: SpillFile) -> None:
         self._file = file
         self._begin = file.end
+        self._checksum = xxh3_64()
 
     def write(self, data: pa.Buffer) -> int:
-        self._file.append(memoryview(data).cast("B"))
+        view = memoryview(data).cast("B")
+        self._checksum.update(view)
+        self._file.append(view)
         return len(data)
+
+    def checksum(self) -> int:
+        """Return that of what was written since the last time."""
+        found: int = self._checksum.intdigest()
+        self._checksum.reset()
+        return found
 
     def tell(self) -> int:
         return self._file.end - self._begin
@@ -154,23 +169,24 @@ def write(file: SpillFile, units: Sequence[Unit]) -> Run:
     try:
         file.append(memoryview(bytes(-end % _ALIGNMENT)))
         begin = file.end
-        firsts, offsets = [0], []
-        with pa.ipc.new_stream(
-            pa.PythonFile(_Sink(file), mode="w"), tables[0].schema
-        ) as writer:
+        firsts, offsets, checksums = [0], [], []
+        sink = _Sink(file)
+        with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), tables[0].schema) as writer:
             # So that the types and the dictionaries are in the head.
             writer.write_batch(_without_rows(tables[0]))
             offsets.append(file.end)
+            checksums.append(sink.checksum())
             for piece in _batches(units, tables, starts, n_bytes):
                 for batch in piece.combine_chunks().to_batches():
                     writer.write_batch(batch)
                     firsts.append(firsts[-1] + batch.num_rows)
                     offsets.append(file.end)
+                    checksums.append(sink.checksum())
     except BaseException:
         file.cut_back(end)
         raise
     schemas = [unit.table.schema for unit in units]
-    places = np.array(firsts), np.array(offsets)
+    places = np.array(firsts), np.array(offsets), np.array(checksums, np.uint64)
     return Run(file, counts, starts, schemas, begin, file.end, *places)
 
 
@@ -258,8 +274,9 @@ def _read_rows(run: Run, first: int, last: int) -> tuple[pa.Table, int]:
     size = int(run.offsets[high] - run.offsets[low])
     buffer = pa.allocate_buffer(head + size + len(_END_OF_STREAM))
     view = memoryview(buffer).cast("B")
-    run.file.read_into(view[:head], run.begin)
-    run.file.read_into(view[head : head + size], int(run.offsets[low]))
+    _read_checked(run.file, view[:head], [run.begin, int(run.offsets[0])], run.checksums[:1])
+    begins = run.offsets[low : high + 1].tolist()
+    _read_checked(run.file, view[head : head + size], begins, run.checksums[low + 1 :])
     view[head + size :] = _END_OF_STREAM
     table = pa.ipc.open_stream(buffer).read_all()
     rows = table.slice(first - int(run.firsts[low]), last - first)
@@ -267,3 +284,23 @@ def _read_rows(run: Run, first: int, last: int) -> tuple[pa.Table, int]:
         msg = f"{rows.num_rows:,} rows where {last - first:,} were written"
         raise OSError(msg)
     return rows, head + size
+
+
+def _read_checked(
+    file: SpillFile, buffer: memoryview, begins: Sequence[int], checksums: np.ndarray
+) -> None:
+    """Fill ``buffer`` from ``begins[0]``; what begins at each has the checksum it had.
+
+    Raises
+    ------
+    OSError
+        If it doesn't, twice.
+    """
+    file.read_into(buffer, begins[0])
+    for (begin, end), checksum in zip(pairwise(begins), checksums.tolist(), strict=False):
+        part = buffer[begin - begins[0] : end - begins[0]]
+        if xxh3_64_intdigest(part) != checksum:
+            file.read_into(part, begin)  # perhaps only what was read is damaged
+            if xxh3_64_intdigest(part) != checksum:
+                msg = "what is there is not what was written; the disk or the memory fails"
+                raise OSError(msg)

@@ -177,7 +177,8 @@ class ShardStore:
         try:
             found, n_read = read()
         except (OSError, pa.ArrowException) as error:
-            msg = f"run {self.run}: cannot read back from {self.temp_dir}: {error}."
+            place = f"{self.temp_dir} on {self.worker}"
+            msg = f"run {self.run}: cannot read back from {place}: {error}."
             raise SpillError(msg) from error
         with self._lock:
             self.read_bytes += n_read

@@ -68,6 +68,7 @@ def build(
             _merge,
             token,
             exchange.merge,
+            exchange.find,
             int(part),
             TaskRef(counts_key),
             context,
@@ -96,11 +97,14 @@ def _counts(n_parts: int, *receipts: Transferred) -> np.ndarray:
 def _merge(
     token: str,
     merge: Callable[..., Any],
+    find: Callable[[int], Any] | None,
     part: int,
     counts: np.ndarray,
     context: Any,
     *splits: Split,
 ) -> Any:
+    if find is not None and (found := find(part)) is not None:
+        return found
     slot = slot_of(part, counts)
     tables: list[pa.Table] = []
     for table, starts, _ in splits:

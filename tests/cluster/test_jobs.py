@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import dataclasses
+import errno
 import threading
 import time
 from types import SimpleNamespace
 
 import pytest
+from distributed import Client, LocalCluster
 
 import exchange_kit as kit
 from dlsort_cluster import jobs, p2p
@@ -141,3 +144,28 @@ def test_a_task_that_kills_every_worker_is_given_up(two_processes, tmp_path):
 def test_tasks_of_other_jobs_are_not_waited_for():
     keys = [("mine", 1), "mine", ("other", 1), 7]
     assert jobs._n_known({"mine"}, SimpleNamespace(tasks=keys)) == 2
+
+
+def test_a_worker_whose_disk_fails_is_named():
+    def split(source, context, input_id):
+        raise OSError(errno.EIO, "Input/output error", "/data/in.parquet")
+
+    exchange = dataclasses.replace(kit.exchange(), split=split)
+    with (
+        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+    ):
+        (worker,) = cluster.scheduler.workers
+        with pytest.raises(OSError, match="Input/output error") as caught:
+            run(client, p2p.build(exchange, kit.name(), kit.sources(2), 6))
+    assert caught.value.__notes__ == [f"This was on {worker}."]
+
+
+def test_where_there_is_one_process_none_is_named(three_workers):
+    def merge(shards, context, slot):
+        raise OSError(errno.EIO, "Input/output error")
+
+    exchange = kit.exchange(merge=merge)
+    with pytest.raises(OSError, match="Input/output error") as caught:
+        run(three_workers, p2p.build(exchange, kit.name(), kit.sources(2), 6))
+    assert not hasattr(caught.value, "__notes__")

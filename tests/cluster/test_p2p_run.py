@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import pytest
 from distributed import Client, LocalCluster
@@ -8,6 +9,7 @@ from distributed import Client, LocalCluster
 import exchange_kit as kit
 from dlsort_cluster import p2p, p2p_run, shared
 from dlsort_cluster.clusters import run
+from dlsort_cluster.exchange import ShardsDamagedError
 from p2p_kit import assert_no_runs, count_shards, n_mapped
 
 pytestmark = pytest.mark.usefixtures("way")
@@ -26,7 +28,7 @@ def test_a_repeated_message_is_ignored(three_workers, monkeypatch):
 
 
 def test_big_units_go_as_buffers_of_their_own(three_workers):
-    # below 64 KiB the engine would pickle several into one message
+    # below 64 KiB several would be joined
     layer = p2p.build(kit.exchange(), kit.name(), kit.sources(3, n_rows=20_000), 6)
     _, outputs = run(three_workers, layer)
     kit.check(outputs, 3, n_rows=20_000)
@@ -83,3 +85,45 @@ def test_worker_processes_share_memory():
         kit.check(outputs, 4, n_rows=n_rows)
         n_attached = client.run(lambda dask_worker: len(dask_worker.attached))
     assert sum(n_attached.values()) == 4
+
+
+@pytest.fixture
+def flip(monkeypatch):
+    """Have the first messages arrive with one bit of their rows flipped."""
+
+    def damage(n_times):
+        framed = p2p_run.frame
+        left = [n_times]
+        lock = threading.Lock()
+
+        def frame_and_flip(messages):
+            arrays = framed(messages)
+            with lock:
+                left[0] -= 1
+                if left[0] < 0:
+                    return arrays
+            last = arrays[-1].copy()
+            last[len(last) // 2] ^= 0x10
+            return [*arrays[:-1], last]
+
+        monkeypatch.setattr(p2p_run, "frame", frame_and_flip)
+
+    return damage
+
+
+@pytest.mark.parametrize("n_rows", [10, 20_000])
+def test_rows_damaged_on_the_way_are_sent_again(three_workers, flip, n_rows):
+    flip(2)
+    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(5, n_rows=n_rows), 6)
+    _, outputs = run(three_workers, layer)
+    kit.check(outputs, 5, n_rows=n_rows)
+    assert_no_runs(three_workers)
+
+
+def test_a_way_that_damages_all_rows_is_named(three_workers, flip):
+    flip(10**6)
+    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6)
+    says = r"rows of input \d.* arrived damaged at inproc://\S+ from inproc://\S+, 3 times"
+    with pytest.raises(ShardsDamagedError, match=says):
+        run(three_workers, layer)
+    assert_no_runs(three_workers)

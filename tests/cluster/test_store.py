@@ -218,27 +218,43 @@ def test_many_small_partitions_share_batches(tmp_path):
         assert shard["row"].to_pylist() == [part]
 
 
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda data: bytes(len(data)),  # no stream at all
-        lambda data: (
-            data[: len(data) // 2] + b"\xff\xff\xff\xff" + bytes(len(data) - len(data) // 2 - 4)
-        ),
-    ],
-)
-def test_what_the_disk_has_spoiled_is_told_in_words(tmp_path, monkeypatch, spoil):
+def test_what_the_disk_has_spoiled_is_told_in_words(tmp_path, monkeypatch):
     store = make_store(tmp_path)
     store.put(0, make_unit())
     read_into = spill.SpillFile.read_into
 
     def read_and_spoil(self, buffer, begin):
         read_into(self, buffer, begin)
-        buffer[:] = spoil(bytes(buffer))
+        buffer[:] = bytes(len(buffer))
 
     monkeypatch.setattr(spill.SpillFile, "read_into", read_and_spoil)
     with pytest.raises(SpillError, match="cannot read back from"):
         store.read(9, 1).read_all()
+
+
+@pytest.mark.parametrize("n_times", [1, 10**6])
+@pytest.mark.parametrize("where", [0, 0.5, 0.99])
+def test_a_bit_that_the_disk_flips_is_seen(tmp_path, monkeypatch, where, n_times):
+    store = make_store(tmp_path)
+    store.put(0, make_unit())
+    read_into = spill.SpillFile.read_into
+    left = [n_times]
+
+    def read_and_flip(self, buffer, begin):
+        read_into(self, buffer, begin)
+        if left[0] > 0:
+            left[0] -= 1
+            buffer[int(where * len(buffer))] ^= 0x04
+
+    monkeypatch.setattr(spill.SpillFile, "read_into", read_and_flip)
+    if n_times == 1:
+        (shard,) = store.read(9, 1).read_all()
+        assert shard["row"].to_pylist() == list(range(STARTS[3], STARTS[4]))
+    else:
+        with pytest.raises(
+            SpillError, match=rf"cannot read back from {tmp_path} on tcp://10\.0\.0\.4:4001: "
+        ):
+            store.read(9, 1).read_all()
 
 
 def small_units(n_units, n_parts, column, metadata=None):

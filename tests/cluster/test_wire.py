@@ -7,9 +7,21 @@ import pickle
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dlsort_cluster.store import ShardStore
-from dlsort_cluster.wire import compact, cut, pack, read_stream, unpack
+from dlsort_cluster.wire import (
+    DamagedError,
+    Message,
+    compact,
+    cut,
+    frame,
+    pack,
+    read_stream,
+    unframe,
+    unpack,
+)
 
 N_ROWS = 100
 ROWS = range(N_ROWS)
@@ -115,3 +127,40 @@ def test_what_is_received_is_aligned_wherever_the_message_began(offset):
     received = read_stream(message[offset:])
     assert received.equals(table)
     assert received["row"].chunk(0).buffers()[1].address % 8 == 0
+
+
+def messages_of(n_rows):
+    """Return a message a unit, of so many rows each."""
+    found = []
+    for input_id, n in enumerate(n_rows):
+        unit = cut(pa.table({"x": range(n), "s": ["ab"] * n}), np.array([0, n]), np.array([0]))
+        found.append(Message(input_id, *pack(unit), is_place=input_id == 1))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "n_arrays"), [([3, 0, 5], 3), ([30_000, 4], 6), ([1], 3), ([40_000], 4)]
+)
+def test_messages_are_joined_if_they_are_small(n_rows, n_arrays):
+    messages = messages_of(n_rows)
+    arrays = frame(messages)
+    assert len(arrays) == n_arrays
+    for sent, got in zip(messages, unframe(arrays), strict=True):
+        assert (sent.input_id, sent.is_place) == (got.input_id, got.is_place)
+        assert np.array_equal(sent.starts, got.starts)
+        assert np.array_equal(sent.stream, got.stream)
+
+
+@given(st.data())
+def test_any_bit_that_is_flipped_is_seen(data):
+    arrays = [array.copy() for array in frame(messages_of(data.draw(N_ROWS_OF_UNITS)))]
+    which = data.draw(st.integers(0, len(arrays) - 1))
+    raw = arrays[which].view(np.uint8)
+    if not len(raw):
+        return
+    raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    with pytest.raises(DamagedError):
+        unframe(arrays)
+
+
+N_ROWS_OF_UNITS = st.sampled_from([[2, 3], [9_000, 9_000], [0]])

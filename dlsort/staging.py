@@ -1,0 +1,290 @@
+"""Staging: the hidden folder beside the destination that a job writes to until it is proved.
+
+    .out.5f0c….partial/
+        job.json          what the job is; locked as long as its client lives
+        move, range, exchange/
+            parts/ …      of one way to make them (see :mod:`dlsort.finished`)
+
+Once every part is there and proved, one rename makes ``parts`` the destination; until then
+that is as it was. What a client leaves that is killed, or loses its cluster, is gone on from
+by the next one that is told to resume; and removed by the next one that publishes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dlsort.destination import check_path, write_error
+from dlsort.errors import (
+    ClusterError,
+    CorruptSourceError,
+    DestinationExistsError,
+    NotProvedError,
+    ResumeError,
+    SourceChangedError,
+)
+from dlsort.finished import finished_parts, make_folders
+from dlsort.job_file import JobFile
+from dlsort.publish import publish
+from dlsort.storage import is_store, join, make_folder, names_in, remove_all, replace
+
+__all__ = ["Abandoned", "Staging", "find_abandoned", "put_back", "staging"]
+
+JOB = "job.json"
+_PARTIAL, _REPLACED = ".partial", ".replaced"
+
+
+class Abandoned(NamedTuple):
+    """What an earlier attempt has left, whose client is not there any more."""
+
+    folder: str
+    n_finished: int
+    n_parts: int
+
+
+class Staging:
+    """A job's folder.
+
+    Attributes
+    ----------
+    folder : str
+        The folder itself.
+    job : JobFile
+        What the job is; with what an earlier attempt has chosen, if it goes on from one.
+    is_resumed : bool
+        It goes on from one.
+    parts : str or None
+        The folder that is to be published, once it is whole and proved.
+    told : mapping
+        What is told with it in a store.
+    """
+
+    def __init__(self, folder: str, job: JobFile, *, is_resumed: bool) -> None:
+        self.folder = folder
+        self.job = job
+        self.is_resumed = is_resumed
+        self.parts: str | None = None
+        self.told: Mapping[str, Any] = {}
+
+    def way(self, name: str) -> str:
+        """Return the folder of one way to make the parts, made if it isn't there."""
+        folder = join(self.folder, name)
+        try:
+            make_folders(folder)
+        except OSError as error:
+            raise write_error(error, folder) from error
+        return folder
+
+    def has_way(self, name: str) -> bool:
+        """Return whether parts were made in a way, or begun."""
+        return bool(names_in(join(self.folder, name)))
+
+    def drop_way(self, name: str) -> None:
+        """Remove all that was made in a way."""
+        remove_all(join(self.folder, name))
+
+
+@contextmanager
+def staging(
+    destination: str, job: JobFile, *, overwrite: bool, resume: bool, partitions: int | None
+) -> Iterator[Staging]:
+    """Give a folder for the parts; publish ``Staging.parts``, or leave no trace.
+
+    What is finished is kept on failure if the cluster failed, or if ``resume`` is set:
+    unless it is the source or the proof that failed.
+
+    Parameters
+    ----------
+    destination : str
+        Where the folder goes. What is there is kept until the new is complete.
+    job : JobFile
+        What the job is.
+    overwrite : bool
+        Replace a destination that holds files.
+    resume : bool
+        Go on from what an earlier attempt has left, if it has.
+    partitions : int or None
+        As asked for.
+
+    Yields
+    ------
+    Staging
+
+    Raises
+    ------
+    ResumeError
+        If what is left is of another job, or its client is still at work.
+    DestinationError
+        If the folder can't be made or moved.
+    """
+    made = _missing_above(destination)
+    stage, lock = _open(destination, job, resume=resume, partitions=partitions)
+    aside = stage.folder.removesuffix(_PARTIAL) + _REPLACED
+    try:
+        yield stage
+        assert stage.parts is not None
+        publish(stage.parts, destination, overwrite=overwrite, aside=aside, told=stage.told)
+    except BaseException as error:
+        n_finished = _n_finished(stage.folder)
+        if n_finished and _is_worth_keeping(error, resume=resume):
+            error.add_note(
+                f"{n_finished:,} of {stage.job.n_parts:,} parts are finished and kept in "
+                f"{stage.folder}: the same again with resume=True (--resume) goes on from them."
+            )
+            raise
+        remove_all(stage.folder)
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
+    finally:
+        _unlock(lock)
+    remove_all(stage.folder)
+    if not is_store(destination):  # there nobody can tell if a client is still at work
+        for left in find_abandoned(destination):
+            remove_all(left.folder)
+
+
+def find_abandoned(destination: str) -> list[Abandoned]:
+    """Return what earlier attempts at a destination have left, most finished parts first."""
+    found = []
+    for folder in _folders(destination, _PARTIAL):
+        job = JobFile.read(join(folder, JOB))
+        lock = _lock(folder)
+        if lock is not None and job is not None:
+            found.append(Abandoned(folder, _n_finished(folder), job.n_parts))
+        _unlock(lock)
+    return sorted(found, key=lambda left: left.n_finished, reverse=True)
+
+
+def _n_finished(folder: str) -> int:
+    ways = [join(folder, name) for name in names_in(folder) if name != JOB]
+    return max((len(finished_parts(way)) for way in ways), default=0)
+
+
+def _is_worth_keeping(error: BaseException, *, resume: bool) -> bool:
+    hopeless = (NotProvedError, CorruptSourceError, SourceChangedError, DestinationExistsError)
+    return isinstance(error, ClusterError) or (resume and not isinstance(error, hopeless))
+
+
+def _missing_above(destination: str) -> list[Path]:
+    """Return the folders above a destination that will have to be made."""
+    if is_store(destination):
+        return []
+    parent = Path(destination).parent
+    return [path for path in (parent, *parent.parents) if not path.exists()]
+
+
+def _folders(destination: str, suffix: str) -> list[str]:
+    """Return the folders of that kind beside a destination; links are none."""
+    above, name = destination.rsplit("/", 1)
+    begins = f".{name}."
+    found = [
+        join(above or "/", other)
+        for other in sorted(names_in(above or "/"))
+        if other.startswith(begins)
+        and other.endswith(suffix)
+        and len(other) == len(begins) + 12 + len(suffix)
+    ]
+    if is_store(destination):
+        return found
+    return [path for path in found if Path(path).is_dir() and not Path(path).is_symlink()]
+
+
+def _open(
+    destination: str, job: JobFile, *, resume: bool, partitions: int | None
+) -> tuple[Staging, int | None]:
+    """Return the folder and its lock: one that was left, or a fresh one."""
+    if resume:
+        for left in find_abandoned(destination):
+            kept = JobFile.read(join(left.folder, JOB))
+            lock = _lock(left.folder)
+            if kept is None or lock is None:
+                continue
+            try:
+                goes_on = job.going_on_from(kept, partitions=partitions)
+            except BaseException:
+                _unlock(lock)
+                raise
+            return Staging(left.folder, goes_on, is_resumed=True), lock
+        if any(map(_is_locked, _folders(destination, _PARTIAL))):
+            msg = (
+                f"another sort is at work on {destination}, or its file system has no locks to "
+                "tell; wait until it has ended, or leave resume (--resume) out."
+            )
+            raise ResumeError(msg)
+    above, name = destination.rsplit("/", 1)
+    folder = join(above, f".{name}.{uuid.uuid4().hex[:12]}{_PARTIAL}")
+    lock = None
+    try:
+        if is_store(folder):
+            replace(join(folder, JOB), job.to_json())
+        else:
+            make_folder(folder)
+            Path(folder, JOB).touch()
+            lock = _lock(folder)  # before anyone can read it, and take it for abandoned
+            Path(folder, JOB).write_bytes(job.to_json())
+    except OSError as error:
+        _unlock(lock)
+        remove_all(folder)
+        raise write_error(error, destination) from error
+    return Staging(folder, job, is_resumed=False), lock
+
+
+# What stands for the lock of a store's folder: there are none.
+_NO_LOCK = -1
+
+
+def _lock(folder: str) -> int | None:
+    """Return the descriptor of a job file, locked until it is closed; None if it can't be."""
+    if is_store(folder):
+        return _NO_LOCK
+    try:
+        fd = os.open(join(folder, JOB), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None and lock != _NO_LOCK:
+        os.close(lock)
+
+
+def _is_locked(folder: str) -> bool:
+    """Return whether a job's client is at work, as far as can be told."""
+    lock = _lock(folder)
+    _unlock(lock)
+    return lock is None and JOB in names_in(folder)
+
+
+def put_back(dst: str | Path) -> None:
+    """Undo what a client has left that was killed while it replaced the destination.
+
+    Parameters
+    ----------
+    dst : str or Path
+        The destination as given.
+    """
+    check_path(dst, "destination")
+    if is_store(dst):
+        return
+    destination = str(Path(dst).absolute())
+    for old in _folders(destination, _REPLACED):
+        if _is_locked(old.removesuffix(_REPLACED) + _PARTIAL):
+            continue
+        if Path(destination).exists():
+            remove_all(old)
+        else:
+            Path(old).rename(destination)

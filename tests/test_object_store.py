@@ -1,0 +1,255 @@
+"""Sorts from and to an object store: fsspec's own, which lives in this process's memory."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import dlsort
+from commands import dlsort as command
+from dlsort import plan
+from dlsort.errors import (
+    BadOptionError,
+    ClusterError,
+    DestinationError,
+    DestinationExistsError,
+    SourceChangedError,
+    SourceNotFoundError,
+)
+from dlsort.finished import finished_parts, keep_finished
+from dlsort_cluster.exchange import ExchangeError
+
+N_ROWS, N_PARTS = 3_000, 4
+
+
+@pytest.fixture
+def store():
+    return fsspec.filesystem("memory")
+
+
+@pytest.fixture
+def bucket(store) -> str:
+    """Give a bucket of its own, with a source in it."""
+    url = f"memory://{uuid.uuid4().hex}"
+    rng = np.random.default_rng(8)
+    for number in range(3):
+        keys = rng.integers(0, N_ROWS, N_ROWS)
+        table = pa.table({"k": keys, "s": [f"{number} {row}" for row in range(N_ROWS)]})
+        with store.open(f"{url}/in/{number}.parquet", "wb") as file:
+            pq.write_table(table, file, row_group_size=500)
+    yield url
+    store.rm(url, recursive=True)
+
+
+def names(store: Any, url: str) -> list[str]:
+    below = store.find(url)
+    return sorted(name.split("/", 2)[2] for name in below)
+
+
+def read(store: Any, url: str) -> pa.Table:
+    parts = [name for name in sorted(store.find(url)) if name.endswith(".parquet")]
+    tables = []
+    for part in parts:
+        with store.open(part) as file:
+            tables.append(pq.read_table(file))
+    return pa.concat_tables(tables)
+
+
+def sort(src: object, dst: object, **options: Any) -> dlsort.SortReport:
+    options = {"by": "k", "partitions": N_PARTS, "threads": 1, **options}
+    return dlsort.sort_dataset(src, dst, **options)
+
+
+WHOLE = ["_SUCCESS", *(f"part-{part:05}.parquet" for part in range(N_PARTS))]
+
+
+def in_order(table: pa.Table) -> bool:
+    keys = table["k"].to_numpy()
+    return bool((keys[1:] >= keys[:-1]).all()) and table.num_rows == 3 * N_ROWS
+
+
+@pytest.mark.parametrize("src", ["in", "in/", "in/*.parquet"])
+def test_a_prefix_or_a_glob_is_sorted_into_another_prefix(store, bucket, src):
+    report = sort(f"{bucket}/{src}", f"{bucket}/out/deep")
+    assert report.proved
+    assert [name.removeprefix("out/deep/") for name in names(store, f"{bucket}/out")] == WHOLE
+    assert in_order(read(store, f"{bucket}/out/deep"))
+    told = json.loads(store.cat_file(f"{bucket}/out/deep/_SUCCESS"))
+    assert told == {
+        "by": "k",
+        "rows": 3 * N_ROWS,
+        "checksum": report.checksum,
+        "files": WHOLE[1:],
+    }
+    checked = dlsort.check_dataset(f"{bucket}/out/deep", by="k", against=f"{bucket}/in")
+    assert checked.ok
+
+
+def test_from_a_store_to_a_folder_and_back(store, bucket, tmp_path):
+    sort(f"{bucket}/in", tmp_path / "out")
+    sort(f"file://{tmp_path}/out", f"{bucket}/out", by="s")
+    assert dlsort.check_dataset(f"{bucket}/out", by="s", against=f"{bucket}/in").ok
+    parts = [path.name for path in sorted((tmp_path / "out").iterdir())]
+    assert parts == WHOLE[1:]
+
+
+def test_the_command_takes_urls(store, bucket):
+    args = ("--by", "k", "--threads", 1, "--partitions", N_PARTS)
+    assert command("sort", f"{bucket}/in", f"{bucket}/out", *args).exit_code == 0
+    again = command("sort", f"{bucket}/in", f"{bucket}/out", *args)
+    assert again.exit_code == 2
+    assert f"{bucket}/out already holds 5 objects" in again.stderr
+
+
+def test_the_marker_is_written_last(store, bucket, monkeypatch):
+    written: list[str] = []
+    copy, pipe = type(store).cp_file, type(store).pipe_file
+
+    def cp_file(self: Any, path1: str, path2: str, **options: Any) -> None:
+        written.append(path2.rsplit("/", 1)[1])
+        copy(self, path1, path2, **options)
+
+    def pipe_file(self: Any, path: str, value: bytes, **options: Any) -> None:
+        if "/out/" in path:
+            written.append(path.rsplit("/", 1)[1])
+        pipe(self, path, value, **options)
+
+    monkeypatch.setattr(type(store), "cp_file", cp_file)
+    monkeypatch.setattr(type(store), "pipe_file", pipe_file)
+    sort(f"{bucket}/in", f"{bucket}/out")
+    assert written == [*WHOLE[1:], "_SUCCESS"]
+
+
+def test_the_old_is_kept_until_the_new_is_proved(store, bucket, monkeypatch):
+    sort(f"{bucket}/in", f"{bucket}/out", partitions=6)
+    before = {name: store.cat_file(name) for name in store.find(bucket)}
+    with pytest.raises(DestinationExistsError, match="holds 7 objects"):
+        sort(f"{bucket}/in", f"{bucket}/out")
+
+    def lose(*args: Any) -> Any:
+        raise dlsort.errors.RowsLostError("rows were lost.")
+
+    monkeypatch.setattr(dlsort.dataset, "check_outcome", lose)
+    with pytest.raises(dlsort.errors.RowsLostError):
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert {name: store.cat_file(name) for name in store.find(bucket)} == before
+    monkeypatch.undo()
+    sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert names(store, f"{bucket}/out") == [f"out/{name}" for name in WHOLE]
+    assert in_order(read(store, f"{bucket}/out"))
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_client_that_ended_while_it_published_is_gone_on_from(
+    store, bucket, monkeypatch, overwrite
+):
+    if overwrite:
+        sort(f"{bucket}/in", f"{bucket}/out", partitions=2)
+    copy = type(store).cp_file
+    copied: list[str] = []
+
+    def cp_file(self: Any, path1: str, path2: str, **options: Any) -> None:
+        if len(copied) == 2:
+            raise KeyboardInterrupt
+        copied.append(path2)
+        copy(self, path1, path2, **options)
+
+    monkeypatch.setattr(type(store), "cp_file", cp_file)
+    with pytest.raises(KeyboardInterrupt):
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=overwrite, resume=True)
+    monkeypatch.undo()
+    assert not store.exists(f"{bucket}/out/_SUCCESS")
+    report = sort(f"{bucket}/in", f"{bucket}/out", overwrite=overwrite, resume=True)
+    assert report.resumed_parts == N_PARTS
+    assert [name for name in names(store, bucket) if not name.startswith("in/")] == [
+        f"out/{name}" for name in WHOLE
+    ]
+
+
+def test_a_sort_that_lost_its_cluster_is_gone_on_from(store, bucket, monkeypatch):
+    done: list[int] = []
+
+    def keep(folder: str, *args: Any) -> None:
+        if len(done) == 2:
+            raise ExchangeError("the scheduler went away.")
+        keep_finished(folder, *args)
+        done.append(1)
+
+    monkeypatch.setattr(plan, "keep_finished", keep)
+    with pytest.raises(ClusterError) as caught:
+        sort(f"{bucket}/in", f"{bucket}/out")
+    assert "2 of 4 parts" in caught.value.__notes__[0]
+    monkeypatch.undo()
+    assert sort(f"{bucket}/in", f"{bucket}/out", resume=True).resumed_parts == 2
+    assert in_order(read(store, f"{bucket}/out"))
+
+
+def test_an_object_that_is_replaced_during_the_sort_is_named(store, bucket, monkeypatch):
+    open_source = dlsort.dataset.open_source
+
+    def open_and_change(src: str) -> Any:
+        found = open_source(src)
+        data = store.cat_file(f"{bucket}/in/1.parquet")
+        store.pipe_file(f"{bucket}/in/1.parquet", data)
+        return found
+
+    monkeypatch.setattr(dlsort.dataset, "open_source", open_and_change)
+    with pytest.raises(SourceChangedError, match="parquet was changed"):
+        sort(f"{bucket}/in", f"{bucket}/out")
+    assert all(name.startswith("in/") for name in names(store, bucket))
+
+
+def test_places_that_cannot_be_used(store, bucket):
+    with pytest.raises(SourceNotFoundError, match="/none holds no Parquet file"):
+        sort(f"{bucket}/none", f"{bucket}/out")
+    with pytest.raises(DestinationError, match="no folder in it"):
+        sort(f"{bucket}/in", bucket)
+    with pytest.raises(BadOptionError, match="nosuch://a/b can't be used: Protocol not known"):
+        sort(f"{bucket}/in", "nosuch://a/b")
+    with pytest.raises(DestinationError, match="lies inside the source"):
+        sort(f"{bucket}/in", f"{bucket}/in/sorted")
+    with pytest.raises(DestinationError, match="would be replaced"):
+        sort(f"{bucket}/in/0.parquet", f"{bucket}/in", overwrite=True)
+
+
+def test_a_prefix_sorted_onto_itself(store, bucket):
+    sort(f"{bucket}/in", f"{bucket}/in", overwrite=True)
+    assert names(store, bucket) == [f"in/{name}" for name in WHOLE]
+    assert in_order(read(store, f"{bucket}/in"))
+
+
+def test_a_part_that_failed_is_not_there(store, bucket, monkeypatch):
+    def fail(self: Any) -> None:
+        raise OSError(5, "the store is away")
+
+    monkeypatch.setattr(dlsort.storage.Output, "commit", fail)
+    with pytest.raises(DestinationError, match="the store is away"):
+        sort(f"{bucket}/in", f"{bucket}/out")
+    assert all(name.startswith("in/") for name in names(store, bucket))
+
+
+def test_finished_parts_of_nowhere_are_none(bucket, tmp_path):
+    assert finished_parts(f"{bucket}/none") == []
+    assert finished_parts(str(Path(tmp_path, "none"))) == []
+
+
+def test_a_store_out_of_reach_is_told_in_words(store, bucket, monkeypatch):
+    class EndpointConnectionError(Exception):
+        """What such a package raises: no OSError."""
+
+    def away(self: Any, *args: Any, **options: Any) -> Any:
+        raise EndpointConnectionError("Could not connect to the endpoint")
+
+    monkeypatch.setattr(type(store), "find", away)
+    monkeypatch.setattr(type(store), "isfile", away)
+    result = command("sort", f"{bucket}/in", f"{bucket}/out", "--by", "k", "--threads", 1)
+    assert result.exit_code == 2
+    assert "Could not connect to the endpoint" in result.stderr
