@@ -293,7 +293,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         try:
             await asyncio.shield(arriving)
         except ExchangeError as error:
-            self._broken = error
+            self._broken = _alone(error)
             raise
         except Exception as error:
             self._exception = error
@@ -314,7 +314,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
             await super().inputs_done()
         except ExchangeError as error:
             self._exception = None
-            self._broken = error
+            self._broken = _alone(error)
 
     # -- reading, in the unpack task's thread
 
@@ -347,6 +347,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
                 await super().close()
             finally:
                 self._close_shared(list(self._shared))
+                self._arriving.clear()  # their errors know rows, and files
 
     def heartbeat(self) -> dict[str, Any]:
         """Report to the dashboard's shuffle page, with the store as its disk."""
@@ -359,6 +360,15 @@ class ExchangeRun(ShuffleRun[int, Any]):
     def deserialize(self, buffer: Any) -> Any:
         """Refuse: nothing is kept in the engine's own buffers."""
         raise NotImplementedError
+
+
+def _alone(error: ExchangeError) -> ExchangeError:
+    """Return an error without what was at work when it was raised.
+
+    The engine keeps runs for a while after their end; with an error's frames it would keep
+    the rows that could not be spilled, and the file.
+    """
+    return type(error)(*error.args)
 
 
 def _sent(input_id: int, packed: _Packed) -> Message:

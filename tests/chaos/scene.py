@@ -92,9 +92,7 @@ class Stage:
         if kind not in self.sources:
             folder = self.cluster.folder / f"source-{kind}"
             n_rows = 10 * N_ROWS if kind == "large" else N_ROWS
-            self.sources[kind] = make_source(
-                folder, in_ranges=kind == "ranges", n_rows=n_rows
-            )
+            self.sources[kind] = make_source(folder, in_ranges=kind == "ranges", n_rows=n_rows)
         return self.sources[kind]
 
 
