@@ -323,7 +323,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
 
     def _get_output_partition(self, partition_id: int, key: Any, **kwargs: Any) -> Shards:
         if self._broken is not None:
-            raise self._broken
+            raise _alone(self._broken)  # one for each task
         try:
             return self.store.read(partition_id, self.n_inputs)
         except StoreClosedError as error:
