@@ -249,7 +249,7 @@ def main() -> None:
     callback=_size,
     metavar="SIZE",
     help="Memory for the whole job, as in 4GiB. What does not fit goes to --temp-dir. "
-    "Default: 70 % of the machine's.",
+    "Default: 70 % of the machine's, or of what the cluster's workers have.",
 )
 @click.option(
     "--temp-dir",

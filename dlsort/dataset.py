@@ -96,8 +96,8 @@ def sort_dataset(
         Size of a part in memory, in bytes or as in ``"128MiB"``; not with
         ``partitions``.
     memory : int or str, optional
-        Memory for the whole job. By default 70 % of the machine's, or what
-        the cluster's workers have.
+        Memory for the whole job. By default 70 % of the machine's, or of what
+        the cluster's workers have: Dask stops one that fills 80 % of its limit.
     temp_dir : str or Path, optional
         Where rows go that don't fit the memory.
     compression : str
@@ -187,7 +187,8 @@ def sort_dataset(
         if scheduler is not None:
             report.workers = n_processes
             _check_temp_dir(client, temp_dir)
-        memory_bytes = memory_bytes or limit_bytes or machine_memory_bytes()
+        most = limit_bytes or machine_memory_bytes()
+        memory_bytes = memory_bytes or int(most * TUNING.job_memory_share)
         most_bytes = check_row_groups(source, memory_bytes, n_processes)
         source = replace(source, most_bytes=most_bytes)
         budget = plan_budget(

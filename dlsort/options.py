@@ -89,7 +89,8 @@ class Tuning:
     large_bytes : int
         From here on the promise of a tenth of the key columns holds.
     job_memory_share : float
-        Share of the machine's memory that a job may use when nobody says.
+        Share of the machine's memory, or of a cluster's, that a job may use when nobody
+        says; below the 80 % where Dask lets a worker begin no more tasks.
     store_share : float
         Share of a process's memory for shards that wait; what goes beyond is
         spilled.

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import dlsort
+from dlsort import dataset
 from dlsort.budget import Budget, count_parts, plan_budget
 from dlsort.errors import BadOptionError
 from dlsort.options import GIB, MIB, TUNING, parse_bytes
+from dlsort_cluster.clusters import connect
 
 processes = st.integers(1, 16)
 threads = st.integers(1, 64)
@@ -137,3 +142,17 @@ def test_few_rows_make_few_parts():
 def test_a_partition_size_that_makes_millions_of_parts_is_refused():
     with pytest.raises(BadOptionError, match="ask for at most"):
         count_parts(source(10**9, 2**40), MIB, 8)
+
+
+def test_a_job_leaves_a_cluster_s_workers_room(tmp_path, monkeypatch):
+    planned = []
+    monkeypatch.setattr(
+        dataset, "plan_budget", lambda *args: planned.append(args[0]) or plan_budget(*args)
+    )
+    pq.write_table(pa.table({"k": [2, 1]}), tmp_path / "in.parquet")
+    with connect(workers=2, threads=2, memory_bytes=4 * GIB) as owner:
+        address = owner.scheduler.address
+        dlsort.sort_dataset(
+            tmp_path / "in.parquet", tmp_path / "out", by="k", scheduler=address
+        )
+    assert planned == [int(0.7 * 4 * GIB)]

@@ -9,7 +9,7 @@ import pytest
 from commands import contents
 from dlsort import check_dataset, sort_dataset
 from dlsort.errors import BadOptionError, CorruptSourceError
-from dlsort.footers import read_footer
+from dlsort.footers import check_footer
 from dlsort.source import open_source
 from dlsort.thrift import BINARY, BOOLEAN, I32, I64, LIST, STRUCT
 from parquet_mutations import bases, joined, split, with_footer
@@ -20,9 +20,10 @@ USUAL = bases()[0].data  # columns i (int64, nulls), s (text), f (float64); 120 
 ROWS, GROUPS = 3, 4
 COLUMNS, GROUP_ROWS = 1, 3
 FILE_PATH, METADATA, CRYPTO = 1, 3, 8
-TYPE, PATH, VALUES, UNPACKED, PACKED, PAGE, DICTIONARY, STATISTICS, SIZES = (
+TYPE, PATH, CODEC, VALUES, UNPACKED, PACKED, PAGE, DICTIONARY, STATISTICS, SIZES = (
     1,
     3,
+    4,
     5,
     6,
     7,
@@ -89,6 +90,8 @@ LIES = {
     ),
     "a chunk of another type": (put(TYPE, I32, 1), "not of type INT64"),
     "a chunk of no type": (put(TYPE, I32, 77), "not of type INT64"),
+    "a codec that there is not": (put(CODEC, I32, 8), "codec 8"),
+    "a codec below zero": (put(CODEC, I32, -1), "codec -1"),
     "a chunk of another column": (put(PATH, LIST, (BINARY, [b"s"])), "of column"),
     "a column that is missing": (
         lambda f: groups(f)[0][COLUMNS][1][1].pop(),
@@ -155,7 +158,7 @@ def test_a_footer_that_cannot_be_true(work, name):
 def test_sound_files_are_taken(tmp_path, base):
     path = tmp_path / "sound.parquet"
     path.write_bytes(base.data)
-    read_footer(str(path), len(base.data))
+    check_footer(str(path), pq.ParquetFile(path).metadata)
     for by in base.keys:
         report = sort_dataset(path, tmp_path / by, by=by, threads=1, partitions=2)
         assert report.rows == 300

@@ -206,9 +206,12 @@ def test_ctrl_c_ends_everything_without_noise(tmp_path, workers):
     process = start_script(
         tmp_path,
         f"""
-        import sys, time, exchange_kit as kit
+        import signal, sys, time, exchange_kit as kit
         from dlsort_cluster import p2p
         from dlsort_cluster.clusters import connect, run
+
+        # a shell that runs the tests in the background has it ignored
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         def slow_merge(shards, context, slot):
             time.sleep(0.2)
