@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import os
-import warnings
 
 import dask
 import dask.dataframe as dd
@@ -19,16 +17,6 @@ from dlsort.errors import ClusterError
 from dlsort_cluster import shared
 from dlsort_cluster.clusters import SchedulerUnreachableError, connect
 from tls_kit import Authority, environment
-
-# tornado leaves a socket open that could not be encrypted; it goes with what was logged of it.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def nothing_for_others():
-    yield
-    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        gc.collect()
 
 
 @pytest.fixture(scope="module")
