@@ -39,7 +39,7 @@ _WIDTHS = {
 
 def read_bounded(
     file: pq.ParquetFile,
-    path: str,
+    path: str | None,
     row_groups: Sequence[int],
     columns: Sequence[str],
     as_dictionary: Collection[str],
@@ -51,8 +51,9 @@ def read_bounded(
     ----------
     file : pyarrow.parquet.ParquetFile
         Open; its footer has been checked.
-    path : str
-        The same file.
+    path : str, optional
+        The same file. None: pages are not looked at, as each look would be a request of its own
+        to an object store.
     row_groups : sequence of int
         Their numbers.
     columns : sequence of str
@@ -71,7 +72,9 @@ def read_bounded(
     -----
     Some 20 µs for each page, beside the reading.
     """
-    batch_rows = _look(file.metadata, path, row_groups, columns, as_dictionary, most_bytes)
+    batch_rows: dict[str, int] = {}
+    if path is not None:
+        batch_rows = _look(file.metadata, path, row_groups, columns, as_dictionary, most_bytes)
     in_batches = [
         name for name in batch_rows if not pt.is_dictionary(file.schema_arrow.field(name).type)
     ]
