@@ -42,6 +42,7 @@ TAIL_BYTES = 8  # the footer's length and the magic bytes after it
 GUESSED_BYTES = 64 * 2**10  # most footers are shorter, and one read is enough
 LEAST_PAGE_BYTES = 20  # the shortest header of a data page that has values
 MOST_PAGE_VALUES = 2**31 - 1
+N_CODECS = 8  # of parquet.thrift
 MOST_FIXED_BYTES = 2**28 - 1  # of a value: Arrow counts its bits in 32
 MOST_TEXT_BYTES = 100_000_000  # of strings in a footer, as pyarrow has it
 MOST_ITEMS = 1_000_000  # of a list in a footer, as pyarrow has it
@@ -62,7 +63,7 @@ _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8}
 _ROW_GROUPS = 4
 _COLUMNS, _ROWS = 1, 3
 _FILE_PATH, _META_DATA, _CRYPTO = 1, 3, 8
-_TYPE, _PATH, _N_VALUES, _UNPACKED, _PACKED = 1, 3, 5, 6, 7
+_TYPE, _PATH, _CODEC, _N_VALUES, _UNPACKED, _PACKED = 1, 3, 4, 5, 6, 7
 _DATA_PAGE, _DICTIONARY_PAGE, _STATISTICS, _SIZES = 9, 11, 12, 16
 _TEXT_BYTES, _HISTOGRAMS = 1, (2, 3)
 _ENDS, _N_NULLS, _N_DISTINCT = (1, 2, 5, 6), 3, 4
@@ -268,6 +269,10 @@ def _check_chunk(
     inner, names = field_of(metadata, _PATH, LIST) or (BINARY, [])
     if inner != BINARY or b".".join(names) != leaf.path.encode():
         msg = f"{where} is said to be of column {names!r}"
+        raise BadFooterError(msg)
+    codec = field_of(metadata, _CODEC, I32)
+    if codec is None or not 0 <= codec < N_CODECS:
+        msg = f"{where} is packed by codec {codec}, which there is not"
         raise BadFooterError(msg)
     n_values = _count(metadata, _N_VALUES, where, "values")
     packed = _count(metadata, _PACKED, where, "bytes")

@@ -20,9 +20,10 @@ USUAL = bases()[0].data  # columns i (int64, nulls), s (text), f (float64); 120 
 ROWS, GROUPS = 3, 4
 COLUMNS, GROUP_ROWS = 1, 3
 FILE_PATH, METADATA, CRYPTO = 1, 3, 8
-TYPE, PATH, VALUES, UNPACKED, PACKED, PAGE, DICTIONARY, STATISTICS, SIZES = (
+TYPE, PATH, CODEC, VALUES, UNPACKED, PACKED, PAGE, DICTIONARY, STATISTICS, SIZES = (
     1,
     3,
+    4,
     5,
     6,
     7,
@@ -89,6 +90,8 @@ LIES = {
     ),
     "a chunk of another type": (put(TYPE, I32, 1), "not of type INT64"),
     "a chunk of no type": (put(TYPE, I32, 77), "not of type INT64"),
+    "a codec that there is not": (put(CODEC, I32, 8), "codec 8"),
+    "a codec below zero": (put(CODEC, I32, -1), "codec -1"),
     "a chunk of another column": (put(PATH, LIST, (BINARY, [b"s"])), "of column"),
     "a column that is missing": (
         lambda f: groups(f)[0][COLUMNS][1][1].pop(),
