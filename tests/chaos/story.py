@@ -9,7 +9,7 @@ from chaos.scene import Scene, Stage, scene_on
 
 __all__ = ["STORIES", "Story", "play", "story"]
 
-ENGINES = ("processes", "docker")
+ANY = ("processes",)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ STORIES: dict[str, Story] = {}
 def story(
     *,
     quick: bool = True,
-    engines: tuple[str, ...] = ENGINES,
+    engines: tuple[str, ...] = ANY,
     needs: Callable[[], bool] | None = None,
 ) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
     """Have a function be a story of its name."""
