@@ -1,0 +1,216 @@
+"""A Dask cluster in containers: dlsort's image, a private network, and what runs on it.
+
+Every container, network and volume of a `Containers` has a name that begins with its own,
+so that several may run at once and what one has left behind can be told.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGE = "dlsort"
+BASE = f"dlsort-base:{sys.version_info.major}.{sys.version_info.minor}"
+SCHEDULER = "tcp://scheduler:8786"
+# One core more or less, a first start on a cold disk: all of it ends well within.
+PATIENCE_S = 120
+
+
+class DockerError(Exception):
+    """A docker command failed."""
+
+
+@functools.cache
+def engine_answers() -> bool:
+    """Return whether there is a Docker engine that this user may use."""
+    if shutil.which("docker") is None:
+        return False
+    asked = subprocess.run(["docker", "info"], capture_output=True, timeout=60)
+    return asked.returncode == 0
+
+
+def docker(*args: object, timeout_s: float = PATIENCE_S) -> str:
+    """Run a docker command and return what it says."""
+    return _run("docker", *args, timeout_s=timeout_s)
+
+
+@functools.cache
+def build_image() -> str:
+    """Build the image of this checkout, from wheels, without network; return its tag.
+
+    Wheels, base image and layers are kept: where nothing has changed this takes a second
+    or two. The first time there needs a package index and, for the base, a registry or a
+    Debian mirror.
+    """
+    _run(sys.executable, ROOT / "docker/wheels.py", timeout_s=600)
+    _run(ROOT / "docker/base.sh", BASE.partition(":")[2], BASE, timeout_s=900)
+    docker(
+        *("build", "--quiet", "--network", "none", "--build-arg", f"BASE={BASE}"),
+        *("--file", ROOT / "docker/Dockerfile", "--tag", IMAGE, ROOT),
+        timeout_s=900,
+    )
+    return IMAGE
+
+
+class Containers:
+    """A private network with a scheduler, workers and clients that share one folder.
+
+    Parameters
+    ----------
+    shared : Path
+        Folder of this machine that all containers see as ``/data``.
+
+    Notes
+    -----
+    `remove` takes everything away again; as a context manager it does so on leaving. The
+    network has no way out: nobody else reaches the cluster, and it reaches nobody else.
+    """
+
+    def __init__(self, shared: Path) -> None:
+        self.shared = shared
+        self.name = f"dlsort-test-{uuid.uuid4().hex[:8]}"
+        self.workers: list[str] = []
+        docker("network", "create", "--internal", self.name)
+
+    def __enter__(self) -> Containers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+    def start_scheduler(self, *args: object) -> str:
+        """Start the scheduler, with more arguments of ``docker run``; return its container."""
+        command = ["dask", "scheduler", "--host", "0.0.0.0", "--port", "8786"]
+        options = ["--network-alias", "scheduler", *args]
+        return self._start("scheduler", options, command)
+
+    def start_worker(
+        self, *args: object, threads: int = 1, memory: str = "1g", options: tuple[str, ...] = ()
+    ) -> str:
+        """Start one more worker; return its container, whose name Dask knows it by too.
+
+        Parameters
+        ----------
+        *args : object
+            More arguments of ``docker run``, such as ``"--tmpfs", "/scratch:size=8m"``.
+        threads : int
+            Threads of the worker.
+        memory : str
+            Limit of the container's memory, which is the worker's.
+        options : tuple of str
+            More options of ``dask worker``.
+        """
+        name = f"worker-{len(self.workers)}"
+        command = ["dask", "worker", SCHEDULER, "--nthreads", str(threads)]
+        # A worker would take only its threads' share of the machine's memory by itself.
+        command += ["--no-nanny", "--memory-limit", memory, "--local-directory", "/scratch"]
+        command += ["--preload", "dlsort.plan", "--name", f"{self.name}-{name}", *options]
+        mounts = [] if "--tmpfs" in args else ["--volume", "/scratch"]
+        container = self._start(name, [*mounts, "--memory", memory, *args], command)
+        self.workers.append(container)
+        return container
+
+    def wait_for_workers(self, n_workers: int) -> None:
+        """Wait until as many workers have come to the scheduler."""
+        code = f"""if True:
+            from distributed import Client
+            with Client("tcp://localhost:8786", timeout={PATIENCE_S}) as client:
+                client.wait_for_workers({n_workers}, timeout={PATIENCE_S})
+            """
+        try:
+            docker("exec", f"{self.name}-scheduler", "python", "-c", code, timeout_s=300)
+        except DockerError as error:
+            raise DockerError(f"{error}\n{self.logs()}") from None
+
+    def client(self, *command: object) -> list[str]:
+        """Return the command line that runs one command in a container that then goes."""
+        name = f"{self.name}-client-{uuid.uuid4().hex[:8]}"
+        run = ["docker", "run", "--rm", "--name", name, *self._common()]
+        return [*run, IMAGE, *map(str, command)]
+
+    def run(self, *command: object) -> subprocess.CompletedProcess[str]:
+        """Run one command in a container of its own, to its end."""
+        return subprocess.run(
+            self.client(*command), capture_output=True, text=True, timeout=300
+        )
+
+    def sort(self, *args: object) -> subprocess.CompletedProcess[str]:
+        """Run ``dlsort sort`` on the cluster, from a container; paths are below ``/data``."""
+        return self.run("dlsort", "sort", *args, "--scheduler", SCHEDULER)
+
+    def logs(self) -> str:
+        """Return what the containers that still exist have printed."""
+        told = []
+        for container in self._containers():
+            said = subprocess.run(["docker", "logs", container], capture_output=True, text=True)
+            told.append(f"-- {container}\n{said.stdout}{said.stderr}")
+        return "\n".join(told)
+
+    def address(self, container: str) -> str:
+        """Return a container's address in the network, which this machine can reach."""
+        (found,) = json.loads(docker("inspect", container))
+        return found["NetworkSettings"]["Networks"][self.name]["IPAddress"]
+
+    def scratch(self) -> list[str]:
+        """Return every file that workers hold in their scratch space."""
+        found = []
+        for container in self.workers:
+            said = docker("exec", container, "find", "/scratch", "-type", "f")
+            found += [f"{container}:{line}" for line in said.splitlines()]
+        return found
+
+    def volumes(self) -> list[str]:
+        """Return the volumes that the containers have."""
+        containers = self._containers()
+        told = json.loads(docker("inspect", *containers)) if containers else []
+        mounts = [mount for each in told for mount in each["Mounts"]]
+        return [mount["Name"] for mount in mounts if mount["Type"] == "volume"]
+
+    def left_behind(self) -> list[str]:
+        """Return what there still is of containers and networks with our name."""
+        networks = docker("network", "ls", "--quiet", "--filter", f"name={self.name}")
+        return [*self._containers(), *networks.split()]
+
+    def remove(self) -> None:
+        """Remove containers, running or not, with their volumes, and the network."""
+        containers = self._containers()
+        if containers:
+            docker("rm", "--force", "--volumes", *containers)
+        docker("network", "rm", self.name)
+        self.workers.clear()
+
+    def _containers(self) -> list[str]:
+        names = docker(
+            "ps", "--all", "--filter", f"name={self.name}-", "--format", "{{.Names}}"
+        )
+        return sorted(names.split())
+
+    def _common(self) -> list[str]:
+        """Return what all containers have: the network, the folder, and our rights to it."""
+        user = f"{os.getuid()}:{os.getgid()}"
+        mount = f"type=bind,source={self.shared},target=/data"
+        return ["--init", "--network", self.name, "--user", user, "--mount", mount]
+
+    def _start(self, name: str, options: list[object], command: list[str]) -> str:
+        container = f"{self.name}-{name}"
+        docker(
+            *("run", "--detach", "--name", container, "--hostname", name),
+            *(*self._common(), *options, IMAGE, *command),
+        )
+        return container
+
+
+def _run(*command: object, timeout_s: float) -> str:
+    words = [str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout_s)
+    if done.returncode != 0:
+        msg = f"{' '.join(words)} failed ({done.returncode}):\n{done.stdout}{done.stderr}"
+        raise DockerError(msg)
+    return done.stdout
