@@ -13,6 +13,7 @@
 #   make bench-lost-worker   what a worker costs that is killed on the way
 #   make fuzz          random sorts against pandas' until something differs
 #   make fuzz-parquet  mutated Parquet files: each refused, or sorted as pyarrow reads it
+#   make chaos         kill, cut off, fill up and restart a cluster while it sorts; the tally
 #   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
 #
 # Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for tests, bench, fuzz).
@@ -75,6 +76,9 @@ fuzz: $(VENV)/installed-test
 
 fuzz-parquet: $(VENV)/installed-test
 	@$(BIN)/python tests/fuzz_parquet.py $(ARGS)
+
+chaos: $(VENV)/installed-test
+	@$(BIN)/python tests/chaos/run.py $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
+from distributed.comm.core import CommClosedError
 
 from dlsort_cluster.exchange import ExchangeError, Layer
 
@@ -87,7 +88,8 @@ def run(
         _give_up(client, futures, layer)
         if isinstance(error, KilledWorker):
             raise _workers_lost(error) from error
-        if isinstance(error, CancelledError):
+        # The second if the scheduler goes while it is asked for something.
+        if isinstance(error, CancelledError | CommClosedError):
             msg = "the job was cancelled elsewhere, or its scheduler went away."
             raise JobCancelledError(msg) from error
         raise
