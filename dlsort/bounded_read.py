@@ -18,7 +18,6 @@ import pyarrow.types as pt
 
 from dlsort.pages import BadPageError, longest_repeated, read_pages
 from dlsort.report import format_bytes
-from dlsort.storage import is_store
 from dlsort_cluster.wire import count_bytes
 
 __all__ = ["UNBOUNDED", "read_bounded"]
@@ -40,7 +39,7 @@ _WIDTHS = {
 
 def read_bounded(
     file: pq.ParquetFile,
-    path: str,
+    path: str | None,
     row_groups: Sequence[int],
     columns: Sequence[str],
     as_dictionary: Collection[str],
@@ -52,8 +51,9 @@ def read_bounded(
     ----------
     file : pyarrow.parquet.ParquetFile
         Open; its footer has been checked.
-    path : str
-        The same file.
+    path : str, optional
+        The same file. None: pages are not looked at, as each look would be a request of its own
+        to an object store.
     row_groups : sequence of int
         Their numbers.
     columns : sequence of str
@@ -72,7 +72,9 @@ def read_bounded(
     -----
     Some 20 µs for each page, beside the reading.
     """
-    batch_rows = _look(file.metadata, path, row_groups, columns, as_dictionary, most_bytes)
+    batch_rows: dict[str, int] = {}
+    if path is not None:
+        batch_rows = _look(file.metadata, path, row_groups, columns, as_dictionary, most_bytes)
     in_batches = [
         name for name in batch_rows if not pt.is_dictionary(file.schema_arrow.field(name).type)
     ]
@@ -167,8 +169,6 @@ def _look(
     BadPageError
         If the pages unpack to more than there is memory for.
     """
-    if is_store(path):  # each look would be a request
-        return {}
     leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
     wanted = [i for i, leaf in enumerate(leaves) if _is_wanted(leaf, set(columns))]
     n_bytes = 0

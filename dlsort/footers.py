@@ -14,15 +14,15 @@ read here first, and a file is refused if
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dlsort.storage import is_store, open_bytes, open_to_read
 from dlsort.thrift import (
     BINARY,
     I32,
@@ -35,10 +35,11 @@ from dlsort.thrift import (
     read_struct,
 )
 
-__all__ = ["BadFooterError", "check_footer", "open_file"]
+__all__ = ["BadFooterError", "open_file", "read_footer"]
 
 MAGIC_BYTES = 4
 TAIL_BYTES = 8  # the footer's length and the magic bytes after it
+GUESSED_BYTES = 64 * 2**10  # most footers are shorter, and one read is enough
 LEAST_PAGE_BYTES = 20  # the shortest header of a data page that has values
 MOST_PAGE_VALUES = 2**31 - 1
 MOST_FIXED_BYTES = 2**28 - 1  # of a value: Arrow counts its bits in 32
@@ -87,21 +88,22 @@ class _Chunk(NamedTuple):
     stop: int
 
 
-@contextmanager
-def open_file(path: str, **options: Any) -> Iterator[pq.ParquetFile]:
-    """Give an open Parquet file that may hold anything.
+def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
+    """Open a Parquet file that may hold anything.
 
     Parameters
     ----------
-    path : str
-        The file.
+    where : str or file
+        The file, by its path or open.
+    file_bytes : int
+        Its size.
     **options
         Of :class:`pyarrow.parquet.ParquetFile`.
 
     Raises
     ------
     BadFooterError
-        If it has no footer, or one that can't be read.
+        If its footer can't be read.
     OSError, pyarrow.ArrowException
         If it can't be read.
 
@@ -110,62 +112,81 @@ def open_file(path: str, **options: Any) -> Iterator[pq.ParquetFile]:
     A list or a string that is said to be longer than the file is refused before there is
     memory for it.
     """
-    file_bytes, footer_bytes = _measure(path)
-    with open_to_read(path) as where:
-        try:
-            file = pq.ParquetFile(
-                where,
-                pre_buffer=is_store(path),  # few large reads of what is far away
-                thrift_string_size_limit=min(file_bytes, MOST_TEXT_BYTES),
-                thrift_container_size_limit=max(1, min(footer_bytes, MOST_ITEMS)),
-                **options,
-            )
-        except UnicodeDecodeError as error:
-            msg = f"a column's name is not UTF-8: {error.object!r}"
-            raise BadFooterError(msg) from error
-        with file:
-            yield file
+    try:
+        return pq.ParquetFile(
+            where,
+            thrift_string_size_limit=max(1, min(file_bytes, MOST_TEXT_BYTES)),
+            thrift_container_size_limit=max(1, min(file_bytes, MOST_ITEMS)),
+            **options,
+        )
+    except UnicodeDecodeError as error:
+        msg = f"a column's name is not UTF-8: {error.object!r}"
+        raise BadFooterError(msg) from error
 
 
-def _measure(path: str) -> tuple[int, int]:
-    """Return the size of the file and of its footer."""
-    with open_bytes(path) as file:
-        size = file.seek(0, os.SEEK_END)
-        if size < MAGIC_BYTES + TAIL_BYTES:
-            msg = f"it has {size:,} bytes, too few for a footer"
-            raise BadFooterError(msg)
-        file.seek(size - TAIL_BYTES)
-        footer = int.from_bytes(file.read(4), "little")
-    if footer > size - TAIL_BYTES - MAGIC_BYTES:
-        msg = f"its footer is said to have {footer:,} bytes, the file has {size:,}"
-        raise BadFooterError(msg)
-    return size, footer
-
-
-def check_footer(path: str, footer: pq.FileMetaData) -> None:
-    """Raise unless a footer can be true.
+def read_footer(where: Any, file_bytes: int) -> tuple[pa.Schema, pq.FileMetaData]:
+    """Read a file's footer, and make sure that it can be true.
 
     Parameters
     ----------
-    path : str
-        The file.
-    footer : pyarrow.parquet.FileMetaData
-        The same footer, as pyarrow read it; only its schema and its counts are asked for.
+    where : str or file
+        The file, by its path or open.
+    file_bytes : int
+        Its size.
 
     Raises
     ------
     BadFooterError
-        If it can't be true.
+        If there is none, or none that can be true.
+    OSError, pyarrow.ArrowException
+        If it can't be read.
+    """
+    footer = _footer_bytes(where, file_bytes)
+    with open_file(where, min(file_bytes, len(footer)), pre_buffer=False) as file:
+        _check_footer(footer, file_bytes - TAIL_BYTES - len(footer), file.metadata)
+        return file.schema_arrow, file.metadata
+
+
+def _footer_bytes(where: Any, file_bytes: int) -> bytes:
+    if file_bytes < MAGIC_BYTES + TAIL_BYTES:
+        msg = f"it has {file_bytes:,} bytes, too few for a footer"
+        raise BadFooterError(msg)
+    with Path(where).open("rb") if isinstance(where, str) else nullcontext(where) as file:
+        tail = _last_bytes(file, file_bytes, min(file_bytes, GUESSED_BYTES))
+        size = int.from_bytes(tail[-TAIL_BYTES:-MAGIC_BYTES], "little")
+        if size > file_bytes - TAIL_BYTES - MAGIC_BYTES:
+            msg = f"its footer is said to have {size:,} bytes, the file has {file_bytes:,}"
+            raise BadFooterError(msg)
+        if size + TAIL_BYTES > len(tail):
+            tail = _last_bytes(file, file_bytes, size + TAIL_BYTES)
+    return tail[-TAIL_BYTES - size : -TAIL_BYTES]
+
+
+def _last_bytes(file: Any, file_bytes: int, n_bytes: int) -> bytes:
+    file.seek(file_bytes - n_bytes)
+    found: bytes = file.read(n_bytes)
+    if len(found) < n_bytes:
+        msg = f"it ends {n_bytes - len(found):,} bytes before it should"
+        raise BadFooterError(msg)
+    return found
+
+
+def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> None:
+    """Raise unless a footer can be true.
+
+    Parameters
+    ----------
+    data : bytes
+        The footer.
+    data_stop : int
+        Where it begins in the file.
+    footer : pyarrow.parquet.FileMetaData
+        The same, as pyarrow reads it; only its schema and its counts are asked for.
 
     Notes
     -----
-    Time O(column chunks): some 50 µs for each.
+    Time O(column chunks): some 40 µs for each.
     """
-    file_bytes, footer_bytes = _measure(path)
-    data_stop = file_bytes - TAIL_BYTES - footer_bytes
-    with open_bytes(path) as file:
-        file.seek(data_stop)
-        data = file.read(footer_bytes)
     try:
         leaves = _leaves(footer.schema)
         groups = _structs(read_struct(data)[0], _ROW_GROUPS)

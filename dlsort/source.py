@@ -29,9 +29,9 @@ from dlsort.errors import (
     SourceChangedError,
     SourceNotFoundError,
 )
-from dlsort.footers import BadFooterError, check_footer, open_file
+from dlsort.footers import BadFooterError, open_file, read_footer
 from dlsort.pages import BadPageError
-from dlsort.storage import filesystem, is_store, stamp_of
+from dlsort.storage import filesystem, is_store, open_to_read, stamp_of
 
 __all__ = [
     "Piece",
@@ -47,9 +47,8 @@ __all__ = [
     "top_columns",
 ]
 
+SUFFIXES = (".parquet", ".pq", ".parq")
 FOOTER_THREADS = 8  # footers are small reads: latency, not bandwidth, is what costs
-
-SUFFIXES = (".parquet", ".parq", ".pq")
 
 # What reading a file raises that is not as it should be.
 _UNREADABLE = (pa.ArrowException, OSError, IndexError, BadFooterError, BadPageError)
@@ -279,9 +278,8 @@ def open_source(src: str | Path) -> Source:
 def _footer(path: str) -> tuple[pa.Schema, pq.FileMetaData, Stamp]:
     try:
         stamp = Stamp(*stamp_of(path))
-        with open_file(path) as file:
-            check_footer(path, file.metadata)
-            return file.schema_arrow, file.metadata, stamp
+        with open_to_read(path) as where:
+            return *read_footer(where, stamp.n_bytes), stamp
     except _UNREADABLE as error:
         raise _corrupt(path, error) from error
 
@@ -436,13 +434,19 @@ def read_piece(
     """
     dictionaries = [c for c in as_dictionary if c in columns]
     try:
-        with open_file(
-            piece.path,
-            read_dictionary=dictionaries,
-            page_checksum_verification=True,  # of pages that have one; reading takes 3 % longer
-        ) as file:
+        with (
+            open_to_read(piece.path) as where,
+            open_file(
+                where,
+                piece.stamp.n_bytes,
+                read_dictionary=dictionaries,
+                pre_buffer=is_store(piece.path),  # few large reads of what is far away
+                page_checksum_verification=True,  # of pages that have one; takes 3 % longer
+            ) as file,
+        ):
+            path = None if is_store(piece.path) else piece.path
             table = read_bounded(
-                file, piece.path, piece.row_groups, columns, dictionaries, most_bytes
+                file, path, piece.row_groups, columns, dictionaries, most_bytes
             )
     except _UNREADABLE as error:
         _check_unchanged(piece)

@@ -28,7 +28,6 @@ __all__ = [
     "join",
     "make_folder",
     "names_in",
-    "open_bytes",
     "open_to_read",
     "read_bytes",
     "remove",
@@ -221,23 +220,6 @@ def open_to_read(path: str) -> Iterator[Any]:
     fs, inner = filesystem(path)
     with fs.open(inner, "rb", cache_type="none") as file:
         yield file
-
-
-@contextmanager
-def open_bytes(path: str) -> Iterator[Any]:
-    """Give a file's bytes, as an open file.
-
-    Raises
-    ------
-    OSError
-        If it isn't there.
-    """
-    if is_store(path):
-        with open_to_read(path) as file:
-            yield file
-    else:
-        with Path(path).open("rb") as file:
-            yield file
 
 
 class Output:

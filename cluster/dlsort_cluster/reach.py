@@ -87,33 +87,43 @@ def _distrust(address: str, error: BaseException, timeout_s: float) -> str | Non
             "its address is not encrypted, and Dask is set to require that "
             "(distributed.comm.require-encryption); give its tls:// address"
         )
-    if not address.startswith("tls://"):
-        is_answered = not any(isinstance(c, ConnectionRefusedError) for c in causes)
-        if address.startswith("tcp://") and is_answered and _speaks_tls(address, timeout_s):
-            return f"it expects TLS; give its tls:// address and set {_SETTINGS}"
-        return None
-    missing = [path for path in _certificate_files() if not path.is_file()]
-    if missing:
-        return f"there is no file {missing[0]}, which Dask's settings name for TLS"
-    if any(isinstance(c, TypeError) and "ssl_context" in str(c) for c in causes):
-        return f"a tls:// address needs certificates; set {_SETTINGS}"
+    is_tls = address.startswith("tls://")
+    if is_tls and (unusable := _unusable_files(address)) is not None:
+        return unusable
     if any(isinstance(c, ssl.SSLCertVerificationError) for c in causes):
         return (
             "its certificate is not signed by the authority of distributed.comm.tls.ca-file; "
             "set the one that it was signed by"
         )
-    # What isn't TLS may greet first, before the stream is to be encrypted.
-    if any(sign in told for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER", "not idle")):
+    if isinstance(error, TimeoutError):
+        return None
+    # Who hangs up over a certificate, or over TLS as such, need not say so.
+    speaks_tls = _speaks_tls(address, timeout_s)
+    if speaks_tls is None:
+        return None
+    if not is_tls:
+        if not speaks_tls:
+            return None
+        return f"it expects TLS; give its tls:// address and set {_SETTINGS}"
+    if not speaks_tls:
         return "it does not speak TLS; if it is to be trusted, give its tcp:// address"
-    # An alert, or the end of the stream: whichever comes first.
-    if any("ALERT" in str(c).upper() or isinstance(c, ssl.SSLEOFError) for c in causes):
-        return (
-            "it does not accept the certificate of distributed.comm.tls.client.cert; "
-            "use one that its own authority has signed"
-        )
-    if any(isinstance(c, ssl.SSLError) for c in causes):
-        what = next(c for c in causes if isinstance(c, ssl.SSLError))
-        return f"TLS failed ({what.reason or what}); look at {_SETTINGS}"
+    return (
+        "it does not accept the certificate of distributed.comm.tls.client.cert; "
+        "use one that its own authority has signed"
+    )
+
+
+def _unusable_files(address: str) -> str | None:
+    """Say what is wrong with the certificates of this side, or None."""
+    missing = [path for path in _certificate_files() if not path.is_file()]
+    if missing:
+        return f"there is no file {missing[0]}, which Dask's settings name for TLS"
+    try:
+        settings = _security(address).get_connection_args("client")
+    except Exception as error:  # what loads them may raise anything
+        return f"the certificates for it can't be used ({error}); look at {_SETTINGS}"
+    if settings["ssl_context"] is None:
+        return f"a tls:// address needs certificates; set {_SETTINGS}"
     return None
 
 
@@ -124,22 +134,25 @@ def _certificate_files() -> list[Path]:
     return [Path(value) for value in told if value and "\n" not in value]
 
 
-def _speaks_tls(address: str, timeout_s: float) -> bool:
-    """Return whether something that hung up on a plain greeting answers an encrypted one."""
-    host, _, port = address.removeprefix("tcp://").rpartition(":")
+def _speaks_tls(address: str, timeout_s: float) -> bool | None:
+    """Return whether something answers an encrypted greeting, or None if nothing is there."""
+    host, _, port = address.partition("://")[2].rpartition(":")
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout_s) as plain:
-            try:
-                with context.wrap_socket(plain):
-                    return True
-            except ssl.SSLError as error:
-                # an alert is TLS too: it wants a certificate of ours
-                return "ALERT" in str(error).upper()
+        plain = socket.create_connection((host.strip("[]"), int(port)), timeout_s)
     except (OSError, ValueError):
-        return False
+        return None
+    with plain:
+        try:
+            with context.wrap_socket(plain):
+                return True
+        except TimeoutError:
+            return None
+        except OSError as error:
+            # an alert is TLS too: it wants a certificate of ours
+            return "ALERT" in str(error).upper()
 
 
 def _reason(error: BaseException) -> str:

@@ -212,7 +212,7 @@ class Cluster(ABC):
                         for name in self.client.run_on_scheduler(_closable, n_more):
                             if name in self.names():
                                 self.retire(name)
-            except BaseException as error:  # noqa: BLE001 - told below
+            except BaseException as error:
                 failures.append(error)
 
         thread = threading.Thread(target=follow)

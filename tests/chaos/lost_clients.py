@@ -107,5 +107,3 @@ def _is_refused(says: str) -> bool:
     return "Traceback" not in says and any(
         what in says for what in ("was filled by someone meanwhile", "already holds")
     )
-
-

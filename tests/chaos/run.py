@@ -123,7 +123,7 @@ def _tell_all(
             failure: BaseException | None = None
             try:
                 play(story, stage)
-            except Exception as error:  # noqa: BLE001 - told in the tally
+            except Exception as error:
                 failure = error
             tallies[story.name].add(story, failure, time.monotonic() - began)
             if failure is not None:

@@ -1,4 +1,4 @@
-"""Where a chaos story plays: a cluster, a folder of its own, and what has to hold at its end."""
+"""Where a story plays: a cluster, a folder of its own, and what has to hold at its end."""
 
 from __future__ import annotations
 
@@ -92,9 +92,7 @@ class Stage:
         if kind not in self.sources:
             folder = self.cluster.folder / f"source-{kind}"
             n_rows = 10 * N_ROWS if kind == "large" else N_ROWS
-            self.sources[kind] = make_source(
-                folder, in_ranges=kind == "ranges", n_rows=n_rows
-            )
+            self.sources[kind] = make_source(folder, in_ranges=kind == "ranges", n_rows=n_rows)
         return self.sources[kind]
 
 
