@@ -15,12 +15,15 @@
 #   make fuzz-parquet  mutated Parquet files: each refused, or sorted as pyarrow reads it
 #   make chaos         kill, cut off, fill up and restart a cluster while it sorts; the tally
 #   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
+#   make image         build the image dlsort of wheels; the base is made where none can be pulled
+#   make cluster-up    start scheduler and workers in containers, which see build/demo as /data
+#   make cluster-demo  the demo, on that cluster        make cluster-down  stop and remove it
 #
 # Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for tests, bench, fuzz).
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lost-worker cluster-model fuzz fuzz-parquet lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lost-worker cluster-model fuzz fuzz-parquet image cluster-up cluster-demo cluster-down lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -94,6 +97,34 @@ format: $(VENV)/installed-dev
 clean:
 	rm -rf $(VENV) build dist .hypothesis
 	find dlsort kernels cluster tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---------------------------------------------------------------- a cluster in containers
+
+# The image has the Python that the wheels are made with.
+BASE = dlsort-base:$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+COMPOSE = DLSORT_DATA=$(abspath $(DEMO)) DLSORT_USER=$$(id -u) docker/compose.sh
+
+image: $(VENV)/created
+	@$(BIN)/python docker/wheels.py
+	@docker/base.sh $(lastword $(subst :, ,$(BASE))) $(BASE)
+	@echo "== image: building dlsort on $(BASE)"
+	@docker build --quiet --network none --build-arg BASE=$(BASE) --file docker/Dockerfile --tag dlsort .
+
+# Engines that make what is missing of a folder make it root's.
+cluster-up: image
+	@mkdir -p $(DEMO)
+	@$(COMPOSE) up --detach
+	@$(COMPOSE) ps
+
+cluster-demo: cluster-up $(LINEITEM)/complete
+	@echo "== demo 2/3: sorting by $(BY) on the cluster"
+	@$(COMPOSE) run --rm client sort $(notdir $(LINEITEM))/lineitem sorted-on-cluster --by "$(BY)" --overwrite --scheduler tcp://scheduler:8786
+	@echo "== demo 3/3: checking the order, and rows against the source"
+	@$(COMPOSE) run --rm client check sorted-on-cluster --by "$(BY)" --against $(notdir $(LINEITEM))/lineitem
+	@echo "== demo: done; the sorted rows are in $(DEMO)/sorted-on-cluster, the dashboard on http://127.0.0.1:$${DLSORT_DASHBOARD:-8787}"
+
+cluster-down:
+	@$(COMPOSE) down --volumes
 
 # ---------------------------------------------------------------- set-up
 
