@@ -60,11 +60,12 @@ class Tally:
 
 def _engine(name: str) -> Callable[[], Cluster]:
     if name == "docker":
-        try:
-            from chaos.containers import ContainerCluster
-        except ModuleNotFoundError as error:
-            msg = f"containers can't be used here: {error}"
-            raise click.ClickException(msg) from error
+        from chaos.containers import ContainerCluster
+        from docker_kit import engine_answers
+
+        if not engine_answers():
+            msg = "no Docker engine answers here; start one, or leave --engine docker out."
+            raise click.ClickException(msg)
         return ContainerCluster
     from chaos.processes import ProcessCluster
 
