@@ -14,11 +14,13 @@ import shutil
 import signal
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from distributed import Client
+from distributed.versions import VersionMismatchWarning
 
 from chaos.cluster import NAMES, Cluster, Setup
 from chaos.holds import Holds, until
@@ -87,7 +89,9 @@ class ContainerCluster(Cluster):
         self.address = f"tcp://{self._host}:8786"
 
         def reach() -> bool:
-            with suppress(OSError):
+            # The image may have another patch release of Python, which makes no difference.
+            with suppress(OSError), warnings.catch_warnings():
+                warnings.simplefilter("ignore", VersionMismatchWarning)
                 self.client = Client(self.address, timeout=2)
                 return True
             return False
