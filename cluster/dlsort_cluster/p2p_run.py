@@ -293,7 +293,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         try:
             await asyncio.shield(arriving)
         except ExchangeError as error:
-            self._broken = error
+            self._broken = _alone(error)
             raise
         except Exception as error:
             self._exception = error
@@ -314,7 +314,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
             await super().inputs_done()
         except ExchangeError as error:
             self._exception = None
-            self._broken = error
+            self._broken = _alone(error)
 
     # -- reading, in the unpack task's thread
 
@@ -323,7 +323,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
 
     def _get_output_partition(self, partition_id: int, key: Any, **kwargs: Any) -> Shards:
         if self._broken is not None:
-            raise self._broken
+            raise _alone(self._broken)  # one for each task
         try:
             return self.store.read(partition_id, self.n_inputs)
         except StoreClosedError as error:
@@ -347,6 +347,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
                 await super().close()
             finally:
                 self._close_shared(list(self._shared))
+                self._arriving.clear()  # their errors know rows, and files
 
     def heartbeat(self) -> dict[str, Any]:
         """Report to the dashboard's shuffle page, with the store as its disk."""
@@ -359,6 +360,15 @@ class ExchangeRun(ShuffleRun[int, Any]):
     def deserialize(self, buffer: Any) -> Any:
         """Refuse: nothing is kept in the engine's own buffers."""
         raise NotImplementedError
+
+
+def _alone(error: ExchangeError) -> ExchangeError:
+    """Return an error without what was at work when it was raised.
+
+    The engine keeps runs for a while after their end; with an error's frames it would keep
+    the rows that could not be spilled, and the file.
+    """
+    return type(error)(*error.args)
 
 
 def _sent(input_id: int, packed: _Packed) -> Message:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from chaos.cluster import MIB, NAMES, Setup
+from chaos.holds import until
 from chaos.rows import contents
 from chaos.scene import Scene
 from chaos.story import story
@@ -42,6 +43,7 @@ def temp_folder_full_on_one_worker(scene: Scene) -> None:
         assert scene.cluster.workers()["w3"] in says, says
         scene.expect_nothing_left()
         scene.cluster.remove_worker("w3")
+        until(lambda: "w3" not in scene.cluster.workers(), "w3 is gone")
 
 
 @story(engines=("processes",), needs=can_mount)

@@ -173,7 +173,7 @@ def workers_come_and_go_as_needed(scene: Scene) -> None:
     assert any(scene.holds.calls(name) for name in came), "those that came had nothing to do"
 
 
-@story()
+@story(quick=False)
 def slow_worker(scene: Scene) -> None:
     with scene.cluster.slow("w1", 0.1):
         sorting = scene.sort()
@@ -211,7 +211,7 @@ def worker_beyond_its_memory_limit(scene: Scene) -> None:
     _fill_memory(scene, 1.0)
 
 
-@story()
+@story(quick=False)
 def every_worker_killed_over_a_task(scene: Scene) -> None:
     with scene.holds.hold("sorting", skip=1):
         sorting = scene.sort()

@@ -232,5 +232,6 @@ class ProcessCluster(Cluster):
     def log(self) -> str:
         lines = []
         for path in sorted(self._logs.iterdir()):
-            lines += [f"{path.name}: {line}" for line in path.read_text().splitlines()[-15:]]
+            told = [line for line in path.read_text().splitlines() if "out-of-band" not in line]
+            lines += [f"{path.name}: {line}" for line in told[-15:]]
         return "\n".join(lines)
