@@ -11,19 +11,20 @@
 #   make bench-scale   grow: rows, partitions, less memory, uneven keys, many small files
 #   make bench-profile   where the time of two cores goes: idle, Python, kernels, Arrow (with perf)
 #   make bench-lost-worker   what a worker costs that is killed on the way
+#   make image         the Docker image, dlsort, from a folder of wheels
+#   make cluster-up    a scheduler and workers in containers; cluster-down takes them away
+#   make cluster-demo  the demo on that cluster, run from a client container
 #   make fuzz          random sorts against pandas' until something differs
 #   make fuzz-parquet  mutated Parquet files: each refused, or sorted as pyarrow reads it
 #   make chaos         kill, cut off, fill up and restart a cluster while it sorts; the tally
 #   make test-upstream   Dask's and pandas' own tests of sorting, through dlsort
-#   make image         build the image dlsort of wheels; the base is made where none can be pulled
-#   make cluster-up    start scheduler and workers in containers, which see build/demo as /data
-#   make cluster-demo  the demo, on that cluster        make cluster-down  stop and remove it
 #
-# Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for tests, bench, fuzz).
+# Settings: PYTHON=python3.12 (interpreter), SF=1 (demo's size), ARGS="..." (for tests, bench, fuzz),
+# BASE=image (base of the image: any that has the Python of .venv), and those of docker/compose.yaml.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lost-worker cluster-model fuzz fuzz-parquet image cluster-up cluster-demo cluster-down lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -95,36 +96,49 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) build dist .hypothesis
+	rm -rf $(VENV) build dist docker/wheels .hypothesis
 	find dlsort kernels cluster tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# ---------------------------------------------------------------- a cluster in containers
+# ---------------------------------------------------------------- in containers
 
-# The image has the Python that the wheels are made with.
-BASE = dlsort-base:$(shell $(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-COMPOSE = DLSORT_DATA=$(abspath $(DEMO)) DLSORT_USER=$$(id -u) docker/compose.sh
+PYTHON_VERSION = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_python_version())')
+COMPOSE := docker/compose.sh
+BASE ?=
+CLUSTER_SORTED := cluster-sorted-sf$(SF)
+export DLSORT_DATA ?= $(CURDIR)/$(DEMO)
+export DLSORT_USER ?= $(shell id -u):$(shell id -g)
+export DLSORT_WORKERS ?= 2
+export DLSORT_DASHBOARD ?= 8787
 
-image: $(VENV)/created
+wheels: $(VENV)/created
 	@$(BIN)/python docker/wheels.py
-	@docker/base.sh $(lastword $(subst :, ,$(BASE))) $(BASE)
-	@echo "== image: building dlsort on $(BASE)"
-	@docker build --quiet --network none --build-arg BASE=$(BASE) --file docker/Dockerfile --tag dlsort .
 
-# Engines that make what is missing of a folder make it root's.
+image: wheels
+	@$(if $(BASE),,docker/base.sh $(PYTHON_VERSION) dlsort-base:$(PYTHON_VERSION))
+	@echo "== image: building dlsort (minutes the first time, then only what has changed)"
+	@docker build --quiet --network none --file docker/Dockerfile --tag dlsort \
+	    --build-arg BASE=$(or $(BASE),dlsort-base:$(PYTHON_VERSION)) .
+
+# Started means that all workers have come to the scheduler.
 cluster-up: image
-	@mkdir -p $(DEMO)
+	@mkdir -p $(DLSORT_DATA)
 	@$(COMPOSE) up --detach
-	@$(COMPOSE) ps
+	@$(COMPOSE) exec -T scheduler python -c "from distributed import Client; \
+	    Client('tcp://localhost:8786', timeout=120).wait_for_workers($(DLSORT_WORKERS), timeout=120)"
+	@echo "== cluster: $(DLSORT_WORKERS) workers; dashboard at http://localhost:$(DLSORT_DASHBOARD); they see $(DLSORT_DATA) as /data"
 
-cluster-demo: cluster-up $(LINEITEM)/complete
-	@echo "== demo 2/3: sorting by $(BY) on the cluster"
-	@$(COMPOSE) run --rm client sort $(notdir $(LINEITEM))/lineitem sorted-on-cluster --by "$(BY)" --overwrite --scheduler tcp://scheduler:8786
-	@echo "== demo 3/3: checking the order, and rows against the source"
-	@$(COMPOSE) run --rm client check sorted-on-cluster --by "$(BY)" --against $(notdir $(LINEITEM))/lineitem
-	@echo "== demo: done; the sorted rows are in $(DEMO)/sorted-on-cluster, the dashboard on http://127.0.0.1:$${DLSORT_DASHBOARD:-8787}"
+cluster-demo: $(LINEITEM)/complete cluster-up
+	@echo "== cluster demo: sorting by $(BY)"
+	@$(COMPOSE) run --rm client sort $(notdir $(LINEITEM))/lineitem $(CLUSTER_SORTED) \
+	    --by "$(BY)" --overwrite --scheduler tcp://scheduler:8786
+	@echo "== cluster demo: checking the order, and rows against the source"
+	@$(COMPOSE) run --rm client check $(CLUSTER_SORTED) --by "$(BY)" --against $(notdir $(LINEITEM))/lineitem
+	@echo "== cluster demo: done; the sorted rows are in $(DEMO)/$(CLUSTER_SORTED)"
 
+# With their scratch space, which has no name; a volume of data is kept.
 cluster-down:
-	@$(COMPOSE) down --volumes
+	@$(COMPOSE) rm --stop --force -v
+	@$(COMPOSE) down --remove-orphans
 
 # ---------------------------------------------------------------- set-up
 
