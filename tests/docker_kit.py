@@ -41,6 +41,13 @@ def docker(*args: object, timeout_s: float = PATIENCE_S) -> str:
     return _run("docker", *args, timeout_s=timeout_s)
 
 
+def logs(container: str, n_lines: int) -> str:
+    """Return the last lines that a container has printed, on either stream."""
+    command = ["docker", "logs", "--tail", str(n_lines), container]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    return said.stdout + said.stderr
+
+
 @functools.cache
 def build_image() -> str:
     """Build the image of this checkout, from wheels, without network; return its tag.

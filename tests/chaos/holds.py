@@ -1,4 +1,4 @@
-"""The control folder of a chaos cluster, as the story sees it; see :mod:`chaos.probe`."""
+"""The control folder of a cluster, seen by who tells the story; see :mod:`chaos.probe`."""
 
 from __future__ import annotations
 

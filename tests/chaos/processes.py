@@ -24,7 +24,7 @@ from chaos.proxy import Proxy
 TESTS = Path(__file__).resolve().parents[1]
 _LONGEST_END_S = 10.0
 # What Dask keeps in a worker's folder by itself.
-_OF_DASK = (".dirlock", "global.lock", "purge.lock")
+OF_DASK = (".dirlock", "global.lock", "purge.lock")
 
 
 class ProcessCluster(Cluster):
@@ -226,7 +226,7 @@ class ProcessCluster(Cluster):
             f"{name}: {path.relative_to(self._temp_dirs[name])}"
             for name in self.names()
             for path in sorted(self._temp_dirs[name].rglob("*"))
-            if path.is_file() and not path.name.endswith(_OF_DASK)
+            if path.is_file() and not path.name.endswith(OF_DASK)
         ]
 
     def log(self) -> str:

@@ -1,4 +1,4 @@
-"""Where a chaos story plays: a cluster, a folder of its own, and what holds at its end."""
+"""Where a story plays: a cluster, a folder of its own, and what has to hold at its end."""
 
 from __future__ import annotations
 
