@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from chaos import probe
 from chaos.cluster import MIB, NAMES, Setup, wait
@@ -208,18 +208,22 @@ def worker_at_its_memory_limit(scene: Scene) -> None:
 
 @story()
 def worker_beyond_its_memory_limit(scene: Scene) -> None:
-    _fill_memory(scene, 1.0)
+    _fill_memory(scene, 1.2)
 
 
 @story(quick=False)
 def every_worker_killed_over_a_task(scene: Scene) -> None:
-    with scene.holds.hold("sorting", skip=1):
-        sorting = scene.sort()
+    with ExitStack() as held:
+        with scene.holds.hold("sorting", skip=1):
+            sorting = scene.sort()
+            scene.holds.reached("sorting", len(NAMES))
+            # Each has written a part by now, and is to write no other.
+            held.enter_context(scene.holds.hold("writing"))
         killed: set[int] = set()
 
         def kill() -> bool:
             for name in NAMES:
-                waits = list(scene.holds.folder.glob(f"reached-sorting-{name}-*"))
+                waits = list(scene.holds.folder.glob(f"reached-writing-{name}-*"))
                 pid = scene.holds.worker(name).get("pid")
                 if waits and pid not in killed:
                     for mark in waits:
