@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from typing import Any
 
@@ -22,6 +22,15 @@ Progress = Callable[[list[Any], list[Any]], None]
 # How long to wait for tasks that are at work when a job is given up. Their
 # threads can't be stopped, but seldom work for more than seconds.
 _DRAIN_S = 60.0
+
+# Dask gives a task up that was at work on several workers when they died. Workers die over
+# their tasks (for lack of memory) or by an operator's hand; that others get done between two
+# deaths speaks for the second. So often it is taken for that, and no task is suspected.
+_MOST_PARDONS = 10
+_PARDON_S = 1.0
+
+# How often to see if the scheduler is still there, while it is asked.
+_ASK_S = 0.2
 
 
 class WorkersLostError(ExchangeError):
@@ -80,8 +89,9 @@ def run(
     n_inputs = len(layer.transfer_keys)
     try:
         futures = client.get(layer.graph, keys, sync=False)
-        _watch(client, futures, n_inputs, on_progress, poll_s)
-        results = client.gather(futures)
+        pardon = _Pardon(client, {_name(key) for key in layer.graph})
+        _watch(client, futures, n_inputs, on_progress, poll_s, pardon)
+        results = _ask(client, client.gather(futures, asynchronous=True))
         if on_spilled is not None:
             on_spilled(_spilled_bytes(client, layer))
     except BaseException as error:
@@ -89,6 +99,8 @@ def run(
         if isinstance(error, KilledWorker):
             raise _workers_lost(error) from error
         # The second if the scheduler goes while it is asked for something.
+        if isinstance(error, CancelledError | OSError) and client.status != "running":
+            raise _scheduler_lost(client) from error
         if isinstance(error, CancelledError | CommClosedError):
             msg = "the job was cancelled elsewhere, or its scheduler went away."
             raise JobCancelledError(msg) from error
@@ -104,6 +116,7 @@ def _watch(
     n_inputs: int,
     on_progress: Progress | None,
     poll_s: float,
+    pardon: _Pardon,
 ) -> None:
     """Return when every future was ready once; raise what the first failed one raised."""
     pending = dict(enumerate(futures))
@@ -118,6 +131,7 @@ def _watch(
                 ready.append(place)
         for place in ready:
             del pending[place]
+        pardon(progressed=bool(ready))
         if ready and on_progress is not None:
             _report(client, futures, ready, n_inputs, on_progress)
 
@@ -139,6 +153,56 @@ def _erred_on(key: Any, dask_scheduler: Any) -> list[str]:
     task = dask_scheduler.tasks[key]
     blamed = task.exception_blame or task
     return sorted(at for at in blamed.erred_on if not at.startswith("inproc://"))
+
+
+class _Pardon:
+    """Tells the scheduler to suspect no task of a job over workers that died, now and then.
+
+    It does if something was done since the last time, and no more than ``_MOST_PARDONS``
+    times: a task that takes down whatever worker it is on is found out in the end.
+    """
+
+    def __init__(self, client: Client, names: set[Any]) -> None:
+        self._client = client
+        self._names = names
+        self._n_left = _MOST_PARDONS
+        self._progressed = False
+        self._next = time.monotonic() + _PARDON_S
+
+    def __call__(self, *, progressed: bool) -> None:
+        self._progressed |= progressed
+        if not self._progressed or not self._n_left or time.monotonic() < self._next:
+            return
+        self._progressed = False
+        self._next = time.monotonic() + _PARDON_S
+        with suppress(Exception):  # a scheduler may run no functions
+            asking = self._client.run_on_scheduler(_pardon, self._names, asynchronous=True)
+            self._n_left -= _ask(self._client, asking)
+
+
+def _pardon(names: set[Any], dask_scheduler: Any) -> bool:
+    """Clear suspected tasks of these names that live on; tell whether there were any."""
+    suspects = [t for key, t in dask_scheduler.tasks.items() if _name(key) in names]
+    suspects = [t for t in suspects if t.suspicious and t.state != "erred"]
+    for task in suspects:
+        task.suspicious = 0
+    return bool(suspects)
+
+
+def _ask(client: Client, answering: Any) -> Any:
+    """Wait for a coroutine of the client, but not for a scheduler that is gone.
+
+    Dask tries for half a minute to reach it again.
+    """
+    loop: Any = client.loop
+    asked = asyncio.run_coroutine_threadsafe(answering, loop.asyncio_loop)
+    try:
+        while not wait([asked], timeout=_ASK_S).done:
+            if client.status != "running":
+                raise CancelledError
+    finally:
+        asked.cancel()
+    return asked.result()
 
 
 def _sleep(client: Client, future: Future[Any], seconds: float) -> None:
@@ -170,8 +234,12 @@ def _report(
     n_inputs: int,
     on_progress: Progress,
 ) -> None:
-    stats = client.gather([futures[i] for i in ready if i < n_inputs], errors="skip")
-    outputs = client.gather([futures[i] for i in ready if i >= n_inputs], errors="skip")
+    inputs = [futures[i] for i in ready if i < n_inputs]
+    made = [futures[i] for i in ready if i >= n_inputs]
+    stats, outputs = (
+        _ask(client, client.gather(some, errors="skip", asynchronous=True))
+        for some in (inputs, made)
+    )
     on_progress([receipt.stats for receipt in stats], outputs)
 
 
@@ -222,4 +290,12 @@ def _workers_lost(error: KilledWorker) -> WorkersLostError:
         f"task {error.task!r} was tried {error.allowed_failures + 1} times, and its worker"
         " died every time, probably for lack of memory. Give the job more memory, fewer"
         " threads, or more and so smaller partitions."
+    )
+
+
+def _scheduler_lost(client: Client) -> JobCancelledError:
+    address = getattr(client.scheduler, "address", "its address")
+    return JobCancelledError(
+        f"the scheduler at {address} went away in the middle of the job, and its tasks with it."
+        " Start the job again once a scheduler answers there."
     )

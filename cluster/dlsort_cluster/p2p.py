@@ -249,5 +249,9 @@ def _engine_errors(run: ShuffleId, phase: str) -> Iterator[None]:
             raise
         raise Reschedule from None
     except Exception as error:
+        # The engine's own words for a worker that died while the barrier was told to it: the
+        # run starts again by itself, and this attempt may be taken for the new one.
+        if "left during shuffle" in str(error):
+            raise Reschedule from None
         msg = f"run {run[:8]} failed during {phase}: {error!r}"
         raise ExchangeError(msg) from error

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, get_worker
 
 import exchange_kit as kit
 from dlsort_cluster import jobs, p2p
@@ -146,13 +150,184 @@ def test_tasks_of_other_jobs_are_not_waited_for():
     assert jobs._n_known({"mine"}, SimpleNamespace(tasks=keys)) == 2
 
 
+def test_tasks_are_pardoned_only_where_others_get_done(client):
+    def suspect(dask_scheduler):
+        for task in dask_scheduler.tasks.values():
+            task.suspicious = 3
+
+    def suspicions(dask_scheduler):
+        return [task.suspicious for task in dask_scheduler.tasks.values()]
+
+    layer = build(4)
+    held = client.get(layer.graph, layer.output_keys, sync=False)
+    client.gather(held)
+    pardon = jobs._Pardon(client, {jobs._name(key) for key in layer.graph})
+    client.run_on_scheduler(suspect)
+    for progressed, n_left in [(False, 10), (True, 9)]:
+        pardon._next = 0
+        pardon(progressed=progressed)
+        assert pardon._n_left == n_left
+        assert any(client.run_on_scheduler(suspicions)) is not progressed
+    for _ in range(20):
+        client.run_on_scheduler(suspect)
+        pardon._next = 0
+        pardon(progressed=True)
+    assert pardon._n_left == 0
+    assert any(client.run_on_scheduler(suspicions))
+    del held
+
+
+def test_tasks_of_others_are_not_pardoned():
+    tasks = {
+        key: SimpleNamespace(suspicious=2, state=state)
+        for key, state in {
+            ("mine", 1): "waiting",
+            ("mine", 2): "erred",
+            "other": "memory",
+        }.items()
+    }
+    assert jobs._pardon({"mine"}, SimpleNamespace(tasks=tasks))
+    assert [task.suspicious for task in tasks.values()] == [0, 2, 2]
+    assert not jobs._pardon({"mine"}, SimpleNamespace(tasks=tasks))
+
+
+# ---------------------------------------------------------------- on a cluster of others
+
+
+class Worker:
+    """A worker process of a cluster that dlsort did not start, with no nanny."""
+
+    def __init__(self, folder):
+        self.process = start_process("worker", folder, "--no-nanny", "--nthreads", "1")
+
+    def send(self, number):
+        self.process.send_signal(number)
+
+
+def start_process(role, folder, *options):
+    port = ["--port", "0", "--dashboard-address", ":0"] if role == "scheduler" else []
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"import distributed.cli.dask_{role} as cli; cli.main()",
+            *("--host", "127.0.0.1", *port, "--scheduler-file", str(folder / "scheduler.json")),
+            *options,
+            *([] if role == "scheduler" else ["--local-directory", str(folder)]),
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+@pytest.fixture
+def foreign(tmp_path):
+    """Return (scheduler process, workers, client) of a cluster of three worker processes."""
+    started = [start_process("scheduler", tmp_path)]
+    workers = [Worker(tmp_path) for _ in range(3)]
+    started += [worker.process for worker in workers]
+    try:
+        with Client(scheduler_file=str(tmp_path / "scheduler.json"), timeout=60) as client:
+            client.wait_for_workers(3, timeout=60)
+            yield SimpleNamespace(
+                scheduler=started[0], workers=workers, client=client, folder=tmp_path
+            )
+    finally:
+        for process in started:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+
+def at_first_output(act):
+    """Return a progress callback that acts once, when there is an output."""
+    acted = []
+
+    def on_progress(stats, outputs):
+        if outputs and not acted:
+            acted.append(1)
+            act()
+
+    return on_progress, acted
+
+
+def take_time(shards, context, slot):
+    threading.Event().wait(0.1)
+    return kit.merge(shards, context, slot)
+
+
+def test_a_scheduler_that_dies_ends_the_job_in_one_sentence(foreign):
+    on_progress, acted = at_first_output(foreign.scheduler.kill)
+    with pytest.raises(
+        JobCancelledError,
+        match=r"^the scheduler at tcp://127\.0\.0\.1:\d+ went away in the middle of the job",
+    ):
+        run(foreign.client, build(20, merge=take_time), on_progress, poll_s=0.01)
+    assert acted
+    assert foreign.client.status != "running"  # it is yet trying to reach it
+
+
+def test_a_worker_that_stands_still_for_a_while_only_delays(foreign):
+    worker = foreign.workers[1]
+
+    def pause():
+        worker.send(signal.SIGSTOP)
+        threading.Timer(2, worker.send, [signal.SIGCONT]).start()
+
+    on_progress, acted = at_first_output(pause)
+    _, outputs = run(foreign.client, build(20, merge=take_time), on_progress, poll_s=0.01)
+    kit.check(outputs, 20)
+    assert acted
+
+
+def test_a_worker_that_is_retired_hands_over(foreign):
+    address = sorted(foreign.client.scheduler_info()["workers"])[0]
+    on_progress, acted = at_first_output(lambda: foreign.client.retire_workers([address]))
+    _, outputs = run(foreign.client, build(20, merge=take_time), on_progress, poll_s=0.01)
+    kit.check(outputs, 20)
+    assert acted
+    assert address not in foreign.client.scheduler_info()["workers"]
+
+
+def where(shards, context, slot):
+    return get_worker().address
+
+
+def test_a_worker_that_joins_late_is_used_by_the_next_run(foreign):
+    foreign.workers[0].send(signal.SIGKILL)
+    foreign.workers[1].send(signal.SIGKILL)
+    until(lambda: len(foreign.client.scheduler_info()["workers"]) == 1)
+    late = []
+
+    def join():
+        late.append(Worker(foreign.folder))
+        foreign.client.wait_for_workers(2, timeout=60)
+
+    on_progress, _ = at_first_output(join)
+    try:
+        run(foreign.client, build(9, merge=where), on_progress, poll_s=0.01)
+        _, places = run(foreign.client, build(9, merge=where))
+        assert set(places) == set(foreign.client.scheduler_info()["workers"])
+        assert len(set(places)) == 2
+    finally:
+        for worker in late:
+            worker.process.kill()
+            worker.process.wait()
+
+
 def test_a_worker_whose_disk_fails_is_named():
     def split(source, context, input_id):
         raise OSError(errno.EIO, "Input/output error", "/data/in.parquet")
 
     exchange = dataclasses.replace(kit.exchange(), split=split)
     with (
-        LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        ) as cluster,
         Client(cluster) as client,
     ):
         (worker,) = cluster.scheduler.workers
