@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from chaos.scene import Scene, Stage, scene_on
 
-__all__ = ["STORIES", "Story", "play", "story"]
+__all__ = ["ENGINES", "STORIES", "Story", "play", "story"]
 
-ANY = ("processes",)
+ENGINES = ("processes", "docker")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ STORIES: dict[str, Story] = {}
 def story(
     *,
     quick: bool = True,
-    engines: tuple[str, ...] = ANY,
+    engines: tuple[str, ...] = ENGINES,
     needs: Callable[[], bool] | None = None,
 ) -> Callable[[Callable[[Scene], None]], Callable[[Scene], None]]:
     """Have a function be a story of its name."""
