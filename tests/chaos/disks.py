@@ -44,7 +44,8 @@ def temp_folder_full_on_one_worker(scene: Scene) -> None:
         scene.cluster.remove_worker("w3")
         until(lambda: "w3" not in scene.cluster.workers(), "w3 is gone")
         if "--resume" in says:  # some parts were finished by then
-            ended = scene.expect_undisturbed(scene.sort("--memory", memory, "--resume"))
+            # what is made with that little memory has other row groups than usual
+            ended = scene.expect_sorted(scene.sort("--memory", memory, "--resume"))
             assert "resumed" in ended.out, ended.out
 
 
