@@ -48,7 +48,9 @@ demo: $(VENV)/installed-demo $(LINEITEM)/complete
 	@$(BIN)/dlsort check $(SORTED) --by "$(BY)" --against $(LINEITEM)/lineitem
 	@echo "== demo: done; the sorted rows are in $(SORTED), the report in $(DEMO)/report.json"
 
+# The image of the tests first: the first time takes longer than any test may.
 test: $(VENV)/installed-test
+	@$(if $(ARGS),,$(BIN)/python tests/docker_kit.py)
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-upstream: $(VENV)/installed-test

@@ -49,15 +49,35 @@ def logs(container: str, n_lines: int) -> str:
 
 
 @functools.cache
+def why_no_base() -> str | None:
+    """Make the image that dlsort's is built on; return why none can be had here, else None.
+
+    The first time there needs a registry or a Debian mirror, and minutes.
+    """
+    if not engine_answers():
+        return "no Docker engine answers here"
+    try:
+        _run(ROOT / "docker/base.sh", BASE.partition(":")[2], BASE, timeout_s=900)
+    except (DockerError, subprocess.TimeoutExpired) as error:
+        return f"no base image can be had here: {error}"
+    return None
+
+
+@functools.cache
 def build_image() -> str:
     """Build the image of this checkout, from wheels, without network; return its tag.
 
     Wheels, base image and layers are kept: where nothing has changed this takes a second
-    or two. The first time there needs a package index and, for the base, a registry or a
-    Debian mirror.
+    or two. The first time there needs a package index.
+
+    Raises
+    ------
+    DockerError
+        No base image can be had here, or the image can't be built on it.
     """
+    if why_no_base() is not None:
+        raise DockerError(why_no_base())
     _run(sys.executable, ROOT / "docker/wheels.py", timeout_s=600)
-    _run(ROOT / "docker/base.sh", BASE.partition(":")[2], BASE, timeout_s=900)
     docker(
         *("build", "--quiet", "--network", "none", "--build-arg", f"BASE={BASE}"),
         *("--file", ROOT / "docker/Dockerfile", "--tag", IMAGE, ROOT),
@@ -221,3 +241,11 @@ def _run(*command: object, timeout_s: float) -> str:
         msg = f"{' '.join(words)} failed ({done.returncode}):\n{done.stdout}{done.stderr}"
         raise DockerError(msg)
     return done.stdout
+
+
+if __name__ == "__main__":
+    # Ahead of the tests: the first time takes longer than any test may.
+    if why_no_base() is None:
+        build_image()
+    else:
+        print(f"== tests: without containers: {why_no_base()}")

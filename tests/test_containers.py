@@ -10,13 +10,13 @@ import pytest
 from chaos.containers import ContainerCluster
 from chaos.every_story import STORIES, play
 from chaos.scene import Stage
-from docker_kit import engine_answers
-
-pytestmark = pytest.mark.skipif(not engine_answers(), reason="no Docker engine answers here")
+from docker_kit import why_no_base
 
 
 @pytest.fixture(scope="module")
 def stage():
+    if why_no_base() is not None:
+        pytest.skip(why_no_base())
     cluster = ContainerCluster()
     yield Stage(cluster)
     cluster.close()

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.processes import ProcessCluster
 from commands import COMMAND, contents, dataset, read
-from docker_kit import Containers, build_image, docker, engine_answers
+from docker_kit import Containers, build_image, docker, why_no_base
 
 Done = subprocess.CompletedProcess[str]
 
@@ -37,7 +37,7 @@ class Place(NamedTuple):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("shared")
-    if engine_answers():
+    if why_no_base() is None:
         yield from containers(folder)
     else:
         yield from processes(folder)
