@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import CancelledError, wait
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import CancelledError, InvalidStateError, wait
+from concurrent.futures import Future as ConcurrentFuture
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from distributed import Client, Future, KilledWorker
 from distributed.comm.core import CommClosedError
@@ -18,6 +20,7 @@ from dlsort_cluster.exchange import ExchangeError, Layer
 __all__ = ["JobCancelledError", "Progress", "WorkersLostError", "run"]
 
 Progress = Callable[[list[Any], list[Any]], None]
+T = TypeVar("T")
 
 # How long to wait for tasks that are at work when a job is given up. Their
 # threads can't be stopped, but seldom work for more than seconds.
@@ -91,7 +94,7 @@ def run(
         futures = client.get(layer.graph, keys, sync=False)
         pardon = _Pardon(client, {_name(key) for key in layer.graph})
         _watch(client, futures, n_inputs, on_progress, poll_s, pardon)
-        results = _ask(client, client.gather(futures, asynchronous=True))
+        results = _ask(client, lambda: client.gather(futures, asynchronous=True))
         if on_spilled is not None:
             on_spilled(_spilled_bytes(client, layer))
     except BaseException as error:
@@ -176,8 +179,10 @@ class _Pardon:
         self._progressed = False
         self._next = time.monotonic() + _PARDON_S
         with suppress(Exception):  # a scheduler may run no functions
-            asking = self._client.run_on_scheduler(_pardon, self._names, asynchronous=True)
-            self._n_left -= _ask(self._client, asking)
+            client = self._client
+            self._n_left -= _ask(
+                client, lambda: client.run_on_scheduler(_pardon, self._names, asynchronous=True)
+            )
 
 
 def _pardon(names: set[Any], dask_scheduler: Any) -> bool:
@@ -189,13 +194,43 @@ def _pardon(names: set[Any], dask_scheduler: Any) -> bool:
     return bool(suspects)
 
 
-def _ask(client: Client, answering: Any) -> Any:
-    """Wait for a coroutine of the client, but not for a scheduler that is gone.
+def _start(client: Client, make: Callable[[], Awaitable[T]]) -> ConcurrentFuture[T]:
+    """Have the client's event loop await what a function returns.
+
+    The function is called there: Ctrl-C, which arrives in this thread, would leave behind a
+    coroutine that is never awaited, and Python complains of those.
+    """
+    loop: Any = client.loop
+    answer: ConcurrentFuture[T] = ConcurrentFuture()
+
+    def begin() -> None:
+        task = asyncio.ensure_future(make())
+        task.add_done_callback(end)
+        answer.add_done_callback(lambda _: stop(task))
+
+    def end(task: asyncio.Future[T]) -> None:
+        with suppress(InvalidStateError):  # cancelled meanwhile
+            if task.cancelled():
+                answer.set_exception(CancelledError())
+            elif (error := task.exception()) is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(task.result())
+
+    def stop(task: asyncio.Future[T]) -> None:
+        with suppress(RuntimeError):  # the loop is closed
+            loop.asyncio_loop.call_soon_threadsafe(task.cancel)
+
+    loop.asyncio_loop.call_soon_threadsafe(begin)
+    return answer
+
+
+def _ask(client: Client, make: Callable[[], Awaitable[T]]) -> T:
+    """Wait for what a function asks of the cluster, but not for a scheduler that is gone.
 
     Dask tries for half a minute to reach it again.
     """
-    loop: Any = client.loop
-    asked = asyncio.run_coroutine_threadsafe(answering, loop.asyncio_loop)
+    asked = _start(client, make)
     try:
         while not wait([asked], timeout=_ASK_S).done:
             if client.status != "running":
@@ -219,8 +254,7 @@ def _sleep(client: Client, future: Future[Any], seconds: float) -> None:
             await future.exception(asynchronous=True)
         awake.set()
 
-    loop: Any = client.loop
-    watching = asyncio.run_coroutine_threadsafe(watch(), loop.asyncio_loop)
+    watching = _start(client, watch)
     try:
         awake.wait(seconds)
     finally:
@@ -237,7 +271,7 @@ def _report(
     inputs = [futures[i] for i in ready if i < n_inputs]
     made = [futures[i] for i in ready if i >= n_inputs]
     stats, outputs = (
-        _ask(client, client.gather(some, errors="skip", asynchronous=True))
+        _ask(client, partial(client.gather, some, errors="skip", asynchronous=True))
         for some in (inputs, made)
     )
     on_progress([receipt.stats for receipt in stats], outputs)

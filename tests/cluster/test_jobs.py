@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -83,6 +84,31 @@ def test_an_error_of_on_progress_ends_the_job(client):
     with pytest.raises(BrokenPipeError, match="the screen is gone"):
         run(client, build(), on_progress)
     until(lambda: not client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("begins", [False, True])
+def test_ctrl_c_on_the_way_to_the_loop_leaves_no_coroutine(client, monkeypatch, begins):
+    loop = client.loop.asyncio_loop
+    call, sleep = loop.call_soon_threadsafe, jobs._sleep
+    main = threading.get_ident()
+
+    def interrupted(callback, *args, **kwargs):
+        ours = threading.get_ident() == main
+        if begins or not ours:
+            call(callback, *args, **kwargs)
+        if ours:
+            raise KeyboardInterrupt
+
+    def interrupted_sleep(*args):
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "call_soon_threadsafe", interrupted)
+            sleep(*args)
+
+    monkeypatch.setattr(jobs, "_sleep", interrupted_sleep)
+    with pytest.raises(KeyboardInterrupt):
+        run(client, build())
+    gc.collect()  # what is never awaited is told of here
 
 
 def test_a_job_that_someone_cancels_is_told(client):
