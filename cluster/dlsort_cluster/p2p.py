@@ -1,7 +1,8 @@
 """An exchange on Dask's peer-to-peer shuffle engine.
 
-With :mod:`dlsort_cluster.p2p_run` (a worker's share of a run) the only module that
-knows ``distributed.shuffle``, and tied to the versions that it is tested with. From
+With :mod:`dlsort_cluster.p2p_run` (a worker's share of a run), ``p2p_places`` and
+``p2p_lend`` (which worker makes an output) the only module that knows
+``distributed.shuffle``, and tied to the versions that it is tested with. From
 the engine come run ids, restarts when a worker is lost, back-pressure on sending,
 retries and the dashboard's shuffle page. Replaced is all that touches rows:
 
@@ -17,24 +18,23 @@ one writer on the     spilled by the threads that bring the rows
 event loop
 popped on read, an    kept until the run is closed, every input accounted
 empty frame if gone   for, rows counted
-a worker found by     told to the scheduler before the first output is made
-trying each output
-on any of them
+a worker found by     told to the scheduler before the first output is made;
+trying each output    workers that came meanwhile have their share, and
+on any of them        fetch the rows
 ====================  =====================================================
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from dask._task_spec import Task, TaskRef
+from dask.context import thread_state
 from distributed.exceptions import Reschedule
-from distributed.protocol.pickle import dumps
 from distributed.shuffle._core import (
     P2PBarrierTask,
     ShuffleId,
@@ -49,21 +49,18 @@ from dlsort_cluster.exchange import (
     Exchange,
     ExchangeError,
     Layer,
+    Slot,
     Transferred,
     check_rows,
     check_split,
     slot_of,
 )
+from dlsort_cluster.p2p_lend import Lender
+from dlsort_cluster.p2p_places import give_back, tell_places
 from dlsort_cluster.p2p_run import ExchangeSpec, spilled_bytes
 from dlsort_cluster.versions import installed
 
-if TYPE_CHECKING:
-    from distributed import Scheduler
-    from distributed.shuffle._worker_plugin import ShuffleWorkerPlugin
-
 __all__ = ["build", "spilled_bytes", "supported"]
-
-logger = logging.getLogger(__name__)
 
 # Calendar versions; the engine's classes are private and may change with any.
 _TESTED = ((2026, 1), (2026, 8))
@@ -127,56 +124,21 @@ def build(
 
 
 class _Passed(NamedTuple):
-    """What the barrier gives: the run that holds all rows, and where they are."""
+    """What the barrier gives: the run that holds all rows, and where they are.
+
+    Attributes
+    ----------
+    run_id : int
+        The run.
+    counts : (n_parts,) int64
+        Rows of each partition.
+    lent : dict of int to str
+        Partitions that others make than those that have their rows; and who has.
+    """
 
     run_id: int
     counts: np.ndarray
-
-
-# ---------------------------------------------------------------- places
-
-
-def _tell_places(plugin: ShuffleWorkerPlugin, run: ShuffleId, run_id: int) -> None:
-    """Have the scheduler send each output's task to the worker that has its rows.
-
-    The engine has them run anywhere and sends them on from there: one worker may
-    try all of them, one after the other, while the rest has nothing to do.
-    """
-    worker = plugin.worker
-    try:
-        sync(
-            worker.loop,
-            worker.scheduler.run_function,
-            function=dumps(_place_outputs),
-            kwargs=dumps({"run": run, "run_id": run_id}),
-        )
-    except Exception:
-        logger.debug("run %s: outputs find their workers by trying", run[:8], exc_info=True)
-
-
-def _place_outputs(run: ShuffleId, run_id: int, dask_scheduler: Scheduler) -> None:
-    """Restrict the tasks of a run's outputs to the workers that own them."""
-    plugin: Any = dask_scheduler.plugins["shuffle"]
-    state = plugin.active_shuffles.get(run)
-    if state is None or state.run_id != run_id:
-        return
-    for task in dask_scheduler.tasks[barrier_key(run)].dependents:
-        parts = set(_parts_made(task.run_spec, run))
-        # A task that makes several is left to the engine.
-        if len(parts) == 1 and task.state == "waiting":
-            plugin._set_restriction(task, state.run_spec.worker_for[parts.pop()])
-
-
-def _parts_made(node: Any, run: ShuffleId) -> Iterator[int]:
-    """Yield the partitions that a task makes of a run, also one that is fused with others."""
-    if isinstance(node, Task):
-        if node.func is _unpack and node.args[0] == run:
-            yield node.args[2]
-        for value in node.args:
-            yield from _parts_made(value, run)
-    elif isinstance(node, dict):
-        for value in node.values():
-            yield from _parts_made(value, run)
+    lent: dict[int, str]
 
 
 # ---------------------------------------------------------------- tasks
@@ -208,8 +170,8 @@ def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
             # the receipts makes the scheduler start all over.
             fresh = plugin.get_or_create_shuffle(run)
             run_id = sync(plugin.worker.loop, fresh.barrier, run_ids)
-        _tell_places(plugin, run, run_id)
-    return _Passed(run_id, np.sum([receipt.counts for receipt in receipts], axis=0))
+        lent = tell_places(plugin, run, run_id, _unpack)
+    return _Passed(run_id, np.sum([receipt.counts for receipt in receipts], axis=0), lent)
 
 
 def _unpack(
@@ -224,10 +186,37 @@ def _unpack(
     if find is not None and (found := find(part)) is not None:
         return found
     slot = slot_of(part, passed.counts)
+    plugin = get_worker_plugin()
+    owner = passed.lent.get(part, plugin.worker.address)
+    if owner != plugin.worker.address:
+        lender = Lender(plugin, run, passed.run_id, part, owner)
+        return _unpack_lent(lender, run, merge, slot, passed, context)
     with _engine_errors(run, "unpack"):
-        shards = get_worker_plugin().get_output_partition(run, passed.run_id, part)
+        shards = plugin.get_output_partition(run, passed.run_id, part)
         check_rows(shards, slot, f"{run[:8]}[{passed.run_id}]")
     return merge(shards, context, slot)
+
+
+def _unpack_lent(
+    lender: Lender,
+    run: ShuffleId,
+    merge: Callable[..., Any],
+    slot: Slot,
+    passed: _Passed,
+    context: Any,
+) -> Any:
+    """Merge another worker's rows; if it is lost while they are read, let it be done there."""
+    key = thread_state.key
+    try:
+        with _engine_errors(run, "unpack"):
+            shards = lender.shards()
+            check_rows(shards, slot, f"{run[:8]}[{passed.run_id}]")
+        return merge(shards, context, slot)
+    except Exception:
+        if not lender.lost:
+            raise
+        give_back(get_worker_plugin(), run, passed.run_id, key, lender.address)
+        raise Reschedule from None
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """One worker's share of an exchange on Dask's peer-to-peer shuffle engine.
 
-With :mod:`dlsort_cluster.p2p` the only module that knows ``distributed.shuffle``,
-and tied to the versions that it is tested with.
+See :mod:`dlsort_cluster.p2p`, which lays the tasks that come here.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from distributed.shuffle._limiter import ResourceLimiter
 from distributed.system import MEMORY_LIMIT
 from distributed.utils_comm import retry
 
+from dlsort_cluster import p2p_lend
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
 from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store import ShardStore, StoreClosedError
@@ -150,6 +150,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         owned: dict[str, list[int]] = {}
         for part in sorted(worker_for):
             owned.setdefault(worker_for[part], []).append(part)
+        p2p_lend.listen(plugin)
         self._parts_of = {address: np.array(parts) for address, parts in owned.items()}
         here = get_address_host(self.local_address)
         # Workers that may see this one's memory, until one turns out not to.
@@ -322,10 +323,14 @@ class ExchangeRun(ShuffleRun[int, Any]):
         return self.worker_for[i]
 
     def _get_output_partition(self, partition_id: int, key: Any, **kwargs: Any) -> Shards:
+        return self.shards(partition_id)
+
+    def shards(self, part: int) -> Shards:
+        """Return what has arrived of a partition, once the barrier has passed."""
         if self._broken is not None:
             raise _alone(self._broken)  # one for each task
         try:
-            return self.store.read(partition_id, self.n_inputs)
+            return self.store.read(part, self.n_inputs)
         except StoreClosedError as error:
             raise ShuffleClosedError(str(error)) from None
 

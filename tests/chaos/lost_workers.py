@@ -157,6 +157,33 @@ def worker_added_while_transferring(scene: Scene) -> None:
         scene.cluster.start_worker("w3")
         until(lambda: scene.holds.calls("w3"), "the worker that came has something to do")
     scene.expect_undisturbed(sorting)
+    assert "sorting" in scene.holds.calls("w3"), "the worker that came got no part"
+
+
+@story()
+def worker_added_in_the_barrier(scene: Scene) -> None:
+    with scene.holds.hold("barrier"):
+        sorting = scene.sort()
+        scene.holds.reached("barrier")
+        scene.cluster.start_worker("w3")
+    scene.expect_undisturbed(sorting)
+    assert scene.holds.calls("w3").count("sorting") == N_PARTS // (len(NAMES) + 1)
+
+
+@story()
+def worker_added_in_the_barrier_and_killed(scene: Scene) -> None:
+    with ExitStack() as barrier:
+        barrier.enter_context(scene.holds.hold("barrier"))
+        sorting = scene.sort()
+        scene.holds.reached("barrier")
+        scene.cluster.start_worker("w3")
+        with scene.holds.hold("sorting", spare=NAMES):
+            barrier.close()
+            scene.holds.reached("sorting")
+            scene.cluster.kill("w3")
+    scene.expect_undisturbed(sorting)
+    n_barriers = sum(scene.holds.calls(name).count("barrier") for name in (*NAMES, "w3"))
+    assert n_barriers == 1, "rows are sent again, though all that have some live on"
 
 
 @story()

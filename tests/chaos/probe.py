@@ -34,7 +34,7 @@ PHASES = {
     "reading": ("dlsort.plan", "Reader.read"),
     "transferring": ("dlsort.plan", "find_bands"),
     "barrier": ("dlsort_cluster.p2p", "_barrier"),
-    "places": ("dlsort_cluster.p2p", "_tell_places"),
+    "places": ("dlsort_cluster.p2p", "tell_places"),
     "sorting": ("dlsort.plan", "sort_in_pieces"),
     "writing": ("dlsort.sink", "PartFile.close"),
     "reading ranges": ("dlsort.range_plan", "_read_and_keep"),

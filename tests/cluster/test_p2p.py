@@ -6,7 +6,7 @@ import pytest
 from dask._task_spec import Task, TaskRef
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, p2p_run, spill
+from dlsort_cluster import p2p, p2p_places, p2p_run, spill
 from dlsort_cluster.clusters import run
 from dlsort_cluster.exchange import (
     ExchangeError,
@@ -128,7 +128,7 @@ def test_a_scheduler_that_runs_no_functions_lets_outputs_find_their_workers(
     def refuse(*args):
         raise ValueError("not allowed")
 
-    monkeypatch.setattr(p2p, "_place_outputs", refuse)
+    monkeypatch.setattr(p2p_places, "_place_outputs", refuse)
     _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
     kit.check(outputs, 5)
 
