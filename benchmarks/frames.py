@@ -212,7 +212,10 @@ def main(*, input_names: str, repeat: int, scale: float, to_readme: bool) -> Non
         src = inputs.make(job.input, scale, BENCH / "inputs")
         with (
             LocalCluster(
-                n_workers=WORKERS, threads_per_worker=1, dashboard_address=None
+                n_workers=WORKERS,
+                threads_per_worker=1,
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             ) as cluster,
             Client(cluster) as client,
         ):

@@ -473,7 +473,11 @@ def test_an_asynchronous_client_learns_with_the_sort():
     async def sort():
         async with (
             LocalCluster(
-                n_workers=2, processes=False, asynchronous=True, dashboard_address=None
+                n_workers=2,
+                processes=False,
+                asynchronous=True,
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             ) as cluster,
             Client(cluster, asynchronous=True) as client,
         ):

@@ -76,7 +76,12 @@ def test_worker_processes_share_memory():
 
     n_rows = 20_000
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        ) as cluster,
         Client(cluster) as client,
     ):
         client.run(count)
