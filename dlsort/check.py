@@ -231,11 +231,13 @@ def check_dataset(
     Examples
     --------
     >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq
-    >>> path = tempfile.mkdtemp() + "/part.parquet"
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = folder.name + "/part.parquet"
     >>> pq.write_table(pa.table({"x": [1, 3, 2]}), path)
     >>> report = check_dataset(path, by="x")
     >>> report.ok, report.disorder.row.row, report.disorder.row.key
     (False, 2, 'x=2')
+    >>> folder.cleanup()
     """
     keys = parse_by(by)
     if threads is not None and threads < 1:

@@ -132,11 +132,13 @@ def sort_dataset(
     Examples
     --------
     >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq
-    >>> folder = tempfile.mkdtemp()
-    >>> pq.write_table(pa.table({"x": [3, 1, 2]}), folder + "/in.parquet")
-    >>> report = sort_dataset(folder + "/in.parquet", folder + "/out", by="x")
-    >>> report.rows, pq.read_table(folder + "/out")["x"].to_pylist()
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> src, dst = folder.name + "/in.parquet", folder.name + "/out"
+    >>> pq.write_table(pa.table({"x": [3, 1, 2]}), src)
+    >>> report = sort_dataset(src, dst, by="x")
+    >>> report.rows, pq.read_table(dst)["x"].to_pylist()
     (3, [1, 2, 3])
+    >>> folder.cleanup()
     """
     began = time.perf_counter()
     keys = parse_by(by)
