@@ -9,6 +9,7 @@ Exit code 1 if a story did not end as it has to.
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import time
 import traceback
@@ -95,6 +96,8 @@ def _choose(names: str | None, engine: str, *, quick: bool) -> list[Story]:
 def main(*, runs: int, engine: str, stories: str | None, quick: bool) -> None:
     """Tell chaos stories, and print how many there were, and what went wrong."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # A cluster that is not ended goes on without us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = _engine(engine)
     chosen = _choose(stories, engine, quick=quick)
     console = Console(width=110)
