@@ -284,6 +284,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
 
     async def _arrive(self, input_id: int, starts: np.ndarray, stream: np.ndarray) -> None:
         """Store a unit; a message that was sent twice waits for the first one."""
+        self.raise_if_closed()
         arriving = self._arriving.get(input_id)
         if arriving is None:
             self.received.add(input_id)
@@ -297,7 +298,8 @@ class ExchangeRun(ShuffleRun[int, Any]):
             self._broken = _alone(error)
             raise
         except Exception as error:
-            self._exception = error
+            if not self.closed:
+                self._exception = error
             raise
 
     def _unpack(self, input_id: int, starts: np.ndarray, stream: np.ndarray) -> None:
@@ -352,7 +354,22 @@ class ExchangeRun(ShuffleRun[int, Any]):
                 await super().close()
             finally:
                 self._close_shared(list(self._shared))
-                self._arriving.clear()  # their errors know rows, and files
+                # The engine keeps runs for a while after their end, and these know errors,
+                # whose frames know rows and files.
+                self._arriving.clear()
+                self._exception = self._comm_buffer._exception = None
+
+    def raise_if_closed(self) -> None:
+        """Raise an error of its own each time: one raised twice keeps the frames of both.
+
+        Raises
+        ------
+        ShuffleClosedError
+            If the run is closed.
+        """
+        if self.closed:
+            msg = f"{self} has already been closed"
+            raise ShuffleClosedError(msg)
 
     def heartbeat(self) -> dict[str, Any]:
         """Report to the dashboard's shuffle page, with the store as its disk."""
@@ -370,8 +387,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
 def _alone(error: ExchangeError) -> ExchangeError:
     """Return an error without what was at work when it was raised.
 
-    The engine keeps runs for a while after their end; with an error's frames it would keep
-    the rows that could not be spilled, and the file.
+    With its frames a run would keep the rows that could not be spilled, and the file.
     """
     return type(error)(*error.args)
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
+import weakref
+from dataclasses import replace
 
 import pytest
 from distributed import Client, LocalCluster
@@ -13,6 +16,8 @@ from dlsort_cluster.exchange import ShardsDamagedError
 from p2p_kit import assert_no_runs, count_shards, n_mapped
 
 pytestmark = pytest.mark.usefixtures("way")
+
+ARRIVED = threading.Event()
 
 
 def test_a_repeated_message_is_ignored(three_workers, monkeypatch):
@@ -52,6 +57,51 @@ def test_no_memory_stays_mapped(three_workers):
     assert_no_runs(three_workers)
     gc.collect()
     assert n_mapped() <= before
+
+
+def split_until_rows_arrived(source, context, input_id):
+    if source.trouble:
+        assert ARRIVED.wait(60)
+    return kit.split(source, context, input_id)
+
+
+def test_a_run_that_ended_keeps_no_rows_that_were_arriving(three_workers, monkeypatch):
+    # the engine keeps runs beyond their end: a pooled connection knows who opened it
+    def unpack_late(self, input_id, starts, stream):
+        kept.append(self)
+        arrived.append(weakref.ref(stream))
+        ARRIVED.set()
+        assert ending.wait(60)
+        self.store.close()
+        unpack(self, input_id, starts, stream)
+
+    async def close(self):
+        ending.set()
+        await close_run(self)
+
+    ARRIVED.clear()
+    kept, arrived, ending = [], [], threading.Event()
+    unpack, close_run = p2p_run.ExchangeRun._unpack, p2p_run.ExchangeRun.close
+    monkeypatch.setattr(p2p_run.ExchangeRun, "_unpack", unpack_late)
+    monkeypatch.setattr(p2p_run.ExchangeRun, "close", close)
+    before = n_mapped()
+    exchange = replace(kit.exchange(), split=split_until_rows_arrived)
+    sources = kit.sources(9, trouble="split", at=8)
+    with pytest.raises(kit.CorruptFileError):
+        run(three_workers, p2p.build(exchange, kit.name(), sources, 6))
+    assert_no_runs(three_workers)
+    await_closed(kept)
+    gc.collect()
+    assert not [rows for rows in arrived if rows() is not None]
+    assert n_mapped() <= before
+
+
+def await_closed(runs):
+    async def closed(run):
+        await run._closed_event.wait()
+
+    for each in runs:
+        asyncio.run_coroutine_threadsafe(closed(each), each._loop.asyncio_loop).result(60)
 
 
 def test_a_neighbour_that_sees_nothing_is_sent_all(three_workers, way, monkeypatch):
