@@ -40,7 +40,7 @@ from dlsort.verify import verify_finished
 from dlsort.words import check_key_types
 from dlsort_cluster.clusters import connect
 from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.sizes import machine_memory_bytes, size_of, without_folder
+from dlsort_cluster.sizes import machine_memory_bytes, size_of, unable_to_write
 from dlsort_cluster.versions import check_versions
 
 __all__ = ["sort_dataset"]
@@ -307,12 +307,15 @@ def _is_count(value: object) -> bool:
 
 
 def _check_temp_dir(client: Any, temp_dir: str | Path | None) -> None:
-    """Raise unless a folder for spilled shards is there on every worker."""
+    """Raise unless every worker can write to a folder for spilled shards."""
     if temp_dir is None:
         return
-    missing = without_folder(client, str(Path(temp_dir).absolute()))
+    missing = unable_to_write(client, str(Path(temp_dir).absolute()))
     if missing:
-        msg = f"temp_dir is {str(temp_dir)!r}, but there is no such folder on {missing[0]}."
+        msg = (
+            f"temp_dir is {str(temp_dir)!r}, but {missing[0]} has no such folder, or can't "
+            "write to it."
+        )
         raise BadOptionError(msg)
 
 

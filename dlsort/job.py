@@ -13,7 +13,8 @@ from typing import Any, Protocol
 
 from dlsort.buffers import concat_rows
 from dlsort.disorder import first_disorder
-from dlsort.errors import ClusterError, OutOfOrderError, RowsLostError
+from dlsort.errors import ClusterError, DestinationError, OutOfOrderError, RowsLostError
+from dlsort.finished import PARTS
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
 from dlsort.progress import Progress
@@ -21,7 +22,7 @@ from dlsort.proof import total
 from dlsort.report import SortReport
 from dlsort.sink import part_name
 from dlsort.stats import InputStats, OutputStats
-from dlsort.storage import join, size_of
+from dlsort.storage import join, names_in, size_of
 from dlsort_cluster.clusters import run
 from dlsort_cluster.exchange import ExchangeError, Layer
 
@@ -98,13 +99,15 @@ def _note_phases(
     outputs: Sequence[OutputStats],
     report: SortReport,
 ) -> None:
-    clocks = [s.clock for s in inputs] + [s.clock for s in outputs]
-    split_at = min((s.clock.began for s in inputs), default=began_at)
-    sort_at = max((s.clock.ended for s in inputs), default=split_at)
+    # Of parts that were kept there is no time.
+    read, written = ([s.clock for s in stats if s.clock.ended] for stats in (inputs, outputs))
+    clocks = read + written
+    split_at = min((clock.began for clock in read), default=began_at)
+    sort_at = max((clock.ended for clock in read), default=split_at)
     phases = report.phases
     phases.sample_s = split_at - began_at
     phases.partition_s = sort_at - split_at
-    phases.sort_s = max((s.clock.ended for s in outputs), default=sort_at) - sort_at
+    phases.sort_s = max((clock.ended for clock in written), default=sort_at) - sort_at
     for clock in clocks:
         for step, seconds in clock.work.items():
             phases.work[step] = phases.work.get(step, 0.0) + seconds
@@ -177,15 +180,28 @@ def check_keys_apart(outputs: Sequence[OutputStats]) -> None:
 
 
 def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> None:
-    """Make sure that the folder of whole parts holds the workers' parts.
+    """Make sure that the folder of whole parts holds the workers' parts, and nothing else.
 
     Raises
     ------
     RowsLostError
         If a part is missing or has another size.
+    DestinationError
+        If there is a file that no worker wrote.
     """
-    for stats in outputs:
-        name = part_name(stats.part, n_parts)
+    names = [part_name(stats.part, n_parts) for stats in outputs]
+    strays = {
+        name
+        for name in set(names_in(folder)) - set(names)
+        if not name.startswith((".", "_")) and name != PARTS  # stores list a folder in itself
+    }
+    if strays:
+        msg = (
+            f"{join(folder, min(strays))} is none of this sort's parts. Nothing was published; "
+            "see what it is, remove it, and sort again."
+        )
+        raise DestinationError(msg)
+    for name, stats in zip(names, outputs, strict=True):
         try:
             n_bytes = size_of(join(folder, name))
         except OSError:

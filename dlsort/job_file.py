@@ -5,6 +5,7 @@ JSON. What was asked for must be the same then; what was chosen is taken over.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -58,19 +59,20 @@ class JobFile:
         return [[path, *stamp] for path, stamp in zip(source.files, source.stamps, strict=True)]
 
     def to_json(self) -> bytes:
-        """Return it as the file has it."""
-        return json.dumps(asdict(self)).encode()
+        """Return it as the file has it: with a checksum."""
+        told = asdict(self)
+        return json.dumps({**told, "checksum": _checksum(told)}).encode()
 
     @classmethod
     def read(cls, path: str) -> JobFile | None:
-        """Return what a file tells; None if it can't be read."""
+        """Return what a file tells; None if it can't be read, or is not as it was written."""
         try:
             told = json.loads(read_bytes(path))
+            checksum = told.pop("checksum")
             job = cls(**{field.name: told[field.name] for field in fields(cls)})
-        except (OSError, ValueError, LookupError, TypeError):
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return None
-        counts = (job.n_parts, job.piece_bytes, job.part_bytes, job.row_group_rows)
-        return job if all(type(n) is int and n > 0 for n in counts) else None
+        return job if checksum == _checksum(told) else None
 
     def going_on_from(self, kept: JobFile, *, partitions: int | None) -> JobFile:
         """Return this job with what an earlier attempt of it has chosen.
@@ -132,3 +134,7 @@ class JobFile:
             if stamp != before[path]:
                 return f"{path} has changed"
         return "its files are in another order"
+
+
+def _checksum(told: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

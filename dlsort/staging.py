@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -152,13 +153,20 @@ def staging(
 
 
 def find_abandoned(destination: str) -> list[Abandoned]:
-    """Return what earlier attempts at a destination have left, most finished parts first."""
+    """Return what earlier attempts at a destination have left, most finished parts first.
+
+    One whose job file is damaged has no parts that could be gone on from.
+    """
     found = []
     for folder in _folders(destination, _PARTIAL):
-        job = JobFile.read(join(folder, JOB))
         lock = _lock(folder)
-        if lock is not None and job is not None:
-            found.append(Abandoned(folder, _n_finished(folder), job.n_parts))
+        if lock is not None:
+            job = JobFile.read(join(folder, JOB))
+            found.append(
+                Abandoned(folder, _n_finished(folder), job.n_parts)
+                if job is not None
+                else Abandoned(folder, 0, 0)
+            )
         _unlock(lock)
     return sorted(found, key=lambda left: left.n_finished, reverse=True)
 
@@ -194,7 +202,26 @@ def _folders(destination: str, suffix: str) -> list[str]:
     ]
     if is_store(destination):
         return found
-    return [path for path in found if Path(path).is_dir() and not Path(path).is_symlink()]
+    return [path for path in found if _is_ours(Path(path))]
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether we can have made a folder: it is no link, and leads nowhere else.
+
+    Where others can make folders too, it is to be our own.
+    """
+    try:
+        status = folder.lstat()
+        others = folder.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if not stat.S_ISDIR(status.st_mode) or (others and status.st_uid != os.geteuid()):
+            return False
+        inner = [path for path in folder.iterdir() if path.is_symlink() or path.is_dir()]
+        return not any(
+            path.is_symlink() or any(below.is_symlink() for below in path.iterdir())
+            for path in inner
+        )
+    except OSError:
+        return False
 
 
 def _open(
@@ -202,17 +229,19 @@ def _open(
 ) -> tuple[Staging, int | None]:
     """Return the folder and its lock: one that was left, or a fresh one."""
     if resume:
+        differs = None
         for left in find_abandoned(destination):
-            kept = JobFile.read(join(left.folder, JOB))
             lock = _lock(left.folder)
-            if kept is None or lock is None:
-                continue
-            try:
-                goes_on = job.going_on_from(kept, partitions=partitions)
-            except BaseException:
-                _unlock(lock)
-                raise
-            return Staging(left.folder, goes_on, is_resumed=True), lock
+            kept = JobFile.read(join(left.folder, JOB))
+            if lock is not None and kept is not None:
+                try:
+                    goes_on = job.going_on_from(kept, partitions=partitions)
+                    return Staging(left.folder, goes_on, is_resumed=True), lock
+                except ResumeError as error:
+                    differs = differs or error
+            _unlock(lock)
+        if differs is not None:
+            raise differs
         if any(map(_is_locked, _folders(destination, _PARTIAL))):
             msg = (
                 f"another sort is at work on {destination}, or its file system has no locks to "
@@ -227,9 +256,7 @@ def _open(
             replace(join(folder, JOB), job.to_json())
         else:
             make_folder(folder)
-            Path(folder, JOB).touch()
-            lock = _lock(folder)  # before anyone can read it, and take it for abandoned
-            Path(folder, JOB).write_bytes(job.to_json())
+            lock = _write_locked(Path(folder, JOB), job.to_json())
     except OSError as error:
         _unlock(lock)
         remove_all(folder)
@@ -254,6 +281,22 @@ def _lock(folder: str) -> int | None:
     except OSError:
         os.close(fd)
         return None
+    return fd
+
+
+def _write_locked(path: Path, data: bytes) -> int:
+    """Write a file that is locked when it appears: nobody may take it for abandoned."""
+    attempt = path.with_name(f".{path.name}")
+    fd = os.open(attempt, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with os.fdopen(fd, "wb", closefd=False) as file:
+            file.write(data)
+        attempt.rename(path)
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 

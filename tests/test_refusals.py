@@ -69,17 +69,18 @@ def test_a_cluster_without_workers(source, tmp_path):
         )
 
 
-def test_a_temporary_folder_that_the_workers_do_not_have(source, tmp_path):
+@pytest.mark.parametrize("place", ["/nowhere", "/proc"])
+def test_a_temporary_folder_that_the_workers_can_not_use(source, tmp_path, place):
     with (
         LocalCluster(n_workers=1, processes=False, dashboard_address=":0") as cluster,
-        pytest.raises(BadOptionError, match=r"nowhere.*no such folder on"),
+        pytest.raises(BadOptionError, match=rf"{place}.*inproc\S+ has no such folder, or"),
     ):
         dlsort.sort_dataset(
             source,
             tmp_path / "out",
             by="k",
             scheduler=cluster.scheduler_address,
-            temp_dir="/nowhere",
+            temp_dir=place,
         )
 
 

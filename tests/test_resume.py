@@ -21,8 +21,9 @@ import dlsort
 from commands import COMMAND, contents, while_it_runs
 from commands import dlsort as command
 from dlsort import plan
-from dlsort.errors import ClusterError, CorruptSourceError, ResumeError
+from dlsort.errors import ClusterError, CorruptSourceError, DestinationError, ResumeError
 from dlsort.finished import find_finished, finished_parts, keep_finished
+from dlsort.staging import find_abandoned
 from dlsort_cluster.exchange import ExchangeError
 
 N_PARTS = 6
@@ -286,9 +287,98 @@ def test_without_the_model_all_parts_are_made_again(tmp_path, broken_off, way, h
 
 
 @pytest.mark.parametrize("way", ["exchange"], indirect=True)
-def test_a_job_file_that_cannot_be_read_is_not_gone_on_from(tmp_path, broken_off):
-    (kept_in(tmp_path) / "job.json").write_text(json.dumps({"by": "k"}))
+@pytest.mark.parametrize("damage", ["other", "torn", "edited", "no mapping"])
+def test_a_damaged_job_file_is_not_gone_on_from_and_goes(tmp_path, broken_off, damage):
+    job = kept_in(tmp_path) / "job.json"
+    told = json.loads(job.read_bytes())
+    job.write_text(
+        {
+            "other": json.dumps({"by": "k"}),
+            "torn": json.dumps(told)[:50],
+            "edited": json.dumps({**told, "part_bytes": 1}),
+            "no mapping": "[1]",
+        }[damage]
+    )
     assert sort(broken_off, resume=True).resumed_parts == 0
+    assert clean(tmp_path)
+
+
+@pytest.mark.parametrize("way", ["exchange"], indirect=True)
+def test_of_several_attempts_the_same_job_is_gone_on_from(
+    tmp_path, broken_off, after, monkeypatch
+):
+    after(4, ExchangeError("the scheduler went away."))
+    with pytest.raises(ClusterError):
+        sort(broken_off, by="note")
+    monkeypatch.setattr(plan, "keep_finished", keep_finished)
+    assert sort(broken_off, resume=True).resumed_parts == 2
+    assert clean(tmp_path)
+
+
+@pytest.mark.parametrize("way", ["exchange"], indirect=True)
+def test_a_job_is_locked_from_its_first_moment(tmp_path, monkeypatch, way):
+    rename = Path.rename
+    seen = []
+
+    def spy(self: Path, target: Path) -> Path:
+        moved = rename(self, target)
+        if Path(target).name == "job.json":
+            seen.append(find_abandoned(str(tmp_path / "out")))
+        return moved
+
+    monkeypatch.setattr(Path, "rename", spy)
+    sort(write(tmp_path / "in", way))
+    assert seen == [[]]
+
+
+def test_what_was_kept_took_no_time(tmp_path, after, way, monkeypatch):
+    source = write(tmp_path / "in", way)
+    check = dlsort.dataset.check_visible
+    monkeypatch.setattr(dlsort.dataset, "check_visible", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        sort(source, resume=True)
+    monkeypatch.setattr(dlsort.dataset, "check_visible", check)
+    report = sort(source, resume=True)
+    assert report.resumed_parts == N_PARTS
+    phases = report.to_dict()["phases"]
+    assert all(0 <= seconds < 600 for name, seconds in phases.items() if name != "work")
+
+
+def interrupt(*args: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_file_that_no_worker_wrote_is_not_published(tmp_path, broken_off, way):
+    stray = kept_in(tmp_path) / way / "parts" / "zz.parquet"
+    shutil.copy(broken_off / "0.parquet", stray)
+    with pytest.raises(DestinationError, match=r"zz\.parquet is none of this sort's parts"):
+        sort(broken_off, resume=True)
+    assert not (tmp_path / "out").exists()
+    stray.unlink()
+    assert sort(broken_off, resume=True).resumed_parts == N_PARTS
+
+
+@pytest.mark.parametrize("way", ["exchange"], indirect=True)
+@pytest.mark.parametrize("place", [".", "exchange"])
+def test_a_folder_with_links_in_it_is_none_of_ours(tmp_path, broken_off, place):
+    victim = tmp_path / "in" / "victim"
+    victim.mkdir()
+    kept = kept_in(tmp_path) / place
+    shutil.rmtree(kept / "finished", ignore_errors=True)
+    (kept / "finished").symlink_to(victim)
+    (victim / "3.arrow").write_bytes(b"precious")
+    assert sort(broken_off / "*.parquet", resume=True).resumed_parts == 0
+    assert (victim / "3.arrow").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("way", ["exchange"], indirect=True)
+@pytest.mark.parametrize("others", [True, False])
+def test_another_users_folder_is_taken_only_where_others_can_make_none(
+    tmp_path, broken_off, others, monkeypatch
+):
+    tmp_path.chmod(0o777 if others else 0o755)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert sort(broken_off, resume=True).resumed_parts == (0 if others else 2)
 
 
 def test_with_nothing_to_go_on_from_it_is_a_sort(tmp_path, way):

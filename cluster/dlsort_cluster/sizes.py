@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from typing import NamedTuple
 
 from distributed import Client
@@ -10,7 +10,7 @@ from distributed.system import MEMORY_LIMIT
 
 from dlsort_cluster.exchange import ExchangeError
 
-__all__ = ["ClusterSize", "machine_memory_bytes", "size_of", "without_folder"]
+__all__ = ["ClusterSize", "machine_memory_bytes", "size_of", "unable_to_write"]
 
 
 class ClusterSize(NamedTuple):
@@ -45,7 +45,15 @@ def size_of(client: Client) -> ClusterSize:
     )
 
 
-def without_folder(client: Client, path: str) -> list[str]:
-    """Return the addresses of the workers that don't have a folder."""
-    found: dict[str, bool] = client.run(os.path.isdir, path)
+def unable_to_write(client: Client, path: str) -> list[str]:
+    """Return the addresses of the workers that can't make files in a folder."""
+    found: dict[str, bool] = client.run(_can_write, path)
     return sorted(worker for worker, there in found.items() if not there)
+
+
+def _can_write(folder: str) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

@@ -30,12 +30,13 @@ class VersionsDifferError(ExchangeError):
 @cache
 def installed() -> Mapping[str, str]:
     """Return this process's version of each package that matters, and of Python."""
-    found = {"python": f"{sys.version_info[0]}.{sys.version_info[1]}"}
+    found = {}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:  # a checkout on the path
             found[package] = str(getattr(import_module(package), "__version__", "unknown"))
+    found["python"] = f"{sys.version_info[0]}.{sys.version_info[1]}"
     return found
 
 
@@ -60,15 +61,15 @@ def check_versions(client: Client) -> None:
 
 
 def compare(ours: Mapping[str, str], theirs: Mapping[str, str], where: str) -> None:
-    """Raise if some versions are not those of the client.
+    """Raise if some versions are not those of the client, or are not known.
 
     Raises
     ------
     VersionsDifferError
     """
     for package, wanted in ours.items():
-        has = theirs.get(package)
-        if has is not None and has != wanted:
+        has = theirs.get(package, "not installed")
+        if has != wanted:
             msg = (
                 f"{where} has {package} {has}, and the client has {wanted}. Install the same"
                 f" versions of {', '.join(PACKAGES[:-1])} and {PACKAGES[-1]} everywhere."
@@ -88,7 +89,7 @@ def _make_look() -> Callable[[], dict[str, str]]:
             from importlib.metadata import PackageNotFoundError, version
 
             try:
-                return {"dlsort": version("dlsort")}
+                return {"dlsort": f"{version('dlsort')}, which can't be imported"}
             except PackageNotFoundError:
                 return {"dlsort": "not installed"}
 

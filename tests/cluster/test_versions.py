@@ -35,6 +35,12 @@ def test_a_worker_with_another_version_is_named(package):
         compare(installed(), theirs, "tcp://w:1")
 
 
+def test_a_worker_that_lacks_a_package_is_named():
+    theirs = {p: version for p, version in installed().items() if p != "pyarrow"}
+    with pytest.raises(VersionsDifferError, match="w has pyarrow not installed"):
+        compare(installed(), theirs, "w")
+
+
 def test_a_worker_is_asked_for_its_own(three_workers, monkeypatch):
     ours = installed()
     monkeypatch.setattr(versions, "installed", lambda: {**ours, "numpy": "1.0"})
@@ -55,7 +61,10 @@ def test_a_worker_without_dlsort_answers_all_the_same(three_workers, monkeypatch
 
     look = versions._make_look()
     monkeypatch.setattr(builtins, "__import__", refuse)
-    assert look() == {"dlsort": installed()["dlsort"]}
+    broken = {"dlsort": f"{installed()['dlsort']}, which can't be imported"}
+    assert look() == broken
+    with pytest.raises(VersionsDifferError, match="w has dlsort .* can't be imported"):
+        compare(installed(), broken, "w")
     monkeypatch.setattr("importlib.metadata.version", missing)
     assert look() == {"dlsort": "not installed"}
     monkeypatch.undo()
