@@ -37,7 +37,7 @@ def check_path(path: object, what: str) -> None:
         raise BadOptionError(msg)
 
 
-def check_destination(dst: str | Path, *, overwrite: bool, resume: bool = False) -> str:
+def check_destination(dst: str | Path, *, overwrite: bool) -> str:
     """Return the absolute destination if a folder can be published there.
 
     Parameters
@@ -46,8 +46,6 @@ def check_destination(dst: str | Path, *, overwrite: bool, resume: bool = False)
         As given; a URL if it is in a store.
     overwrite : bool
         It may hold files.
-    resume : bool
-        In a store: it may hold some that are not whole, for want of the marker.
 
     Raises
     ------
@@ -58,7 +56,7 @@ def check_destination(dst: str | Path, *, overwrite: bool, resume: bool = False)
     """
     check_path(dst, "destination")
     if is_store(dst):
-        return _check_prefix(str(dst), overwrite=overwrite, resume=resume)
+        return _check_prefix(str(dst), overwrite=overwrite)
     path = Path(dst).absolute()
     if ".." in path.parts:
         path = path.resolve()
@@ -92,7 +90,7 @@ def check_destination(dst: str | Path, *, overwrite: bool, resume: bool = False)
     return str(path)
 
 
-def _check_prefix(url: str, *, overwrite: bool, resume: bool) -> str:
+def _check_prefix(url: str, *, overwrite: bool) -> str:
     """Return a destination in a store if it may be filled."""
     url = url.rstrip("/")
     if not url.split("://", 1)[1].count("/"):
@@ -103,8 +101,7 @@ def _check_prefix(url: str, *, overwrite: bool, resume: bool) -> str:
         found = [] if overwrite else fs.find(path)
     except OSError as error:
         raise write_error(error, url) from error
-    is_whole = any(name.endswith(f"/{MARKER}") for name in found)
-    if found and (is_whole or not resume):
+    if found:
         n_files = len(found)
         msg = (
             f"{url} already holds {n_files:,} object{'s' if n_files > 1 else ''}. "

@@ -30,10 +30,18 @@ from dlsort.errors import (
     ResumeError,
     SourceChangedError,
 )
-from dlsort.finished import finished_parts, make_folders
+from dlsort.finished import PARTS, finished_parts, make_folders
 from dlsort.job_file import JobFile
-from dlsort.publish import publish
-from dlsort.storage import is_store, join, make_folder, names_in, remove_all, replace
+from dlsort.publish import is_publishing, publish, settle
+from dlsort.storage import (
+    filesystem,
+    is_store,
+    join,
+    make_folder,
+    names_in,
+    remove_all,
+    replace,
+)
 
 __all__ = ["Abandoned", "Staging", "find_abandoned", "put_back", "staging"]
 
@@ -130,8 +138,21 @@ def staging(
     try:
         yield stage
         assert stage.parts is not None
-        publish(stage.parts, destination, overwrite=overwrite, aside=aside, told=stage.told)
+        publish(
+            stage.parts,
+            destination,
+            overwrite=overwrite,
+            stage=stage.folder,
+            aside=aside,
+            told=stage.told,
+        )
     except BaseException as error:
+        if is_publishing(stage.folder):
+            error.add_note(
+                f"{destination} is neither what it was nor whole: the same again with "
+                f"resume=True (--resume) makes it whole from {stage.folder}."
+            )
+            raise
         n_finished = _n_finished(stage.folder)
         if n_finished and _is_worth_keeping(error, resume=resume):
             error.add_note(
@@ -312,22 +333,53 @@ def _is_locked(folder: str) -> bool:
     return lock is None and JOB in names_in(folder)
 
 
-def put_back(dst: str | Path) -> None:
+def put_back(dst: str | Path, *, resume: bool) -> None:
     """Undo what a client has left that was killed while it replaced the destination.
 
     Parameters
     ----------
     dst : str or Path
         The destination as given.
+    resume : bool
+        In a store: nobody is at work on it. If all new parts are there, bring that to its end.
+
+    Raises
+    ------
+    ResumeError
+        If a sort in a store may still publish.
+    DestinationError
+        If the store does not let us.
     """
     check_path(dst, "destination")
     if is_store(dst):
+        _settle_store(str(dst).rstrip("/"), resume=resume)
         return
     destination = str(Path(dst).absolute())
     for old in _folders(destination, _REPLACED):
-        if _is_locked(old.removesuffix(_REPLACED) + _PARTIAL):
+        stage = old.removesuffix(_REPLACED) + _PARTIAL
+        if _is_locked(stage):
             continue
-        if Path(destination).exists():
+        was_published = Path(stage).exists() and not any(Path(stage).glob(f"*/{PARTS}"))
+        if Path(destination).exists() or was_published:
             remove_all(old)
         else:
             Path(old).rename(destination)
+
+
+def _settle_store(destination: str, *, resume: bool) -> None:
+    filesystem(destination)  # refused by its own name if there is none
+    if not destination.split("://", 1)[1].count("/"):
+        return
+    try:
+        stages = [path for path in _folders(destination, _PARTIAL) if is_publishing(path)]
+    except OSError as error:
+        raise write_error(error, destination) from error
+    for stage in stages:
+        if not resume:
+            msg = (
+                f"a sort has begun to publish to {destination}, and is still at it, or ended "
+                "before that was done. If it ended, resume=True (--resume) goes on from it."
+            )
+            raise ResumeError(msg)
+        if settle(stage):
+            remove_all(stage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from dlsort.errors import (
     ClusterError,
     DestinationError,
     DestinationExistsError,
+    ResumeError,
     SourceChangedError,
     SourceNotFoundError,
 )
@@ -142,36 +144,122 @@ def test_the_old_is_kept_until_the_new_is_proved(store, bucket, monkeypatch):
         sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
     assert {name: store.cat_file(name) for name in store.find(bucket)} == before
     monkeypatch.undo()
+    store.pipe_file(f"{bucket}/out/deeper/part-00001.parquet", b"of another sort")
+    store.pipe_file(f"{bucket}/out/other/part-00001.parquet", b"of yet another one")
     sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
-    assert names(store, f"{bucket}/out") == [f"out/{name}" for name in WHOLE]
+    assert untagged(names(store, f"{bucket}/out")) == [f"out/{name}" for name in WHOLE]
     assert in_order(read(store, f"{bucket}/out"))
+    checked = dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in")
+    assert checked.ok
+    sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)  # from tagged names to plain ones
+    assert names(store, f"{bucket}/out") == [f"out/{name}" for name in WHOLE]
 
 
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_client_that_ended_while_it_published_is_gone_on_from(
-    store, bucket, monkeypatch, overwrite
-):
-    if overwrite:
-        sort(f"{bucket}/in", f"{bucket}/out", partitions=2)
-    copy = type(store).cp_file
-    copied: list[str] = []
+def untagged(found: list[str]) -> list[str]:
+    return sorted(re.sub(r"-[0-9a-f]{12}(?=\.parquet$)", "", name) for name in found)
 
-    def cp_file(self: Any, path1: str, path2: str, **options: Any) -> None:
-        if len(copied) == 2:
-            raise KeyboardInterrupt
-        copied.append(path2)
-        copy(self, path1, path2, **options)
 
-    monkeypatch.setattr(type(store), "cp_file", cp_file)
-    with pytest.raises(KeyboardInterrupt):
-        sort(f"{bucket}/in", f"{bucket}/out", overwrite=overwrite, resume=True)
+def objects(store: Any, url: str) -> dict[str, bytes]:
+    return {name: store.cat_file(name) for name in store.find(url)}
+
+
+class Away:
+    """A store of which some calls fail from the third one on, or only the third."""
+
+    def __init__(self, store: Any, monkeypatch: Any) -> None:
+        self._store, self._monkeypatch = store, monkeypatch
+
+    def fail(
+        self, name: str, error: BaseException, *, once: bool, among: str = "/out/"
+    ) -> None:
+        call = getattr(type(self._store), name)
+        calls = []
+
+        def fails(fs: Any, *args: Any, **options: Any) -> Any:
+            calls.extend(["call"] * any(among in str(arg) for arg in args))
+            if len(calls) == 3 or (len(calls) > 3 and not once):
+                raise error
+            return call(fs, *args, **options)
+
+        self._monkeypatch.setattr(type(self._store), name, fails)
+
+
+@pytest.fixture
+def away(store, monkeypatch) -> Away:
+    return Away(store, monkeypatch)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "network gone"), KeyboardInterrupt()])
+@pytest.mark.parametrize("dst", ["out", "new"])
+def test_a_copy_that_failed_is_taken_back(store, bucket, away, monkeypatch, error, dst):
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    before = objects(store, bucket)
+    away.fail("cp_file", error, once=True, among=f"/{dst}/")
+    src = "out" if dst == "out" else "in"  # a prefix sorted onto itself
+    expected = DestinationError if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(expected):
+        sort(f"{bucket}/{src}", f"{bucket}/{dst}", overwrite=True)
+    assert objects(store, bucket) == before
+    away.fail("cp_file", error, once=True, among=f"/{dst}/")
+    with pytest.raises(expected):
+        sort(f"{bucket}/{src}", f"{bucket}/{dst}", overwrite=True, resume=True)
+    assert {n: data for n, data in objects(store, bucket).items() if "/." not in n} == before
     monkeypatch.undo()
-    assert not store.exists(f"{bucket}/out/_SUCCESS")
-    report = sort(f"{bucket}/in", f"{bucket}/out", overwrite=overwrite, resume=True)
+    report = sort(f"{bucket}/{src}", f"{bucket}/{dst}", overwrite=True, resume=True)
     assert report.resumed_parts == N_PARTS
-    assert [name for name in names(store, bucket) if not name.startswith("in/")] == [
-        f"out/{name}" for name in WHOLE
-    ]
+    assert dlsort.check_dataset(f"{bucket}/{dst}", by="k", against=f"{bucket}/in").ok
+    assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
+@pytest.mark.parametrize("src", ["in", "out"])
+def test_a_client_that_ended_while_it_copied_is_gone_on_from(
+    store, bucket, away, monkeypatch, src
+):
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    whole = objects(store, f"{bucket}/out")
+    away.fail("cp_file", KeyboardInterrupt(), once=False)
+    away.fail("rm_file", OSError(5, "out of reach"), once=False)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True)
+    assert "is neither what it was nor whole" in caught.value.__notes__[0]
+    monkeypatch.undo()
+    mixed = objects(store, f"{bucket}/out")
+    assert len(mixed) == N_PARTS + 1  # one new part, no marker
+    assert not [name for name in mixed if name.endswith("_SUCCESS")]
+    with pytest.raises(ResumeError, match="has begun to publish"):
+        sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True)
+    assert objects(store, f"{bucket}/out") == mixed
+    with pytest.raises(DestinationExistsError):
+        sort(f"{bucket}/{src}", f"{bucket}/out", resume=True)
+    assert objects(store, f"{bucket}/out") == whole  # taken back
+    report = sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True, resume=True)
+    assert report.resumed_parts == N_PARTS
+    assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
+    assert untagged(names(store, f"{bucket}/out")) == [f"out/{name}" for name in WHOLE]
+    assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
+@pytest.mark.parametrize("src", ["in", "out"])
+def test_a_client_that_ended_while_it_removed_the_old_is_gone_on_from(
+    store, bucket, away, monkeypatch, src
+):
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    away.fail("rm_file", KeyboardInterrupt(), once=False)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True)
+    assert "--resume" in caught.value.__notes__[0]
+    monkeypatch.undo()
+    with pytest.raises(DestinationExistsError, match="already holds 5"):
+        sort(f"{bucket}/{src}", f"{bucket}/out", resume=True)
+    assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
+    assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
+def test_a_folder_of_someone_is_not_taken_for_an_attempt(store, bucket):
+    store.pipe_file(f"{bucket}/mine/notes.txt", b"precious")
+    with pytest.raises(DestinationExistsError, match="already holds 1 object"):
+        sort(f"{bucket}/in", f"{bucket}/mine", resume=True)
+    assert names(store, f"{bucket}/mine") == ["mine/notes.txt"]
 
 
 def test_a_sort_that_lost_its_cluster_is_gone_on_from(store, bucket, monkeypatch):

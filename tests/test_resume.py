@@ -479,6 +479,37 @@ def test_a_client_killed_while_it_replaced_the_destination(tmp_path, way, moment
     assert clean(tmp_path)
 
 
+@pytest.mark.parametrize("way", ["exchange"], indirect=True)
+def test_what_was_published_is_not_put_back(tmp_path, way):
+    source = write(tmp_path / "in", way)
+    stage = tmp_path / ".out.0123456789ab.partial"
+    (stage / way).mkdir(parents=True)
+    (stage / "job.json").touch()
+    aside = tmp_path / ".out.0123456789ab.replaced"
+    aside.mkdir()
+    (aside / "old.parquet").touch()
+    assert sort(source).proved
+    assert clean(tmp_path)
+
+
+@pytest.mark.parametrize("way", ["exchange"], indirect=True)
+def test_the_destination_is_there_at_every_moment(tmp_path, way, monkeypatch):
+    source = write(tmp_path / "in", way)
+    sort(source, by="note")
+    renamed = []
+    rename = Path.rename
+
+    def spy(self: Path, target: Path) -> Path:
+        renamed.append(self)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", spy)
+    sort(source, overwrite=True)
+    assert tmp_path / "out" not in renamed
+    assert contents(tmp_path / "out") == undisturbed(source)
+    assert clean(tmp_path)
+
+
 def test_parts_are_on_disk_before_they_are_published(tmp_path, monkeypatch):
     source = write(tmp_path / "in", "exchange")
     steps: list[tuple[str, str]] = []

@@ -642,9 +642,9 @@ def test_a_signal_after_the_result_is_published_changes_nothing(work, monkeypatc
     assert sorted(path.name for path in work.iterdir()) == ["in", "old", "out"]
 
 
-@pytest.mark.parametrize("when", ["before", "between"])
+@pytest.mark.parametrize("when", ["before the exchange", "before", "between"])
 def test_a_signal_while_the_result_is_published_keeps_the_old_one(work, monkeypatch, when):
-    rename = Path.rename
+    rename, exchange = Path.rename, dlsort.publish._exchange
 
     def rename_and_stop(self: Path, target: Path) -> Path:
         if self.name == PARTS and when == "between":
@@ -653,8 +653,15 @@ def test_a_signal_while_the_result_is_published_keeps_the_old_one(work, monkeypa
             signal.raise_signal(signal.SIGTERM)
         return rename(self, target)
 
+    def exchange_and_stop(*paths: Path) -> bool:
+        if when != "before the exchange":
+            return False  # as in a file system that can't
+        signal.raise_signal(signal.SIGTERM)
+        return exchange(*paths)
+
     before = contents(work)
     monkeypatch.setattr(Path, "rename", rename_and_stop)
+    monkeypatch.setattr(dlsort.publish, "_exchange", exchange_and_stop)
     result = sort("in", "old", "--overwrite")
     assert result.exit_code == 143
     assert result.stderr == "Error: stopped by SIGTERM; the destination is as it was.\n"

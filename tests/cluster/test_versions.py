@@ -63,7 +63,7 @@ def test_a_worker_without_dlsort_answers_all_the_same(three_workers, monkeypatch
     monkeypatch.setattr(builtins, "__import__", refuse)
     broken = {"dlsort": f"{installed()['dlsort']}, which can't be imported"}
     assert look() == broken
-    with pytest.raises(VersionsDifferError, match="w has dlsort .* can't be imported"):
+    with pytest.raises(VersionsDifferError, match=r"w has dlsort .* can't be imported"):
         compare(installed(), broken, "w")
     monkeypatch.setattr("importlib.metadata.version", missing)
     assert look() == {"dlsort": "not installed"}
