@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,10 +14,11 @@ import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
 
-from dlsort_cluster.exchange import ExchangeError, SpillError
+from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.jobs import run
 from dlsort_cluster.quiet import quiet
 from dlsort_cluster.reach import SchedulerUnreachableError, reach
+from dlsort_cluster.scratch import make_scratch
 
 __all__ = ["SchedulerUnreachableError", "connect", "run"]
 
@@ -73,22 +73,10 @@ def connect(
         if scheduler is not None:
             client = reach(scheduler, connect_timeout_s)
         else:
-            folder = stack.enter_context(_make_folder(temp_dir))
+            folder = stack.enter_context(make_scratch(temp_dir))
             client = _start(stack, workers, threads or CPU_COUNT, memory_bytes, folder)
         stack.callback(client.close)
         yield client
-
-
-def _make_folder(temp_dir: str | None) -> tempfile.TemporaryDirectory[str]:
-    try:
-        return tempfile.TemporaryDirectory(prefix="dlsort-", dir=temp_dir)
-    except OSError as error:
-        msg = (
-            f"cannot keep temporary files in {temp_dir or 'the default folder'}:"
-            f" {error.strerror}. Set temporary-directory (--temp-dir) to a folder that exists"
-            " and can be written."
-        )
-        raise SpillError(msg) from error
 
 
 def _start(
