@@ -47,6 +47,32 @@ def client_killed_while_it_replaces_another_result(scene: Scene) -> None:
     _resume(scene)
 
 
+def _kill_early(scene: Scene, phase: str) -> None:
+    """Kill a client that has no part to go on from yet."""
+    with scene.holds.hold(phase):
+        sorting = scene.sort()
+        scene.holds.reached(phase)
+        sorting.kill()
+    assert not scene.cluster.left(), "the cluster goes on with a sort that nobody waits for"
+    assert not sorting.destination.exists()
+    scene.expect_undisturbed(scene.sort("--resume"))
+
+
+@story()
+def client_killed_while_sampling(scene: Scene) -> None:
+    _kill_early(scene, "sampling")
+
+
+@story()
+def client_killed_while_transferring(scene: Scene) -> None:
+    _kill_early(scene, "transferring")
+
+
+@story()
+def client_killed_in_the_barrier(scene: Scene) -> None:
+    _kill_early(scene, "barrier")
+
+
 def _lose_scheduler(scene: Scene, phase: str, skip: int) -> Sorting:
     with scene.holds.hold(phase, skip=skip):
         sorting = scene.sort()
