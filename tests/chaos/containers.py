@@ -1,8 +1,8 @@
 """A chaos cluster of containers: the image's scheduler and workers on a private network.
 
-All containers see the cluster's folder under the path that it has on this machine, and share
-its process numbers, so that a worker can be killed as the kernel does. The engine starts it
-again.
+All containers see the cluster's folder under the path that it has on this machine, with what is
+mounted in it later, and share its process numbers, so that a worker can be killed as the kernel
+does. The engine starts it again.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import uuid
 import warnings
@@ -24,6 +25,7 @@ from distributed.versions import VersionMismatchWarning
 
 from chaos.cluster import NAMES, Cluster, Setup
 from chaos.holds import Holds, until
+from chaos.mounts import can_mount
 from chaos.probe import CONTROL, VERSIONS
 from chaos.processes import OF_DASK, TESTS
 from docker_kit import build_image, docker, logs
@@ -41,6 +43,10 @@ class ContainerCluster(Cluster):
                 folder = Path(stack.enter_context(made))
             self._image = build_image()
             self.folder = folder
+            self._propagation = ""
+            if can_mount():
+                stack.enter_context(_sharing_mounts(folder))
+                self._propagation = ":rslave"
             self._control = folder / "control"
             for made_folder in (self._control, folder / "temp"):
                 made_folder.mkdir()
@@ -78,7 +84,8 @@ class ContainerCluster(Cluster):
             *("run", "--detach", "--name", f"{self._name}-{name}", "--hostname", name),
             *("--network", self._name, "--pid", "host", "--restart", "always"),
             *("--user", f"{os.getuid()}:{os.getgid()}"),
-            *("--volume", f"{self.folder}:{self.folder}", "--volume", f"{TESTS}:{TESTS}:ro"),
+            *("--volume", f"{self.folder}:{self.folder}{self._propagation}"),
+            *("--volume", f"{TESTS}:{TESTS}:ro"),
             *(word for key, value in env.items() for word in ("--env", f"{key}={value}")),
             *(*options, self._image, "dask", *command),
         )
@@ -186,6 +193,17 @@ class ContainerCluster(Cluster):
             told = logs(f"{self._name}-{name}", 15)
             lines += [f"{name}: {line}" for line in told.splitlines()]
         return "\n".join(lines)
+
+
+@contextmanager
+def _sharing_mounts(folder: Path) -> Iterator[None]:
+    """Make a folder one whose later mounts are seen wherever it is mounted."""
+    subprocess.run(["mount", "--bind", folder, folder], check=True)
+    try:
+        subprocess.run(["mount", "--make-shared", folder], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
 def _make_network(name: str) -> ipaddress.IPv4Network:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import subprocess
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from chaos.cluster import MIB, NAMES, Setup
 from chaos.holds import until
+from chaos.mounts import can_mount
 from chaos.rows import contents
 from chaos.scene import Scene
 from chaos.story import story
@@ -18,21 +17,7 @@ from chaos.story import story
 _LEAST_MEMORY = 352 * MIB
 
 
-@cache
-def can_mount() -> bool:
-    """Return whether this process may mount a file system."""
-    with TemporaryDirectory() as folder:
-        mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder]
-        try:
-            if subprocess.run(mount, capture_output=True, check=False).returncode:
-                return False
-        except FileNotFoundError:
-            return False
-        subprocess.run(["umount", folder], check=True)
-    return True
-
-
-@story(engines=("processes",), needs=can_mount)
+@story(needs=can_mount)
 def temp_folder_full_on_one_worker(scene: Scene) -> None:
     scene.use_large()
     with scene.small_disk(1 * MIB) as disk:
@@ -49,7 +34,7 @@ def temp_folder_full_on_one_worker(scene: Scene) -> None:
             assert "resumed" in ended.out, ended.out
 
 
-@story(engines=("processes",), needs=can_mount)
+@story(needs=can_mount)
 def destination_full(scene: Scene) -> None:
     with scene.small_disk(1 * MIB) as disk:
         sorting = scene.sort(to=disk / "out")
@@ -57,7 +42,7 @@ def destination_full(scene: Scene) -> None:
         assert not contents(disk), "something is left on the full disk"
 
 
-@story(engines=("processes",), needs=can_mount)
+@story(needs=can_mount)
 def destination_full_that_holds_another_result(scene: Scene) -> None:
     with scene.small_disk(1 * MIB) as disk:
         before = old_result(disk / "out")
@@ -73,14 +58,14 @@ def old_result(destination: Path) -> dict[str, bytes | None]:
     return contents(destination)
 
 
-@story(engines=("processes",), needs=can_mount)
+@story(needs=can_mount)
 def destination_unwritable_on_one_worker(scene: Scene) -> None:
     scene.cluster.start_worker("w3", Setup(read_only=scene.folder))
     sorting = scene.sort()
     scene.expect_failure(sorting, str(sorting.destination.parent), "Read-only file system")
 
 
-@story(engines=("processes",), needs=can_mount)
+@story(needs=can_mount)
 def finished_parts_outlive_a_full_destination(scene: Scene) -> None:
     destination = scene.folder / "out"
     with scene.small_disk(1 * MIB) as disk:
