@@ -23,7 +23,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -381,13 +381,21 @@ def _tell_of_abandoned(dst: str) -> None:
     """Say that an earlier attempt could be gone on from."""
     from dlsort.staging import find_abandoned
 
-    place = dst.rstrip("/") if "://" in dst else str(Path(dst).absolute())
-    for left in find_abandoned(place):
+    in_store = "://" in dst
+    found = []
+    with suppress(OSError):  # told by the sort itself
+        found = find_abandoned(dst.rstrip("/") if in_store else str(Path(dst).absolute()))
+    goes = (
+        "Unless a sort is still at work on them, remove them by hand."
+        if in_store
+        else "They are removed once this one is done."
+    )
+    for left in found:
         if left.n_finished:
             click.echo(
                 f"note: an earlier sort into {dst} has left {left.n_finished:,} of "
                 f"{left.n_parts:,} parts in {left.folder}; --resume would go on from them. "
-                "They are removed once this one is done.",
+                f"{goes}",
                 err=True,
             )
 

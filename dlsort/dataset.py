@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dlsort.budget import (
 )
 from dlsort.destination import check_apart, check_destination
 from dlsort.encoding import choose_encodings
-from dlsort.errors import BadOptionError, ClusterError
+from dlsort.errors import BadOptionError, ClusterError, DlsortError
 from dlsort.finished import PARTS
 from dlsort.job import check_outcome, check_visible, run_plan
 from dlsort.job_file import JobFile
@@ -153,7 +153,15 @@ def sort_dataset(
     )
     memory_bytes = None if memory is None else parse_bytes(memory, "memory")
     src, dst = without_scheme(src), without_scheme(dst)
-    put_back(dst, resume=resume)
+    settled = put_back(dst, resume=resume)
+    rows = row_group_rows or TUNING.row_group_rows
+    if settled is not None and resume:
+        with suppress(DlsortError):  # another job; what is wrong with this one is told below
+            files = JobFile.files_of(open_source(src))
+            n_parts = settled.job.n_parts
+            same = JobFile(format_by(keys), files, codec, rows, part_bytes, n_parts, 0, 0)
+            same.going_on_from(settled.job, partitions=partitions)
+            return SortReport.of_finished(settled.report, time.perf_counter() - began)
     destination = check_destination(dst, overwrite=overwrite)
     source = open_source(src)
     check_apart(destination, src, source.files)
@@ -206,7 +214,7 @@ def sort_dataset(
             format_by(keys),
             JobFile.files_of(source),
             codec,
-            row_group_rows or TUNING.row_group_rows,
+            rows,
             part_bytes,
             n_parts,
             budget.piece_bytes,
@@ -224,6 +232,7 @@ def sort_dataset(
             assert stage.parts is not None
             check_visible(stage.parts, outputs, stage.job.n_parts)
             stage.told = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
+            stage.report = report.to_dict()
         report.phases.publish_s = time.perf_counter() - publishing
     report.proved = True
     report.seconds = time.perf_counter() - began

@@ -14,10 +14,18 @@ from dlsort.errors import (
     DestinationError,
     DestinationExistsError,
     DestinationFullError,
+    DlsortError,
 )
 from dlsort.storage import filesystem, is_store
 
-__all__ = ["MARKER", "check_apart", "check_destination", "check_path", "write_error"]
+__all__ = [
+    "MARKER",
+    "check_apart",
+    "check_destination",
+    "check_path",
+    "filled",
+    "write_error",
+]
 
 
 # What is written last into a destination in a store: without it, that is not whole.
@@ -32,7 +40,8 @@ def check_path(path: object, what: str) -> None:
     BadOptionError
         If it is empty, or no path at all.
     """
-    if not isinstance(path, str | os.PathLike) or not str(path).strip():
+    plain = str(path) if isinstance(path, str | os.PathLike) else ""
+    if not plain.strip() or "\0" in plain:
         msg = f"the {what} is {path!r}; expected the path of a file or folder."
         raise BadOptionError(msg)
 
@@ -57,6 +66,15 @@ def check_destination(dst: str | Path, *, overwrite: bool) -> str:
     check_path(dst, "destination")
     if is_store(dst):
         return _check_prefix(str(dst), overwrite=overwrite)
+    try:
+        return _check_folder(dst, overwrite=overwrite)
+    except DlsortError:  # some are OSErrors
+        raise
+    except OSError as error:
+        raise write_error(error, dst) from error
+
+
+def _check_folder(dst: str | Path, *, overwrite: bool) -> str:
     path = Path(dst).absolute()
     if ".." in path.parts:
         path = path.resolve()
@@ -98,11 +116,16 @@ def _check_prefix(url: str, *, overwrite: bool) -> str:
         raise DestinationError(msg)
     fs, path = filesystem(url)
     try:
+        is_object = fs.isfile(path)
         found = [] if overwrite else fs.find(path)
     except OSError as error:
         raise write_error(error, url) from error
-    if found:
-        n_files = len(found)
+    if is_object:
+        msg = f"{url} is an object; expected a folder, or a name where one can be made."
+        raise DestinationExistsError(msg)
+    # An object may stand for the folder itself.
+    n_files = sum(name.strip("/") != path.strip("/") for name in found)
+    if n_files:
         msg = (
             f"{url} already holds {n_files:,} object{'s' if n_files > 1 else ''}. "
             "Pass overwrite=True (--overwrite) to replace them."
@@ -157,17 +180,24 @@ def _plain(path: str) -> PurePath:
     return PurePosixPath(filesystem(path)[1]) if is_store(path) else Path(path).resolve()
 
 
+def filled(destination: object, how: str = "") -> DestinationExistsError:
+    """Return the error for a destination that isn't ours alone any more."""
+    more = f" ({how})" if how else ""
+    msg = f"{destination} was filled by someone meanwhile{more}; nothing was published."
+    return DestinationExistsError(msg)
+
+
 def write_error(error: OSError, path: Path | str) -> DestinationError:
     """Return the sentence for an error while writing to a path."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = ""
         with suppress(OSError, StopIteration):
-            free = shutil.disk_usage(_existing(Path(path))).free
-            return DestinationFullError(
-                f"no space left while writing {path} ({free / 2**20:,.0f} MiB free). "
-                "Nothing was published; free some space or choose another destination."
-            )
+            if not is_store(path):
+                n_bytes = shutil.disk_usage(_existing(Path(path))).free
+                free = f" ({n_bytes / 2**20:,.0f} MiB free)"
         return DestinationFullError(
-            f"no space left while writing {path}. Nothing was published."
+            f"no space left while writing {path}{free}. Nothing was published; free some space "
+            "or choose another destination."
         )
     return DestinationError(f"{path} can't be written: {error.strerror or error}.")
 

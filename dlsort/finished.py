@@ -13,7 +13,7 @@ a second time. Where records and parts lie in the folder of a way (move, range, 
 from __future__ import annotations
 
 import json
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -107,7 +107,10 @@ def find_finished(folder: str, part: int) -> FinishedPart | None:
         metadata = dict(edges.schema.metadata or {})
         record = json.loads(metadata.pop(_RECORD))
         name = PurePath(record["name"]).name
-        n_bytes = storage.size_of(join(folder, PARTS, name))
+        path = join(folder, PARTS, name)
+        if not storage.is_store(path) and Path(path).is_symlink():
+            return None
+        n_bytes = storage.size_of(path)
         if record["part"] != part or record["file_bytes"] != n_bytes:
             return None
         proof = Proof(*map(int, record["written"]))

@@ -193,7 +193,8 @@ def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> 
     strays = {
         name
         for name in set(names_in(folder)) - set(names)
-        if not name.startswith((".", "_")) and name != PARTS  # stores list a folder in itself
+        # stores list a folder in itself; NFS names so what was removed while it was open
+        if name != PARTS and not name.startswith(".nfs")
     }
     if strays:
         msg = (

@@ -19,6 +19,8 @@ from dlsort.storage import read_bytes
 
 __all__ = ["JobFile"]
 
+_BEGINS = b'{"format": "dlsort job", '
+
 
 @dataclass(frozen=True)
 class JobFile:
@@ -61,13 +63,22 @@ class JobFile:
     def to_json(self) -> bytes:
         """Return it as the file has it: with a checksum."""
         told = asdict(self)
-        return json.dumps({**told, "checksum": _checksum(told)}).encode()
+        return _BEGINS + json.dumps({**told, "checksum": _checksum(told)})[1:].encode()
+
+    @staticmethod
+    def is_one(path: str) -> bool:
+        """Return whether a file is a job's, though it may be damaged."""
+        try:
+            return read_bytes(path).startswith(_BEGINS)
+        except OSError:
+            return False
 
     @classmethod
     def read(cls, path: str) -> JobFile | None:
         """Return what a file tells; None if it can't be read, or is not as it was written."""
         try:
             told = json.loads(read_bytes(path))
+            del told["format"]
             checksum = told.pop("checksum")
             job = cls(**{field.name: told[field.name] for field in fields(cls)})
         except (OSError, ValueError, LookupError, TypeError, AttributeError):

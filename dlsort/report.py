@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dlsort.errors import ResumeError
 from dlsort.options import TUNING
 
 __all__ = ["PhaseSeconds", "SortReport", "format_bytes", "peak_memory_bytes"]
@@ -100,6 +102,24 @@ class SortReport:
     resumed_parts: int = 0
     workers: int = 0
     threads: int = 0
+
+    @classmethod
+    def of_finished(cls, told: Mapping[str, Any], seconds: float) -> SortReport:
+        """Return the report of a job that an earlier attempt had finished, all but publishing.
+
+        Raises
+        ------
+        ResumeError
+            If ``told`` is no report.
+        """
+        try:
+            phases = PhaseSeconds(**told["phases"])
+            report = cls(**{**told, "phases": phases, "proved": True, "seconds": seconds})
+        except (TypeError, LookupError) as error:
+            msg = "what an earlier attempt tells is no report."
+            raise ResumeError(msg) from error
+        report.resumed_parts = report.output_parts
+        return report
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain numbers and strings."""

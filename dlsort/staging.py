@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import stat
 import uuid
 from collections.abc import Iterator, Mapping
@@ -26,13 +27,14 @@ from dlsort.errors import (
     ClusterError,
     CorruptSourceError,
     DestinationExistsError,
+    DlsortError,
     NotProvedError,
     ResumeError,
     SourceChangedError,
 )
-from dlsort.finished import PARTS, finished_parts, make_folders
+from dlsort.finished import finished_parts, make_folders
 from dlsort.job_file import JobFile
-from dlsort.publish import is_publishing, publish, settle
+from dlsort.publish import Publication, may_be_halfway, publish, settle
 from dlsort.storage import (
     filesystem,
     is_store,
@@ -43,7 +45,7 @@ from dlsort.storage import (
     replace,
 )
 
-__all__ = ["Abandoned", "Staging", "find_abandoned", "put_back", "staging"]
+__all__ = ["Abandoned", "Settled", "Staging", "find_abandoned", "put_back", "staging"]
 
 JOB = "job.json"
 _PARTIAL, _REPLACED = ".partial", ".replaced"
@@ -72,6 +74,8 @@ class Staging:
         The folder that is to be published, once it is whole and proved.
     told : mapping
         What is told with it in a store.
+    report : mapping
+        The job's.
     """
 
     def __init__(self, folder: str, job: JobFile, *, is_resumed: bool) -> None:
@@ -80,6 +84,7 @@ class Staging:
         self.is_resumed = is_resumed
         self.parts: str | None = None
         self.told: Mapping[str, Any] = {}
+        self.report: Mapping[str, Any] = {}
 
     def way(self, name: str) -> str:
         """Return the folder of one way to make the parts, made if it isn't there."""
@@ -133,44 +138,61 @@ def staging(
         If the folder can't be made or moved.
     """
     made = _missing_above(destination)
-    stage, lock = _open(destination, job, resume=resume, partitions=partitions)
-    aside = stage.folder.removesuffix(_PARTIAL) + _REPLACED
+    lock, folder, is_publishing = None, None, False
     try:
+        try:
+            stage, lock = _open(destination, job, resume=resume, partitions=partitions)
+        except DlsortError:  # some are OSErrors
+            raise
+        except OSError as error:
+            raise write_error(error, destination) from error
+        folder = stage.folder
         yield stage
         assert stage.parts is not None
-        publish(
-            stage.parts,
-            destination,
-            overwrite=overwrite,
-            stage=stage.folder,
-            aside=aside,
-            told=stage.told,
+        aside = folder.removesuffix(_PARTIAL) + _REPLACED
+        asked = Publication(
+            stage.parts, destination, overwrite, folder, aside, stage.told, stage.report
         )
+        is_publishing = True
+        publish(asked, lambda: _folders(destination, _PARTIAL))
     except BaseException as error:
-        if is_publishing(stage.folder):
-            error.add_note(
-                f"{destination} is neither what it was nor whole: the same again with "
-                f"resume=True (--resume) makes it whole from {stage.folder}."
-            )
-            raise
-        n_finished = _n_finished(stage.folder)
-        if n_finished and _is_worth_keeping(error, resume=resume):
-            error.add_note(
-                f"{n_finished:,} of {stage.job.n_parts:,} parts are finished and kept in "
-                f"{stage.folder}: the same again with resume=True (--resume) goes on from them."
-            )
-            raise
-        remove_all(stage.folder)
+        if folder is not None:
+            if is_publishing and may_be_halfway(folder):
+                error.add_note(
+                    f"{destination} may be neither what it was nor whole: the same again with "
+                    f"resume=True (--resume) makes it whole from {folder}."
+                )
+                raise
+            n_finished = _n_finished(folder)
+            if n_finished and _is_worth_keeping(error, resume=resume):
+                error.add_note(
+                    f"{n_finished:,} of {stage.job.n_parts:,} parts are finished and kept in "
+                    f"{folder}: the same again with resume=True (--resume) goes on from them."
+                )
+                raise
+            _remove(folder)
         for parent in made:
             with suppress(OSError):
                 parent.rmdir()
         raise
+    else:
+        _remove(folder)
     finally:
         _unlock(lock)
-    remove_all(stage.folder)
-    if not is_store(destination):  # there nobody can tell if a client is still at work
-        for left in find_abandoned(destination):
-            remove_all(left.folder)
+    for other in _folders(destination, _PARTIAL):
+        left = None if is_store(other) else _lock(other)  # a store has no locks
+        if left is not None:
+            _remove(other)
+            _unlock(left)
+
+
+def _remove(folder: str) -> None:
+    """Remove a job's folder, the file last that shows what it is."""
+    if not is_store(folder):
+        for name in names_in(folder):
+            if name != JOB:
+                remove_all(join(folder, name))
+    remove_all(folder)
 
 
 def find_abandoned(destination: str) -> list[Abandoned]:
@@ -212,18 +234,19 @@ def _missing_above(destination: str) -> list[Path]:
 
 def _folders(destination: str, suffix: str) -> list[str]:
     """Return the folders of that kind beside a destination; links are none."""
-    above, name = destination.rsplit("/", 1)
-    begins = f".{name}."
-    found = [
-        join(above or "/", other)
-        for other in sorted(names_in(above or "/"))
-        if other.startswith(begins)
-        and other.endswith(suffix)
-        and len(other) == len(begins) + 12 + len(suffix)
-    ]
+    above, name = _split(destination)
+    form = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{12}}{re.escape(suffix)}")
+    found = [join(above, other) for other in sorted(names_in(above)) if form.fullmatch(other)]
     if is_store(destination):
         return found
-    return [path for path in found if _is_ours(Path(path))]
+    found = [path for path in found if _is_ours(Path(path))]
+    return [path for path in found if suffix != _PARTIAL or JobFile.is_one(join(path, JOB))]
+
+
+def _split(destination: str) -> tuple[str, str]:
+    """Return the folder that a destination is in, and its name there."""
+    name = destination.rsplit("/", 1)[1]
+    return destination.removesuffix(name), name
 
 
 def _is_ours(folder: Path) -> bool:
@@ -269,7 +292,7 @@ def _open(
                 "tell; wait until it has ended, or leave resume (--resume) out."
             )
             raise ResumeError(msg)
-    above, name = destination.rsplit("/", 1)
+    above, name = _split(destination)
     folder = join(above, f".{name}.{uuid.uuid4().hex[:12]}{_PARTIAL}")
     lock = None
     try:
@@ -278,10 +301,10 @@ def _open(
         else:
             make_folder(folder)
             lock = _write_locked(Path(folder, JOB), job.to_json())
-    except OSError as error:
+    except BaseException:
         _unlock(lock)
         remove_all(folder)
-        raise write_error(error, destination) from error
+        raise
     return Staging(folder, job, is_resumed=False), lock
 
 
@@ -299,10 +322,12 @@ def _lock(folder: str) -> int | None:
         return None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(fd)
-        return None
-    return fd
+        if os.path.samestat(os.fstat(fd), os.stat(join(folder, JOB))):  # noqa: PTH116
+            return fd
+    except OSError:  # locked, or gone meanwhile
+        pass
+    os.close(fd)
+    return None
 
 
 def _write_locked(path: Path, data: bytes) -> int:
@@ -333,8 +358,15 @@ def _is_locked(folder: str) -> bool:
     return lock is None and JOB in names_in(folder)
 
 
-def put_back(dst: str | Path, *, resume: bool) -> None:
-    """Undo what a client has left that was killed while it replaced the destination.
+class Settled(NamedTuple):
+    """A job whose client ended after, or while, its parts were published."""
+
+    job: JobFile
+    report: Mapping[str, Any]
+
+
+def put_back(dst: str | Path, *, resume: bool) -> Settled | None:
+    """Bring to an end what a client has left that ended while it replaced the destination.
 
     Parameters
     ----------
@@ -343,43 +375,87 @@ def put_back(dst: str | Path, *, resume: bool) -> None:
     resume : bool
         In a store: nobody is at work on it. If all new parts are there, bring that to its end.
 
+    Returns
+    -------
+    Settled or None
+        The job that is published now, if there is one.
+
     Raises
     ------
     ResumeError
         If a sort in a store may still publish.
+    DestinationExistsError
+        If there are old and new data, and nobody can tell which are wanted.
     DestinationError
-        If the store does not let us.
+        If it can't be read or written.
     """
     check_path(dst, "destination")
-    if is_store(dst):
-        _settle_store(str(dst).rstrip("/"), resume=resume)
-        return
-    destination = str(Path(dst).absolute())
-    for old in _folders(destination, _REPLACED):
-        stage = old.removesuffix(_REPLACED) + _PARTIAL
-        if _is_locked(stage):
+    try:
+        if is_store(dst):
+            return _settle_store(str(dst).rstrip("/"), resume=resume)
+        return _settle_folder(str(Path(dst).absolute()))
+    except DlsortError:  # some are OSErrors
+        raise
+    except OSError as error:
+        raise write_error(error, dst) from error
+
+
+def _settle_folder(destination: str) -> Settled | None:
+    settled = None
+    for stage in _folders(destination, _PARTIAL):
+        lock = _lock(stage)
+        job = JobFile.read(join(stage, JOB))
+        if lock is None or job is None:
+            _unlock(lock)
             continue
-        was_published = Path(stage).exists() and not any(Path(stage).glob(f"*/{PARTS}"))
-        if Path(destination).exists() or was_published:
-            remove_all(old)
-        else:
+        report = settle(stage, destination)
+        if report is not None:
+            settled = Settled(job, report)
+            remove_all(stage.removesuffix(_PARTIAL) + _REPLACED)
+            _remove(stage)
+        _unlock(lock)
+    for old in _folders(destination, _REPLACED):
+        at_work = _is_locked(old.removesuffix(_REPLACED) + _PARTIAL)
+        with suppress(OSError):
+            if not at_work:
+                Path(destination).rmdir()  # one that is empty, made by who missed it
+        if Path(destination).exists():
+            if at_work:
+                continue
+            msg = (
+                f"{destination} was filled by someone while a sort that was killed had moved "
+                f"what it held to {old}. Keep one of the two, and remove or rename the other."
+            )
+            raise DestinationExistsError(msg)
+        if at_work:
+            msg = (
+                f"a sort is replacing {destination}, or was killed while it did: its file "
+                f"system has no locks to tell which. What it held is in {old}; if no sort is "
+                f"at work, rename that to {destination}."
+            )
+            raise DestinationExistsError(msg)
+        with suppress(FileNotFoundError):  # another client was faster
             Path(old).rename(destination)
+    return settled
 
 
-def _settle_store(destination: str, *, resume: bool) -> None:
+def _settle_store(destination: str, *, resume: bool) -> Settled | None:
     filesystem(destination)  # refused by its own name if there is none
     if not destination.split("://", 1)[1].count("/"):
-        return
-    try:
-        stages = [path for path in _folders(destination, _PARTIAL) if is_publishing(path)]
-    except OSError as error:
-        raise write_error(error, destination) from error
-    for stage in stages:
+        return None
+    settled = None
+    for stage in _folders(destination, _PARTIAL):
+        if not may_be_halfway(stage):
+            continue
         if not resume:
             msg = (
                 f"a sort has begun to publish to {destination}, and is still at it, or ended "
                 "before that was done. If it ended, resume=True (--resume) goes on from it."
             )
             raise ResumeError(msg)
-        if settle(stage):
-            remove_all(stage)
+        report = settle(stage, destination)
+        if report is not None:
+            job = JobFile.read(join(stage, JOB))
+            settled = settled if job is None else Settled(job, report)
+            _remove(stage)
+    return settled

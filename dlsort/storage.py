@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import wraps
 from pathlib import Path
@@ -34,6 +34,7 @@ __all__ = [
     "remove_all",
     "replace",
     "size_of",
+    "stamp_in",
     "stamp_of",
     "without_scheme",
 ]
@@ -89,8 +90,16 @@ class _Store:
 
 
 def join(folder: str, *names: str) -> str:
-    """Return the path of something in a folder."""
-    return "/".join([folder.rstrip("/"), *names])
+    """Return the path of something in a folder.
+
+    Examples
+    --------
+    >>> join("out/", "part-00000.parquet"), join("memory://", "out"), join("memory:///", "out")
+    ('out/part-00000.parquet', 'memory://out', 'memory:///out')
+    """
+    scheme, mark, path = folder.rpartition("://")
+    begins = path if mark and not path.strip("/") else path.rstrip("/") + "/"
+    return scheme + mark + begins + "/".join(names)
 
 
 def make_folder(folder: str) -> None:
@@ -136,9 +145,13 @@ def stamp_of(path: str) -> tuple[int, str]:
         status = os.stat(path)  # noqa: PTH116 - of thousands of them
         return status.st_size, str(status.st_mtime_ns)
     fs, inner = filesystem(path)
-    info = fs.info(inner)
+    return stamp_in(fs.info(inner))
+
+
+def stamp_in(info: Mapping[str, Any]) -> tuple[int, str]:
+    """Return the stamp of an object whose store tells this of it."""
     marks = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "updated", "created")
-    return int(info["size"]), next((str(info[m]) for m in marks if m in info), "")
+    return int(info["size"] or 0), next((str(info[m]) for m in marks if m in info), "")
 
 
 def is_there(path: str) -> bool:
@@ -202,7 +215,11 @@ def remove_all(folder: str) -> None:
         return
     fs, inner = filesystem(folder)
     with suppress(OSError):
-        fs.rm(inner, recursive=True)
+        if not any(sign in inner for sign in "*?["):
+            fs.rm(inner, recursive=True)
+            return
+        for name in fs.find(inner):  # rm would take it for a pattern
+            fs.rm_file(name)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import uuid
@@ -22,6 +23,7 @@ from dlsort.errors import (
     ClusterError,
     DestinationError,
     DestinationExistsError,
+    DestinationFullError,
     ResumeError,
     SourceChangedError,
     SourceNotFoundError,
@@ -82,14 +84,15 @@ def in_order(table: pa.Table) -> bool:
 def test_a_prefix_or_a_glob_is_sorted_into_another_prefix(store, bucket, src):
     report = sort(f"{bucket}/{src}", f"{bucket}/out/deep")
     assert report.proved
-    assert [name.removeprefix("out/deep/") for name in names(store, f"{bucket}/out")] == WHOLE
+    found = [name.removeprefix("out/deep/") for name in names(store, f"{bucket}/out")]
+    assert untagged(found) == WHOLE
     assert in_order(read(store, f"{bucket}/out/deep"))
     told = json.loads(store.cat_file(f"{bucket}/out/deep/_SUCCESS"))
     assert told == {
         "by": "k",
         "rows": 3 * N_ROWS,
         "checksum": report.checksum,
-        "files": WHOLE[1:],
+        "files": found[1:],
     }
     checked = dlsort.check_dataset(f"{bucket}/out/deep", by="k", against=f"{bucket}/in")
     assert checked.ok
@@ -127,7 +130,8 @@ def test_the_marker_is_written_last(store, bucket, monkeypatch):
     monkeypatch.setattr(type(store), "cp_file", cp_file)
     monkeypatch.setattr(type(store), "pipe_file", pipe_file)
     sort(f"{bucket}/in", f"{bucket}/out")
-    assert written == [*WHOLE[1:], "_SUCCESS"]
+    assert untagged(written[:-1]) == WHOLE[1:]
+    assert written[-1] == "_SUCCESS"
 
 
 def test_the_old_is_kept_until_the_new_is_proved(store, bucket, monkeypatch):
@@ -151,8 +155,6 @@ def test_the_old_is_kept_until_the_new_is_proved(store, bucket, monkeypatch):
     assert in_order(read(store, f"{bucket}/out"))
     checked = dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in")
     assert checked.ok
-    sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)  # from tagged names to plain ones
-    assert names(store, f"{bucket}/out") == [f"out/{name}" for name in WHOLE]
 
 
 def untagged(found: list[str]) -> list[str]:
@@ -221,7 +223,7 @@ def test_a_client_that_ended_while_it_copied_is_gone_on_from(
     away.fail("rm_file", OSError(5, "out of reach"), once=False)
     with pytest.raises(KeyboardInterrupt) as caught:
         sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True)
-    assert "is neither what it was nor whole" in caught.value.__notes__[0]
+    assert "may be neither what it was nor whole" in caught.value.__notes__[0]
     monkeypatch.undo()
     mixed = objects(store, f"{bucket}/out")
     assert len(mixed) == N_PARTS + 1  # one new part, no marker
@@ -249,10 +251,208 @@ def test_a_client_that_ended_while_it_removed_the_old_is_gone_on_from(
         sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True)
     assert "--resume" in caught.value.__notes__[0]
     monkeypatch.undo()
-    with pytest.raises(DestinationExistsError, match="already holds 5"):
-        sort(f"{bucket}/{src}", f"{bucket}/out", resume=True)
+    if src == "in":
+        report = sort(f"{bucket}/in", f"{bucket}/out", resume=True)
+        assert report.proved
+        assert report.resumed_parts == N_PARTS
+        told = json.loads(store.cat_file(f"{bucket}/out/_SUCCESS"))
+        assert told["checksum"] == report.checksum
+    else:  # sorted onto itself: what is there now is another source
+        with pytest.raises(DestinationExistsError, match="already holds 5"):
+            sort(f"{bucket}/out", f"{bucket}/out", resume=True)
     assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
     assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
+@pytest.fixture
+def removing(store, bucket, away, monkeypatch) -> str:
+    """Give a bucket with a sort whose client ended while it removed the old."""
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    away.fail("rm_file", KeyboardInterrupt(), once=False)
+    with pytest.raises(KeyboardInterrupt):
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    monkeypatch.undo()
+    return bucket
+
+
+def changed_by_others(store: Any, url: str, change: str) -> None:
+    """Do what an operator, or another tool, may do to half a destination."""
+    (path,) = [name for name in store.find(url.rsplit("/", 1)[0]) if "publish.json" in name]
+    names_of_new = json.loads(store.cat_file(path))["files"]
+    new = [name for name in store.find(url) if name.rsplit("/", 1)[1] in names_of_new]
+    if change == "a part lost":
+        store.rm_file(new[1])
+    elif change == "a part of another size":
+        store.pipe_file(new[1], b"short")
+    elif change == "an object more":
+        store.pipe_file(f"{url}/part-00001.parquet", b"another's")
+    elif change == "an old one written again":
+        store.pipe_file(next(name for name in store.find(url) if name not in new), b"anew")
+    else:
+        store.pipe_file(f"{url}/_SUCCESS", b"{}")
+
+
+CHANGES = [
+    "a part lost",
+    "a part of another size",
+    "an object more",
+    "an old one written again",
+    "a marker",
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_nothing_is_removed_from_what_others_have_changed(store, removing, change):
+    changed_by_others(store, f"{removing}/out", change)
+    before = objects(store, removing)
+    with pytest.raises(DestinationError, match="Nothing was changed: put that right, or rem"):
+        sort(f"{removing}/in", f"{removing}/out", overwrite=True, resume=True)
+    assert objects(store, removing) == before
+
+
+def test_a_copied_bucket_is_one_of_its_own(store, removing, bucket):
+    other = f"memory://{uuid.uuid4().hex}"
+    for name, data in objects(store, removing).items():
+        store.pipe_file(name.replace(removing.split("//")[1], other.split("//")[1]), data)
+    before = objects(store, removing)
+    with pytest.raises(DestinationError, match="was written there by others"):
+        sort(f"{other}/in", f"{other}/out", overwrite=True, resume=True)
+    assert objects(store, removing) == before
+    store.rm(other, recursive=True)
+
+
+def test_a_record_that_names_other_files_is_refused(store, removing):
+    (path,) = [name for name in store.find(removing) if name.endswith("publish.json")]
+    record = json.loads(store.cat_file(path))
+    store.pipe_file(path, json.dumps({**record, "files": {"../in/0.parquet": 1}}).encode())
+    before = objects(store, removing)
+    with pytest.raises(DestinationError, match="names files that are none of the job's"):
+        sort(f"{removing}/in", f"{removing}/out", overwrite=True, resume=True)
+    assert objects(store, removing) == before
+
+
+@pytest.mark.parametrize("when", ["copied", "begun"])
+def test_of_two_that_publish_at_once_one_gives_way(store, bucket, monkeypatch, when):
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    copy, begin = type(store).cp_file, dlsort.publish_store.begin
+    refused: list[str] = []
+
+    def sort_another() -> None:
+        monkeypatch.undo()
+        with pytest.raises((DestinationError, ResumeError)) as caught:
+            sort(f"{bucket}/in", f"{bucket}/out", by="s:desc", overwrite=True)
+        refused.append(str(caught.value))
+
+    def cp_file(self: Any, *args: Any, **options: Any) -> None:
+        if not refused:
+            sort_another()
+        copy(self, *args, **options)
+
+    def begin_and_wait(*args: Any, **options: Any) -> Any:
+        record = begin(*args, **options)
+        monkeypatch.undo()
+        sort(f"{bucket}/in", f"{bucket}/out", by="s:desc", overwrite=True)
+        return record
+
+    if when == "copied":
+        monkeypatch.setattr(type(store), "cp_file", cp_file)
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+        assert "has begun to publish" in refused[0]
+        by = "k"
+    else:
+        monkeypatch.setattr(dlsort.publish_store, "begin", begin_and_wait)
+        with pytest.raises(DestinationExistsError, match="not what it was a moment ago"):
+            sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+        by = "s:desc"
+    assert dlsort.check_dataset(f"{bucket}/out", by=by, against=f"{bucket}/in").ok
+    assert untagged(names(store, f"{bucket}/out")) == [f"out/{name}" for name in WHOLE]
+    assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
+def test_one_that_has_begun_to_publish_is_given_way_to(store, bucket, monkeypatch):
+    begin = dlsort.publish_store.begin
+
+    def begin_after_another(*args: Any, **options: Any) -> Any:
+        store.pipe_file(f"{bucket}/.out.0123456789ab.partial/publish.json", b"{}")
+        return begin(*args, **options)
+
+    monkeypatch.setattr(dlsort.publish_store, "begin", begin_after_another)
+    with pytest.raises(DestinationExistsError, match="another sort publishes to it"):
+        sort(f"{bucket}/in", f"{bucket}/out")
+    assert not store.find(f"{bucket}/out")
+
+
+def test_old_objects_are_removed_by_their_own_names(store, bucket):
+    for name in ("part-00001.parquet::file", "x::bak", "a*", "deep[er]/b?"):
+        store.pipe_file(f"/{bucket.split('//')[1]}/out/{name}", b"old")
+    sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert untagged(names(store, f"{bucket}/out")) == [f"out/{name}" for name in WHOLE]
+    assert in_order(read(store, f"{bucket}/out"))
+
+
+def test_a_name_that_may_be_taken_for_a_pattern(store, bucket):
+    sort(f"{bucket}/in", f"{bucket}/out[a]")
+    assert untagged(names(store, f"{bucket}/out[a]")) == [f"out[a]/{name}" for name in WHOLE]
+    assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
+def test_a_folder_at_the_root(store, bucket, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = uuid.uuid4().hex
+    sort(f"{bucket}/in", f"memory:///{name}")
+    assert len(store.find(f"/{name}")) == len(WHOLE)
+    assert not [path for path in store.find("/") if f"/.{name}" in path]
+    store.rm(f"/{name}", recursive=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_object_that_stands_for_the_folder_is_no_file_in_it(store, bucket, monkeypatch):
+    find = type(store).find
+
+    def find_with_folder(self: Any, path: str, *args: Any, **options: Any) -> Any:
+        found = find(self, path, *args, **options)
+        folder = f"{path.rstrip('/')}/"
+        if not path.rstrip("/").endswith("/out"):
+            return found
+        return {**found, folder: {"size": 0}} if isinstance(found, dict) else [*found, folder]
+
+    monkeypatch.setattr(type(store), "find", find_with_folder)
+    sort(f"{bucket}/in", f"{bucket}/out")
+    with pytest.raises(DestinationExistsError, match="holds 5 objects"):
+        sort(f"{bucket}/in", f"{bucket}/out")
+
+
+def test_a_store_that_cannot_copy_is_told(store, bucket, monkeypatch):
+    def refuse(*args: Any, **options: Any) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(type(store), "cp_file", refuse)
+    with pytest.raises(DestinationError, match="its store can't copy objects"):
+        sort(f"{bucket}/in", f"{bucket}/out")
+    assert all(name.startswith("in/") for name in names(store, bucket))
+
+
+def test_a_store_that_is_full_tells_nothing_of_our_disk(store, bucket, monkeypatch):
+    def refuse(*args: Any, **options: Any) -> None:
+        raise OSError(errno.ENOSPC, "over quota")
+
+    monkeypatch.setattr(type(store), "cp_file", refuse)
+    with pytest.raises(DestinationFullError, match=r"no space left while writing \S+\. No"):
+        sort(f"{bucket}/in", f"{bucket}/out")
+
+
+def test_a_store_that_goes_away_before_publishing_leaves_the_destination_alone(
+    store, bucket, away, monkeypatch
+):
+    def lose(*args: Any) -> None:
+        away.fail("info", OSError(5, "network gone"), once=False, among=".partial")
+        away.fail("rm_file", OSError(5, "network gone"), once=False, among=".partial")
+        raise OSError(5, "network gone")
+
+    monkeypatch.setattr(dlsort.dataset, "check_visible", lose)
+    with pytest.raises(OSError, match="network gone") as caught:
+        sort(f"{bucket}/in", f"{bucket}/out")
+    assert not [note for note in getattr(caught.value, "__notes__", []) if "neither" in note]
 
 
 def test_a_folder_of_someone_is_not_taken_for_an_attempt(store, bucket):
@@ -300,6 +500,9 @@ def test_places_that_cannot_be_used(store, bucket):
         sort(f"{bucket}/none", f"{bucket}/out")
     with pytest.raises(DestinationError, match="no folder in it"):
         sort(f"{bucket}/in", bucket)
+    store.pipe_file(f"{bucket}/object", b"data")
+    with pytest.raises(DestinationExistsError, match="/object is an object; expected a fold"):
+        sort(f"{bucket}/in", f"{bucket}/object", overwrite=True)
     with pytest.raises(BadOptionError, match="nosuch://a/b can't be used: Protocol not known"):
         sort(f"{bucket}/in", "nosuch://a/b")
     with pytest.raises(DestinationError, match="lies inside the source"):
@@ -310,7 +513,7 @@ def test_places_that_cannot_be_used(store, bucket):
 
 def test_a_prefix_sorted_onto_itself(store, bucket):
     sort(f"{bucket}/in", f"{bucket}/in", overwrite=True)
-    assert names(store, bucket) == [f"in/{name}" for name in WHOLE]
+    assert untagged(names(store, bucket)) == [f"in/{name}" for name in WHOLE]
     assert in_order(read(store, f"{bucket}/in"))
 
 

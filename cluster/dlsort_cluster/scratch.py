@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -16,7 +17,8 @@ from dlsort_cluster.exchange import SpillError
 __all__ = ["make_scratch"]
 
 _PREFIX = "dlsort-"
-_LOCK = "lock"
+_NAME = re.compile(rf"{_PREFIX}[a-z0-9_]{{8}}")  # as tempfile makes it
+_LOCK, _SAYS = "lock", b"dlsort: temporary files of a process that holds this lock\n"
 
 
 @contextmanager
@@ -63,6 +65,7 @@ def _lock_new(folder: Path) -> int | None:
     try:
         fd = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(fd, _SAYS)
         unlocked.rename(folder / _LOCK)
     except OSError:  # a full disk, or a file system without locks: never taken for left
         if fd is not None:
@@ -74,7 +77,7 @@ def _lock_new(folder: Path) -> int | None:
 def _sweep(parent: str) -> None:
     """Remove this user's folders whose process is gone."""
     with os.scandir(parent) as entries:
-        folders = [entry for entry in entries if entry.name.startswith(_PREFIX)]
+        folders = [entry for entry in entries if _NAME.fullmatch(entry.name)]
     for folder in folders:
         with suppress(OSError):  # gone meanwhile, or in use
             _remove_left(folder)
@@ -88,6 +91,7 @@ def _remove_left(folder: os.DirEntry[str]) -> None:
     fd = os.open(Path(folder, _LOCK), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.read(fd, len(_SAYS)) == _SAYS:
+            shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(fd)

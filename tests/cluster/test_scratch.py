@@ -57,7 +57,9 @@ def test_one_in_use_stays(tmp_path):
         assert Path(first).exists()
 
 
-@pytest.mark.parametrize("change", ["a link", "open to all", "no lock", "the lock a link"])
+@pytest.mark.parametrize(
+    "change", ["a link", "open to all", "no lock", "other lock", "lock is a link", "other name"]
+)
 def test_what_may_be_someone_elses_stays(tmp_path, change):
     parent = tmp_path / "temp"
     parent.mkdir()
@@ -69,6 +71,10 @@ def test_what_may_be_someone_elses_stays(tmp_path, change):
         left.chmod(0o755)
     elif change == "no lock":
         (left / "lock").unlink()
+    elif change == "other lock":
+        (left / "lock").write_text("42")
+    elif change == "other name":
+        left = left.rename(parent / "dlsort-notes")
     else:
         (left / "lock").rename(tmp_path / "lock")
         (left / "lock").symlink_to(tmp_path / "lock")

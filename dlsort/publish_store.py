@@ -1,0 +1,277 @@
+"""Publish to a store, which has no rename.
+
+The parts are copied beside what is there, under names of their own; when all are there, the old
+objects are removed, and a marker, ``_SUCCESS``, is written last: while it isn't there, the
+destination is not whole. A record says which objects are the old and which the new. Whatever
+else is found in the destination on the way is someone else's: then nothing is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
+from typing import Any
+
+from dlsort import storage
+from dlsort.destination import MARKER, filled, write_error
+from dlsort.errors import DestinationError
+from dlsort.storage import filesystem, remove, stamp_in
+
+__all__ = ["Record", "begin", "publish", "settle"]
+
+
+class _OthersError(Exception):
+    """The destination holds what neither was there nor was put there."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a job publishes, kept in its folder until that is done.
+
+    Attributes
+    ----------
+    files : dict of str to int
+        The parts' names in the destination, which no other job gives, and their sizes.
+    old : dict of str to [int, str]
+        What was there, but for the marker, and its stamps.
+    marker : str or None
+        The marker that was there.
+    told : mapping
+        What the new one tells.
+    report : mapping
+        The job's.
+    is_copied : bool
+        All parts are there: what is old may go.
+    """
+
+    files: dict[str, int]
+    old: dict[str, list[Any]]
+    marker: str | None
+    told: Mapping[str, Any]
+    report: Mapping[str, Any]
+    is_copied: bool = False
+
+    @staticmethod
+    def read(path: str) -> Record | None:
+        """Return what a file tells; None if it isn't there.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it tells nothing that can be.
+        """
+        try:
+            record = Record(**json.loads(storage.read_bytes(path)))
+        except FileNotFoundError:
+            return None
+        tag = _tag_of(PurePath(path).parent.name)
+        if not all(re.fullmatch(rf"part-\d+-{tag}\.parquet", name) for name in record.files):
+            msg = "it names files that are none of the job's"
+            raise ValueError(msg)
+        return record
+
+    def keep(self, path: str) -> None:
+        """Write it."""
+        storage.replace(path, json.dumps(asdict(self)).encode())
+
+    @property
+    def new_marker(self) -> bytes:
+        """The marker that says that all is there."""
+        return json.dumps({**self.told, "files": sorted(self.files)}, indent=2).encode()
+
+
+def begin(
+    parts: str,
+    destination: str,
+    stage: str,
+    told: Mapping[str, Any],
+    report: Mapping[str, Any],
+    *,
+    overwrite: bool,
+) -> Record:
+    """Look at both folders, and return what is to be done.
+
+    Raises
+    ------
+    DestinationExistsError
+        If the destination holds something that must not be replaced.
+    DestinationError
+        If the store can't be read.
+    """
+    try:
+        found, marker = _look(destination)
+        new, _ = _look(parts)
+    except OSError as error:
+        raise write_error(error, destination) from error
+    if (found or marker is not None) and not overwrite:
+        raise filled(destination)
+    tag = _tag_of(PurePath(stage).name)
+    files = {_tagged(name, tag): size for name, (size, _) in sorted(new.items())}
+    return Record(files, _without(found, files), marker, told, report)
+
+
+def publish(
+    record: Record, parts: str, destination: str, path: str, others: Sequence[str]
+) -> None:
+    """Copy the parts, remove what is old, and write the marker.
+
+    Parameters
+    ----------
+    record : Record
+        From :func:`begin`.
+    parts, destination : str
+        Folders of one store.
+    path : str
+        Where the record is kept.
+    others : sequence of str
+        Where those of other jobs with this destination are, if they publish.
+
+    Raises
+    ------
+    DestinationError
+        If the store does not let it, or someone else writes to the destination too. It is as it
+        was then, unless the record is still there.
+    """
+    try:
+        record.keep(path)
+        try:
+            _check_alone(record, destination, others)
+            fs, inner = filesystem(destination)
+            _remove(fs, inner, MARKER)
+            source = filesystem(parts)[1].rstrip("/")
+            for name in record.files:
+                fs.cp_file(f"{source}/{_untagged(name)}", f"{inner.rstrip('/')}/{name}")
+            _check(record, destination)
+            record = replace(record, is_copied=True)
+            record.keep(path)
+        except BaseException:
+            with suppress(OSError):  # a store out of reach: then the record stays
+                _take_back(record, destination, path)
+            raise
+        _complete(record, destination, path)
+    except _OthersError as error:
+        raise filled(destination, str(error)) from error
+    except NotImplementedError as error:
+        msg = f"{destination} can't be written: its store can't copy objects."
+        raise DestinationError(msg) from error
+    except OSError as error:
+        raise write_error(error, destination) from error
+
+
+def settle(path: str, destination: str) -> Mapping[str, Any] | None:
+    """Bring what a job had begun to an end, or take it back, as ``dlsort.publish.settle``."""
+    try:
+        record = Record.read(path)
+        if record is None:
+            return None
+        if not record.is_copied:
+            _take_back(record, destination, path)
+            return None
+        if _look(destination)[1] != record.new_marker.decode("latin-1"):
+            _check(record, destination)
+            _complete(record, destination, path)
+        remove(path)
+    except (OSError, ValueError, TypeError, _OthersError) as error:
+        msg = (
+            f"what a sort has begun to publish to {destination} can't be brought to its end: "
+            f"{str(error).rstrip('.')}. Nothing was changed: put that right, or remove {path} "
+            "to give that sort up."
+        )
+        raise DestinationError(msg) from error
+    return record.report
+
+
+def _look(folder: str) -> tuple[dict[str, list[Any]], str | None]:
+    """Return the stamps of all objects below a folder but the marker, and what that says."""
+    fs, inner = filesystem(folder)
+    begins = inner.strip("/") + "/"
+    found = {
+        name.lstrip("/").removeprefix(begins): list(stamp_in(info))
+        for name, info in dict(fs.find(inner, detail=True)).items()
+        if name.strip("/") != inner.strip("/")  # what stands for the folder itself
+    }
+    marker = None
+    if found.pop(MARKER, None) is not None:
+        marker = fs.cat_file(f"{inner.rstrip('/')}/{MARKER}").decode("latin-1")
+    return found, marker
+
+
+def _check_alone(record: Record, destination: str, others: Sequence[str]) -> None:
+    """Raise if others publish too, or have since the record was made."""
+    if any(map(storage.is_there, others)):
+        msg = "another sort publishes to it"
+        raise _OthersError(msg)
+    found, marker = _look(destination)
+    if (_without(found, record.files), marker) != (record.old, record.marker):
+        msg = "it is not what it was a moment ago"
+        raise _OthersError(msg)
+
+
+def _without(found: dict[str, list[Any]], names: Container[str]) -> dict[str, list[Any]]:
+    return {name: stamp for name, stamp in found.items() if name not in names}
+
+
+def _check(record: Record, destination: str) -> None:
+    """Raise unless a destination holds the new, what is left of the old, and nothing else."""
+    found, marker = _look(destination)
+    if marker is not None:
+        msg = f"another sort has written {MARKER}"
+        raise _OthersError(msg)
+    for name, size in record.files.items():
+        if name not in found or found[name][0] != size:
+            msg = f"{name} is not there as it was copied"
+            raise _OthersError(msg)
+    for name, stamp in _without(found, record.files).items():
+        if record.old.get(name) != stamp:
+            msg = f"{name} was written there by others"
+            raise _OthersError(msg)
+
+
+def _take_back(record: Record, destination: str, path: str) -> None:
+    """Have a destination as it was, as far as that is up to us."""
+    fs, inner = filesystem(destination)
+    for name in record.files:
+        _remove(fs, inner, name)
+    found, marker = _look(destination)
+    if record.marker is not None and marker is None and found == record.old:
+        fs.pipe_file(f"{inner.rstrip('/')}/{MARKER}", record.marker.encode("latin-1"))
+    remove(path)
+
+
+def _complete(record: Record, destination: str, path: str) -> None:
+    """Remove what was there before, and say that the new is whole."""
+    fs, inner = filesystem(destination)
+    for name in record.old:
+        _remove(fs, inner, name)
+    fs.pipe_file(f"{inner.rstrip('/')}/{MARKER}", record.new_marker)
+    remove(path)
+
+
+def _remove(fs: Any, inner: str, name: str) -> None:
+    with suppress(FileNotFoundError):
+        fs.rm_file(f"{inner.rstrip('/')}/{name}")
+
+
+def _tag_of(stage: str) -> str:
+    """Return what is a job folder's own in its name: 12 hexadecimal digits."""
+    return stage.split(".")[-2]
+
+
+def _tagged(name: str, tag: str) -> str:
+    """Return a part's name that no other job gives; by name, parts keep their order.
+
+    Examples
+    --------
+    >>> _tagged("part-00007.parquet", "5f0c")
+    'part-00007-5f0c.parquet'
+    """
+    return f"{PurePath(name).stem}-{tag}{PurePath(name).suffix}"
+
+
+def _untagged(name: str) -> str:
+    stem, suffix = PurePath(name).stem, PurePath(name).suffix
+    return stem.rsplit("-", 1)[0] + suffix

@@ -1,0 +1,298 @@
+"""How the destination in a file system comes about, and what a killed client leaves of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import dlsort
+from commands import contents
+from dlsort import staging
+from dlsort.errors import BadOptionError, DestinationError, DestinationExistsError
+
+N_PARTS = 3
+NAME = ".out.0123456789ab"
+
+
+@pytest.fixture
+def source(tmp_path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rng = np.random.default_rng(5)
+    for number in range(2):
+        keys = rng.permutation(1_000)
+        table = pa.table({"k": keys, "note": [f"note {key}" for key in keys]})
+        pq.write_table(table, folder / f"{number}.parquet")
+    return folder
+
+
+def sort(source: Path, name: str = "out", **options: Any) -> dlsort.SortReport:
+    options = {"by": "k", "partitions": N_PARTS, "threads": 1, **options}
+    return dlsort.sort_dataset(source, source.parent / name, **options)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def sorted_by(destination: Path, key: str) -> bool:
+    return dlsort.check_dataset(destination, by=key).ok
+
+
+@pytest.fixture
+def killed(monkeypatch) -> Callable[[], Any]:
+    """Have clients end once they have published, before they tidy up."""
+
+    def begin(*, exchange: bool) -> None:
+        monkeypatch.setattr(staging, "_remove", lambda folder: None)
+        monkeypatch.setattr(dlsort.publish.shutil, "rmtree", lambda *args, **options: None)
+        if not exchange:
+            monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+
+    return begin
+
+
+# ---------------------------------------------------------------- undisturbed
+
+
+def test_the_destination_is_there_at_every_moment(tmp_path, source, monkeypatch):
+    sort(source, by="note")
+    renamed = []
+    rename = Path.rename
+
+    def spy(self: Path, target: Path) -> Path:
+        renamed.append(self)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", spy)
+    sort(source, overwrite=True)
+    assert tmp_path / "out" not in renamed
+    assert sorted_by(tmp_path / "out", "k")
+    assert names(tmp_path) == ["in", "out"]
+
+
+def test_parts_are_on_disk_before_they_are_published(tmp_path, source, monkeypatch):
+    steps: list[tuple[str, str]] = []
+    sync, replace, rename = os.fsync, Path.replace, Path.rename
+
+    def spy_sync(fd: int) -> None:
+        steps.append(("sync", Path(f"/proc/self/fd/{fd}").readlink().name))
+        sync(fd)
+
+    def spy(what: str, move: Callable[..., Any]) -> Callable[..., Any]:
+        def moved(self: Path, target: Path) -> Any:
+            steps.append((what, self.name))
+            return move(self, target)
+
+        return moved
+
+    monkeypatch.setattr(os, "fsync", spy_sync)
+    monkeypatch.setattr(Path, "replace", spy("replace", replace))
+    monkeypatch.setattr(Path, "rename", spy("rename", rename))
+    sort(source)
+    attempts = [name for what, name in steps if what == "replace" and name.endswith(".tmp")]
+    assert len(attempts) == N_PARTS
+    for name in attempts:
+        assert steps.index(("sync", name)) < steps.index(("replace", name))
+    published = steps.index(("rename", "parts"))
+    assert steps.index(("sync", "parts")) < published
+    assert steps.index(("sync", "publish.json")) < published
+    assert steps[published + 1] == ("sync", tmp_path.name)
+
+
+def test_a_folder_that_cannot_be_opened_is_published_to_all_the_same(
+    tmp_path, source, monkeypatch
+):
+    open_file = os.open
+
+    def refuse(path: Any, *args: Any, **options: Any) -> int:
+        if Path(path) == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return open_file(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    sort(source)
+    monkeypatch.undo()
+    assert sorted_by(tmp_path / "out", "k")
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_an_interrupt_after_the_rename_changes_nothing(tmp_path, source, monkeypatch, exchange):
+    sort(source, by="note")
+    sync, calls = dlsort.publish._sync, []
+
+    def interrupt(path: Path) -> None:
+        sync(path)
+        if path == tmp_path:
+            calls.append(path)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(dlsort.publish, "_sync", interrupt)
+    if not exchange:
+        monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+    assert sort(source, overwrite=True).proved
+    assert calls
+    assert sorted_by(tmp_path / "out", "k")
+    assert names(tmp_path) == ["in", "out"]
+
+
+# ---------------------------------------------------------------- after a client was killed
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_client_killed_after_it_published_is_gone_on_from(
+    tmp_path, source, monkeypatch, killed, exchange
+):
+    sort(source, by="note")
+    (tmp_path / "out" / "_metadata").write_bytes(b"of the old")
+    killed(exchange=exchange)
+    report = sort(source, overwrite=True)
+    monkeypatch.undo()
+    assert len(names(tmp_path)) == (3 if exchange else 4)
+    published = contents(tmp_path / "out")
+    again = sort(source, resume=True)
+    assert again.proved
+    assert again.resumed_parts == N_PARTS
+    assert (again.checksum, again.part_rows) == (report.checksum, report.part_rows)
+    assert contents(tmp_path / "out") == published
+    assert names(tmp_path) == ["in", "out"]
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_what_it_left_goes_with_another_sort(tmp_path, source, monkeypatch, killed, exchange):
+    sort(source, by="note")
+    killed(exchange=exchange)
+    sort(source, overwrite=True)
+    monkeypatch.undo()
+    published = contents(tmp_path / "out")
+    for options in ({}, {"resume": True, "by": "note"}):
+        with pytest.raises(DestinationExistsError, match="already holds 3"):
+            sort(source, **options)
+        assert names(tmp_path) == ["in", "out"]
+        assert contents(tmp_path / "out") == published
+    sort(source, by="note", overwrite=True, resume=True)
+    assert sorted_by(tmp_path / "out", "note")
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_old_data_that_stand_aside_are_put_back(tmp_path, source, made):
+    sort(source, by="note")
+    before = contents(tmp_path / "out")
+    (tmp_path / "out").rename(tmp_path / f"{NAME}.replaced")
+    if made:  # as a script that wants it to be there does
+        (tmp_path / "out").mkdir()
+    with pytest.raises(DestinationExistsError, match="already holds 3 files"):
+        sort(source)
+    assert contents(tmp_path / "out") == before
+    assert names(tmp_path) == ["in", "out"]
+
+
+def test_old_data_are_kept_where_others_have_filled_their_place(tmp_path, source):
+    sort(source, by="note")
+    aside = tmp_path / f"{NAME}.replaced"
+    (tmp_path / "out").rename(aside)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").touch()
+    before = contents(aside)
+    for options in ({}, {"overwrite": True}, {"resume": True}):
+        with pytest.raises(DestinationExistsError, match="Keep one of the two"):
+            sort(source, **options)
+    assert contents(aside) == before
+    assert names(tmp_path / "out") == ["notes.txt"]
+
+
+def test_where_files_cannot_be_locked_the_place_of_old_data_is_told(
+    tmp_path, source, monkeypatch, killed
+):
+    sort(source, by="note")
+    killed(exchange=True)
+    sort(source, overwrite=True)
+    monkeypatch.undo()
+    (stage,) = tmp_path.glob(".out.*.partial")
+    aside = stage.with_suffix(".replaced")
+    (tmp_path / "out").rename(aside)
+    (stage / "publish.json").unlink()
+    monkeypatch.setattr(staging, "_lock", lambda folder: None)
+    with pytest.raises(DestinationExistsError, match="has no locks to tell which"):
+        sort(source)
+    assert aside.exists()
+
+
+def test_an_old_one_that_another_client_put_back_first(tmp_path, source, monkeypatch):
+    aside = tmp_path / f"{NAME}.replaced"
+    aside.mkdir()
+    (aside / "old.parquet").touch()
+    rename = Path.rename
+
+    def rename_twice(self: Path, target: Path) -> Path:
+        if self == aside:
+            rename(self, target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename_twice)
+    with pytest.raises(DestinationExistsError, match="already holds 1 file"):
+        sort(source)
+
+
+# ---------------------------------------------------------------- what isn't ours
+
+
+def test_folders_of_others_stay(tmp_path, source):
+    kept = [
+        ".out.before_april.replaced",
+        ".out.download-001.partial",
+        ".out.0123456789ab.partial",
+        ".out.0123456789abc.partial",
+        ".other.0123456789ab.replaced",
+    ]
+    for name in kept:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "job.json").write_text('{"id": 1}')
+    sort(source)
+    sort(source, overwrite=True, resume=True)
+    assert names(tmp_path) == sorted([*kept, "in", "out"])
+
+
+def test_a_lock_is_of_the_file_that_is_there(tmp_path, monkeypatch):
+    stage = tmp_path / f"{NAME}.partial"
+    stage.mkdir()
+    (stage / "job.json").touch()
+    staging._unlock(lock := staging._lock(str(stage)))
+    assert lock is not None
+    flock = staging.fcntl.flock
+
+    def flock_and_replace(fd: int, how: int) -> None:
+        flock(fd, how)
+        shutil.rmtree(stage)
+
+    monkeypatch.setattr(staging.fcntl, "flock", flock_and_replace)
+    assert staging._lock(str(stage)) is None
+
+
+@pytest.mark.parametrize("name", ["new/deep/" + "x" * 240, "x" * 300, "new/" + "y" * 300])
+def test_names_that_are_too_long_are_refused_and_leave_nothing(tmp_path, source, name):
+    with pytest.raises(DestinationError, match="File name too long"):
+        sort(source, name)
+    assert names(tmp_path) == ["in"]
+
+
+def test_a_name_that_is_none_is_refused(source):
+    with pytest.raises(BadOptionError, match="expected the path of a file or folder"):
+        sort(source, "out\0")
+
+
+def test_a_long_name_that_only_an_exchange_can_replace(tmp_path, source, monkeypatch):
+    name = "x" * 233
+    sort(source, name, by="note")
+    monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+    with pytest.raises(DestinationError, match="File name too long"):
+        sort(source, name, overwrite=True)
+    assert sorted_by(tmp_path / name, "note")
