@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -34,6 +35,10 @@ _PARDON_S = 1.0
 
 # How often to see if the scheduler is still there, while it is asked.
 _ASK_S = 0.2
+
+# How long to wait for what a job can do without: a worker may have been stopped that Dask takes
+# for alive for minutes more.
+_TELL_S = 3.0
 
 
 class WorkersLostError(ExchangeError):
@@ -96,7 +101,8 @@ def run(
         _watch(client, futures, n_inputs, on_progress, poll_s, pardon)
         results = _ask(client, lambda: client.gather(futures, asynchronous=True))
         if on_spilled is not None:
-            on_spilled(_spilled_bytes(client, layer))
+            with suppress(TimeoutError):  # of a scheduler that is stopped
+                on_spilled(_spilled_bytes(client, layer))
     except BaseException as error:
         _give_up(client, futures, layer)
         if isinstance(error, KilledWorker):
@@ -145,7 +151,11 @@ def _raise(client: Client, future: Future[Any]) -> None:
         future.result()
     except OSError as error:
         with suppress(Exception):  # it was raised all the same
-            places = client.run_on_scheduler(_erred_on, future.key)
+            places = _ask(
+                client,
+                lambda: client.run_on_scheduler(_erred_on, future.key, asynchronous=True),
+                _TELL_S,
+            )
             if places:
                 error.add_note(f"This was on {', '.join(places)}.")
         raise
@@ -225,16 +235,24 @@ def _start(client: Client, make: Callable[[], Awaitable[T]]) -> ConcurrentFuture
     return answer
 
 
-def _ask(client: Client, make: Callable[[], Awaitable[T]]) -> T:
+def _ask(client: Client, make: Callable[[], Awaitable[T]], most_s: float = math.inf) -> T:
     """Wait for what a function asks of the cluster, but not for a scheduler that is gone.
 
     Dask tries for half a minute to reach it again.
+
+    Raises
+    ------
+    TimeoutError
+        If there is no answer within ``most_s`` seconds.
     """
+    until = time.monotonic() + most_s
     asked = _start(client, make)
     try:
-        while not wait([asked], timeout=_ASK_S).done:
+        while not wait([asked], timeout=min(_ASK_S, max(0.0, most_s))).done:
             if client.status != "running":
                 raise CancelledError
+            if time.monotonic() > until:
+                raise TimeoutError
     finally:
         asked.cancel()
     return asked.result()
@@ -284,7 +302,31 @@ def _spilled_bytes(client: Client, layer: Layer) -> int:
     except ImportError:  # an untested version; a plain graph has no stores
         return 0
     names = [key for key in layer.graph if isinstance(key, str)]
-    return sum(client.run(p2p.spilled_bytes, names, on_error="ignore").values())
+    return sum(_of_each_worker(client, p2p.spilled_bytes, names, _TELL_S))
+
+
+def _of_each_worker(
+    client: Client, function: Callable[..., T], names: Any, most_s: float
+) -> list[T]:
+    """Return what a function returns on the workers that answer in time."""
+
+    async def ask_all() -> list[T]:
+        addresses = await client.run_on_scheduler(_addresses, asynchronous=True)
+        answers = await asyncio.gather(
+            *(asyncio.wait_for(ask(address), most_s) for address in addresses),
+            return_exceptions=True,
+        )
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+    async def ask(address: str) -> T:
+        asked = client.run(function, names, workers=[address], asynchronous=True)
+        return (await asked)[address]
+
+    return _ask(client, ask_all, 2 * most_s)
+
+
+def _addresses(dask_scheduler: Any) -> list[str]:
+    return list(dask_scheduler.workers)
 
 
 def _give_up(client: Client, futures: Sequence[Future[Any]], layer: Layer) -> None:
@@ -296,11 +338,14 @@ def _give_up(client: Client, futures: Sequence[Future[Any]], layer: Layer) -> No
     deadline = time.monotonic() + _DRAIN_S
     pause_s = 0.005
     with suppress(Exception):  # of a cluster that is itself in trouble
-        while client.status == "running" and time.monotonic() < deadline:
-            if not client.run_on_scheduler(_n_known, names):
-                n_left = client.run(_n_left, names, on_error="ignore")
-                if not any(n_left.values()):
-                    return
+        while client.status == "running" and (left_s := deadline - time.monotonic()) > 0:
+            n_known = _ask(
+                client,
+                lambda: client.run_on_scheduler(_n_known, names, asynchronous=True),
+                left_s,
+            )
+            if not n_known and not any(_of_each_worker(client, _n_left, names, _TELL_S)):
+                return
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.2)
 

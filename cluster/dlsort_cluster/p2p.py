@@ -187,7 +187,11 @@ def _unpack(
         return found
     slot = slot_of(part, passed.counts)
     plugin = get_worker_plugin()
-    owner = passed.lent.get(part, plugin.worker.address)
+    owner = passed.lent.get(part)
+    if owner is None:
+        with _engine_errors(run, "unpack"):
+            found_run: Any = plugin.get_shuffle_run(run, passed.run_id)
+            owner = found_run.owner_of(part, thread_state.key)
     if owner != plugin.worker.address:
         lender = Lender(plugin, run, passed.run_id, part, owner)
         return _unpack_lent(lender, run, merge, slot, passed, context)

@@ -1,14 +1,17 @@
 """Shards of another worker, for outputs that are made by one that came later.
 
 :class:`Lender` is the side that fetches, `lend` the one that has the rows. A request names
-rows of some shards and is answered with no more than a few MiB, so that a partition that does
-not fit the memory can be merged in pieces here too.
+rows of some shards and is answered with the first of them, a few MiB, so that a partition that
+does not fit the memory can be merged in pieces here too. An answer has a checksum and says what
+it answers: a request may have been damaged as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from dlsort_cluster.p2p_run import ExchangeRun
 
 __all__ = ["Lender", "listen"]
+
+T = TypeVar("T")
 
 # Rows first to last of a shard.
 Rows = tuple[int, int, int]
@@ -50,26 +55,64 @@ def listen(plugin: ShuffleWorkerPlugin) -> None:
             lent = await found.offload(_lend, found, part, rows)
         except Exception as error:
             return dict(error_message(error))
-        return {"status": "OK", "lent": lent if rows is None else to_serialize(lent)}
+        return {"status": "OK", "lent": to_serialize(lent)}
 
     plugin.worker.handlers[_HANDLER] = lend
 
 
-def _lend(run: ExchangeRun, part: int, rows: Sequence[Rows] | None) -> Any:
-    shards = run.shards(part)
-    if rows is None:
-        return {
-            "schemas": [schema.serialize().to_pybytes() for schema in shards.schemas],
-            "lengths": list(shards.lengths),
+def _lend(run: ExchangeRun, part: int, rows: Sequence[Rows] | None) -> list[np.ndarray]:
+    answered: dict[str, Any] = {"run": run.id, "run_id": run.run_id, "part": int(part)}
+    messages: list[Message] = []
+    if run.worker_for.get(part) != run.local_address:  # misheard, as the answer tells
+        pass
+    elif rows is None:
+        shards = run.shards(part)
+        answered |= {
+            "lengths": list(map(int, shards.lengths)),
             "n_bytes": int(shards.n_bytes),
             "versions": dict(installed()),
         }
-    messages = []
+        schemas = (np.frombuffer(schema.serialize(), np.uint8) for schema in shards.schemas)
+        messages.extend(_message(_NOTHING, schema) for schema in schemas)
+    else:
+        answered["rows"], tables = _first_of(run.shards(part), rows)
+        messages.extend(_message(_NOTHING, table) for table in tables)
+    head = np.frombuffer(json.dumps(answered).encode(), np.uint8)
+    return frame([_message(head, _NOTHING), *messages])
+
+
+def _first_of(shards: Shards, rows: Sequence[Rows]) -> tuple[list[Rows], list[np.ndarray]]:
+    """Return as many of some rows as an answer holds, at least the first; and their streams."""
+    sent: list[Rows] = []
+    streams: list[np.ndarray] = []
     for shard, first, last in rows:
-        table = shards.read(shard, first, last)
-        starts, stream = pack(Unit(table, np.array([0, table.num_rows])))
-        messages.append(Message(shard, starts, stream, is_place=False))
-    return frame(messages)
+        if not (shard < len(shards.lengths) and first <= last <= shards.lengths[shard]):
+            break  # misheard
+        # Each may bring dictionaries of its own.
+        if sum(stream.nbytes for stream in streams) >= _ANSWER_BYTES:
+            break
+        streams.append(pack(Unit(shards.read(shard, first, last), np.array([0])))[1])
+        sent.append((shard, first, last))
+    return sent, streams
+
+
+_NOTHING = np.empty(0, np.uint8)
+
+
+def _message(starts: np.ndarray, stream: np.ndarray) -> Message:
+    return Message(0, starts, stream, is_place=False)
+
+
+def _answer(arrays: list[np.ndarray]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Undo what `_lend` has made: what is answered, and the streams.
+
+    Raises
+    ------
+    DamagedError
+        If a bit of it is another than was sent.
+    """
+    head, *messages = unframe(arrays)
+    return json.loads(head.starts.tobytes()), [message.stream for message in messages]
 
 
 class Lender:
@@ -109,9 +152,9 @@ class Lender:
         VersionsDifferError
             If this worker has other versions than the lender.
         """
-        told = self._ask(None)
+        told, streams = self._ask_whole(None, lambda *answer: answer)
         compare(told["versions"], installed(), self._plugin.worker.address)
-        schemas = [pa.ipc.read_schema(pa.py_buffer(schema)) for schema in told["schemas"]]
+        schemas = [pa.ipc.read_schema(pa.py_buffer(stream.tobytes())) for stream in streams]
         lengths, n_bytes = told["lengths"], told["n_bytes"]
         n_rows = max(1, int(sum(lengths) * _ANSWER_BYTES / max(1, n_bytes)))  # an answer
 
@@ -128,17 +171,38 @@ class Lender:
         """Return a table for each that is wanted, fetched some rows at a time."""
         found: list[list[pa.Table]] = [[] for _ in wanted]
         for request in _requests(wanted, n_rows):
-            tables = self._fetch_some([rows for _, rows in request])
-            for (place, _), table in zip(request, tables, strict=True):
-                found[place].append(table)
+            while request:
+                tables = self._fetch_some([rows for _, rows in request])
+                for (place, _), table in zip(request, tables, strict=False):
+                    found[place].append(table)
+                del request[: len(tables)]
         return [pa.concat_tables(tables) for tables in found]
 
     def _fetch_some(self, rows: list[Rows]) -> list[pa.Table]:
+        """Return the first of the rows, at least those of one shard."""
+
+        def read(told: dict[str, Any], streams: list[np.ndarray]) -> list[pa.Table]:
+            tables = [read_stream(stream) for stream in streams]
+            asked = [list(some) for some in rows[: len(tables)]]
+            n_rows = [last - first for _, first, last in asked]
+            if told["rows"] != asked or not asked or [t.num_rows for t in tables] != n_rows:
+                msg = "other rows were asked for"
+                raise DamagedError(msg)
+            return tables
+
+        return self._ask_whole(rows, read)
+
+    def _ask_whole(
+        self,
+        rows: list[Rows] | None,
+        read: Callable[[dict[str, Any], list[np.ndarray]], T],
+    ) -> T:
+        """Return what is made of an answer; ask again if that, or the request, was damaged."""
         for _ in range(_TRIES):
-            try:
-                return [read_stream(message.stream) for message in unframe(self._ask(rows))]
-            except DamagedError:
-                continue
+            with suppress(DamagedError):
+                told, streams = _answer(self._ask(rows))
+                if {name: told[name] for name in self._asked} == self._asked:
+                    return read(told, streams)
         msg = (
             f"{self._name}: rows of partition {self._asked['part']} arrived damaged at"
             f" {self._plugin.worker.address} from {self.address}, {_TRIES} times. Check the"

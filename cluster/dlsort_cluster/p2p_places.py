@@ -26,6 +26,8 @@ __all__ = ["give_back", "tell_places"]
 
 logger = logging.getLogger(__name__)
 
+_TRIES = 3
+
 
 def tell_places(
     plugin: ShuffleWorkerPlugin, run: ShuffleId, run_id: int, makes: Callable[..., Any]
@@ -49,11 +51,15 @@ def tell_places(
     dict of int to str
         Partitions that were lent, and who has their rows.
     """
-    try:
-        return _on_scheduler(plugin, _place_outputs, run=run, run_id=run_id, makes=makes)
-    except Exception:
-        logger.debug("run %s: outputs find their workers by trying", run[:8], exc_info=True)
-        return {}
+    for _ in range(_TRIES):
+        try:
+            return _on_scheduler(plugin, _place_outputs, run=run, run_id=run_id, makes=makes)
+        except OSError:  # it may have been done all the same: then it tells the same again
+            logger.debug("run %s: no answer about its outputs", run[:8], exc_info=True)
+        except Exception:
+            logger.debug("run %s: outputs find workers by trying", run[:8], exc_info=True)
+            break
+    return {}
 
 
 def give_back(

@@ -6,6 +6,7 @@ See :mod:`dlsort_cluster.p2p`, which lays the tasks that come here.
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from distributed.shuffle._limiter import ResourceLimiter
 from distributed.system import MEMORY_LIMIT
 from distributed.utils_comm import retry
 
-from dlsort_cluster import p2p_lend
+from dlsort_cluster import p2p_broken, p2p_lend
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
 from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store import ShardStore, StoreClosedError
@@ -88,7 +89,7 @@ class ExchangeSpec(ShuffleSpec[int]):
 
     def pick_worker(self, partition: int, workers: Sequence[str]) -> str:
         """Give each worker one range of the wanted partitions."""
-        place = self.parts.index(partition)
+        place = bisect_left(self.parts, partition)
         return workers[len(workers) * place // len(self.parts)]
 
     def create_run_on_worker(
@@ -151,12 +152,14 @@ class ExchangeRun(ShuffleRun[int, Any]):
         for part in sorted(worker_for):
             owned.setdefault(worker_for[part], []).append(part)
         p2p_lend.listen(plugin)
+        p2p_broken.listen(plugin)
         self._parts_of = {address: np.array(parts) for address, parts in owned.items()}
         here = get_address_host(self.local_address)
         # Workers that may see this one's memory, until one turns out not to.
         self._neighbours = {a for a in owned if get_address_host(a) == here}
         self._shared: set[SharedStream] = set()  # not yet answered
         self._arriving: dict[int, asyncio.Future[None]] = {}
+        self._sent_on: set[Any] = set()
         self._given_up = asyncio.Event()
         # An error for a task to raise. The engine's own place for errors is looked
         # at when the scheduler asks too, and that would keep no more than its text.
@@ -295,7 +298,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         try:
             await asyncio.shield(arriving)
         except ExchangeError as error:
-            self._broken = _alone(error)
+            self.break_off(error)
             raise
         except Exception as error:
             if not self.closed:
@@ -317,12 +320,30 @@ class ExchangeRun(ShuffleRun[int, Any]):
             await super().inputs_done()
         except ExchangeError as error:
             self._exception = None
-            self._broken = _alone(error)
+            self.break_off(error)
+            await p2p_broken.tell(self, set(self._parts_of) - {self.local_address}, error)
 
     # -- reading, in the unpack task's thread
 
+    def break_off(self, error: ExchangeError) -> None:
+        """Have each output raise what is wrong; the first that is heard of."""
+        if self._broken is None:
+            self._broken = p2p_broken.alone(error)
+
     def _get_assigned_worker(self, i: int) -> str:
         return self.worker_for[i]
+
+    def owner_of(self, part: int, key: Any) -> str:
+        """Return from whom a task gets the rows of its partition.
+
+        One that runs elsewhere is sent on to where they are, by the engine, which takes this
+        worker for that. If it comes again it was to stay, and nobody could tell it so.
+        """
+        owner = self.worker_for[part]
+        if owner == self.local_address or key in self._sent_on:
+            return owner
+        self._sent_on.add(key)
+        return self.local_address
 
     def _get_output_partition(self, partition_id: int, key: Any, **kwargs: Any) -> Shards:
         return self.shards(partition_id)
@@ -330,7 +351,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
     def shards(self, part: int) -> Shards:
         """Return what has arrived of a partition, once the barrier has passed."""
         if self._broken is not None:
-            raise _alone(self._broken)  # one for each task
+            raise p2p_broken.alone(self._broken)  # one for each task
         try:
             return self.store.read(part, self.n_inputs)
         except StoreClosedError as error:
@@ -382,14 +403,6 @@ class ExchangeRun(ShuffleRun[int, Any]):
     def deserialize(self, buffer: Any) -> Any:
         """Refuse: nothing is kept in the engine's own buffers."""
         raise NotImplementedError
-
-
-def _alone(error: ExchangeError) -> ExchangeError:
-    """Return an error without what was at work when it was raised.
-
-    With its frames a run would keep the rows that could not be spilled, and the file.
-    """
-    return type(error)(*error.args)
 
 
 def _sent(input_id: int, packed: _Packed) -> Message:

@@ -307,6 +307,67 @@ def test_a_worker_that_stands_still_for_a_while_only_delays(foreign):
     assert acted
 
 
+def in_time(job):
+    """Return what a job returns or raises, while something in the cluster stands still."""
+    ended = []
+
+    def do():
+        try:
+            ended.append(job())
+        except BaseException as error:
+            ended.append(error)
+
+    doing = threading.Thread(target=do, daemon=True)
+    doing.start()
+    doing.join(60)  # Dask itself would wait for minutes
+    assert ended, "it goes on"
+    return ended[0]
+
+
+def test_an_idle_worker_that_stands_still_holds_no_result_up(foreign):
+    late = []
+
+    def join_and_stop():
+        late.append(Worker(foreign.folder))
+        foreign.client.wait_for_workers(4, timeout=60)
+        late[0].send(signal.SIGSTOP)
+
+    on_progress, _ = at_first_output(join_and_stop)
+    spilled = []
+    try:
+        _, outputs = in_time(
+            lambda: run(
+                foreign.client,
+                build(9, merge=take_time, store_bytes=0, temp_dir=str(foreign.folder)),
+                on_progress,
+                on_spilled=spilled.append,
+                poll_s=0.01,
+            )
+        )
+        kit.check(outputs, 9)
+        assert spilled[0] > 0  # by those that answer
+    finally:
+        for worker in late:
+            worker.process.kill()
+            worker.process.wait()
+
+
+@pytest.mark.parametrize("what", ["worker", "scheduler"])
+def test_what_stands_still_holds_no_error_up(foreign, monkeypatch, what):
+    monkeypatch.setattr(jobs, "_DRAIN_S", 5.0)
+
+    def stop():
+        stopped = foreign.scheduler if what == "scheduler" else foreign.workers[1].process
+        stopped.send_signal(signal.SIGSTOP)
+        raise kit.CorruptFileError("of the caller")
+
+    on_progress, _ = at_first_output(stop)
+    layer = build(20, merge=take_time)
+    error = in_time(lambda: run(foreign.client, layer, on_progress, poll_s=0.01))
+    foreign.scheduler.send_signal(signal.SIGCONT)
+    assert isinstance(error, kit.CorruptFileError), error
+
+
 def test_a_worker_that_is_retired_hands_over(foreign):
     address = sorted(foreign.client.scheduler_info()["workers"])[0]
     on_progress, acted = at_first_output(lambda: foreign.client.retire_workers([address]))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, p2p_lend
+from dlsort_cluster import p2p, p2p_lend, p2p_places
 from dlsort_cluster.clusters import run
 from dlsort_cluster.exchange import ShardsDamagedError
 from dlsort_cluster.p2p_lend import Lender
 from dlsort_cluster.versions import VersionsDifferError, installed
+from dlsort_cluster.wire import frame, unframe
 from p2p_kit import assert_no_runs, start_three_workers
 
 N_INPUTS = 7
@@ -164,14 +167,14 @@ def test_a_lender_out_of_reach_makes_the_partition_itself(three, monkeypatch):
         assert came[0] not in [at for _, at in _places]
 
 
-def damage(monkeypatch, n_times):
-    """Have the first so many answers arrive with another bit."""
+def damage(monkeypatch, n_times, *, with_rows=True):
+    """Have the first so many answers, with rows or without, arrive with another bit."""
     left = [n_times]
     lend = p2p_lend._lend
 
     def damaged(found, part, rows):
         sent = lend(found, part, rows)
-        if rows is not None and left[0]:
+        if (rows is not None) == with_rows and left[0]:
             left[0] -= 1
             sent[-1] = sent[-1].copy()
             sent[-1][len(sent[-1]) // 2] ^= 1
@@ -181,11 +184,122 @@ def damage(monkeypatch, n_times):
     return left
 
 
-def test_lent_rows_that_arrive_damaged_are_asked_for_again(three, monkeypatch):
-    left = damage(monkeypatch, 2)
+@pytest.mark.parametrize("with_rows", [True, False])
+def test_answers_that_arrive_damaged_are_asked_for_again(three, monkeypatch, with_rows):
+    left = damage(monkeypatch, 2, with_rows=with_rows)
     with newcomer(three):
         sort(three)
     assert left == [0]
+
+
+def split_evenly(source, context, input_id):
+    """Give each partition ten rows, so that any row number of one is one of another."""
+    if input_id == N_INPUTS - 1:
+        _last_split.set()
+        assert _may_end.wait(60)
+    part = np.repeat(np.arange(context), 10)
+    table = kit.make_table(part, input_id, np.arange(len(part)))
+    return kit.Split(table, np.arange(context + 1) * 10, None)
+
+
+def merge_rows(shards, context, slot):
+    table = pa.concat_tables(shards.read_all())
+    return set(
+        zip(*(table[name].to_pylist() for name in ("part", "input", "row")), strict=True)
+    )
+
+
+@pytest.mark.parametrize(
+    "heard", ["another part", "another shard", "other rows", "another run"]
+)
+def test_a_request_that_arrives_damaged_is_asked_again(three, monkeypatch, heard):
+    lend, answered = p2p_lend._lend, []
+
+    def mishear(found, part, rows):
+        if rows is None or answered:
+            return lend(found, part, rows)
+        answered.append(part)
+        first, *others = rows
+        if heard == "another part":
+            return lend(found, part ^ 1, rows)
+        if heard == "another shard":
+            return lend(found, part, [(first[0] ^ 1, *first[1:]), *others])
+        if heard == "other rows":
+            return lend(found, part, [(first[0], 0, 1), *others])
+        sent = unframe(lend(found, part, rows))
+        told = json.loads(sent[0].starts.tobytes()) | {"run_id": 99}
+        starts = np.frombuffer(json.dumps(told).encode(), np.uint8)
+        return frame([sent[0]._replace(starts=starts), *sent[1:]])
+
+    monkeypatch.setattr(p2p_lend, "_lend", mishear)
+    with newcomer(three):
+        made = replace(kit.exchange(20, merge_rows), split=split_evenly)
+        layer = p2p.build(made, kit.name(), kit.sources(N_INPUTS), 20)
+        _, outputs = run(three, layer, poll_s=0.01)
+    assert answered
+    assert outputs == [
+        {(part, i, row) for i in range(N_INPUTS) for row in range(10 * part, 10 * part + 10)}
+        for part in range(20)
+    ]
+
+
+def split_words(source, context, input_id):
+    """Give each input a dictionary of its own that is larger than its rows."""
+    if input_id == N_INPUTS - 1:
+        _last_split.set()
+        assert _may_end.wait(60)
+    words = pa.array([f"{input_id} {'x' * 90} {i}" for i in range(300)])
+    part = np.repeat(np.arange(context), 5)
+    codes = pa.array(np.arange(len(part)) % 300, pa.int32())
+    coded = pa.DictionaryArray.from_arrays(codes, words)
+    return kit.Split(pa.table({"w": coded}), np.arange(context + 1) * 5, None)
+
+
+def merge_words(shards, context, slot):
+    return [word for table in shards.read_all() for word in table["w"].to_pylist()]
+
+
+def test_answers_are_bounded_where_dictionaries_are_large(three, monkeypatch):
+    lend, sizes = p2p_lend._lend, []
+
+    def measure(found, part, rows):
+        sent = lend(found, part, rows)
+        if rows is not None:
+            sizes.append(sum(array.nbytes for array in sent))
+        return sent
+
+    one = 300 * 100  # a dictionary
+    monkeypatch.setattr(p2p_lend, "_lend", measure)
+    monkeypatch.setattr(p2p_lend, "_ANSWER_BYTES", 2 * one)
+    with newcomer(three):
+        made = replace(kit.exchange(20, merge_words), split=split_words)
+        layer = p2p.build(made, kit.name(), kit.sources(N_INPUTS), 20)
+        _, outputs = run(three, layer, poll_s=0.01)
+    assert len(sizes) >= 5 * N_INPUTS / 3
+    assert max(sizes) < 4 * one
+    for part, words in enumerate(outputs):
+        wanted = [
+            f"{i} {'x' * 90} {(5 * part + j) % 300}" for i in range(N_INPUTS) for j in range(5)
+        ]
+        assert words == wanted
+
+
+@pytest.mark.parametrize("n_lost", [1, 1_000])
+def test_places_whose_answer_is_lost(three, monkeypatch, n_lost):
+    on_scheduler, left = p2p_places._on_scheduler, [n_lost]
+
+    def lose_answer(plugin, function, **kwargs):
+        told = on_scheduler(plugin, function, **kwargs)
+        if function is p2p_places._place_outputs and left[0]:
+            left[0] -= 1
+            raise OSError("connection reset")
+        return told
+
+    monkeypatch.setattr(p2p_places, "_on_scheduler", lose_answer)
+    with newcomer(three) as came:
+        sort(three)
+        assert left[0] < n_lost
+        assert sum(at == came[0] for _, at in _places) == 20 // 4
 
 
 def test_a_link_that_damages_all_lent_rows_is_named(three, monkeypatch):
@@ -199,10 +313,14 @@ def test_a_newcomer_with_other_versions_is_named(three, monkeypatch):
     lend = p2p_lend._lend
 
     def older(found, part, rows):
-        told = lend(found, part, rows)
-        if rows is None:
-            told["versions"] = {**installed(), "numpy": "1.0"}
-        return told
+        sent = lend(found, part, rows)
+        if rows is not None:
+            return sent
+        head, *schemas = unframe(sent)
+        told = json.loads(head.starts.tobytes())
+        told["versions"] = {**installed(), "numpy": "1.0"}
+        starts = np.frombuffer(json.dumps(told).encode(), np.uint8)
+        return frame([head._replace(starts=starts), *schemas])
 
     monkeypatch.setattr(p2p_lend, "_lend", older)
     with newcomer(three), pytest.raises(VersionsDifferError, match=r"numpy .* 1\.0"):

@@ -6,6 +6,7 @@ import threading
 import weakref
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from distributed import Client, LocalCluster
 
@@ -142,6 +143,18 @@ def test_worker_processes_share_memory():
     assert sum(n_attached.values()) == 4
 
 
+def test_units_are_sent_where_no_file_can_be_opened_any_more(three_workers, monkeypatch):
+    def full(place):
+        raise shared.NotSharedError("[Errno 24] Too many open files")
+
+    monkeypatch.setattr(shared, "_FEWEST_BYTES", 0)
+    monkeypatch.setattr(shared, "attach", full)
+    monkeypatch.setattr(p2p_run, "attach", full)
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6))
+    kit.check(outputs, 5)
+    assert_no_runs(three_workers)
+
+
 @pytest.fixture
 def flip(monkeypatch):
     """Have the first messages arrive with one bit of their rows flipped."""
@@ -172,6 +185,26 @@ def test_rows_damaged_on_the_way_are_sent_again(three_workers, flip, n_rows):
     layer = p2p.build(kit.exchange(), kit.name(), kit.sources(5, n_rows=n_rows), 6)
     _, outputs = run(three_workers, layer)
     kit.check(outputs, 5, n_rows=n_rows)
+    assert_no_runs(three_workers)
+
+
+@pytest.mark.parametrize("n_parts", [2, 6])
+def test_a_worker_that_sends_nothing_whole_is_named(three_workers, monkeypatch, n_parts):
+    """Also where the outputs of others, which miss its rows, are made first."""
+    workers = sorted(three_workers.scheduler_info()["workers"])
+    send = p2p_run.ExchangeRun._send_unless_given_up
+
+    async def damage(self, address, arrays):
+        owners = [self.worker_for[part] for part in range(n_parts)]
+        spoilers = [at for at in workers if at not in owners] or [owners[-1]]
+        if self.local_address == spoilers[0]:
+            arrays = [arrays[0] + np.uint64(1), *arrays[1:]]
+        return await send(self, address, arrays)
+
+    monkeypatch.setattr(p2p_run.ExchangeRun, "_send_unless_given_up", damage)
+    layer = p2p.build(kit.exchange(n_parts), kit.name(), kit.sources(3), n_parts)
+    with pytest.raises(ShardsDamagedError, match=r"arrived damaged at \S+ from \S+, 3 times"):
+        run(three_workers, layer)
     assert_no_runs(three_workers)
 
 

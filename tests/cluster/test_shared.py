@@ -84,6 +84,8 @@ def test_a_closed_stream_is_not_seen():
     stream.close()
     with pytest.raises(NotSharedError, match="No such file"):
         attach(place)
+    with pytest.raises(NotSharedError, match="closed"):
+        stream.read()
 
 
 def test_another_file_of_the_same_number_is_not_taken_for_it(tmp_path):
