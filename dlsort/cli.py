@@ -380,11 +380,13 @@ def _check_report_path(report: str, dst: str) -> Path:
 def _tell_of_abandoned(dst: str) -> None:
     """Say that an earlier attempt could be gone on from."""
     from dlsort.staging import find_abandoned
+    from dlsort.storage import is_store, without_scheme
 
-    in_store = "://" in dst
+    place = str(without_scheme(dst))
+    in_store = is_store(place)
     found = []
     with suppress(OSError):  # told by the sort itself
-        found = find_abandoned(dst.rstrip("/") if in_store else str(Path(dst).absolute()))
+        found = find_abandoned(place.rstrip("/") if in_store else str(Path(place).absolute()))
     goes = (
         "Unless a sort is still at work on them, remove them by hand."
         if in_store

@@ -230,7 +230,7 @@ def sort_dataset(
             )
             publishing = time.perf_counter()
             assert stage.parts is not None
-            check_visible(stage.parts, outputs, stage.job.n_parts)
+            stage.sizes = check_visible(stage.parts, outputs, stage.job.n_parts)
             stage.told = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
             stage.report = report.to_dict()
         report.phases.publish_s = time.perf_counter() - publishing

@@ -179,8 +179,13 @@ def check_keys_apart(outputs: Sequence[OutputStats]) -> None:
             raise OutOfOrderError(msg)
 
 
-def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> None:
+def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> dict[str, int]:
     """Make sure that the folder of whole parts holds the workers' parts, and nothing else.
+
+    Returns
+    -------
+    dict of str to int
+        The parts' names and sizes.
 
     Raises
     ------
@@ -214,3 +219,4 @@ def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> 
                 "client and all workers share under the same paths."
             )
             raise RowsLostError(msg)
+    return {name: stats.file_bytes for name, stats in zip(names, outputs, strict=True)}

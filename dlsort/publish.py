@@ -20,6 +20,7 @@ from typing import Any
 
 from dlsort import publish_store, storage
 from dlsort.destination import filled, write_error
+from dlsort.errors import DestinationError
 from dlsort.storage import is_store, join
 
 __all__ = ["RECORD", "Publication", "may_be_halfway", "publish", "settle"]
@@ -42,6 +43,8 @@ class Publication:
     aside : str
         Where the old destination stands for a moment, beside it, in a file system whose
         folders can't be exchanged.
+    sizes : mapping of str to int
+        The parts' names and sizes, as they were proved.
     told : mapping
         What the marker in a store tells.
     report : mapping
@@ -53,6 +56,7 @@ class Publication:
     overwrite: bool
     stage: str
     aside: str
+    sizes: Mapping[str, int]
     told: Mapping[str, Any]
     report: Mapping[str, Any]
 
@@ -79,7 +83,7 @@ def publish(asked: Publication, others: Callable[[], Sequence[str]]) -> None:
             publish_store.begin(
                 asked.parts,
                 asked.destination,
-                asked.stage,
+                asked.sizes,
                 asked.told,
                 asked.report,
                 overwrite=asked.overwrite,
@@ -126,12 +130,15 @@ def settle(stage: str, destination: str) -> Mapping[str, Any] | None:
         published, report = told["identity"], told["report"]
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return dict(report) if _identity(Path(destination)) == published else None
+    return dict(report) if _is(Path(destination), published) else None
 
 
 def _rename(asked: Publication) -> None:
     parts, destination, aside = Path(asked.parts), Path(asked.destination), Path(asked.aside)
     identity = _identity(parts)
+    if identity is None:
+        msg = f"the finished parts are not in {parts} any more; nothing was published."
+        raise DestinationError(msg)
     try:
         record = {"identity": identity, "report": asked.report}
         with suppress(OSError):  # a full disk: only a later attempt could tell less
@@ -145,7 +152,7 @@ def _rename(asked: Publication) -> None:
             parts.rename(destination)
         _sync(destination.parent)
     except BaseException as error:  # Ctrl-C too: the old one must not stay aside
-        if _identity(destination) == identity:
+        if _is(destination, identity):
             return  # all that was wanted is done
         if not destination.exists() and aside.exists():
             aside.rename(destination)
@@ -155,7 +162,7 @@ def _rename(asked: Publication) -> None:
             raise write_error(error, destination) from error
         raise
     finally:
-        if _identity(destination) == identity:
+        if _is(destination, identity):
             shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -167,17 +174,31 @@ def _identity(folder: Path) -> list[int] | None:
     return None
 
 
+def _is(folder: Path, identity: object) -> bool:
+    return identity is not None and _identity(folder) == identity
+
+
 def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two folders' names in one step; False where that can't be done.
+    """Exchange two folders' names in one step; False where no system call can.
 
     Linux' ``renameat2``, which Python has no function for.
+
+    Raises
+    ------
+    OSError
+        If it fails for another reason.
     """
     at_cwd, exchange = -100, 2
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, OSError):
         return False
-    return rename(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0
+    if rename(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM):  # NFS, FUSE, gVisor
+        return False
+    raise OSError(number, os.strerror(number), str(other))
 
 
 def _sync(path: Path) -> None:

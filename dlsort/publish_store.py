@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -34,8 +35,10 @@ class Record:
 
     Attributes
     ----------
+    tag : str
+        12 hexadecimal digits of this attempt's own: another client may go on from the job.
     files : dict of str to int
-        The parts' names in the destination, which no other job gives, and their sizes.
+        The parts' names in the destination, with the tag, and their sizes.
     old : dict of str to [int, str]
         What was there, but for the marker, and its stamps.
     marker : str or None
@@ -48,6 +51,7 @@ class Record:
         All parts are there: what is old may go.
     """
 
+    tag: str
     files: dict[str, int]
     old: dict[str, list[Any]]
     marker: str | None
@@ -68,8 +72,9 @@ class Record:
             record = Record(**json.loads(storage.read_bytes(path)))
         except FileNotFoundError:
             return None
-        tag = _tag_of(PurePath(path).parent.name)
-        if not all(re.fullmatch(rf"part-\d+-{tag}\.parquet", name) for name in record.files):
+        form = re.compile(rf"part-\d+-{record.tag}\.parquet")
+        is_tag = re.fullmatch("[0-9a-f]{12}", record.tag)
+        if not is_tag or not all(map(form.fullmatch, record.files)):
             msg = "it names files that are none of the job's"
             raise ValueError(msg)
         return record
@@ -87,7 +92,7 @@ class Record:
 def begin(
     parts: str,
     destination: str,
-    stage: str,
+    sizes: Mapping[str, int],
     told: Mapping[str, Any],
     report: Mapping[str, Any],
     *,
@@ -100,7 +105,7 @@ def begin(
     DestinationExistsError
         If the destination holds something that must not be replaced.
     DestinationError
-        If the store can't be read.
+        If the store can't be read, or the parts aren't those of ``sizes`` any more.
     """
     try:
         found, marker = _look(destination)
@@ -109,9 +114,12 @@ def begin(
         raise write_error(error, destination) from error
     if (found or marker is not None) and not overwrite:
         raise filled(destination)
-    tag = _tag_of(PurePath(stage).name)
-    files = {_tagged(name, tag): size for name, (size, _) in sorted(new.items())}
-    return Record(files, _without(found, files), marker, told, report)
+    if {name: size for name, (size, _) in new.items()} != dict(sizes):
+        msg = f"{parts} does not hold the parts that were proved; nothing was published."
+        raise DestinationError(msg)
+    tag = uuid.uuid4().hex[:12]
+    files = {_tagged(name, tag): size for name, size in sorted(sizes.items())}
+    return Record(tag, files, found, marker, told, report)
 
 
 def publish(
@@ -136,21 +144,28 @@ def publish(
         If the store does not let it, or someone else writes to the destination too. It is as it
         was then, unless the record is still there.
     """
+    is_begun = False
     try:
+        _check_first(path)
         record.keep(path)
         try:
             _check_alone(record, destination, others)
+            is_begun = True
             fs, inner = filesystem(destination)
             _remove(fs, inner, MARKER)
             source = filesystem(parts)[1].rstrip("/")
             for name in record.files:
                 fs.cp_file(f"{source}/{_untagged(name)}", f"{inner.rstrip('/')}/{name}")
             _check(record, destination)
+            _check_ours(record, path)
             record = replace(record, is_copied=True)
             record.keep(path)
         except BaseException:
             with suppress(OSError):  # a store out of reach: then the record stays
-                _take_back(record, destination, path)
+                if is_begun:
+                    _take_back(record, destination, path)
+                elif _is_ours(record, path):
+                    remove(path)
             raise
         _complete(record, destination, path)
     except _OthersError as error:
@@ -200,13 +215,18 @@ def _look(folder: str) -> tuple[dict[str, list[Any]], str | None]:
     return found, marker
 
 
+def _check_first(path: str) -> None:
+    if storage.is_there(path):
+        msg = "another client publishes the same job"
+        raise _OthersError(msg)
+
+
 def _check_alone(record: Record, destination: str, others: Sequence[str]) -> None:
     """Raise if others publish too, or have since the record was made."""
     if any(map(storage.is_there, others)):
         msg = "another sort publishes to it"
         raise _OthersError(msg)
-    found, marker = _look(destination)
-    if (_without(found, record.files), marker) != (record.old, record.marker):
+    if _look(destination) != (record.old, record.marker):
         msg = "it is not what it was a moment ago"
         raise _OthersError(msg)
 
@@ -231,11 +251,31 @@ def _check(record: Record, destination: str) -> None:
             raise _OthersError(msg)
 
 
+def _is_ours(record: Record, path: str) -> bool:
+    """Return whether the record there is still this attempt's."""
+    with suppress(ValueError, TypeError):
+        found = Record.read(path)
+        return found is not None and found.tag == record.tag
+    return False
+
+
+def _check_ours(record: Record, path: str) -> None:
+    if not _is_ours(record, path):
+        msg = "another client has gone on from this sort"
+        raise _OthersError(msg)
+
+
 def _take_back(record: Record, destination: str, path: str) -> None:
     """Have a destination as it was, as far as that is up to us."""
     fs, inner = filesystem(destination)
+    is_ours = _is_ours(record, path)
+    if is_ours and record.is_copied:
+        record = replace(record, is_copied=False)
+        record.keep(path)
     for name in record.files:
         _remove(fs, inner, name)
+    if not is_ours:
+        return
     found, marker = _look(destination)
     if record.marker is not None and marker is None and found == record.old:
         fs.pipe_file(f"{inner.rstrip('/')}/{MARKER}", record.marker.encode("latin-1"))
@@ -244,6 +284,7 @@ def _take_back(record: Record, destination: str, path: str) -> None:
 
 def _complete(record: Record, destination: str, path: str) -> None:
     """Remove what was there before, and say that the new is whole."""
+    _check_ours(record, path)
     fs, inner = filesystem(destination)
     for name in record.old:
         _remove(fs, inner, name)
@@ -254,11 +295,6 @@ def _complete(record: Record, destination: str, path: str) -> None:
 def _remove(fs: Any, inner: str, name: str) -> None:
     with suppress(FileNotFoundError):
         fs.rm_file(f"{inner.rstrip('/')}/{name}")
-
-
-def _tag_of(stage: str) -> str:
-    """Return what is a job folder's own in its name: 12 hexadecimal digits."""
-    return stage.split(".")[-2]
 
 
 def _tagged(name: str, tag: str) -> str:

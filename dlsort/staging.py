@@ -2,6 +2,7 @@
 
     .out.5f0c….partial/
         job.json          what the job is; locked as long as its client lives
+        publish.json      how far it has published (see :mod:`dlsort.publish`)
         move, range, exchange/
             parts/ …      of one way to make them (see :mod:`dlsort.finished`)
 
@@ -72,6 +73,8 @@ class Staging:
         It goes on from one.
     parts : str or None
         The folder that is to be published, once it is whole and proved.
+    sizes : mapping of str to int
+        The parts' names and sizes.
     told : mapping
         What is told with it in a store.
     report : mapping
@@ -83,6 +86,7 @@ class Staging:
         self.job = job
         self.is_resumed = is_resumed
         self.parts: str | None = None
+        self.sizes: Mapping[str, int] = {}
         self.told: Mapping[str, Any] = {}
         self.report: Mapping[str, Any] = {}
 
@@ -151,7 +155,14 @@ def staging(
         assert stage.parts is not None
         aside = folder.removesuffix(_PARTIAL) + _REPLACED
         asked = Publication(
-            stage.parts, destination, overwrite, folder, aside, stage.told, stage.report
+            stage.parts,
+            destination,
+            overwrite,
+            folder,
+            aside,
+            stage.sizes,
+            stage.told,
+            stage.report,
         )
         is_publishing = True
         publish(asked, lambda: _folders(destination, _PARTIAL))
@@ -239,8 +250,9 @@ def _folders(destination: str, suffix: str) -> list[str]:
     found = [join(above, other) for other in sorted(names_in(above)) if form.fullmatch(other)]
     if is_store(destination):
         return found
-    found = [path for path in found if _is_ours(Path(path))]
-    return [path for path in found if suffix != _PARTIAL or JobFile.is_one(join(path, JOB))]
+    if suffix == _REPLACED:  # a destination as it was, whoever made it and whatever is in it
+        return [path for path in found if Path(path).is_dir() and not Path(path).is_symlink()]
+    return [path for path in found if _is_ours(Path(path)) and JobFile.is_one(join(path, JOB))]
 
 
 def _split(destination: str) -> tuple[str, str]:

@@ -382,6 +382,67 @@ def test_one_that_has_begun_to_publish_is_given_way_to(store, bucket, monkeypatc
     assert not store.find(f"{bucket}/out")
 
 
+@pytest.mark.parametrize("source_stays", [True, False])
+def test_a_client_that_was_taken_for_dead_does_no_harm(
+    store, bucket, monkeypatch, source_stays
+):
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    copy = type(store).cp_file
+    reports: list[Any] = []
+
+    def cp_file(self: Any, path1: str, path2: str, **options: Any) -> None:
+        data = store.cat_file(path1)
+        if not reports:
+            reports.append(None)
+            reports.append(sort(f"{bucket}/in", f"{bucket}/out", overwrite=True, resume=True))
+        if source_stays:  # as where the other is not done yet when this one goes on
+            self.pipe_file(path2, data)
+        else:
+            copy(self, path1, path2, **options)
+
+    monkeypatch.setattr(type(store), "cp_file", cp_file)
+    with pytest.raises(DestinationError):
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert reports[1].proved
+    assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
+    assert untagged(names(store, f"{bucket}/out")) == [f"out/{name}" for name in WHOLE]
+    told = json.loads(store.cat_file(f"{bucket}/out/_SUCCESS"))
+    assert [f"out/{name}" for name in told["files"]] == names(store, f"{bucket}/out")[1:]
+    assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
+def test_parts_that_are_gone_are_not_published(store, bucket, monkeypatch):
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    before = objects(store, f"{bucket}/out")
+    check = dlsort.dataset.check_visible
+
+    def check_and_lose(folder: str, *args: Any) -> Any:
+        sizes = check(folder, *args)
+        store.rm(folder, recursive=True)
+        return sizes
+
+    monkeypatch.setattr(dlsort.dataset, "check_visible", check_and_lose)
+    with pytest.raises(DestinationError, match="does not hold the parts that were proved"):
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert objects(store, f"{bucket}/out") == before
+
+
+def test_one_that_gives_way_leaves_the_marker_to_the_other(store, bucket, monkeypatch):
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    begin = dlsort.publish_store.begin
+
+    def begin_after_another(*args: Any, **options: Any) -> Any:
+        record = begin(*args, **options)
+        store.pipe_file(f"{bucket}/.out.0123456789ab.partial/publish.json", b"{}")
+        store.rm_file(f"{bucket}/out/_SUCCESS")
+        return record
+
+    monkeypatch.setattr(dlsort.publish_store, "begin", begin_after_another)
+    with pytest.raises(DestinationExistsError, match="another sort publishes to it"):
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert not store.exists(f"{bucket}/out/_SUCCESS")
+
+
 def test_old_objects_are_removed_by_their_own_names(store, bucket):
     for name in ("part-00001.parquet::file", "x::bak", "a*", "deep[er]/b?"):
         store.pipe_file(f"/{bucket.split('//')[1]}/out/{name}", b"old")

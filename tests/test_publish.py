@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -144,6 +146,59 @@ def test_an_interrupt_after_the_rename_changes_nothing(tmp_path, source, monkeyp
     assert names(tmp_path) == ["in", "out"]
 
 
+@pytest.mark.parametrize("exchange", [True, False])
+def test_parts_that_are_gone_cost_no_old_data(tmp_path, source, monkeypatch, exchange):
+    sort(source, by="note")
+    before = contents(tmp_path / "out")
+    publish = dlsort.publish.publish
+
+    def lose_and_publish(asked: Any, others: Any) -> None:
+        shutil.rmtree(asked.parts)
+        publish(asked, others)
+
+    monkeypatch.setattr(staging, "publish", lose_and_publish)
+    if not exchange:
+        monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+    with pytest.raises(DestinationError, match=r"are not in .* any more"):
+        sort(source, overwrite=True)
+    assert contents(tmp_path / "out") == before
+    assert names(tmp_path) == ["in", "out"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EIO])
+def test_an_exchange_that_fails_is_told(tmp_path, source, monkeypatch, number):
+    sort(source, by="note")
+    before = contents(tmp_path / "out")
+
+    class Library:
+        def renameat2(self, *args: Any) -> int:
+            ctypes.set_errno(number)
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *args, **options: Library())
+    with pytest.raises(DestinationError, match=os.strerror(number)):
+        sort(source, overwrite=True)
+    assert contents(tmp_path / "out") == before
+    assert names(tmp_path) == ["in", "out"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EINVAL])
+def test_where_nothing_can_be_exchanged_there_are_two_renames(
+    tmp_path, source, monkeypatch, number
+):
+    sort(source, by="note")
+
+    class Library:
+        def renameat2(self, *args: Any) -> int:
+            ctypes.set_errno(number)
+            return -1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda *args, **options: Library())
+    sort(source, overwrite=True)
+    assert sorted_by(tmp_path / "out", "k")
+    assert names(tmp_path) == ["in", "out"]
+
+
 # ---------------------------------------------------------------- after a client was killed
 
 
@@ -186,11 +241,13 @@ def test_what_it_left_goes_with_another_sort(tmp_path, source, monkeypatch, kill
 def test_old_data_that_stand_aside_are_put_back(tmp_path, source, made):
     sort(source, by="note")
     before = contents(tmp_path / "out")
+    (tmp_path / "out" / "latest").symlink_to("part-00002.parquet")
     (tmp_path / "out").rename(tmp_path / f"{NAME}.replaced")
     if made:  # as a script that wants it to be there does
         (tmp_path / "out").mkdir()
-    with pytest.raises(DestinationExistsError, match="already holds 3 files"):
+    with pytest.raises(DestinationExistsError, match="already holds 4 files"):
         sort(source)
+    (tmp_path / "out" / "latest").unlink()
     assert contents(tmp_path / "out") == before
     assert names(tmp_path) == ["in", "out"]
 

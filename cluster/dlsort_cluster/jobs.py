@@ -40,6 +40,10 @@ _ASK_S = 0.2
 # for alive for minutes more.
 _TELL_S = 3.0
 
+# How long one that does not answer is taken for alive, and its tasks for at work, by a job that
+# is given up: its event loop may only be late.
+_SILENT_S = 15.0
+
 
 class WorkersLostError(ExchangeError):
     """Worker after worker died over the same task."""
@@ -302,21 +306,22 @@ def _spilled_bytes(client: Client, layer: Layer) -> int:
     except ImportError:  # an untested version; a plain graph has no stores
         return 0
     names = [key for key in layer.graph if isinstance(key, str)]
-    return sum(_of_each_worker(client, p2p.spilled_bytes, names, _TELL_S))
+    told = _of_each_worker(client, p2p.spilled_bytes, names, _TELL_S)
+    return sum(n_bytes for n_bytes in told if n_bytes is not None)
 
 
 def _of_each_worker(
     client: Client, function: Callable[..., T], names: Any, most_s: float
-) -> list[T]:
-    """Return what a function returns on the workers that answer in time."""
+) -> list[T | None]:
+    """Return what a function returns on each worker; None of one that is silent too long."""
 
-    async def ask_all() -> list[T]:
+    async def ask_all() -> list[T | None]:
         addresses = await client.run_on_scheduler(_addresses, asynchronous=True)
         answers = await asyncio.gather(
             *(asyncio.wait_for(ask(address), most_s) for address in addresses),
             return_exceptions=True,
         )
-        return [answer for answer in answers if not isinstance(answer, BaseException)]
+        return [None if isinstance(answer, BaseException) else answer for answer in answers]
 
     async def ask(address: str) -> T:
         asked = client.run(function, names, workers=[address], asynchronous=True)
@@ -335,17 +340,20 @@ def _give_up(client: Client, futures: Sequence[Future[Any]], layer: Layer) -> No
     for future in futures:
         future.release()
     names = {_name(key) for key in layer.graph}
-    deadline = time.monotonic() + _DRAIN_S
+    began = time.monotonic()
     pause_s = 0.005
     with suppress(Exception):  # of a cluster that is itself in trouble
-        while client.status == "running" and (left_s := deadline - time.monotonic()) > 0:
+        while client.status == "running" and time.monotonic() < began + _DRAIN_S:
             n_known = _ask(
                 client,
                 lambda: client.run_on_scheduler(_n_known, names, asynchronous=True),
-                left_s,
+                _SILENT_S,
             )
-            if not n_known and not any(_of_each_worker(client, _n_left, names, _TELL_S)):
-                return
+            if not n_known:
+                left = _of_each_worker(client, _n_left, names, _TELL_S)
+                is_late = None in left and time.monotonic() < began + _SILENT_S
+                if not any(left) and not is_late:
+                    return
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, 0.2)
 

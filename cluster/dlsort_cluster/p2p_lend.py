@@ -85,13 +85,15 @@ def _first_of(shards: Shards, rows: Sequence[Rows]) -> tuple[list[Rows], list[np
     """Return as many of some rows as an answer holds, at least the first; and their streams."""
     sent: list[Rows] = []
     streams: list[np.ndarray] = []
+    n_bytes = 0
     for shard, first, last in rows:
         if not (shard < len(shards.lengths) and first <= last <= shards.lengths[shard]):
             break  # misheard
         # Each may bring dictionaries of its own.
-        if sum(stream.nbytes for stream in streams) >= _ANSWER_BYTES:
+        if n_bytes >= _ANSWER_BYTES:
             break
         streams.append(pack(Unit(shards.read(shard, first, last), np.array([0])))[1])
+        n_bytes += streams[-1].nbytes
         sent.append((shard, first, last))
     return sent, streams
 

@@ -354,7 +354,7 @@ def test_an_idle_worker_that_stands_still_holds_no_result_up(foreign):
 
 @pytest.mark.parametrize("what", ["worker", "scheduler"])
 def test_what_stands_still_holds_no_error_up(foreign, monkeypatch, what):
-    monkeypatch.setattr(jobs, "_DRAIN_S", 5.0)
+    monkeypatch.setattr(jobs, "_SILENT_S", 5.0)
 
     def stop():
         stopped = foreign.scheduler if what == "scheduler" else foreign.workers[1].process
