@@ -146,6 +146,20 @@ class Cluster(ABC):
         """Return what the scheduler takes a worker for: "running", "paused", …, or "gone"."""
         return self.client.run_on_scheduler(_status, name)
 
+    @contextmanager
+    def copies_kept(self) -> Iterator[None]:
+        """Have Dask drop no copy of what several workers have, for a while."""
+        self.client.amm.stop()
+        try:
+            yield
+        finally:
+            self.client.amm.start()
+
+    def sole_holder(self, begins: str) -> str | None:
+        """Drop copies; return which worker alone has the result of a task of such a name."""
+        self.client.amm.run_once()
+        return self.client.run_on_scheduler(_sole_holder, begins)
+
     def on_worker(self, name: str, function: Any, *args: Any) -> Any:
         """Run a function in a worker."""
         address = self.workers()[name]
@@ -235,6 +249,13 @@ def _pid() -> int:
 def _status(name: str, dask_scheduler: Any) -> str:
     found = [ws for ws in dask_scheduler.workers.values() if str(ws.name) == name]
     return found[0].status.name if found else "gone"
+
+
+def _sole_holder(begins: str, dask_scheduler: Any) -> str | None:
+    for key, task in dask_scheduler.tasks.items():
+        if str(key).startswith(begins) and len(task.who_has) == 1:
+            return str(next(iter(task.who_has)).name)
+    return None
 
 
 def _wanted(dask_scheduler: Any) -> int:
