@@ -163,12 +163,19 @@ def worker_added_while_transferring(scene: Scene) -> None:
 
 @story()
 def worker_added_in_the_barrier(scene: Scene) -> None:
-    with scene.holds.hold("barrier"):
+    share = N_PARTS // (len(NAMES) + 1)
+    with ExitStack() as barrier:
+        barrier.enter_context(scene.holds.hold("barrier"))
         sorting = scene.sort()
         scene.holds.reached("barrier")
         scene.cluster.start_worker("w3")
+        # Those that have nothing left to do take over what a slow beginner has.
+        with scene.holds.hold("sorting", spare=["w3"]):
+            barrier.close()
+            until(lambda: scene.holds.calls("w3").count("sorting") == share, "w3 has its share")
+    sorting.end()
+    assert scene.holds.calls("w3").count("sorting") == share
     scene.expect_undisturbed(sorting)
-    assert scene.holds.calls("w3").count("sorting") == N_PARTS // (len(NAMES) + 1)
 
 
 def _kill_newcomer(scene: Scene, before: Callable[[], None]) -> int:
