@@ -155,14 +155,14 @@ def staging(
         assert stage.parts is not None
         aside = folder.removesuffix(_PARTIAL) + _REPLACED
         asked = Publication(
-            stage.parts,
-            destination,
-            overwrite,
-            folder,
-            aside,
-            stage.sizes,
-            stage.told,
-            stage.report,
+            parts=stage.parts,
+            destination=destination,
+            overwrite=overwrite,
+            stage=folder,
+            aside=aside,
+            sizes=stage.sizes,
+            told=stage.told,
+            report=stage.report,
         )
         is_publishing = True
         publish(asked, lambda: _folders(destination, _PARTIAL))
@@ -190,8 +190,10 @@ def staging(
         _remove(folder)
     finally:
         _unlock(lock)
+    if is_store(destination):  # there nobody can tell if a client is still at work
+        return
     for other in _folders(destination, _PARTIAL):
-        left = None if is_store(other) else _lock(other)  # a store has no locks
+        left = _lock(other)
         if left is not None:
             _remove(other)
             _unlock(left)

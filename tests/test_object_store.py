@@ -166,20 +166,26 @@ def objects(store: Any, url: str) -> dict[str, bytes]:
 
 
 class Away:
-    """A store of which some calls fail from the third one on, or only the third."""
+    """A store of which some calls fail from one of them on, or only that one."""
 
     def __init__(self, store: Any, monkeypatch: Any) -> None:
         self._store, self._monkeypatch = store, monkeypatch
 
     def fail(
-        self, name: str, error: BaseException, *, once: bool, among: str = "/out/"
+        self,
+        name: str,
+        error: BaseException,
+        *,
+        once: bool,
+        among: str = "/out/",
+        first: int = 3,
     ) -> None:
         call = getattr(type(self._store), name)
         calls = []
 
         def fails(fs: Any, *args: Any, **options: Any) -> Any:
             calls.extend(["call"] * any(among in str(arg) for arg in args))
-            if len(calls) == 3 or (len(calls) > 3 and not once):
+            if len(calls) == first or (len(calls) > first and not once):
                 raise error
             return call(fs, *args, **options)
 
@@ -514,6 +520,22 @@ def test_a_store_that_goes_away_before_publishing_leaves_the_destination_alone(
     with pytest.raises(OSError, match="network gone") as caught:
         sort(f"{bucket}/in", f"{bucket}/out")
     assert not [note for note in getattr(caught.value, "__notes__", []) if "neither" in note]
+
+
+def test_a_store_that_goes_away_once_all_is_published_changes_nothing(
+    store, bucket, away, monkeypatch
+):
+    publish = dlsort.staging.publish
+
+    def publish_and_lose(*args: Any) -> None:
+        publish(*args)
+        for call in ("ls", "find", "info", "rm"):
+            away.fail(call, OSError(5, "network gone"), once=False, among=bucket[9:], first=1)
+
+    monkeypatch.setattr(dlsort.staging, "publish", publish_and_lose)
+    assert sort(f"{bucket}/in", f"{bucket}/out").proved
+    monkeypatch.undo()
+    assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
 
 
 def test_a_folder_of_someone_is_not_taken_for_an_attempt(store, bucket):
