@@ -29,11 +29,12 @@ from dlsort.move_job import move_rows
 from dlsort.options import TUNING, parse_bytes
 from dlsort.plan import DatasetPlan, Reader
 from dlsort.progress import NoProgress, Progress
+from dlsort.put_back import put_back
 from dlsort.report import SortReport
 from dlsort.sample_plan import SamplePlan, plan_sample
 from dlsort.sink import Writer, check_compression
 from dlsort.source import Source, cut_pieces, open_source
-from dlsort.staging import Staging, put_back, staging
+from dlsort.staging import Staging, staging
 from dlsort.stats import OutputStats
 from dlsort.storage import join, without_scheme
 from dlsort.verify import verify_finished

@@ -13,17 +13,13 @@ by the next one that is told to resume; and removed by the next one that publish
 
 from __future__ import annotations
 
-import fcntl
-import os
-import re
-import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dlsort.destination import check_path, write_error
+from dlsort.destination import write_error
 from dlsort.errors import (
     ClusterError,
     CorruptSourceError,
@@ -35,9 +31,20 @@ from dlsort.errors import (
 )
 from dlsort.finished import finished_parts, make_folders
 from dlsort.job_file import JobFile
-from dlsort.publish import Publication, may_be_halfway, publish, settle
+from dlsort.publish import Publication, may_be_halfway, publish
+from dlsort.stage_folder import (
+    JOB,
+    PARTIAL,
+    REPLACED,
+    folders_beside,
+    is_locked,
+    remove_folder,
+    split_name,
+    try_lock,
+    unlock,
+    write_locked,
+)
 from dlsort.storage import (
-    filesystem,
     is_store,
     join,
     make_folder,
@@ -46,10 +53,7 @@ from dlsort.storage import (
     replace,
 )
 
-__all__ = ["Abandoned", "Settled", "Staging", "find_abandoned", "put_back", "staging"]
-
-JOB = "job.json"
-_PARTIAL, _REPLACED = ".partial", ".replaced"
+__all__ = ["Abandoned", "Staging", "find_abandoned", "staging"]
 
 
 class Abandoned(NamedTuple):
@@ -153,7 +157,7 @@ def staging(
         folder = stage.folder
         yield stage
         assert stage.parts is not None
-        aside = folder.removesuffix(_PARTIAL) + _REPLACED
+        aside = folder.removesuffix(PARTIAL) + REPLACED
         asked = Publication(
             parts=stage.parts,
             destination=destination,
@@ -165,7 +169,7 @@ def staging(
             report=stage.report,
         )
         is_publishing = True
-        publish(asked, lambda: _folders(destination, _PARTIAL))
+        publish(asked, lambda: folders_beside(destination, PARTIAL))
     except BaseException as error:
         if folder is not None:
             if is_publishing and may_be_halfway(folder):
@@ -181,31 +185,22 @@ def staging(
                     f"{folder}: the same again with resume=True (--resume) goes on from them."
                 )
                 raise
-            _remove(folder)
+            remove_folder(folder)
         for parent in made:
             with suppress(OSError):
                 parent.rmdir()
         raise
     else:
-        _remove(folder)
+        remove_folder(folder)
     finally:
-        _unlock(lock)
+        unlock(lock)
     if is_store(destination):  # there nobody can tell if a client is still at work
         return
-    for other in _folders(destination, _PARTIAL):
-        left = _lock(other)
+    for other in folders_beside(destination, PARTIAL):
+        left = try_lock(other)
         if left is not None:
-            _remove(other)
-            _unlock(left)
-
-
-def _remove(folder: str) -> None:
-    """Remove a job's folder, the file last that shows what it is."""
-    if not is_store(folder):
-        for name in names_in(folder):
-            if name != JOB:
-                remove_all(join(folder, name))
-    remove_all(folder)
+            remove_folder(other)
+            unlock(left)
 
 
 def find_abandoned(destination: str) -> list[Abandoned]:
@@ -214,8 +209,8 @@ def find_abandoned(destination: str) -> list[Abandoned]:
     One whose job file is damaged has no parts that could be gone on from.
     """
     found = []
-    for folder in _folders(destination, _PARTIAL):
-        lock = _lock(folder)
+    for folder in folders_beside(destination, PARTIAL):
+        lock = try_lock(folder)
         if lock is not None:
             job = JobFile.read(join(folder, JOB))
             found.append(
@@ -223,7 +218,7 @@ def find_abandoned(destination: str) -> list[Abandoned]:
                 if job is not None
                 else Abandoned(folder, 0, 0)
             )
-        _unlock(lock)
+        unlock(lock)
     return sorted(found, key=lambda left: left.n_finished, reverse=True)
 
 
@@ -245,43 +240,6 @@ def _missing_above(destination: str) -> list[Path]:
     return [path for path in (parent, *parent.parents) if not path.exists()]
 
 
-def _folders(destination: str, suffix: str) -> list[str]:
-    """Return the folders of that kind beside a destination; links are none."""
-    above, name = _split(destination)
-    form = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{12}}{re.escape(suffix)}")
-    found = [join(above, other) for other in sorted(names_in(above)) if form.fullmatch(other)]
-    if is_store(destination):
-        return found
-    if suffix == _REPLACED:  # a destination as it was, whoever made it and whatever is in it
-        return [path for path in found if Path(path).is_dir() and not Path(path).is_symlink()]
-    return [path for path in found if _is_ours(Path(path)) and JobFile.is_one(join(path, JOB))]
-
-
-def _split(destination: str) -> tuple[str, str]:
-    """Return the folder that a destination is in, and its name there."""
-    name = destination.rsplit("/", 1)[1]
-    return destination.removesuffix(name), name
-
-
-def _is_ours(folder: Path) -> bool:
-    """Return whether we can have made a folder: it is no link, and leads nowhere else.
-
-    Where others can make folders too, it is to be our own.
-    """
-    try:
-        status = folder.lstat()
-        others = folder.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if not stat.S_ISDIR(status.st_mode) or (others and status.st_uid != os.geteuid()):
-            return False
-        inner = [path for path in folder.iterdir() if path.is_symlink() or path.is_dir()]
-        return not any(
-            path.is_symlink() or any(below.is_symlink() for below in path.iterdir())
-            for path in inner
-        )
-    except OSError:
-        return False
-
-
 def _open(
     destination: str, job: JobFile, *, resume: bool, partitions: int | None
 ) -> tuple[Staging, int | None]:
@@ -289,7 +247,7 @@ def _open(
     if resume:
         differs = None
         for left in find_abandoned(destination):
-            lock = _lock(left.folder)
+            lock = try_lock(left.folder)
             kept = JobFile.read(join(left.folder, JOB))
             if lock is not None and kept is not None:
                 try:
@@ -297,179 +255,26 @@ def _open(
                     return Staging(left.folder, goes_on, is_resumed=True), lock
                 except ResumeError as error:
                     differs = differs or error
-            _unlock(lock)
+            unlock(lock)
         if differs is not None:
             raise differs
-        if any(map(_is_locked, _folders(destination, _PARTIAL))):
+        if any(map(is_locked, folders_beside(destination, PARTIAL))):
             msg = (
                 f"another sort is at work on {destination}, or its file system has no locks to "
                 "tell; wait until it has ended, or leave resume (--resume) out."
             )
             raise ResumeError(msg)
-    above, name = _split(destination)
-    folder = join(above, f".{name}.{uuid.uuid4().hex[:12]}{_PARTIAL}")
+    above, name = split_name(destination)
+    folder = join(above, f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
     lock = None
     try:
         if is_store(folder):
             replace(join(folder, JOB), job.to_json())
         else:
             make_folder(folder)
-            lock = _write_locked(Path(folder, JOB), job.to_json())
+            lock = write_locked(Path(folder, JOB), job.to_json())
     except BaseException:
-        _unlock(lock)
+        unlock(lock)
         remove_all(folder)
         raise
     return Staging(folder, job, is_resumed=False), lock
-
-
-# What stands for the lock of a store's folder: there are none.
-_NO_LOCK = -1
-
-
-def _lock(folder: str) -> int | None:
-    """Return the descriptor of a job file, locked until it is closed; None if it can't be."""
-    if is_store(folder):
-        return _NO_LOCK
-    try:
-        fd = os.open(join(folder, JOB), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(fd), os.stat(join(folder, JOB))):  # noqa: PTH116
-            return fd
-    except OSError:  # locked, or gone meanwhile
-        pass
-    os.close(fd)
-    return None
-
-
-def _write_locked(path: Path, data: bytes) -> int:
-    """Write a file that is locked when it appears: nobody may take it for abandoned."""
-    attempt = path.with_name(f".{path.name}")
-    fd = os.open(attempt, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with os.fdopen(fd, "wb", closefd=False) as file:
-            file.write(data)
-        attempt.rename(path)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _unlock(lock: int | None) -> None:
-    if lock is not None and lock != _NO_LOCK:
-        os.close(lock)
-
-
-def _is_locked(folder: str) -> bool:
-    """Return whether a job's client is at work, as far as can be told."""
-    lock = _lock(folder)
-    _unlock(lock)
-    return lock is None and JOB in names_in(folder)
-
-
-class Settled(NamedTuple):
-    """A job whose client ended after, or while, its parts were published."""
-
-    job: JobFile
-    report: Mapping[str, Any]
-
-
-def put_back(dst: str | Path, *, resume: bool) -> Settled | None:
-    """Bring to an end what a client has left that ended while it replaced the destination.
-
-    Parameters
-    ----------
-    dst : str or Path
-        The destination as given.
-    resume : bool
-        In a store: nobody is at work on it. If all new parts are there, bring that to its end.
-
-    Returns
-    -------
-    Settled or None
-        The job that is published now, if there is one.
-
-    Raises
-    ------
-    ResumeError
-        If a sort in a store may still publish.
-    DestinationExistsError
-        If there are old and new data, and nobody can tell which are wanted.
-    DestinationError
-        If it can't be read or written.
-    """
-    check_path(dst, "destination")
-    try:
-        if is_store(dst):
-            return _settle_store(str(dst).rstrip("/"), resume=resume)
-        return _settle_folder(str(Path(dst).absolute()))
-    except DlsortError:  # some are OSErrors
-        raise
-    except OSError as error:
-        raise write_error(error, dst) from error
-
-
-def _settle_folder(destination: str) -> Settled | None:
-    settled = None
-    for stage in _folders(destination, _PARTIAL):
-        lock = _lock(stage)
-        job = JobFile.read(join(stage, JOB))
-        if lock is None or job is None:
-            _unlock(lock)
-            continue
-        report = settle(stage, destination)
-        if report is not None:
-            settled = Settled(job, report)
-            remove_all(stage.removesuffix(_PARTIAL) + _REPLACED)
-            _remove(stage)
-        _unlock(lock)
-    for old in _folders(destination, _REPLACED):
-        at_work = _is_locked(old.removesuffix(_REPLACED) + _PARTIAL)
-        with suppress(OSError):
-            if not at_work:
-                Path(destination).rmdir()  # one that is empty, made by who missed it
-        if Path(destination).exists():
-            if at_work:
-                continue
-            msg = (
-                f"{destination} was filled by someone while a sort that was killed had moved "
-                f"what it held to {old}. Keep one of the two, and remove or rename the other."
-            )
-            raise DestinationExistsError(msg)
-        if at_work:
-            msg = (
-                f"a sort is replacing {destination}, or was killed while it did: its file "
-                f"system has no locks to tell which. What it held is in {old}; if no sort is "
-                f"at work, rename that to {destination}."
-            )
-            raise DestinationExistsError(msg)
-        with suppress(FileNotFoundError):  # another client was faster
-            Path(old).rename(destination)
-    return settled
-
-
-def _settle_store(destination: str, *, resume: bool) -> Settled | None:
-    filesystem(destination)  # refused by its own name if there is none
-    if not destination.split("://", 1)[1].count("/"):
-        return None
-    settled = None
-    for stage in _folders(destination, _PARTIAL):
-        if not may_be_halfway(stage):
-            continue
-        if not resume:
-            msg = (
-                f"a sort has begun to publish to {destination}, and is still at it, or ended "
-                "before that was done. If it ended, resume=True (--resume) goes on from it."
-            )
-            raise ResumeError(msg)
-        report = settle(stage, destination)
-        if report is not None:
-            job = JobFile.read(join(stage, JOB))
-            settled = settled if job is None else Settled(job, report)
-            _remove(stage)
-    return settled

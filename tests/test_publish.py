@@ -17,7 +17,7 @@ import pytest
 
 import dlsort
 from commands import contents
-from dlsort import staging
+from dlsort import put_back, stage_folder, staging
 from dlsort.errors import BadOptionError, DestinationError, DestinationExistsError
 
 N_PARTS = 3
@@ -54,7 +54,7 @@ def killed(monkeypatch) -> Callable[[], Any]:
     """Have clients end once they have published, before they tidy up."""
 
     def begin(*, exchange: bool) -> None:
-        monkeypatch.setattr(staging, "_remove", lambda folder: None)
+        monkeypatch.setattr(staging, "remove_folder", lambda folder: None)
         monkeypatch.setattr(dlsort.publish.shutil, "rmtree", lambda *args, **options: None)
         if not exchange:
             monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
@@ -277,7 +277,8 @@ def test_where_files_cannot_be_locked_the_place_of_old_data_is_told(
     aside = stage.with_suffix(".replaced")
     (tmp_path / "out").rename(aside)
     (stage / "publish.json").unlink()
-    monkeypatch.setattr(staging, "_lock", lambda folder: None)
+    for module in (stage_folder, put_back):
+        monkeypatch.setattr(module, "try_lock", lambda folder: None)
     with pytest.raises(DestinationExistsError, match="has no locks to tell which"):
         sort(source)
     assert aside.exists()
@@ -322,16 +323,16 @@ def test_a_lock_is_of_the_file_that_is_there(tmp_path, monkeypatch):
     stage = tmp_path / f"{NAME}.partial"
     stage.mkdir()
     (stage / "job.json").touch()
-    staging._unlock(lock := staging._lock(str(stage)))
+    stage_folder.unlock(lock := stage_folder.try_lock(str(stage)))
     assert lock is not None
-    flock = staging.fcntl.flock
+    flock = stage_folder.fcntl.flock
 
     def flock_and_replace(fd: int, how: int) -> None:
         flock(fd, how)
         shutil.rmtree(stage)
 
-    monkeypatch.setattr(staging.fcntl, "flock", flock_and_replace)
-    assert staging._lock(str(stage)) is None
+    monkeypatch.setattr(stage_folder.fcntl, "flock", flock_and_replace)
+    assert stage_folder.try_lock(str(stage)) is None
 
 
 @pytest.mark.parametrize("name", ["new/deep/" + "x" * 240, "x" * 300, "new/" + "y" * 300])
