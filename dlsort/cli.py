@@ -73,7 +73,9 @@ class Commands(click.Group):
             raise
         except Stopped as stop:
             name = signal.Signals(stop.number).name
-            what = f"stopped by {name}; the destination is as it was."
+            # What was noted says it, where that isn't all.
+            noted = getattr(stop, "__notes__", ())
+            what = f"stopped by {name}{'' if noted else '; the destination is as it was'}."
             _end(_with_notes(what, stop), 128 + stop.number)
         except Exception as error:
             if os.environ.get(TRACEBACK):
@@ -139,18 +141,27 @@ def _leave(number: int, frame: FrameType | None) -> None:
 
 
 class _Watched:
-    """A progress display that stops the command if a signal's exception was lost.
+    """A progress display that knows when a signal stops the command, and when it may not.
 
-    Python drops what a handler raises where a finalizer happens to run.
+    Once it is decided that the destination is the new, only tidying up is left, which no
+    signal interrupts: the command ends well, as it has done what it was asked for. Python
+    drops what a handler raises where a finalizer happens to run: then the next word does it.
     """
 
-    def __init__(self, progress: Progress, seen: list[int]) -> None:
+    def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.seen = seen
+        self._seen: list[int] = []
+        self._is_decided = False
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal: unwind the command, which takes down what it set up."""
+        if not self._is_decided:
+            self._seen.append(number)
+            raise Stopped(number)
 
     def _check(self) -> None:
-        if self.seen:
-            raise Stopped(self.seen[0])
+        if self._seen and not self._is_decided:
+            raise Stopped(self._seen[0])
 
     def phase(self, name: str, total_rows: int) -> None:
         self._check()
@@ -161,35 +172,9 @@ class _Watched:
         self.progress.rows(name, done)
 
     def finish(self, name: str) -> None:
+        self._is_decided |= name == "publish"
         self._check()
         self.progress.finish(name)
-
-
-def _unwind(seen: list[int], dst: str | None = None) -> Handler:
-    """Return a handler that unwinds the command, which takes down what it set up.
-
-    It notes the signal in ``seen`` first.
-
-    Once the destination is published only tidying up is left, which no signal
-    interrupts: the command ends well, as it has done what it was asked for.
-    """
-    at_first = _identity(dst)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if _identity(dst) in (None, at_first):
-            seen.append(number)
-            raise Stopped(number)
-
-    return stop
-
-
-def _identity(folder: str | None) -> tuple[int, int] | None:
-    """Return what tells a folder from one that takes its place, or None if there is none."""
-    try:
-        found = None if folder is None else Path(folder).stat()
-    except OSError:
-        return None
-    return None if found is None else (found.st_dev, found.st_ino)
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -308,12 +293,10 @@ def sort_command(
     _hush_dask()
     if not options["resume"]:
         _tell_of_abandoned(dst)
-    seen: list[int] = []
-    with (
-        _on_signal(_unwind(seen, dst)),
-        live_progress(show=False if no_progress else None) as progress,
-    ):
-        done = sort_dataset(src, dst, progress=_Watched(progress, seen), **options)
+    with live_progress(show=False if no_progress else None) as progress:
+        watched = _Watched(progress)
+        with _on_signal(watched.stop):
+            done = sort_dataset(src, dst, progress=watched, **options)
     click.echo(done.to_text())
     if report_path is not None:
         try:
@@ -345,9 +328,10 @@ def check_command(dst: str, by: str, against: str | None) -> None:
     with _on_signal(_leave), _compiling_notice(show=True):
         from dlsort.check import check_dataset
         from dlsort.progress import live_progress
-    seen: list[int] = []
-    with _on_signal(_unwind(seen)), live_progress() as progress:
-        found = check_dataset(dst, by=by, against=against, progress=_Watched(progress, seen))
+    with live_progress() as progress:
+        watched = _Watched(progress)
+        with _on_signal(watched.stop):
+            found = check_dataset(dst, by=by, against=against, progress=watched)
     click.echo(found.to_text(), err=not found.ok)
     if not found.ok:
         raise click.exceptions.Exit(NOT_OK)
@@ -361,8 +345,11 @@ def _refuse_both(options: dict[str, Any], one: str, other: str) -> None:
 
 def _check_report_path(report: str, dst: str) -> Path:
     """Return the report's path if it can be written and is apart from the destination."""
+    from dlsort.storage import is_store, without_scheme
+
     path = Path(report).absolute()
-    if path.is_relative_to(Path(dst).absolute()):
+    place = without_scheme(dst)
+    if not is_store(place) and path.is_relative_to(Path(place).absolute()):
         raise Failure(
             f"--report {report} lies inside the destination {dst}, where readers would take it "
             "for a part; choose a place outside."
@@ -379,14 +366,14 @@ def _check_report_path(report: str, dst: str) -> Path:
 
 def _tell_of_abandoned(dst: str) -> None:
     """Say that an earlier attempt could be gone on from."""
+    from dlsort.destination import place_of
     from dlsort.staging import find_abandoned
     from dlsort.storage import is_store, without_scheme
 
-    place = str(without_scheme(dst))
-    in_store = is_store(place)
+    in_store = is_store(without_scheme(dst))
     found = []
-    with suppress(OSError):  # told by the sort itself
-        found = find_abandoned(place.rstrip("/") if in_store else str(Path(place).absolute()))
+    with suppress(OSError, DlsortError):  # told by the sort itself
+        found = find_abandoned(place_of(without_scheme(dst)))
     goes = (
         "Unless a sort is still at work on them, remove them by hand."
         if in_store

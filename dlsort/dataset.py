@@ -6,6 +6,7 @@ import time
 import uuid
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -222,13 +223,20 @@ def sort_dataset(
             budget.part_bytes,
         )
         report.phases.start_s = time.perf_counter() - began - report.phases.open_s
+        progress = progress or NoProgress()
         with staging(
-            destination, job, overwrite=overwrite, resume=resume, partitions=partitions
+            destination,
+            job,
+            overwrite=overwrite,
+            resume=resume,
+            partitions=partitions,
+            on_decided=partial(progress.finish, "publish"),
         ) as stage:
             report.output_parts = stage.job.n_parts
             outputs = _make_parts(
-                client, stage, source, keys, budget, temp_dir, progress or NoProgress(), report
+                client, stage, source, keys, budget, temp_dir, progress, report
             )
+            progress.phase("publish", source.n_rows)
             publishing = time.perf_counter()
             assert stage.parts is not None
             stage.sizes = check_visible(stage.parts, outputs, stage.job.n_parts)

@@ -24,6 +24,7 @@ __all__ = [
     "check_destination",
     "check_path",
     "filled",
+    "place_of",
     "write_error",
 ]
 
@@ -44,6 +45,21 @@ def check_path(path: object, what: str) -> None:
     if not plain.strip() or "\0" in plain:
         msg = f"the {what} is {path!r}; expected the path of a file or folder."
         raise BadOptionError(msg)
+
+
+def place_of(dst: str | Path) -> str:
+    """Return a destination in one form, whoever asks.
+
+    Examples
+    --------
+    >>> place_of("/data/in/../out/"), place_of("memory://bucket/out/"), place_of("memory://")
+    ('/data/out', 'memory://bucket/out', 'memory://')
+    """
+    if is_store(dst):
+        scheme, mark, inner = str(dst).partition("://")
+        return scheme + mark + inner.rstrip("/")
+    path = Path(dst).absolute()
+    return str(path.resolve() if ".." in path.parts else path)
 
 
 def check_destination(dst: str | Path, *, overwrite: bool) -> str:
@@ -75,9 +91,7 @@ def check_destination(dst: str | Path, *, overwrite: bool) -> str:
 
 
 def _check_folder(dst: str | Path, *, overwrite: bool) -> str:
-    path = Path(dst).absolute()
-    if ".." in path.parts:
-        path = path.resolve()
+    path = Path(place_of(dst))
     if path.is_symlink():
         msg = f"{dst} is a symbolic link; name the folder that it points to."
         raise DestinationExistsError(msg)
@@ -92,6 +106,9 @@ def _check_folder(dst: str | Path, *, overwrite: bool) -> str:
                 "Pass overwrite=True (--overwrite) to replace them."
             )
             raise DestinationExistsError(msg)
+        if not os.access(path, os.W_OK | os.X_OK):
+            msg = f"{dst} can't be replaced: no permission to write to it."
+            raise DestinationError(msg)
     if path.is_mount():
         msg = (
             f"{dst} is a mount point, which a finished folder can't replace in one step; "
@@ -110,9 +127,10 @@ def _check_folder(dst: str | Path, *, overwrite: bool) -> str:
 
 def _check_prefix(url: str, *, overwrite: bool) -> str:
     """Return a destination in a store if it may be filled."""
-    url = url.rstrip("/")
-    if not url.split("://", 1)[1].count("/"):
-        msg = f"{url} has no folder in it; name one below it, such as {url}/sorted."
+    url = place_of(url)
+    if "/" not in url.split("://", 1)[1]:
+        below = f"{url}/sorted" if not url.endswith("://") else f"{url}bucket/sorted"
+        msg = f"{url} has no folder in it; name one below it, such as {below}."
         raise DestinationError(msg)
     fs, path = filesystem(url)
     try:

@@ -16,6 +16,7 @@ TITLES = {
     "sample": "sample and fit the model",
     "partition": "read and partition",
     "sort": "sort and write",
+    "publish": "publish",
     "check": "check the order",
     "against": "read the rows of the other",
 }

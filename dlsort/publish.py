@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any
 from dlsort import publish_store, storage
 from dlsort.destination import filled, write_error
 from dlsort.errors import DestinationError
+from dlsort.publish_store import Settlement
 from dlsort.storage import is_store, join
 
 __all__ = ["RECORD", "Publication", "may_be_halfway", "publish", "settle"]
@@ -61,7 +63,11 @@ class Publication:
     report: Mapping[str, Any]
 
 
-def publish(asked: Publication, others: Callable[[], Sequence[str]]) -> None:
+def publish(
+    asked: Publication,
+    others: Callable[[], Sequence[str]],
+    on_decided: Callable[[], None],
+) -> None:
     """Make a folder of parts the destination.
 
     Parameters
@@ -70,6 +76,8 @@ def publish(asked: Publication, others: Callable[[], Sequence[str]]) -> None:
         What is to be done.
     others : callable
         Returns the folders of all jobs with this destination.
+    on_decided : callable
+        Called once nothing takes the new back any more.
 
     Raises
     ------
@@ -92,9 +100,10 @@ def publish(asked: Publication, others: Callable[[], Sequence[str]]) -> None:
             asked.destination,
             join(asked.stage, RECORD),
             [join(stage, RECORD) for stage in others() if stage != asked.stage],
+            on_decided,
         )
     else:
-        _rename(asked)
+        _rename(asked, on_decided)
 
 
 def may_be_halfway(stage: str) -> bool:
@@ -110,13 +119,13 @@ def may_be_halfway(stage: str) -> bool:
     return True
 
 
-def settle(stage: str, destination: str) -> Mapping[str, Any] | None:
+def settle(stage: str, destination: str) -> Settlement | None:
     """Bring what a job had begun to publish to an end, or take it back.
 
     Returns
     -------
-    mapping or None
-        The job's report, if it is published.
+    Settlement or None
+        If it is published.
 
     Raises
     ------
@@ -127,20 +136,39 @@ def settle(stage: str, destination: str) -> Mapping[str, Any] | None:
         return publish_store.settle(join(stage, RECORD), destination)
     try:
         told = json.loads(Path(stage, RECORD).read_bytes())
-        published, report = told["identity"], told["report"]
+        identity, sizes = told["identity"], dict(told["sizes"])
+        parts, report = Path(stage, told["parts"]), dict(told["report"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    return dict(report) if _is(Path(destination), published) else None
+    if _is(parts, identity):
+        return None
+    # What is in the job's folder now is what was replaced.
+    is_intact = _is(Path(destination), identity) and _sizes(Path(destination)) == sizes
+    return Settlement(report, is_intact)
 
 
-def _rename(asked: Publication) -> None:
+def _sizes(folder: Path) -> dict[str, int] | None:
+    with suppress(OSError):
+        return {path.name: path.lstat().st_size for path in folder.iterdir()}
+    return None
+
+
+def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
     parts, destination, aside = Path(asked.parts), Path(asked.destination), Path(asked.aside)
     identity = _identity(parts)
     if identity is None:
         msg = f"the finished parts are not in {parts} any more; nothing was published."
         raise DestinationError(msg)
     try:
-        record = {"identity": identity, "report": asked.report}
+        record = {
+            "identity": identity,
+            "parts": os.path.relpath(parts, asked.stage),
+            "sizes": dict(asked.sizes),
+            "report": asked.report,
+        }
+        mode = stat.S_IMODE(destination.stat().st_mode) if destination.is_dir() else None
+        if mode is not None:
+            parts.chmod(mode)  # who may read the old may read the new
         with suppress(OSError):  # a full disk: only a later attempt could tell less
             storage.replace(join(asked.stage, RECORD), json.dumps(record).encode())
         for path in (Path(asked.stage, RECORD), Path(asked.stage), parts):
@@ -151,16 +179,23 @@ def _rename(asked: Publication) -> None:
             destination.rename(aside)
             parts.rename(destination)
         _sync(destination.parent)
+        on_decided()
     except BaseException as error:  # Ctrl-C too: the old one must not stay aside
         if _is(destination, identity):
+            on_decided()
             return  # all that was wanted is done
-        if not destination.exists() and aside.exists():
-            aside.rename(destination)
+        with suppress(OSError):
+            if not destination.exists() and aside.exists():
+                aside.rename(destination)
+        told = error
         if isinstance(error, OSError):
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
-                raise filled(destination) from error
-            raise write_error(error, destination) from error
-        raise
+            is_filled = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
+            told = filled(destination) if is_filled else write_error(error, destination)
+        if _identity(aside) is not None:
+            told.add_note(f"What {destination} held is in {aside}: rename that back.")
+        if told is error:
+            raise
+        raise told from error
     finally:
         if _is(destination, identity):
             shutil.rmtree(aside, ignore_errors=True)

@@ -11,22 +11,44 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
-from typing import Any
+from typing import Any, NamedTuple
 
 from dlsort import storage
 from dlsort.destination import MARKER, filled, write_error
 from dlsort.errors import DestinationError
 from dlsort.storage import filesystem, remove, stamp_in
 
-__all__ = ["Record", "begin", "publish", "settle"]
+__all__ = ["Record", "Settlement", "begin", "publish", "settle"]
+
+
+_GONE_ON = "another client has gone on from this sort"
 
 
 class _OthersError(Exception):
     """The destination holds what neither was there nor was put there."""
+
+
+class _ClaimedError(_OthersError):
+    """Another client takes back what this one has copied, or brings it to its end."""
+
+
+class Settlement(NamedTuple):
+    """A job that is published, whose client did not tidy up.
+
+    Attributes
+    ----------
+    report : mapping
+        The job's.
+    is_intact : bool
+        The destination holds its parts, and nothing else.
+    """
+
+    report: Mapping[str, Any]
+    is_intact: bool
 
 
 @dataclass(frozen=True)
@@ -123,7 +145,12 @@ def begin(
 
 
 def publish(
-    record: Record, parts: str, destination: str, path: str, others: Sequence[str]
+    record: Record,
+    parts: str,
+    destination: str,
+    path: str,
+    others: Sequence[str],
+    on_decided: Callable[[], None],
 ) -> None:
     """Copy the parts, remove what is old, and write the marker.
 
@@ -137,6 +164,8 @@ def publish(
         Where the record is kept.
     others : sequence of str
         Where those of other jobs with this destination are, if they publish.
+    on_decided : callable
+        Called once all parts are there, before anything that is old is removed.
 
     Raises
     ------
@@ -147,6 +176,7 @@ def publish(
     is_begun = False
     try:
         _check_first(path)
+        remove(_claim(path))  # of who went on from an earlier attempt, and ended
         record.keep(path)
         try:
             _check_alone(record, destination, others)
@@ -160,6 +190,12 @@ def publish(
             _check_ours(record, path)
             record = replace(record, is_copied=True)
             record.keep(path)
+            _check_unclaimed(path)
+            _check_ours(record, path)
+            _check(record, destination)
+            on_decided()
+        except _ClaimedError:
+            raise
         except BaseException:
             with suppress(OSError):  # a store out of reach: then the record stays
                 if is_begun:
@@ -177,18 +213,26 @@ def publish(
         raise write_error(error, destination) from error
 
 
-def settle(path: str, destination: str) -> Mapping[str, Any] | None:
+def settle(path: str, destination: str) -> Settlement | None:
     """Bring what a job had begun to an end, or take it back, as ``dlsort.publish.settle``."""
     try:
         record = Record.read(path)
         if record is None:
             return None
         if not record.is_copied:
-            _take_back(record, destination, path)
+            # Its client may only be slow. Either it sees the claim, or we what it has kept.
+            storage.replace(_claim(path), b"")
+            record = Record.read(path)
+        if record is None or not record.is_copied:
+            if record is not None:
+                _take_back(record, destination, path)
+            remove(_claim(path))
             return None
         if _look(destination)[1] != record.new_marker.decode("latin-1"):
             _check(record, destination)
             _complete(record, destination, path)
+        found, _ = _look(destination)
+        remove(_claim(path))
         remove(path)
     except (OSError, ValueError, TypeError, _OthersError) as error:
         msg = (
@@ -197,7 +241,8 @@ def settle(path: str, destination: str) -> Mapping[str, Any] | None:
             "to give that sort up."
         )
         raise DestinationError(msg) from error
-    return record.report
+    sizes = {name: size for name, (size, _) in found.items()}
+    return Settlement(record.report, is_intact=sizes == record.files)
 
 
 def _look(folder: str) -> tuple[dict[str, list[Any]], str | None]:
@@ -261,8 +306,18 @@ def _is_ours(record: Record, path: str) -> bool:
 
 def _check_ours(record: Record, path: str) -> None:
     if not _is_ours(record, path):
-        msg = "another client has gone on from this sort"
-        raise _OthersError(msg)
+        raise _OthersError(_GONE_ON)
+
+
+def _check_unclaimed(path: str) -> None:
+    """Raise if someone has taken this client for dead: it may have hung until now."""
+    if storage.is_there(_claim(path)):
+        raise _ClaimedError(_GONE_ON)
+
+
+def _claim(path: str) -> str:
+    """Return where a client says that it takes back what another has begun."""
+    return f"{path}.claim"
 
 
 def _take_back(record: Record, destination: str, path: str) -> None:
@@ -274,12 +329,13 @@ def _take_back(record: Record, destination: str, path: str) -> None:
         record.keep(path)
     for name in record.files:
         _remove(fs, inner, name)
-    if not is_ours:
-        return
+    if not is_ours and storage.is_there(path):
+        return  # what is old is another's affair now
     found, marker = _look(destination)
     if record.marker is not None and marker is None and found == record.old:
         fs.pipe_file(f"{inner.rstrip('/')}/{MARKER}", record.marker.encode("latin-1"))
-    remove(path)
+    if is_ours:
+        remove(path)
 
 
 def _complete(record: Record, destination: str, path: str) -> None:
@@ -289,7 +345,8 @@ def _complete(record: Record, destination: str, path: str) -> None:
     for name in record.old:
         _remove(fs, inner, name)
     fs.pipe_file(f"{inner.rstrip('/')}/{MARKER}", record.new_marker)
-    remove(path)
+    with suppress(OSError):  # all is published; the job's folder goes next
+        remove(path)
 
 
 def _remove(fs: Any, inner: str, name: str) -> None:

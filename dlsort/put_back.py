@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dlsort.destination import check_path, write_error
+from dlsort.destination import check_path, place_of, write_error
 from dlsort.errors import DestinationExistsError, DlsortError, ResumeError
 from dlsort.job_file import JobFile
 from dlsort.publish import may_be_halfway, settle
@@ -63,8 +63,8 @@ def put_back(dst: str | Path, *, resume: bool) -> Settled | None:
     check_path(dst, "destination")
     try:
         if is_store(dst):
-            return _settle_store(str(dst).rstrip("/"), resume=resume)
-        return _settle_folder(str(Path(dst).absolute()))
+            return _settle_store(place_of(dst), resume=resume)
+        return _settle_folder(place_of(dst))
     except DlsortError:  # some are OSErrors
         raise
     except OSError as error:
@@ -76,26 +76,25 @@ def _settle_folder(destination: str) -> Settled | None:
     for stage in folders_beside(destination, PARTIAL):
         lock = try_lock(stage)
         job = JobFile.read(join(stage, JOB))
-        if lock is None or job is None:
-            unlock(lock)
-            continue
-        report = settle(stage, destination)
-        if report is not None:
-            settled = Settled(job, report)
-            remove_all(stage.removesuffix(PARTIAL) + REPLACED)
+        done = settle(stage, destination) if lock is not None and job is not None else None
+        if done is not None and job is not None:
+            if done.is_intact:
+                settled = Settled(job, done.report)
+                remove_all(stage.removesuffix(PARTIAL) + REPLACED)
             remove_folder(stage)
-        unlock(lock)
+        unlock(lock, stage)
     for old in folders_beside(destination, REPLACED):
         at_work = is_locked(old.removesuffix(REPLACED) + PARTIAL)
         with suppress(OSError):
             if not at_work:
                 Path(destination).rmdir()  # one that is empty, made by who missed it
         if Path(destination).exists():
-            if at_work:
+            if at_work or not Path(old).exists():  # put back by another client
                 continue
             msg = (
-                f"{destination} was filled by someone while a sort that was killed had moved "
-                f"what it held to {old}. Keep one of the two, and remove or rename the other."
+                f"{destination} was filled by someone while a sort that was killed, or failed, "
+                f"had moved what it held to {old}. Keep one of the two, and remove or rename "
+                "the other."
             )
             raise DestinationExistsError(msg)
         if at_work:
@@ -111,9 +110,9 @@ def _settle_folder(destination: str) -> Settled | None:
 
 
 def _settle_store(destination: str, *, resume: bool) -> Settled | None:
-    filesystem(destination)  # refused by its own name if there is none
-    if not destination.split("://", 1)[1].count("/"):
+    if "/" not in destination.split("://", 1)[1]:
         return None
+    filesystem(destination)  # refused by its own name if there is none
     settled = None
     for stage in folders_beside(destination, PARTIAL):
         if not may_be_halfway(stage):
@@ -124,9 +123,10 @@ def _settle_store(destination: str, *, resume: bool) -> Settled | None:
                 "before that was done. If it ended, resume=True (--resume) goes on from it."
             )
             raise ResumeError(msg)
-        report = settle(stage, destination)
-        if report is not None:
+        done = settle(stage, destination)
+        if done is not None:
             job = JobFile.read(join(stage, JOB))
-            settled = settled if job is None else Settled(job, report)
+            if job is not None and done.is_intact:
+                settled = Settled(job, done.report)
             remove_folder(stage)
     return settled

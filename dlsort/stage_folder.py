@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from dlsort.job_file import JobFile
-from dlsort.storage import is_store, join, names_in, remove_all
+from dlsort.publish import RECORD
+from dlsort.storage import is_store, join, names_in, remove, remove_all
 
 __all__ = [
     "JOB",
@@ -70,12 +71,18 @@ def _is_ours(folder: Path) -> bool:
 
 
 def remove_folder(folder: str) -> None:
-    """Remove a job's folder, the file last that shows what it is."""
-    if not is_store(folder):
+    """Remove a job's folder, the files last that show what it is and that it is published.
+
+    They stay if anything else does: what was published may have left old data in the folder,
+    which must not be taken for the job's parts.
+    """
+    with suppress(OSError):  # a store out of reach
         for name in names_in(folder):
-            if name != JOB:
+            if name not in (JOB, RECORD):
                 remove_all(join(folder, name))
-    remove_all(folder)
+        if set(names_in(folder)) <= {JOB, RECORD}:
+            remove(join(folder, RECORD))
+            remove_all(folder)
 
 
 # What stands for the lock of a store's folder: there are none.
@@ -116,14 +123,19 @@ def write_locked(path: Path, data: bytes) -> int:
     return fd
 
 
-def unlock(lock: int | None) -> None:
-    """Let go of a lock, if it is one."""
+def unlock(lock: int | None, folder: str) -> None:
+    """Let go of a folder's lock, if it is one; and of the folder, if it is empty.
+
+    On NFS a locked file keeps a name there until it is closed.
+    """
     if lock is not None and lock != _NO_LOCK:
         os.close(lock)
+        with suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106
 
 
 def is_locked(folder: str) -> bool:
     """Return whether a job's client is at work, as far as can be told."""
     lock = try_lock(folder)
-    unlock(lock)
+    unlock(lock, folder)
     return lock is None and JOB in names_in(folder)

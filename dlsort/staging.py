@@ -14,7 +14,7 @@ by the next one that is told to resume; and removed by the next one that publish
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -114,7 +114,13 @@ class Staging:
 
 @contextmanager
 def staging(
-    destination: str, job: JobFile, *, overwrite: bool, resume: bool, partitions: int | None
+    destination: str,
+    job: JobFile,
+    *,
+    overwrite: bool,
+    resume: bool,
+    partitions: int | None,
+    on_decided: Callable[[], None],
 ) -> Iterator[Staging]:
     """Give a folder for the parts; publish ``Staging.parts``, or leave no trace.
 
@@ -133,6 +139,8 @@ def staging(
         Go on from what an earlier attempt has left, if it has.
     partitions : int or None
         As asked for.
+    on_decided : callable
+        Called once nothing takes back what is published any more.
 
     Yields
     ------
@@ -169,7 +177,7 @@ def staging(
             report=stage.report,
         )
         is_publishing = True
-        publish(asked, lambda: folders_beside(destination, PARTIAL))
+        publish(asked, lambda: folders_beside(destination, PARTIAL), on_decided)
     except BaseException as error:
         if folder is not None:
             if is_publishing and may_be_halfway(folder):
@@ -193,14 +201,15 @@ def staging(
     else:
         remove_folder(folder)
     finally:
-        unlock(lock)
+        if folder is not None:
+            unlock(lock, folder)
     if is_store(destination):  # there nobody can tell if a client is still at work
         return
     for other in folders_beside(destination, PARTIAL):
         left = try_lock(other)
         if left is not None:
             remove_folder(other)
-            unlock(left)
+            unlock(left, other)
 
 
 def find_abandoned(destination: str) -> list[Abandoned]:
@@ -218,7 +227,7 @@ def find_abandoned(destination: str) -> list[Abandoned]:
                 if job is not None
                 else Abandoned(folder, 0, 0)
             )
-        unlock(lock)
+        unlock(lock, folder)
     return sorted(found, key=lambda left: left.n_finished, reverse=True)
 
 
@@ -255,7 +264,7 @@ def _open(
                     return Staging(left.folder, goes_on, is_resumed=True), lock
                 except ResumeError as error:
                     differs = differs or error
-            unlock(lock)
+            unlock(lock, left.folder)
         if differs is not None:
             raise differs
         if any(map(is_locked, folders_beside(destination, PARTIAL))):
@@ -274,7 +283,7 @@ def _open(
             make_folder(folder)
             lock = write_locked(Path(folder, JOB), job.to_json())
     except BaseException:
-        unlock(lock)
         remove_all(folder)
+        unlock(lock, folder)
         raise
     return Staging(folder, job, is_resumed=False), lock

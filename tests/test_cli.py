@@ -437,7 +437,9 @@ def test_a_sort_runs_outside_the_main_thread_too(tmp_path):
 def test_a_signal_whose_exception_was_lost_still_stops_the_sort(tmp_path):
     # Python drops what a handler raises while a finalizer runs; the next word of progress tells
     source = dataset(tmp_path / "in")
-    lost = dlsort.cli._Watched(NoProgress(), [signal.SIGINT])
+    lost = dlsort.cli._Watched(NoProgress())
+    with pytest.raises(dlsort.cli.Stopped):
+        lost.stop(signal.SIGINT, None)
     with pytest.raises(dlsort.cli.Stopped):
         dlsort.sort_dataset(source, tmp_path / "out", by="id", progress=lost)
     assert [p.name for p in tmp_path.iterdir()] == ["in"]

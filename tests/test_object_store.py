@@ -417,6 +417,118 @@ def test_a_client_that_was_taken_for_dead_does_no_harm(
     assert not [name for name in names(store, bucket) if ".partial" in name]
 
 
+@pytest.mark.parametrize("src", ["in", "out"])
+def test_a_client_slow_to_say_that_all_is_copied_removes_nothing(
+    store, bucket, monkeypatch, src
+):
+    """It hangs in that very call while another, told to resume, takes back its parts."""
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    before = objects(store, f"{bucket}/out")
+    keep, others = dlsort.publish_store.Record.keep, []
+
+    def keep_late(self: Any, path: str) -> None:
+        if self.is_copied and not others:
+            others.append("resumes")
+            with pytest.raises(DestinationExistsError):
+                sort(f"{bucket}/{src}", f"{bucket}/out", resume=True)
+            others.append("gives way")
+        keep(self, path)
+
+    monkeypatch.setattr(dlsort.publish_store.Record, "keep", keep_late)
+    with pytest.raises(DestinationExistsError):
+        sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True)
+    assert len(others) == 2
+    assert objects(store, f"{bucket}/out") == before
+
+
+def test_a_client_that_was_claimed_from_touches_nothing(store, bucket, monkeypatch):
+    """Another has begun to take back what it copied when it says that all is there."""
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    keep, seen = dlsort.publish_store.Record.keep, []
+
+    def keep_after_claim(self: Any, path: str) -> None:
+        if self.is_copied:
+            store.pipe_file(f"{path}.claim", b"")
+        keep(self, path)
+        if self.is_copied:
+            seen.append(objects(store, bucket))
+
+    monkeypatch.setattr(dlsort.publish_store.Record, "keep", keep_after_claim)
+    with pytest.raises(DestinationExistsError, match="another client has gone on") as caught:
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert "--resume" in caught.value.__notes__[0]
+    assert objects(store, bucket) == seen[0]
+    monkeypatch.undo()
+    report = sort(f"{bucket}/in", f"{bucket}/out", resume=True)  # it had all copied
+    assert report.resumed_parts == N_PARTS
+    assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
+    assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
+@pytest.mark.parametrize("left", ["claim", "claim and record"])
+def test_a_claim_whose_client_ended_holds_nobody_up(store, bucket, away, monkeypatch, left):
+    away.fail("cp_file", KeyboardInterrupt(), once=False)
+    away.fail("rm_file", OSError(5, "out of reach"), once=False)
+    with pytest.raises(KeyboardInterrupt):
+        sort(f"{bucket}/in", f"{bucket}/out", resume=True)
+    monkeypatch.undo()
+    (path,) = [name for name in store.find(bucket) if name.endswith("publish.json")]
+    store.pipe_file(f"{path}.claim", b"")
+    if left == "claim":
+        for name in store.find(f"{bucket}/out"):
+            store.rm_file(name)
+        store.rm_file(path)
+    assert sort(f"{bucket}/in", f"{bucket}/out", resume=True).resumed_parts == N_PARTS
+    assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
+    assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
+def test_the_marker_of_the_old_is_put_back_by_the_last_that_gives_way(
+    store, bucket, monkeypatch
+):
+    """One copies a part while another, told to resume, takes back what it has copied."""
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    before = objects(store, f"{bucket}/out")
+    copy, look, late = type(store).cp_file, dlsort.publish_store._look, []
+
+    def look_after_copy(folder: str) -> Any:
+        if folder.endswith("/out") and len(late) == 1:
+            args, options = late[0]
+            late.append("copied")
+            copy(store, *args, **options)
+        return look(folder)
+
+    def cp_file(self: Any, *args: Any, **options: Any) -> None:
+        if late or not store.find(f"{bucket}/out", detail=False)[N_PARTS:]:
+            copy(self, *args, **options)  # the first part
+            return
+        late.append((args, options))
+        with pytest.raises(DestinationExistsError):
+            sort(f"{bucket}/in", f"{bucket}/out", resume=True)
+
+    monkeypatch.setattr(type(store), "cp_file", cp_file)
+    monkeypatch.setattr(dlsort.publish_store, "_look", look_after_copy)
+    with pytest.raises(DestinationError):
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert late[1] == "copied"
+    assert objects(store, f"{bucket}/out") == before
+
+
+def test_a_published_sort_that_has_lost_a_part_is_not_the_result(
+    store, bucket, away, monkeypatch
+):
+    away.fail("rm_file", KeyboardInterrupt(), once=False, among=".partial", first=2)
+    away.fail("rm", OSError(5, "out of reach"), once=False, among=".partial", first=1)
+    with pytest.raises(KeyboardInterrupt):
+        sort(f"{bucket}/in", f"{bucket}/out")
+    monkeypatch.undo()
+    part = next(name for name in store.find(f"{bucket}/out") if "part-00001" in name)
+    store.rm_file(part)
+    with pytest.raises(DestinationExistsError, match="already holds 4 objects"):
+        sort(f"{bucket}/in", f"{bucket}/out", resume=True)
+    assert not [name for name in names(store, bucket) if ".partial" in name]
+
+
 def test_parts_that_are_gone_are_not_published(store, bucket, monkeypatch):
     sort(f"{bucket}/in", f"{bucket}/out", by="s")
     before = objects(store, f"{bucket}/out")
@@ -581,8 +693,9 @@ def test_an_object_that_is_replaced_during_the_sort_is_named(store, bucket, monk
 def test_places_that_cannot_be_used(store, bucket):
     with pytest.raises(SourceNotFoundError, match="/none holds no Parquet file"):
         sort(f"{bucket}/none", f"{bucket}/out")
-    with pytest.raises(DestinationError, match="no folder in it"):
-        sort(f"{bucket}/in", bucket)
+    for url in (bucket, "memory://", "memory:///", "s3://"):
+        with pytest.raises(DestinationError, match="no folder in it"):
+            sort(f"{bucket}/in", url)
     store.pipe_file(f"{bucket}/object", b"data")
     with pytest.raises(DestinationExistsError, match="/object is an object; expected a fold"):
         sort(f"{bucket}/in", f"{bucket}/object", overwrite=True)

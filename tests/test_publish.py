@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,9 +153,9 @@ def test_parts_that_are_gone_cost_no_old_data(tmp_path, source, monkeypatch, exc
     before = contents(tmp_path / "out")
     publish = dlsort.publish.publish
 
-    def lose_and_publish(asked: Any, others: Any) -> None:
+    def lose_and_publish(asked: Any, *args: Any) -> None:
         shutil.rmtree(asked.parts)
-        publish(asked, others)
+        publish(asked, *args)
 
     monkeypatch.setattr(staging, "publish", lose_and_publish)
     if not exchange:
@@ -196,6 +197,98 @@ def test_where_nothing_can_be_exchanged_there_are_two_renames(
     monkeypatch.setattr(ctypes, "CDLL", lambda *args, **options: Library())
     sort(source, overwrite=True)
     assert sorted_by(tmp_path / "out", "k")
+    assert names(tmp_path) == ["in", "out"]
+
+
+def test_who_may_read_the_old_may_read_the_new(tmp_path, source):
+    sort(source)
+    (tmp_path / "empty").mkdir()
+    for name in ("out", "empty"):
+        (tmp_path / name).chmod(0o2750)
+        sort(source, name, overwrite=True)
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o2750
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_refused_before_the_sort(tmp_path, source):
+    sort(source)
+    (tmp_path / "out").chmod(0o555)
+    with pytest.raises(DestinationError, match="no permission to write to it"):
+        sort(source, overwrite=True)
+    (tmp_path / "out").chmod(0o755)
+
+
+def no_exchange(monkeypatch: Any, between: Callable[[], None], *, back: bool = True) -> None:
+    """Have folders replaced by two renames, and do something between these."""
+    rename = Path.rename
+
+    def spy(self: Path, target: Path) -> Path:
+        if not back and (self.name == "parts" or self.suffix == ".replaced"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        renamed = rename(self, target)
+        if Path(target).suffix == ".replaced":
+            between()
+        return renamed
+
+    monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+    monkeypatch.setattr(Path, "rename", spy)
+
+
+@pytest.mark.parametrize("back", [True, False])
+def test_where_the_old_stands_that_can_not_be_put_back_is_told(
+    tmp_path, source, monkeypatch, back
+):
+    sort(source, by="note")
+    before = contents(tmp_path / "out")
+
+    def fill() -> None:
+        if back:
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "theirs").touch()
+
+    no_exchange(monkeypatch, fill, back=back)
+    expected = "was filled" if back else "Input/output"
+    with pytest.raises(DestinationError, match=expected) as told:
+        sort(source, overwrite=True)
+    monkeypatch.undo()
+    (aside,) = tmp_path.glob(".out.*.replaced")
+    assert str(aside) in told.value.__notes__[-1]
+    assert contents(aside) == before
+    assert names(tmp_path) == sorted([aside.name, "in", *(["out"] if back else [])])
+
+
+def test_a_locked_file_that_keeps_a_name_until_it_is_closed(tmp_path, source, monkeypatch):
+    """As on NFS, where the folder can't be removed before."""
+    rmtree = shutil.rmtree
+    held = []
+
+    def keep_name(folder: Any, **options: Any) -> None:
+        job = Path(folder, "job.json")
+        if job.exists():
+            held.append(job.rename(job.with_name(".nfs0001")))
+        else:
+            rmtree(folder, **options)
+
+    def close(fd: int) -> None:
+        os_close(fd)
+        while held:
+            held.pop().unlink(missing_ok=True)
+
+    os_close = os.close
+    monkeypatch.setattr(stage_folder, "remove_all", keep_name)
+    monkeypatch.setattr(stage_folder.os, "close", close)
+    sort(source)
+    assert not held
+    monkeypatch.undo()
+    assert names(tmp_path) == ["in", "out"]
+
+
+@pytest.mark.parametrize("dst", ["new/../out", "out/"])
+def test_a_destination_is_the_same_by_other_names(tmp_path, source, dst):
+    sort(source, by="note")
+    (tmp_path / "out").rename(tmp_path / f"{NAME}.replaced")
+    with pytest.raises(DestinationExistsError, match="already holds 3 files"):
+        sort(source, dst)
     assert names(tmp_path) == ["in", "out"]
 
 
@@ -300,6 +393,63 @@ def test_an_old_one_that_another_client_put_back_first(tmp_path, source, monkeyp
         sort(source)
 
 
+@pytest.mark.parametrize("change", ["a part lost", "another folder", "a file more", "moved"])
+def test_what_others_have_changed_since_is_not_taken_for_the_result(
+    tmp_path, source, monkeypatch, killed, change
+):
+    sort(source, by="note")
+    killed(exchange=True)
+    sort(source, overwrite=True)
+    monkeypatch.undo()
+    out = tmp_path / "out"
+    if change == "a part lost":
+        (out / "part-00001.parquet").unlink()
+    elif change == "a file more":
+        (out / "part-00009.parquet").touch()
+    elif change == "moved":
+        out.rename(tmp_path / "elsewhere")
+    else:  # of the same number, as a file system may give it
+        for path in out.iterdir():
+            path.unlink()
+        (out / "theirs").touch()
+    left = contents(out) if out.exists() else None
+    if left is None:
+        assert not sort(source, resume=True).resumed_parts
+    else:
+        with pytest.raises(DestinationExistsError, match="already holds"):
+            sort(source, resume=True)
+        assert contents(out) == left
+    assert names(tmp_path) == sorted([*(["elsewhere"] * (left is None)), "in", "out"])
+
+
+def test_old_data_half_removed_are_not_taken_for_parts(tmp_path, source, monkeypatch):
+    sort(source, by="note", partitions=5)
+    (tmp_path / "out" / "_metadata").write_bytes(b"of the old")
+    removed = []
+
+    def remove_and_end(path: str) -> None:
+        if removed:  # killed after the first
+            raise KeyboardInterrupt
+        removed.append(path)
+        shutil.rmtree(path, ignore_errors=True)
+        Path(path).unlink(missing_ok=True)
+
+    def last_first(folder: str) -> list[str]:
+        return sorted(names(Path(folder)), reverse=True)
+
+    monkeypatch.setattr(stage_folder, "remove_all", remove_and_end)
+    monkeypatch.setattr(stage_folder, "remove", remove_and_end, raising=False)
+    monkeypatch.setattr(stage_folder, "names_in", last_first)
+    with pytest.raises(KeyboardInterrupt):
+        sort(source, overwrite=True)
+    monkeypatch.undo()
+    assert len(list(tmp_path.glob(".out.*.partial"))) == 1
+    report = sort(source, overwrite=True, resume=True)
+    assert report.resumed_parts == N_PARTS
+    assert sorted_by(tmp_path / "out", "k")
+    assert names(tmp_path) == ["in", "out"]
+
+
 # ---------------------------------------------------------------- what isn't ours
 
 
@@ -323,7 +473,7 @@ def test_a_lock_is_of_the_file_that_is_there(tmp_path, monkeypatch):
     stage = tmp_path / f"{NAME}.partial"
     stage.mkdir()
     (stage / "job.json").touch()
-    stage_folder.unlock(lock := stage_folder.try_lock(str(stage)))
+    stage_folder.unlock(lock := stage_folder.try_lock(str(stage)), str(stage))
     assert lock is not None
     flock = stage_folder.fcntl.flock
 

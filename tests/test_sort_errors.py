@@ -11,11 +11,13 @@ import socket
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import psutil
 import pyarrow as pa
@@ -286,10 +288,10 @@ def test_a_disk_that_breaks_while_a_part_is_written(work, monkeypatch):
 def test_a_destination_filled_by_someone_meanwhile(work, monkeypatch):
     check = dlsort.dataset.check_visible
 
-    def check_and_fill(*args: object) -> None:
-        check(*args)
+    def check_and_fill(*args: object) -> object:
         (work / "out").mkdir()
         (work / "out" / "theirs").write_text("x")
+        return check(*args)
 
     monkeypatch.setattr(dlsort.dataset, "check_visible", check_and_fill)
     result = sort("in", "out")
@@ -462,7 +464,8 @@ def test_an_error_of_the_exchange_is_told_alike(work, monkeypatch):
 def test_a_report_that_cannot_be_written(work):
     refused("in", "out", "--report", "nowhere/r.json", says=("--report nowhere/r.json",))
     refused("in", "out", "--report", "old", says=("--report old", "directory"))
-    refused("in", "out", "--report", "out/r.json", says=("inside the destination out",))
+    for out in ("out", f"file://{work}/out"):
+        refused("in", out, "--report", "out/r.json", says=(f"inside the destination {out}",))
 
 
 def test_a_report_of_an_earlier_sort_outlives_a_failed_one(work):
@@ -640,6 +643,47 @@ def test_a_signal_after_the_result_is_published_changes_nothing(work, monkeypatc
         sorted_well("in", target, "--overwrite")
         assert read(work / target).num_rows == 1200
     assert sorted(path.name for path in work.iterdir()) == ["in", "old", "out"]
+
+
+@pytest.mark.parametrize("made", ["by someone", "put back"])
+def test_a_signal_stops_a_sort_whose_destination_was_made_meanwhile(work, monkeypatch, made):
+    if made == "put back":
+        Path("old").rename(".old.0123456789ab.replaced")
+    before = contents(work / ".old.0123456789ab.replaced" if made == "put back" else work)
+    check = dlsort.dataset.check_visible
+
+    def make_and_stop(*args: object) -> object:
+        Path("new").mkdir()
+        signal.raise_signal(signal.SIGTERM)
+        return check(*args)
+
+    monkeypatch.setattr(dlsort.dataset, "check_visible", make_and_stop)
+    result = sort("in", "old" if made == "put back" else "new", "--overwrite")
+    assert result.exit_code == 143
+    assert result.stderr == "Error: stopped by SIGTERM; the destination is as it was.\n"
+    Path("new").rmdir()
+    assert contents(work / "old" if made == "put back" else work) == before
+
+
+@pytest.mark.parametrize("url", ["{}", "file://{}", "memory://{}"])
+def test_a_signal_after_it_is_published_does_not_stop_tidying_up(work, monkeypatch, url):
+    name = uuid.uuid4().hex
+    target = url.format(work / "new") if "memory" not in url else url.format(f"{name}/new")
+    remove = dlsort.staging.remove_folder
+
+    def stop_and_remove(folder: str) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        remove(folder)
+
+    monkeypatch.setattr(dlsort.staging, "remove_folder", stop_and_remove)
+    result = sort("in", target)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert dlsort.check_dataset(target, by="id").ok
+    assert not list(work.glob(".*"))
+    if "memory" in url:
+        store = fsspec.filesystem("memory")
+        assert not [path for path in store.find(f"/{name}") if ".partial" in path]
+        store.rm(f"/{name}", recursive=True)
 
 
 @pytest.mark.parametrize("when", ["before the exchange", "before", "between"])
