@@ -159,6 +159,9 @@ def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
     if identity is None:
         msg = f"the finished parts are not in {parts} any more; nothing was published."
         raise DestinationError(msg)
+    if _sizes(parts) != dict(asked.sizes):  # old data, if another client has gone on from us
+        msg = f"{parts} does not hold the parts that were proved; nothing was published."
+        raise DestinationError(msg)
     try:
         record = {
             "identity": identity,

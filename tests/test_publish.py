@@ -166,6 +166,24 @@ def test_parts_that_are_gone_cost_no_old_data(tmp_path, source, monkeypatch, exc
     assert names(tmp_path) == ["in", "out"]
 
 
+def test_a_client_that_was_gone_on_from_does_not_bring_the_old_back(
+    tmp_path, source, monkeypatch
+):
+    """It wakes once the other has published; its file system has lost the lock meanwhile."""
+    sort(source, by="note")
+    publish = dlsort.publish.publish
+
+    def sleep_and_publish(asked: Any, *args: Any) -> None:
+        parts, out = Path(asked.parts), tmp_path / "out"
+        assert dlsort.publish._exchange(parts, out)
+        publish(asked, *args)
+
+    monkeypatch.setattr(staging, "publish", sleep_and_publish)
+    with pytest.raises(DestinationError, match="does not hold the parts that were proved"):
+        sort(source, overwrite=True)
+    assert sorted_by(tmp_path / "out", "k")
+
+
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EIO])
 def test_an_exchange_that_fails_is_told(tmp_path, source, monkeypatch, number):
     sort(source, by="note")
