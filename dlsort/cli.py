@@ -370,13 +370,13 @@ def _tell_of_abandoned(dst: str) -> None:
     from dlsort.staging import find_abandoned
     from dlsort.storage import is_store, without_scheme
 
-    in_store = is_store(without_scheme(dst))
+    place = without_scheme(dst)
     found = []
     with suppress(OSError, DlsortError):  # told by the sort itself
-        found = find_abandoned(place_of(without_scheme(dst)))
+        found = find_abandoned(place_of(place))
     goes = (
         "Unless a sort is still at work on them, remove them by hand."
-        if in_store
+        if is_store(place)
         else "They are removed once this one is done."
     )
     for left in found:

@@ -23,7 +23,10 @@ TITLES = {
 
 
 class Progress(Protocol):
-    """What a job tells as it goes."""
+    """What a job tells as it goes.
+
+    Its last phase, ``publish``, is over once nothing takes the new destination back any more.
+    """
 
     def phase(self, name: str, total_rows: int) -> None:
         """Say that a phase begins, and how many rows it has."""

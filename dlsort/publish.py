@@ -140,11 +140,13 @@ def settle(stage: str, destination: str) -> Settlement | None:
         parts, report = Path(stage, told["parts"]), dict(told["report"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
-    if _is(parts, identity):
+    if _is(Path(destination), identity):
+        return Settlement(report, is_intact=_sizes(Path(destination)) == sizes)
+    # A device may have another number since: then its files tell.
+    if _is(parts, identity) or _sizes(parts) == sizes:
         return None
     # What is in the job's folder now is what was replaced.
-    is_intact = _is(Path(destination), identity) and _sizes(Path(destination)) == sizes
-    return Settlement(report, is_intact)
+    return Settlement(report, is_intact=False)
 
 
 def _sizes(folder: Path) -> dict[str, int] | None:
@@ -163,17 +165,9 @@ def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
         msg = f"{parts} does not hold the parts that were proved; nothing was published."
         raise DestinationError(msg)
     try:
-        record = {
-            "identity": identity,
-            "parts": os.path.relpath(parts, asked.stage),
-            "sizes": dict(asked.sizes),
-            "report": asked.report,
-        }
-        mode = stat.S_IMODE(destination.stat().st_mode) if destination.is_dir() else None
-        if mode is not None:
-            parts.chmod(mode)  # who may read the old may read the new
-        with suppress(OSError):  # a full disk: only a later attempt could tell less
-            storage.replace(join(asked.stage, RECORD), json.dumps(record).encode())
+        if destination.is_dir():  # who may read the old may read the new
+            parts.chmod(stat.S_IMODE(destination.stat().st_mode))
+        _keep_record(asked, identity)
         for path in (Path(asked.stage, RECORD), Path(asked.stage), parts):
             _sync(path)
         if not (asked.overwrite and destination.is_dir()):
@@ -190,10 +184,7 @@ def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
         with suppress(OSError):
             if not destination.exists() and aside.exists():
                 aside.rename(destination)
-        told = error
-        if isinstance(error, OSError):
-            is_filled = error.errno in (errno.ENOTEMPTY, errno.EEXIST)
-            told = filled(destination) if is_filled else write_error(error, destination)
+        told = _told(error, destination)
         if _identity(aside) is not None:
             told.add_note(f"What {destination} held is in {aside}: rename that back.")
         if told is error:
@@ -202,6 +193,26 @@ def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
     finally:
         if _is(destination, identity):
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def _keep_record(asked: Publication, identity: list[int]) -> None:
+    record = {
+        "identity": identity,
+        "parts": os.path.relpath(asked.parts, asked.stage),
+        "sizes": dict(asked.sizes),
+        "report": asked.report,
+    }
+    with suppress(OSError):  # a full disk: only a later attempt could tell less
+        storage.replace(join(asked.stage, RECORD), json.dumps(record).encode())
+
+
+def _told(error: BaseException, destination: Path) -> BaseException:
+    """Return the sentence for what a file system has refused; any other error as it is."""
+    if not isinstance(error, OSError):
+        return error
+    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        return filled(destination)
+    return write_error(error, destination)
 
 
 def _identity(folder: Path) -> list[int] | None:

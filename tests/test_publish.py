@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import shutil
 import stat
@@ -227,13 +228,18 @@ def test_who_may_read_the_old_may_read_the_new(tmp_path, source):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o2750
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_refused_before_the_sort(tmp_path, source):
+def test_a_folder_that_may_not_be_written_is_refused_before_the_sort(
+    tmp_path, source, monkeypatch
+):
     sort(source)
-    (tmp_path / "out").chmod(0o555)
+    access = os.access
+
+    def refuse(path: Path, mode: int) -> bool:  # root may write everywhere
+        return path != tmp_path / "out" and access(path, mode)
+
+    monkeypatch.setattr(os, "access", refuse)
     with pytest.raises(DestinationError, match="no permission to write to it"):
         sort(source, overwrite=True)
-    (tmp_path / "out").chmod(0o755)
 
 
 def no_exchange(monkeypatch: Any, between: Callable[[], None], *, back: bool = True) -> None:
@@ -440,6 +446,28 @@ def test_what_others_have_changed_since_is_not_taken_for_the_result(
     assert names(tmp_path) == sorted([*(["elsewhere"] * (left is None)), "in", "out"])
 
 
+def test_parts_on_a_device_that_was_numbered_anew_are_gone_on_from(
+    tmp_path, source, monkeypatch
+):
+    """As after a restart of the machine."""
+    sort(source, by="note")
+
+    def refuse(*args: Any) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(dlsort.publish, "_exchange", refuse)
+    with pytest.raises(DestinationError, match="Input/output"):
+        sort(source, overwrite=True, resume=True)
+    monkeypatch.undo()
+    (path,) = tmp_path.glob(".out.*.partial/publish.json")
+    record = json.loads(path.read_bytes())
+    record["identity"][0] += 1
+    path.write_text(json.dumps(record))
+    assert sort(source, overwrite=True, resume=True).resumed_parts == N_PARTS
+    assert sorted_by(tmp_path / "out", "k")
+    assert names(tmp_path) == ["in", "out"]
+
+
 def test_old_data_half_removed_are_not_taken_for_parts(tmp_path, source, monkeypatch):
     sort(source, by="note", partitions=5)
     (tmp_path / "out" / "_metadata").write_bytes(b"of the old")
@@ -456,7 +484,7 @@ def test_old_data_half_removed_are_not_taken_for_parts(tmp_path, source, monkeyp
         return sorted(names(Path(folder)), reverse=True)
 
     monkeypatch.setattr(stage_folder, "remove_all", remove_and_end)
-    monkeypatch.setattr(stage_folder, "remove", remove_and_end, raising=False)
+    monkeypatch.setattr(stage_folder, "remove", remove_and_end)
     monkeypatch.setattr(stage_folder, "names_in", last_first)
     with pytest.raises(KeyboardInterrupt):
         sort(source, overwrite=True)
