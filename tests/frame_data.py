@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -19,6 +19,7 @@ from distributed import Client, LocalCluster
 
 import arrow_data
 from dlsort.keys import SortKey
+from dlsort_cluster.apart import Inlined
 from dlsort_cluster.expression import EachParquet
 
 Make = Callable[[np.random.Generator, int], Any]
@@ -351,10 +352,19 @@ def two_workers(**kwargs: Any):
         yield client
 
 
+def walk(result: dd.DataFrame) -> Iterator[Any]:
+    """Yield all expressions that a frame is made of, also those that are in another's tasks."""
+    for expr in result.optimize(fuse=False).expr.walk():
+        yield expr
+        for inner in (op.frame for op in expr.operands if isinstance(op, Inlined)):
+            for each in getattr(inner, "exprs", [inner]):
+                yield from each.walk()
+
+
 def columns_read(result: dd.DataFrame) -> list[list[Any]]:
     """Return what columns a frame reads from Parquet files: for itself, and for samples."""
     found = []
-    for expr in result.optimize(fuse=False).expr.walk():
+    for expr in {expr._name: expr for expr in walk(result)}.values():
         if isinstance(expr, ReadParquet):
             found.append(expr.columns)
         if isinstance(expr, EachParquet):

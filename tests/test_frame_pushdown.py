@@ -36,7 +36,7 @@ def frame(n=60, n_parts=4):
 
 
 def kinds(collection):
-    expressions = {e._name: e for e in collection.optimize(fuse=False).expr.walk()}
+    expressions = {e._name: e for e in data.walk(collection)}
     return [type(each).__name__ for each in expressions.values()]
 
 

@@ -1,8 +1,12 @@
-"""Read a Dask DataFrame twice, apart from one another.
+"""Read a Dask DataFrame twice, apart from one another, and when its partitions are taken.
 
 Where two expressions use the partitions of a frame at different times, Dask
 makes each partition once and keeps it for the second: all of them wait in
 memory. Renamed for one of the two, they are made twice and none waits.
+
+Nor should they wait for what takes them: Dask 2026.8 fuses tasks when a frame is
+optimized, not when it is computed, and then reads ahead while a model is still learned.
+So tasks that make a partition become part of the one that takes it (:func:`inlined`).
 """
 
 # ruff: noqa: RUF012 - Dask declares an expression's parameters as a class's list.
@@ -13,10 +17,15 @@ import functools
 from typing import Any
 
 from dask._task_spec import Task, TaskRef
-from dask.dataframe.dask_expr._expr import Blockwise, Expr, is_valid_blockwise_op
+from dask.dataframe.dask_expr._expr import (
+    Blockwise,
+    Expr,
+    is_valid_blockwise_op,
+    optimize_blockwise_fusion,
+)
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 
-__all__ = ["apart", "unfused"]
+__all__ = ["Inlined", "apart", "inlined", "unfused"]
 
 
 class Apart(Blockwise):
@@ -95,3 +104,61 @@ def unfused(frame: Expr) -> Expr:
         ):
             found = found.substitute(source, make(source))
     return found
+
+
+class Inlined:
+    """A frame whose partitions are made by the tasks that take them.
+
+    Not an expression, so that Dask lays no tasks of its own for it.
+
+    Parameters
+    ----------
+    frame : Expr
+        A frame that can be made partition by partition, lowered and fused, of which nothing
+        else is wanted.
+    """
+
+    def __init__(self, frame: Expr) -> None:
+        self.frame: Any = frame
+
+    def __dask_tokenize__(self) -> str:
+        """Name it as the frame is named."""
+        return str(self.frame._name)
+
+    @property
+    def npartitions(self) -> int:
+        """How many partitions there are."""
+        return int(self.frame.npartitions)
+
+    @property
+    def columns(self) -> list[Any]:
+        """The frame's."""
+        return list(self.frame.columns)
+
+    def into(self, task: Task, source: Any, index: int) -> Task:
+        """Return a task with the one that makes a partition in it.
+
+        Parameters
+        ----------
+        task : Task
+            What takes the partition, as the value of the key ``source``.
+        index : int
+            The partition's number.
+        """
+        made: Any = Task.fuse(self.frame._task(source, index), task, key=task.key)
+        return made
+
+
+def inlined(frame: Expr) -> Expr | Inlined:
+    """Return a frame to be made by the tasks that take its partitions, if they alone can.
+
+    A frame with another source than files or functions (a shuffle, persisted or pandas data)
+    is returned as it is: its partitions are there, or are made once for all.
+    """
+    if not all(is_valid_blockwise_op(expr) for expr in frame.walk()):
+        return frame
+    lowered: Any = frame.simplify().lower_completely().simplify()
+    found: Any = optimize_blockwise_fusion(lowered)
+    if found.dependencies() or found.npartitions != frame.npartitions:
+        return frame
+    return Inlined(found)

@@ -26,6 +26,7 @@ __all__ = [
     "Exchange",
     "ExchangeError",
     "Layer",
+    "MemoryNeededError",
     "Shards",
     "ShardsDamagedError",
     "ShardsLostError",
@@ -166,10 +167,14 @@ class Exchange:
         it writes should bear a name of its own until it is complete.
     store_bytes : int or None
         Shards kept in memory by each worker before they go to disk. ``None``:
-        30 % of the worker's memory limit, or of the machine's memory where
-        the worker has no limit.
+        as the worker's memory limit leaves it (:mod:`dlsort_cluster.memory`), or of the
+        machine's memory where the worker has no limit.
     temp_dir : str or None
         Where they go then. ``None``: the worker's ``local_directory``.
+    copies : float or None
+        How many times its own size a partition takes beside it while it is split or merged,
+        where the caller has not planned the memory. Workers that have a limit make room for
+        it; what exceeds them fails in a sentence.
     find : callable, optional
         ``find(part)`` returns the output of a partition that was merged before and needs no
         rows, or None. What is found by then may be left out by ``split``.
@@ -182,6 +187,7 @@ class Exchange:
     store_bytes: int | None = None
     temp_dir: str | None = None
     find: Callable[[int], Any] | None = None
+    copies: float | None = None
 
 
 class Layer(NamedTuple):
@@ -212,6 +218,10 @@ class ShardsLostError(ExchangeError):
 
 class ShardsDamagedError(ExchangeError):
     """Rows arrived at a worker other than they were sent, again and again."""
+
+
+class MemoryNeededError(ExchangeError):
+    """A partition is too large for the memory of a worker."""
 
 
 class SpillError(ExchangeError):

@@ -4,9 +4,8 @@
            └──────────────────────────▶ Transfer ◀──┘
                                             └─▶ Exchanged    (the output frame)
 
-The branch and the transfer read the frame apart from one another
-(:mod:`dlsort_cluster.apart`), and Dask fuses each with its own reading: one
-task reads a partition and splits it.
+The branch and the transfer read the frame apart from one another, each in one task with
+what it does with a partition (:mod:`dlsort_cluster.apart`): none waits in memory.
 
 Nothing here knows how a row finds its partition.
 """
@@ -17,6 +16,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import dask
@@ -24,11 +24,12 @@ from dask._task_spec import DataNode, Task, TaskRef
 from dask.dataframe.dask_expr._expr import Blockwise, Expr, PartitionsFiltered
 from dask.delayed import Delayed
 from dask.tokenize import tokenize
-from distributed import Client, default_client
+from distributed import Client, default_client, get_worker
 
-from dlsort_cluster.apart import apart
+from dlsort_cluster.apart import Inlined, apart, inlined
 from dlsort_cluster.exchange import Exchange, ExchangeError
 from dlsort_cluster.layers import Engine, build, pick_engine
+from dlsort_cluster.memory import guard_of
 from dlsort_cluster.parquet import PartitionReads, find_parquet
 
 __all__ = ["exchange_frame", "find", "is_async", "known", "learn"]
@@ -37,6 +38,10 @@ __all__ = ["exchange_frame", "find", "is_async", "known", "learn"]
 _SOURCE = "dlsort-source"
 _CONTEXT = "dlsort-context"
 _OUTPUT = "dlsort-output"
+
+# How many times its size a pandas partition takes beside itself while it is split or merged:
+# its rows in Arrow, grouped, and those in memory that another worker sees.
+_COPIES = 2.5
 
 
 def learn(
@@ -73,7 +78,7 @@ def learn(
         branch = simplified
         if (found := find_parquet(branch, frame.npartitions)) is not None:
             return _new(Together, _new(EachParquet, found, each_parquet), together)
-    return _new(Together, _new(Each, apart(branch, frame), each), together)
+    return _new(Together, _new(Each, inlined(apart(branch, frame)), each), together)
 
 
 def _is_partitionwise(frame: Expr) -> bool:
@@ -151,8 +156,8 @@ def exchange_frame(
         )
         raise ExchangeError(msg)
     token = tokenize(frame._name, context._name, split, merge, n_parts)
-    exchange = Exchange(token, n_parts, split, merge)
-    transfer = _new(Transfer, frame, context, exchange, engine or found)
+    exchange = Exchange(token, n_parts, split, merge, copies=_COPIES)
+    transfer = _new(Transfer, inlined(frame), context, exchange, engine or found)
     return _new(Exchanged, transfer, meta, divisions)
 
 
@@ -190,7 +195,11 @@ class Each(Blockwise):
         return (None,) * (self.frame.npartitions + 1)
 
     def _task(self, name: Any, index: int) -> Task:
-        return Task(name, self.func, TaskRef((self.frame._name, index)), index)
+        source = self.frame
+        if isinstance(source, Inlined):
+            task = Task(name, _call_each, self.func, TaskRef((_SOURCE, index)), index)
+            return source.into(task, (_SOURCE, index), index)
+        return Task(name, _call_each, self.func, TaskRef((source._name, index)), index)
 
 
 class EachParquet(Blockwise):
@@ -207,7 +216,7 @@ class EachParquet(Blockwise):
         return (None,) * (len(self.source.parts) + 1)
 
     def _task(self, name: Any, index: int) -> Task:
-        return Task(name, self.func, self.source.reads(index), index)
+        return Task(name, _call_each, self.func, self.source.reads(index), index)
 
 
 class Together(Expr):
@@ -249,6 +258,12 @@ class Known(Expr):
 
     def _layer(self) -> dict[Any, Any]:
         return {(self._name, 0): DataNode((self._name, 0), self.value)}
+
+
+def _call_each(func: Callable[[Any, int], Any], source: Any, index: int) -> Any:
+    with suppress(ValueError):  # on no worker
+        guard_of(get_worker()).wake()  # the partitions are read next
+    return func(source, index)
 
 
 def _call_with_all(func: Callable[[list[Any]], Any], *results: Any) -> Any:
@@ -327,11 +342,12 @@ class Transfer(Blockwise):
         return Laid(self.exchange, self.engine, self.npartitions, self.parts)
 
     def _task(self, name: Any, index: int) -> Task:
-        known: dict[Any, Any] = {
-            (_SOURCE, index): (self.frame._name, index),
-            _CONTEXT: (self.context._name, 0),
-        }
-        return self._laid.inputs[index].substitute(known, key=name)
+        source, frame = (_SOURCE, index), self.frame
+        known: dict[Any, Any] = {_CONTEXT: (self.context._name, 0)}
+        if not isinstance(frame, Inlined):
+            known[source] = (frame._name, index)
+        task = self._laid.inputs[index].substitute(known, key=name)
+        return frame.into(task, source, index) if isinstance(frame, Inlined) else task
 
 
 class Exchanged(PartitionsFiltered, Expr):

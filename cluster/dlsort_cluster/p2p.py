@@ -34,6 +34,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from dask._task_spec import Task, TaskRef
 from dask.context import thread_state
+from dask.sizeof import sizeof
+from dask.utils import format_bytes
+from distributed import get_worker
 from distributed.exceptions import Reschedule
 from distributed.shuffle._core import (
     P2PBarrierTask,
@@ -55,6 +58,7 @@ from dlsort_cluster.exchange import (
     check_split,
     slot_of,
 )
+from dlsort_cluster.memory import guard_of
 from dlsort_cluster.p2p_lend import Lender
 from dlsort_cluster.p2p_places import give_back, tell_places
 from dlsort_cluster.p2p_run import ExchangeSpec, spilled_bytes
@@ -118,7 +122,15 @@ def build(
     output_keys = [(name, i) for i in range(len(spec.parts))]
     for key, part in zip(output_keys, spec.parts, strict=True):
         graph[key] = Task(
-            key, _unpack, run, exchange.merge, part, TaskRef(barrier), context, exchange.find
+            key,
+            _unpack,
+            run,
+            exchange.merge,
+            part,
+            TaskRef(barrier),
+            context,
+            exchange.find,
+            exchange.copies,
         )
     return Layer(graph, transfer_keys, output_keys)
 
@@ -148,10 +160,11 @@ def _transfer(
     run: ShuffleId, exchange: Exchange, source: Any, context: Any, input_id: int
 ) -> Transferred:
     """Split one input and hand its rows to the run."""
-    found = exchange.split(source, context, input_id)
-    check_split(found, exchange.n_parts, input_id)
-    with _engine_errors(run, "transfer"):
-        run_id = get_worker_plugin().add_partition(found, input_id, run)
+    with _room_for(exchange.copies, lambda: sizeof(source), f"input partition {input_id}"):
+        found = exchange.split(source, context, input_id)
+        check_split(found, exchange.n_parts, input_id)
+        with _engine_errors(run, "transfer"):
+            run_id = get_worker_plugin().add_partition(found, input_id, run)
     return Transferred(run_id, np.diff(found.starts), found.stats)
 
 
@@ -181,6 +194,7 @@ def _unpack(
     passed: _Passed,
     context: Any,
     find: Callable[[int], Any] | None,
+    copies: float | None,
 ) -> Any:
     """Fetch one partition's rows and merge them, unless that was done before."""
     if find is not None and (found := find(part)) is not None:
@@ -194,11 +208,12 @@ def _unpack(
             owner = found_run.owner_of(part, thread_state.key)
     if owner != plugin.worker.address:
         lender = Lender(plugin, run, passed.run_id, part, owner)
-        return _unpack_lent(lender, run, merge, slot, passed, context)
+        return _unpack_lent(lender, run, merge, slot, passed, context, copies)
     with _engine_errors(run, "unpack"):
         shards = plugin.get_output_partition(run, passed.run_id, part)
         check_rows(shards, slot, f"{run[:8]}[{passed.run_id}]")
-    return merge(shards, context, slot)
+    with _room_for(copies, lambda: shards.n_bytes, f"partition {part}"):
+        return merge(shards, context, slot)
 
 
 def _unpack_lent(
@@ -208,6 +223,7 @@ def _unpack_lent(
     slot: Slot,
     passed: _Passed,
     context: Any,
+    copies: float | None,
 ) -> Any:
     """Merge another worker's rows; if it is lost while they are read, let it be done there."""
     key = thread_state.key
@@ -215,12 +231,26 @@ def _unpack_lent(
         with _engine_errors(run, "unpack"):
             shards = lender.shards()
             check_rows(shards, slot, f"{run[:8]}[{passed.run_id}]")
-        return merge(shards, context, slot)
+        with _room_for(copies, lambda: shards.n_bytes, f"partition {slot.part}"):
+            return merge(shards, context, slot)
     except Exception:
         if not lender.lost:
             raise
         give_back(get_worker_plugin(), run, passed.run_id, key, lender.address)
         raise Reschedule from None
+
+
+@contextmanager
+def _room_for(copies: float | None, size: Callable[[], int], what: str) -> Iterator[None]:
+    """Make room on this worker for what a partition takes beside itself."""
+    if copies is None:
+        yield
+        return
+    n_bytes = size()
+    with guard_of(get_worker()).working(
+        int(n_bytes * copies), f"{what} takes {format_bytes(n_bytes)}"
+    ):
+        yield
 
 
 @contextmanager

@@ -19,11 +19,11 @@ from distributed.metrics import context_meter
 from distributed.shuffle._core import ShuffleRun, ShuffleSpec, id_from_key
 from distributed.shuffle._exceptions import ShuffleClosedError
 from distributed.shuffle._limiter import ResourceLimiter
-from distributed.system import MEMORY_LIMIT
 from distributed.utils_comm import retry
 
 from dlsort_cluster import p2p_broken, p2p_lend
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
+from dlsort_cluster.memory import guard_of
 from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store import ShardStore, StoreClosedError
 from dlsort_cluster.versions import compare, installed
@@ -53,8 +53,8 @@ _N_STORES = 100
 # How often messages are sent that arrive damaged.
 _TRIES = 3
 
-# Share of a worker's memory for shards when the caller does not say.
-_STORE_SHARE = 0.3
+# Share of a worker's memory for rows that wait to be sent.
+_SENDING_SHARE = 0.1
 
 
 def spilled_bytes(keys: Sequence[Any], dask_worker: Any) -> int:
@@ -131,6 +131,11 @@ class ExchangeRun(ShuffleRun[int, Any]):
         plugin: ShuffleWorkerPlugin,
     ) -> None:
         worker = plugin.worker
+        self.guard = guard_of(worker)
+        sending = plugin.memory_limiter_comms
+        if self.guard.limit_bytes:
+            share = int(self.guard.limit_bytes * _SENDING_SHARE)
+            sending = ResourceLimiter(min(sending.limit, share))
         super().__init__(
             id=spec.id,
             run_id=run_id,
@@ -142,7 +147,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
             digest_metric=worker.digest_metric,
             scheduler=worker.scheduler,
             memory_limiter_disk=ResourceLimiter(None),
-            memory_limiter_comms=plugin.memory_limiter_comms,
+            memory_limiter_comms=sending,
             disk=False,
             loop=worker.loop,
         )
@@ -164,17 +169,16 @@ class ExchangeRun(ShuffleRun[int, Any]):
         # An error for a task to raise. The engine's own place for errors is looked
         # at when the scheduler asks too, and that would keep no more than its text.
         self._broken: ExchangeError | None = None
-        limit = spec.store_bytes
-        if limit is None:
-            memory = worker.memory_manager.memory_limit or MEMORY_LIMIT
-            limit = int(memory * _STORE_SHARE)
+        most = spec.store_bytes
         self.store = ShardStore(
             run=f"{self.id[:8]}[{run_id}]",
             worker=self.local_address,
             parts=owned.get(self.local_address, []),
-            limit_bytes=limit,
+            limit_bytes=self.guard.store_bytes() if most is None else most,
             temp_dir=spec.temp_dir or worker.local_directory,
+            has_room=self.guard.has_room if most is None else None,
         )
+        self.guard.watch(self.store, self._lose_rows, planned=most is not None)
         _stores.setdefault((self.local_address, self.id), []).append(self.store)
         while len(_stores) > _N_STORES:
             del _stores[next(iter(_stores))]
@@ -330,6 +334,14 @@ class ExchangeRun(ShuffleRun[int, Any]):
         if self._broken is None:
             self._broken = p2p_broken.alone(error)
 
+    def _lose_rows(self, error: ExchangeError) -> None:
+        """Drop all rows, since they can't be written to disk and the memory is full.
+
+        A paused worker could not tell otherwise: its outputs raise once it may go on.
+        """
+        self.break_off(error)
+        self.store.close()
+
     def _get_assigned_worker(self, i: int) -> str:
         return self.worker_for[i]
 
@@ -366,6 +378,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
     async def close(self) -> None:
         """Drop all shards and stop sending."""
         self._given_up.set()
+        self.guard.forget(self.store)
         # Off the loop: to free gigabytes of disk takes a while.
         closing = asyncio.get_running_loop().run_in_executor(self.executor, self.store.close)
         try:

@@ -16,7 +16,16 @@ import pyarrow as pa
 from dlsort_cluster import spill
 from dlsort_cluster.wire import Unit, count_bytes, join
 
-__all__ = ["Kept", "Ready", "Spilled", "find_shards", "is_small", "make_ready", "read_all"]
+__all__ = [
+    "Kept",
+    "Ready",
+    "Spilled",
+    "find_shards",
+    "is_small",
+    "make_ready",
+    "on_disk",
+    "read_all",
+]
 
 # Units are joined until there are so many rows for a partition, on average: 2,000 units
 # of 500 rows were read by 2,000 partitions in 36 s one by one, in 8 s joined.
@@ -162,6 +171,18 @@ def make_ready(units: dict[int, Kept | Spilled], n_parts: int) -> Ready:
     n_bytes = [count_bytes(unit.table) for unit in joined]
     starts = [unit.starts for unit in joined] or np.zeros((0, n_parts + 1), np.int64)
     return Ready(inputs, joined, n_bytes, np.array(starts), list(runs.values()))
+
+
+def on_disk(ready: Ready, place: int, run: spill.Run) -> Ready:
+    """Return the same with one of the units in memory on disk, the only one of a run."""
+    rest = [i for i in range(len(ready.units)) if i != place]
+    return Ready(
+        [ready.inputs[i] for i in rest],
+        [ready.units[i] for i in rest],
+        [ready.n_bytes[i] for i in rest],
+        ready.starts[rest],
+        [*ready.runs, (run, [ready.inputs[place]])],
+    )
 
 
 def _join_small(units: Sequence[Unit]) -> list[Unit]:

@@ -205,8 +205,14 @@ def _one_dictionary(tables: Sequence[pa.Table]) -> list[pa.Table]:
 
 
 def _without_rows(table: pa.Table) -> pa.RecordBatch:
+    """Return the types and dictionaries: of an empty slice Arrow writes all the offsets."""
     chunks = [
-        c.chunk(0).slice(0, 0) if c.num_chunks else pa.array([], c.type) for c in table.columns
+        column.chunk(0).slice(0, 0)
+        if column.num_chunks and _has_dictionary(column.type)
+        else nothing.chunk(0)
+        for column, nothing in zip(
+            table.columns, table.schema.empty_table().columns, strict=True
+        )
     ]
     return pa.RecordBatch.from_arrays(chunks, schema=table.schema)
 

@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 
 from dlsort_cluster import spill
@@ -26,6 +27,7 @@ from dlsort_cluster.ready import (
     find_shards,
     is_small,
     make_ready,
+    on_disk,
     read_all,
 )
 from dlsort_cluster.wire import Unit, compact, count_bytes, held_bytes
@@ -59,6 +61,9 @@ class ShardStore:
         Bytes of units to keep in memory.
     temp_dir : str
         An existing folder for what goes beyond.
+    has_room : callable, optional
+        ``has_room(n_bytes)`` returns whether the process may hold so many bytes more: where
+        it may not, units go to disk below the limit too.
 
     Attributes
     ----------
@@ -71,7 +76,14 @@ class ShardStore:
     """
 
     def __init__(
-        self, *, run: str, worker: str, parts: list[int], limit_bytes: int, temp_dir: str
+        self,
+        *,
+        run: str,
+        worker: str,
+        parts: list[int],
+        limit_bytes: int,
+        temp_dir: str,
+        has_room: Callable[[int], bool] | None = None,
     ) -> None:
         self.run = run
         self.worker = worker
@@ -89,7 +101,8 @@ class ShardStore:
         self._idle_files: list[spill.SpillFile] = []  # nobody is writing to these
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
-        self._makes_room = False  # a thread is writing small units to disk
+        self._has_room = has_room
+        self._makers = 0  # threads that write small units to disk
         self._closed = False
 
     def put(self, input_id: int, unit: Unit) -> bool:
@@ -117,7 +130,7 @@ class ShardStore:
             if kept_bytes is not None:
                 self._keep(input_id, unit, kept_bytes, as_it_is=as_it_is)
             else:
-                self._spill_with(input_id, unit, n_bytes, group)
+                self._spill_units(group, {input_id: unit})
         except BaseException:
             with self._lock:
                 self._taken.discard(input_id)
@@ -129,13 +142,15 @@ class ShardStore:
 
     def _find_room(self, n_bytes: int, held: int, *, wait: bool) -> tuple[int | None, bool]:
         """Return what a unit counts for in memory (None: no room), and if it is not copied."""
+        has_room = self._has_room
         while True:
             self._check_open()
             as_it_is = self.memory_bytes + held <= _ROOM_SHARE * self.limit_bytes
             kept_bytes = held if as_it_is else n_bytes
-            if self.memory_bytes + kept_bytes <= self.limit_bytes:
+            fits = self.memory_bytes + kept_bytes <= self.limit_bytes
+            if fits and (has_room is None or has_room(0 if as_it_is else n_bytes)):
                 return kept_bytes, as_it_is
-            if not (wait and self._makes_room):
+            if not (wait and self._makers):
                 return None, False
             self._room.wait()
 
@@ -237,8 +252,63 @@ class ShardStore:
             msg = f"run {self.run}: the store on {self.worker} is closed"
             raise StoreClosedError(msg)
 
+    def shed(self, wanted: int) -> int:
+        """Write units that wait in memory to disk, at least so many bytes if there are.
+
+        Returns
+        -------
+        int
+            The bytes that were written; some may be freed only when a merge has read them.
+
+        Raises
+        ------
+        StoreClosedError
+            If the store is closed.
+        SpillFullError, SpillError
+            If a unit could not be written; it is kept.
+        """
+        done = 0
+        with self._readying:  # no unit is away while all are counted
+            while done < wanted:
+                n_bytes = self._shed_ready() if self._ready else self._shed_some()
+                if not n_bytes:
+                    break
+                done += n_bytes
+        return done
+
+    def _shed_some(self) -> int:
+        """Write the small units that are there, or else the largest one."""
+        with self._lock:
+            self._check_open()
+            group = self._take_small()
+            if not group:
+                kept = [i for i, unit in self._units.items() if isinstance(unit, Kept)]
+                if not kept:
+                    return 0
+                largest = max(kept, key=lambda i: self._units[i].n_bytes)  # type: ignore[union-attr]
+                group = {largest: self._units.pop(largest)}  # type: ignore[dict-item]
+                self._makers += 1
+        self._spill_units(group, {})
+        return sum(kept.n_bytes for kept in group.values())
+
+    def _shed_ready(self) -> int:
+        """Write the largest unit of those that are ready to be read."""
+        with self._lock:
+            self._check_open()
+            ready = self._ready
+        if ready is None or not ready.units:
+            return 0
+        place = int(np.argmax(ready.n_bytes))
+        n_bytes = ready.n_bytes[place]
+        run = self._spill([ready.units[place]], n_bytes)
+        with self._lock:
+            self._check_open()
+            self._ready = on_disk(ready, place, run)
+            self.memory_bytes = max(0, self.memory_bytes - n_bytes)
+        return max(1, n_bytes)
+
     def _take_small(self) -> dict[int, Kept]:
-        """Take small units out of memory, up to half of it, to be written with another one."""
+        """Take small units out of memory, up to half of it, to be written together."""
         group: dict[int, Kept] = {}
         wanted = self.limit_bytes / 2
         for input_id, kept in self._units.items():
@@ -249,14 +319,13 @@ class ShardStore:
                 wanted -= kept.n_bytes
         for input_id in group:
             del self._units[input_id]
-        self._makes_room = bool(group)
+        self._makers += bool(group)
         return group
 
-    def _spill_with(
-        self, input_id: int, unit: Unit, n_bytes: int, group: dict[int, Kept]
-    ) -> None:
-        """Write a unit to disk, and those taken with it; on an error these are kept again."""
-        units = {**{i: kept.unit for i, kept in group.items()}, input_id: unit}
+    def _spill_units(self, group: dict[int, Kept], new: dict[int, Unit]) -> None:
+        """Write units to disk, some of them taken out of memory; on an error these are kept."""
+        units = {**{i: kept.unit for i, kept in group.items()}, **new}
+        n_bytes = sum(count_bytes(unit.table) for unit in units.values())
         inputs = sorted(units)
         try:
             if spill.can_join([units[i] for i in inputs]):
@@ -277,7 +346,7 @@ class ShardStore:
         finally:
             if group:
                 with self._lock:
-                    self._makes_room = False
+                    self._makers -= 1
                     self._room.notify_all()
 
     def _spill(self, units: list[Unit], n_bytes: int) -> spill.Run:

@@ -1,0 +1,277 @@
+"""What a worker's process may hold while frames are exchanged, and who gives way.
+
+    limit ─┬─ terminate (95 %): Dask's nanny kills the worker
+           ├─ pause     (80 %): Dask starts no more tasks on it
+           ├─ spill     (70 %): Dask writes its own data to disk; so do the stores
+           └─ target    (60 %): where both stop; units beyond are not kept in memory
+
+To Dask what a store holds is unmanaged memory, which it can't spill. A worker that is paused
+runs no task, so none that would free the store: so the stores are emptied by a thread of
+their own, and by tasks before they take memory, never by waiting for a task.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from dask.utils import format_bytes
+from distributed.core import Status
+from distributed.system import MEMORY_LIMIT
+from distributed.utils import sync
+
+from dlsort_cluster.exchange import ExchangeError, MemoryNeededError
+from dlsort_cluster.store import ShardStore, StoreClosedError
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+__all__ = ["BASE_BYTES", "STORE_SHARE", "MemoryGuard", "guard_of"]
+
+logger = logging.getLogger(__name__)
+
+# What a process takes before it holds a row: Python, NumPy, Arrow, Dask and the compiled
+# kernels (measured 255 MiB, and 60 more once Parquet is read and written).
+BASE_BYTES = 320 * 2**20
+# Share of the rest for shards that wait; the other goes to the rows that threads work on.
+STORE_SHARE = 0.45
+# Dask's own defaults, where its configuration leaves one out.
+_TARGET, _SPILL, _TERMINATE = 0.6, 0.7, 0.95
+# A look costs 30 µs. A thread reads or gathers some 50 MB in that time.
+_LOOK_S = 0.05
+# Between two attempts to have freed memory returned to the system, which take some 30 ms, and
+# between two warnings.
+_TRIM_S, _WARN_S = 0.25, 30.0
+# Frames are read, and results taken away, before there is a store and when there is none.
+_AWAKE_S = 10.0
+
+Broken = Callable[[ExchangeError], None]
+
+_guards: weakref.WeakKeyDictionary[Any, MemoryGuard] = weakref.WeakKeyDictionary()
+_guards_lock = threading.Lock()
+
+
+def guard_of(worker: Worker) -> MemoryGuard:
+    """Return the guard of a worker, the same for all runs."""
+    with _guards_lock:
+        if worker not in _guards:
+            _guards[worker] = MemoryGuard(worker)
+        return _guards[worker]
+
+
+class MemoryGuard:
+    """Keeps the process of one worker below the memory where Dask stops it.
+
+    Parameters
+    ----------
+    worker : distributed.Worker
+        The worker; its memory limit and Dask's thresholds hold. Without a limit the guard
+        does nothing.
+
+    Notes
+    -----
+    All methods may be called from any thread but the event loop's.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        manager = worker.memory_manager
+        self.address = worker.address
+        self.limit_bytes = int(manager.memory_limit or 0)
+        spill, pause = manager.memory_spill_fraction, manager.memory_pause_fraction
+        high = min(spill or pause or _SPILL, pause or 1.0)
+        self._high = int(self.limit_bytes * high)
+        self._low = int(self.limit_bytes * min(manager.memory_target_fraction or high, high))
+        self._pause = int(self.limit_bytes * pause) if pause else sys.maxsize
+        self._terminate = int(self.limit_bytes * _TERMINATE)
+        self._worker = weakref.ref(worker)
+        # What each open store does if its rows can't be written, and above which memory
+        # they are: a job that has planned its memory gives way only to a pause.
+        self._stores: dict[ShardStore, tuple[int, Broken]] = {}
+        self._lock = threading.Lock()
+        self._looker: threading.Thread | None = None
+        self._awake_until = 0.0
+        self._turn = threading.Condition()
+        self._at_work: list[int] = []
+        self._trimmed_at = self._warned_at = monotonic()
+
+    # -- what there is
+
+    def memory_bytes(self) -> int:
+        """Return the resident memory of the process, or 0 if the worker is gone."""
+        worker = self._worker()
+        return 0 if worker is None else int(worker.monitor.get_process_memory())
+
+    def store_bytes(self) -> int:
+        """Return what a store may keep that nobody has planned."""
+        high = self._high or int(MEMORY_LIMIT * _SPILL)
+        return max(0, int((high - BASE_BYTES) * STORE_SHARE))
+
+    def has_room(self, n_bytes: int) -> bool:
+        """Return whether so many bytes more may wait in memory."""
+        return not self.limit_bytes or self.memory_bytes() + n_bytes <= self._low
+
+    # -- stores
+
+    def watch(self, store: ShardStore, broken: Broken, *, planned: bool) -> None:
+        """Look after a store until :meth:`forget`; ``broken`` is told what it can't write."""
+        above = self._pause if planned else self._high
+        if not self.limit_bytes or above == sys.maxsize:
+            return
+        with self._lock:
+            self._stores[store] = (above, broken)
+        self.wake()
+
+    def forget(self, store: ShardStore) -> None:
+        """Look after a store no more."""
+        with self._lock:
+            self._stores.pop(store, None)
+        self.wake()
+
+    def wake(self) -> None:
+        """Look at the memory while there are stores, and for a while from now."""
+        if not self.limit_bytes:
+            return
+        with self._lock:
+            self._awake_until = monotonic() + _AWAKE_S
+            if self._looker is None:
+                name = f"dlsort-memory-{self.address}"
+                self._looker = threading.Thread(target=self._look, name=name, daemon=True)
+                self._looker.start()
+
+    def _is_over(self) -> bool:
+        worker = self._worker()
+        is_open = worker is not None and worker.status in (Status.running, Status.paused)
+        with self._lock:
+            if is_open and (self._stores or monotonic() < self._awake_until):
+                return False
+            self._looker = None
+            return True
+
+    def _look(self) -> None:
+        while not self._is_over():
+            sleep(_LOOK_S)
+            if self.memory_bytes() > self._low and monotonic() > self._trimmed_at + _TRIM_S:
+                self._trim()
+            if (memory := self.memory_bytes()) > self._high:
+                self._shed(memory, memory - self._low)
+                self._warn(self.memory_bytes())
+
+    def _shed(self, memory: int, wanted: int) -> None:
+        """Have the stores that are to give way at so much memory write bytes to disk."""
+        with self._lock:
+            stores = [
+                (s, broken) for s, (above, broken) in self._stores.items() if memory > above
+            ]
+        for store, broken in stores:
+            if wanted <= 0:
+                return
+            try:
+                wanted -= store.shed(wanted)
+            except StoreClosedError:
+                continue
+            except ExchangeError as error:
+                broken(error)
+
+    def _trim(self) -> None:
+        """Have allocators return to the system what is free.
+
+        Arrow's keeps what a thread has freed for the next that asks: 1.1 GB after four threads
+        had made some columns. To Dask and the system that is memory in use.
+        """
+        self._trimmed_at = monotonic()
+        pa.default_memory_pool().release_unused()
+        with suppress(OSError, AttributeError):  # glibc only
+            ctypes.CDLL(None).malloc_trim(0)
+
+    def _warn(self, memory: int) -> None:
+        if memory > self._pause and monotonic() > self._warned_at + _WARN_S:
+            self._warned_at = monotonic()
+            logger.warning(
+                "%s holds %s of %s, and of a sort only what is at work: the rest is on disk. "
+                "Dask starts no more tasks there until other data are released.",
+                self.address,
+                format_bytes(memory),
+                format_bytes(self.limit_bytes),
+            )
+
+    # -- tasks
+
+    @contextmanager
+    def working(self, n_bytes: int, what: str) -> Iterator[None]:
+        """Make room for so many bytes that a task is to take, while it runs.
+
+        Where memory is short tasks take turns, one at a time at the least.
+
+        Parameters
+        ----------
+        n_bytes : int
+            What it takes at once, beyond what it holds.
+        what : str
+            A clause for the message, as in ``"partition 3 has 1.2 GiB"``.
+
+        Raises
+        ------
+        MemoryNeededError
+            If the worker could not hold so much if it held nothing else.
+        """
+        if not self.limit_bytes:
+            yield
+            return
+        if BASE_BYTES + n_bytes > self._terminate:
+            raise MemoryNeededError(self._needs(n_bytes, what))
+        with self._turn:
+            while (
+                self._at_work
+                and self.memory_bytes() + sum(self._at_work) + n_bytes > self._high
+            ):
+                self._turn.wait(_LOOK_S)
+            self._at_work.append(n_bytes)
+        try:
+            self._make_room(n_bytes)
+            yield
+        finally:
+            with self._turn:
+                self._at_work.remove(n_bytes)
+                self._turn.notify_all()
+
+    def _needs(self, n_bytes: int, what: str) -> str:
+        least = (BASE_BYTES + n_bytes) / _TERMINATE
+        return (
+            f"{what}; to sort it takes about {format_bytes(n_bytes)} at once, and worker "
+            f"{self.address} has {format_bytes(self.limit_bytes)}, of which "
+            f"{format_bytes(BASE_BYTES)} are Python's own. Make partitions smaller "
+            "(npartitions, or repartition the input), or give each worker a memory_limit of "
+            f"at least {format_bytes(int(least))}."
+        )
+
+    def _make_room(self, n_bytes: int) -> None:
+        """Write to disk what stores and Dask hold, as far as a task needs the memory."""
+        if self.memory_bytes() + n_bytes <= self._high:
+            return
+        self._trim()
+        if (missing := self.memory_bytes() + n_bytes - self._high) <= 0:
+            return
+        self._shed(sys.maxsize, missing)
+        self._trim()
+        worker = self._worker()
+        if worker is not None and self.memory_bytes() + n_bytes > self._high:
+            with suppress(OSError):  # what Dask can't write it keeps
+                sync(worker.loop, self._evict, worker, n_bytes)
+
+    async def _evict(self, worker: Worker, n_bytes: int) -> None:
+        """Have Dask write its data to disk, as it does itself above 70 %."""
+        data: Any = worker.data
+        if not (hasattr(data, "fast") and hasattr(data, "evict")):
+            return
+        while data.fast and self.memory_bytes() + n_bytes > self._high:
+            if data.evict() < 0:
+                return
+            self._trim()
