@@ -45,6 +45,8 @@ BASE_BYTES = 320 * 2**20
 STORE_SHARE = 0.45
 # Dask's own defaults, where its configuration leaves one out.
 _TARGET, _SPILL, _TERMINATE = 0.6, 0.7, 0.95
+# A task that takes no more than this share is tried, however little Python leaves.
+_SURELY = 0.25
 # A look costs 30 µs. A thread reads or gathers some 50 MB in that time.
 _LOOK_S = 0.05
 # Between two attempts to have freed memory returned to the system, which take some 30 ms, and
@@ -225,7 +227,7 @@ class MemoryGuard:
         if not self.limit_bytes:
             yield
             return
-        if BASE_BYTES + n_bytes > self._terminate:
+        if n_bytes > max(self._terminate - BASE_BYTES, _SURELY * self.limit_bytes):
             raise MemoryNeededError(self._needs(n_bytes, what))
         with self._turn:
             while (
@@ -262,15 +264,14 @@ class MemoryGuard:
         self._shed(sys.maxsize, missing)
         self._trim()
         worker = self._worker()
-        if worker is not None and self.memory_bytes() + n_bytes > self._high:
+        data: Any = None if worker is None else worker.data
+        if hasattr(data, "fast") and hasattr(data, "evict"):
+            assert worker is not None
             with suppress(OSError):  # what Dask can't write it keeps
-                sync(worker.loop, self._evict, worker, n_bytes)
+                sync(worker.loop, self._evict, data, n_bytes)
 
-    async def _evict(self, worker: Worker, n_bytes: int) -> None:
+    async def _evict(self, data: Any, n_bytes: int) -> None:
         """Have Dask write its data to disk, as it does itself above 70 %."""
-        data: Any = worker.data
-        if not (hasattr(data, "fast") and hasattr(data, "evict")):
-            return
         while data.fast and self.memory_bytes() + n_bytes > self._high:
             if data.evict() < 0:
                 return

@@ -219,6 +219,7 @@ class ShardStore:
                 self._check_open()
                 self._ready = ready
                 self._units.clear()
+                self.memory_bytes = sum(ready.n_bytes)
             return ready
 
     def close(self) -> None:
@@ -304,7 +305,7 @@ class ShardStore:
         with self._lock:
             self._check_open()
             self._ready = on_disk(ready, place, run)
-            self.memory_bytes = max(0, self.memory_bytes - n_bytes)
+            self.memory_bytes -= n_bytes
         return max(1, n_bytes)
 
     def _take_small(self) -> dict[int, Kept]:
