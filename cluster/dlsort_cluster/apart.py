@@ -14,6 +14,7 @@ So tasks that make a partition become part of the one that takes it (:func:`inli
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 from dask._task_spec import Task, TaskRef
@@ -24,6 +25,9 @@ from dask.dataframe.dask_expr._expr import (
     optimize_blockwise_fusion,
 )
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
+from distributed import get_worker
+
+from dlsort_cluster.memory import guard_of
 
 __all__ = ["Inlined", "apart", "inlined", "unfused"]
 
@@ -145,8 +149,19 @@ class Inlined:
         index : int
             The partition's number.
         """
-        made: Any = Task.fuse(self.frame._task(source, index), task, key=task.key)
-        return made
+        fused: Any = Task.fuse(self.frame._task(source, index), task, key=task.key)
+        return Task(fused.key, _take_turns, fused.func, *fused.args)
+
+
+def _take_turns(make: Callable[..., Any], *args: Any) -> Any:
+    """Make and take a partition once there is memory for it, where this is a worker."""
+    try:
+        guard = guard_of(get_worker())
+    except ValueError:
+        return make(*args)
+    guard.wake()
+    with guard.reading():
+        return make(*args)
 
 
 def inlined(frame: Expr) -> Expr | Inlined:

@@ -49,6 +49,9 @@ _TARGET, _SPILL, _TERMINATE = 0.6, 0.7, 0.95
 _SURELY = 0.25
 # A look costs 30 µs. A thread reads or gathers some 50 MB in that time.
 _LOOK_S = 0.05
+# What a partition takes, by its own size, while it is read and split; and the size until one
+# has been seen, Dask's own for a partition.
+_READ_COPIES, _PARTITION_BYTES = 4, 128 * 2**20
 # Between two attempts to have freed memory returned to the system, which take some 30 ms, and
 # between two warnings.
 _TRIM_S, _WARN_S = 0.25, 30.0
@@ -78,6 +81,11 @@ class MemoryGuard:
         The worker; its memory limit and Dask's thresholds hold. Without a limit the guard
         does nothing.
 
+    Attributes
+    ----------
+    partition_bytes : int
+        The size of the last input partition, or what it may be.
+
     Notes
     -----
     All methods may be called from any thread but the event loop's.
@@ -93,6 +101,7 @@ class MemoryGuard:
         self._low = int(self.limit_bytes * min(manager.memory_target_fraction or high, high))
         self._pause = int(self.limit_bytes * pause) if pause else sys.maxsize
         self._terminate = int(self.limit_bytes * _TERMINATE)
+        self.partition_bytes = _PARTITION_BYTES
         self._worker = weakref.ref(worker)
         # What each open store does if its rows can't be written, and above which memory
         # they are: a job that has planned its memory gives way only to a pause.
@@ -101,7 +110,7 @@ class MemoryGuard:
         self._looker: threading.Thread | None = None
         self._awake_until = 0.0
         self._turn = threading.Condition()
-        self._at_work: list[int] = []
+        self._at_work: dict[int, int] = {}  # bytes, by thread
         self._trimmed_at = self._warned_at = monotonic()
 
     # -- what there is
@@ -229,19 +238,39 @@ class MemoryGuard:
             return
         if n_bytes > max(self._terminate - BASE_BYTES, _SURELY * self.limit_bytes):
             raise MemoryNeededError(self._needs(n_bytes, what))
-        with self._turn:
-            while (
-                self._at_work
-                and self.memory_bytes() + sum(self._at_work) + n_bytes > self._high
-            ):
-                self._turn.wait(_LOOK_S)
-            self._at_work.append(n_bytes)
-        try:
+        with self._at_work_with(n_bytes):
             self._make_room(n_bytes)
+            yield
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Wait for a task's turn to make a partition, as large as the last, and work on it."""
+        if not self.limit_bytes:
+            yield
+            return
+        with self._at_work_with(_READ_COPIES * self.partition_bytes):
+            yield
+
+    @contextmanager
+    def _at_work_with(self, n_bytes: int) -> Iterator[None]:
+        """Wait until so much fits beside what others take, or until no other is at work."""
+        me = threading.get_ident()
+        with self._turn:
+            before = self._at_work.get(me)
+            # A task whose turn it is goes on: others may be waiting for it.
+            while before is None and self._at_work:
+                if self.memory_bytes() + sum(self._at_work.values()) + n_bytes <= self._high:
+                    break
+                self._turn.wait(_LOOK_S)
+            self._at_work[me] = n_bytes
+        try:
             yield
         finally:
             with self._turn:
-                self._at_work.remove(n_bytes)
+                if before is None:
+                    del self._at_work[me]
+                else:
+                    self._at_work[me] = before
                 self._turn.notify_all()
 
     def _needs(self, n_bytes: int, what: str) -> str:

@@ -160,7 +160,7 @@ def _transfer(
     run: ShuffleId, exchange: Exchange, source: Any, context: Any, input_id: int
 ) -> Transferred:
     """Split one input and hand its rows to the run."""
-    with _room_for(exchange.copies, lambda: sizeof(source), f"input partition {input_id}"):
+    with _room_for(exchange.copies, lambda: _measure(source), f"input partition {input_id}"):
         found = exchange.split(source, context, input_id)
         check_split(found, exchange.n_parts, input_id)
         with _engine_errors(run, "transfer"):
@@ -238,6 +238,13 @@ def _unpack_lent(
             raise
         give_back(get_worker_plugin(), run, passed.run_id, key, lender.address)
         raise Reschedule from None
+
+
+def _measure(source: Any) -> int:
+    """Return a partition's size, and note it for the next."""
+    n_bytes = sizeof(source)
+    guard_of(get_worker()).partition_bytes = n_bytes
+    return n_bytes
 
 
 @contextmanager

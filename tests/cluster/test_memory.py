@@ -294,6 +294,30 @@ def test_tasks_take_turns_where_two_do_not_fit(worker):
     assert run_all(4 * GB) == 1
 
 
+def test_a_task_that_reads_and_then_works_waits_but_once(worker):
+    guard = MemoryGuard(worker)
+    guard.partition_bytes = GB
+    worker.others = 3 * GB
+    inside, most, lock = [], [], threading.Lock()
+
+    def work():
+        with guard.reading(), guard.working(3 * GB, "partition 3 has 1 GiB"):
+            with lock:
+                inside.append(1)
+                most.append(len(inside))
+            threading.Event().wait(0.01)
+            with lock:
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert len(most) == 6
+
+
 def test_a_task_makes_room_before_it_takes_memory(worker, tmp_path):
     guard, store = MemoryGuard(worker), fill(worker, tmp_path)
     guard.watch(store, pytest.fail, planned=False)
@@ -356,11 +380,18 @@ def own_up(worker, paused):
     guard = guard_of(worker)
     guard.has_room = lambda n_bytes: True
 
+    seen = {"full": False, "paused": False}
+
     def process_memory():
         held = sum(store.memory_bytes for store in guard._stores)
+        if held > 100_000:
+            seen["full"] = True
         if worker.status == Status.paused:
+            seen["paused"] = True
             paused.append(held)
-        return 9 * GB if held > 100_000 else GB
+        if seen["paused"] and not held:
+            seen["full"] = seen["paused"] = False
+        return 9 * GB if seen["full"] else GB
 
     worker.monitor.get_process_memory = process_memory
 
