@@ -205,16 +205,20 @@ def _one_dictionary(tables: Sequence[pa.Table]) -> list[pa.Table]:
 
 
 def _without_rows(table: pa.Table) -> pa.RecordBatch:
-    """Return the types and dictionaries: of an empty slice Arrow writes all the offsets."""
-    chunks = [
-        column.chunk(0).slice(0, 0)
-        if column.num_chunks and _has_dictionary(column.type)
-        else nothing.chunk(0)
-        for column, nothing in zip(
-            table.columns, table.schema.empty_table().columns, strict=True
-        )
-    ]
-    return pa.RecordBatch.from_arrays(chunks, schema=table.schema)
+    """Return the types and dictionaries."""
+    return pa.RecordBatch.from_arrays(
+        [_nothing_of(column) for column in table.columns], schema=table.schema
+    )
+
+
+def _nothing_of(column: pa.ChunkedArray) -> pa.Array:
+    """Return no values of a column; of text, a slice of none would bring all its offsets."""
+    if not (column.num_chunks and _has_dictionary(column.type)):
+        try:
+            return pa.schema([("", column.type)]).empty_table().column(0).chunk(0)
+        except pa.ArrowNotImplementedError:  # unions
+            pass
+    return column.chunk(0).slice(0, 0)
 
 
 def _has_dictionary(kind: pa.DataType) -> bool:
