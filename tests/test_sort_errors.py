@@ -42,6 +42,7 @@ from commands import dlsort as command
 from dlsort.errors import DlsortError
 from dlsort.finished import ATTEMPTS, PARTS
 from dlsort_cluster.exchange import SpillFullError
+from patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -437,7 +438,7 @@ def test_something_else_answers_at_the_address(work, hasty):
         thread.start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         refused("in", "out", "--scheduler", address, says=("no Dask scheduler", address))
-        thread.join(10)
+        thread.join(PATIENCE_S)
 
 
 def test_something_at_the_address_says_nothing(work, hasty):
@@ -562,12 +563,12 @@ def test_a_stopped_sort_leaves_nothing_behind(work, long_source, tmp_path, how, 
             os.killpg(running.pid, number)
         else:
             running.send_signal(number)
-        out, err = running.communicate(timeout=90)
+        out, err = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 128 + number
     assert out == ""
     assert err == f"Error: stopped by {number.name}; the destination is as it was.\n"
     assert contents(work) == before
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not psutil.wait_procs(children, timeout=PATIENCE_S)[1]
     assert list(temp.glob("dlsort-*")) == []
 
 
@@ -595,7 +596,7 @@ def test_a_worker_killed_while_the_command_runs_costs_no_row(
         workers[0].kill()
         # gone or a zombie, and its command still at work
         while_it_runs(running, lambda: not _alive(workers[0]), "the worker's end")
-        out, err = running.communicate(timeout=90)
+        out, err = running.communicate(timeout=PATIENCE_S)
     assert (running.returncode, err) == (0, "")
     assert "400,000 rows by id" in out
     assert "proved" in out
@@ -606,7 +607,7 @@ def test_a_worker_killed_while_the_command_runs_costs_no_row(
     assert sorted(path.name for path in work.iterdir()) == ["in", "old", "out"]
     shutil.rmtree(work / "out")
     assert contents(work) == before
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not psutil.wait_procs(children, timeout=PATIENCE_S)[1]
     assert list(temp.glob("dlsort-*")) == []
 
 

@@ -15,6 +15,7 @@ from distributed import default_client
 
 from dlsort_cluster.clusters import SchedulerUnreachableError, connect
 from dlsort_cluster.exchange import SpillError
+from patience import PATIENCE_S
 
 # Dask keeps this one for the life of the process.
 LASTING = "Dask-Offload"
@@ -30,7 +31,7 @@ def nothing_is_left(tmp_path):
     before = threads(), dask.config.get("distributed.worker.memory.target")
     yield
     for thread in threads() - before[0]:
-        thread.join(10)  # Dask tells some to end and does not wait for them
+        thread.join(PATIENCE_S)  # Dask tells some to end and does not wait for them
         assert not thread.is_alive()
     assert dask.config.get("distributed.worker.memory.target") == before[1]
     assert multiprocessing.active_children() == []
@@ -172,7 +173,7 @@ def test_a_script_without_a_main_guard_starts_processes_once(tmp_path):
             print(client.submit(twice, 21).result())
         """,
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (out.split(), err, process.returncode) == (["begins", "42"], "", 0)
 
 
@@ -196,7 +197,7 @@ def test_what_is_put_right_or_raised_is_not_logged_too(tmp_path, trouble):
                 print("done")
         """,
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     expected = "done\n" if trouble == "die-in-split" else "raised\n"
     assert (out, err, process.returncode) == (expected, "", 0)
 
@@ -231,7 +232,7 @@ def test_ctrl_c_ends_everything_without_noise(tmp_path, workers):
     )
     assert process.stdout.readline() == "merging\n"
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (set(out.split()) <= {"merging"}, err, process.returncode) == (
         True,
         "interrupted\n",

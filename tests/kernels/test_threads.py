@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from dlsort_kernels.threads import chunks, pool
+from patience import PATIENCE_S
 
 
 @pytest.mark.parametrize("threads", [0, 1, 2, 5])
@@ -24,7 +25,7 @@ def test_one_thread_is_the_callers_own():
 
 
 def test_tasks_run_at_once():
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=PATIENCE_S)
     with pool(2) as workers:
         assert sorted(workers.run(lambda _: both.wait(), [0, 1])) == [0, 1]
 
