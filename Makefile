@@ -118,8 +118,7 @@ wheels: $(VENV)/created
 image: wheels
 	@$(if $(BASE),,docker/base.sh $(PYTHON_VERSION) dlsort-base:$(PYTHON_VERSION))
 	@echo "== image: building dlsort (minutes the first time, then only what has changed)"
-	@docker build --quiet --network none --file docker/Dockerfile --tag dlsort \
-	    --build-arg BASE=$(or $(BASE),dlsort-base:$(PYTHON_VERSION)) .
+	@docker/image.sh $(or $(BASE),dlsort-base:$(PYTHON_VERSION))
 
 # Started means that all workers have come to the scheduler.
 cluster-up: image
