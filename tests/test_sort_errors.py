@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import dask
 import fsspec
 import numpy as np
 import psutil
@@ -413,10 +414,12 @@ def test_an_option_that_is_missing_or_unknown(work):
 
 
 @pytest.fixture
-def hasty(monkeypatch) -> None:
-    """Wait a second for a scheduler, not five."""
+def hasty(monkeypatch) -> Iterator[None]:
+    """Wait a second for a scheduler, not five, nor half a minute for one that says nothing."""
     connect = dlsort.dataset.connect
     monkeypatch.setattr(dlsort.dataset, "connect", partial(connect, connect_timeout_s=1.0))
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        yield
 
 
 def test_no_scheduler_at_the_address(work, hasty):
