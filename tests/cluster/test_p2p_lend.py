@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
+import dask
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -69,7 +70,11 @@ def _here() -> str:
 
 @pytest.fixture
 def three():
-    with start_three_workers() as client:
+    """Give three workers, of which none takes over what a slower one has to do."""
+    with (
+        dask.config.set({"distributed.scheduler.work-stealing": False}),
+        start_three_workers() as client,
+    ):
         yield client
 
 
