@@ -4,7 +4,7 @@
 #   make demo     sort TPC-H lineitem on an embedded cluster, check it, print the report
 #   make test     run the tests          make bench    compare with Dask, Polars, DuckDB
 #   make lint     run every checker      make format   rewrite the code as lint wants it
-#   make clean    remove all that make made
+#   make clean    remove all that make made here (the images stay with the Docker engine)
 #   make bench-frames  compare the sorts of persisted Dask frames with Dask's own
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
 #   make cluster-model   time and cost on 10 to 1,000 workers, from what is measured here
@@ -118,8 +118,7 @@ wheels: $(VENV)/created
 image: wheels
 	@$(if $(BASE),,docker/base.sh $(PYTHON_VERSION) dlsort-base:$(PYTHON_VERSION))
 	@echo "== image: building dlsort (minutes the first time, then only what has changed)"
-	@docker build --quiet --network none --file docker/Dockerfile --tag dlsort \
-	    --build-arg BASE=$(or $(BASE),dlsort-base:$(PYTHON_VERSION)) .
+	@docker/image.sh $(or $(BASE),dlsort-base:$(PYTHON_VERSION))
 
 # Started means that all workers have come to the scheduler.
 cluster-up: image

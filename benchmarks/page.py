@@ -65,6 +65,7 @@ class Turn(NamedTuple):
 def summary(turns: dict[str, list[Turn]]) -> Figures:
     """Return each engine's figures for one job, and its time over dlsort's."""
     ours = turns.get("dlsort", [])
+    is_whole = bool(ours) and not any(turn.outcome.error for turn in ours)
     figures: Figures = {}
     for name, all_turns in turns.items():
         cold, *warm = all_turns
@@ -78,7 +79,10 @@ def summary(turns: dict[str, list[Turn]]) -> Figures:
                 theirs.outcome.seconds / turn.outcome.seconds
                 for theirs, turn in zip(warm, ours[1:], strict=True)
             )
-            if ours and not any(turn.outcome.error for turn in ours)
+            if is_whole
+            else None,
+            "cold_over_dlsort": cold.outcome.seconds / ours[0].outcome.seconds
+            if is_whole
             else None,
             "peak_bytes": max(turn.peak_bytes for turn in all_turns),
             "balance": max(balances, default=None),
@@ -132,25 +136,27 @@ def _peak(_name: str, figures: dict[str, Any]) -> str:
 
 def _verdicts(results: dict[Job, Figures]) -> str:
     """Say where dlsort loses, how even its parts are, and which results are wrong."""
-    losses: list[str] = []
+    losses: dict[str, list[str]] = {"over_dlsort": [], "cold_over_dlsort": []}
     failures: dict[str, list[str]] = {}
     balances: list[float] = []
     for job, all_figures in results.items():
         for name, figures in all_figures.items():
-            ratio = figures["over_dlsort"]
             if figures["balance"] is not None:
                 balances.append(figures["balance"])
             if figures["verdict"] != "ok":
                 failures.setdefault(f"{TITLES[name]}: {figures['verdict']}", []).append(
                     job.title
                 )
-            elif ratio and ratio < 1 and not name.startswith(("dlsort", "copy")):
-                losses.append(f"to {TITLES[name]} on {job.title} ({1 / ratio:.2f} × its time)")
+            elif not name.startswith(("dlsort", "copy")):
+                for which, found in losses.items():
+                    ratio = figures[which]
+                    if ratio and ratio < 1:
+                        what = f"to {TITLES[name]} on {job.title} ({1 / ratio:.2f} × its time)"
+                        found.append(what)
     lines = []
-    if losses:
-        lines.append(f"**dlsort loses** {'; '.join(losses)}.")
-    elif all(figures.get("dlsort", {}).get("verdict") == "ok" for figures in results.values()):
-        lines.append("dlsort loses to none of these in this run.")
+    if all(figures.get("dlsort", {}).get("verdict") == "ok" for figures in results.values()):
+        for when, found in zip(("", "In the cold round "), losses.values(), strict=True):
+            lines.append(f"{when}**dlsort loses** {'; '.join(found) or 'to none of these'}.")
     if balances:
         lines.append(f"Its largest partition was at most {max(balances):.3f} × the mean.")
     lines += [

@@ -28,15 +28,14 @@ ROOT = Path(__file__).resolve().parents[1]
 WHEELS = ROOT / "docker" / "wheels"
 SOURCES = ["dlsort", "kernels/dlsort_kernels", "cluster/dlsort_cluster"]
 ALSO_IN_WHEEL = ["pyproject.toml", "README.md", "LICENSE"]
-# What Dask's dashboards are drawn with is no dependency of a sort.
-DASHBOARD = ["dask[diagnostics]"]
 
 
 def main() -> None:
     """Bring all three folders up to date."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     # As in the tests: the exchange is of the versions that have been tried with it.
-    needs = [*project["project"]["dependencies"], *_tried(project), *DASHBOARD]
+    dashboard = project["project"]["optional-dependencies"]["dashboard"]
+    needs = [*project["project"]["dependencies"], *_tried(project), *dashboard]
     _keep("dependencies", needs, ["download", "--only-binary=:all:", *needs])
     builds = project["build-system"]["requires"]
     _keep("build", builds, ["download", "--only-binary=:all:", *builds])

@@ -18,11 +18,11 @@ from click.testing import CliRunner, Result
 # Dask's loggers keep the stderr that they find when they are set up; let it be the real one.
 import dlsort.dataset
 from dlsort.cli import main
+from patience import PATIENCE_S
 
 COMMAND = [sys.executable, "-m", "dlsort.cli"]
 
 T = TypeVar("T")
-PATIENCE_S = 60.0
 
 
 def while_it_runs(running: subprocess.Popen[str], look: Callable[[], T], what: str) -> T:
@@ -60,7 +60,11 @@ def sorted_well(*args: object, **by: str) -> Result:
 def process(*args: object, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own."""
     return subprocess.run(
-        [*COMMAND, *map(str, args)], capture_output=True, text=True, timeout=100, **options
+        [*COMMAND, *map(str, args)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        **options,
     )
 
 

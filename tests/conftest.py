@@ -1,11 +1,33 @@
-"""How hypothesis runs: no time limits anywhere, and the same examples each time in CI."""
+"""How tests run: no clock decides, the same examples each time in CI, and nothing is left."""
 
 from __future__ import annotations
 
 import os
 
-from hypothesis import settings
+import pytest
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("local", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+from leftovers import Run
+
+# That making examples takes long tells of the machine, or of the first one's imports.
+any_speed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("local", **any_speed)
+settings.register_profile("ci", derandomize=True, database=None, **any_speed)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# For the processes that tests start; pytest's own filters are in pyproject.toml.
+SLOW_DISK = "ignore:Creating scratch directories is taking a surprisingly long time:UserWarning"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left_on_the_machine(tmp_path_factory):
+    """Fail the last test if something is left of the whole run, and remove it."""
+    with pytest.MonkeyPatch.context() as patch:
+        others = os.environ.get("PYTHONWARNINGS")
+        patch.setenv("PYTHONWARNINGS", f"{others},{SLOW_DISK}" if others else SLOW_DISK)
+        run = Run(tmp_path_factory.getbasetemp())
+        yield
+        left = run.left_behind()
+        run.remove()
+    if left:
+        pytest.fail("the tests have left behind:\n" + "\n".join(left), pytrace=False)

@@ -1,7 +1,8 @@
 """A Dask cluster in containers: dlsort's image, a private network, and what runs on it.
 
-Every container, network and volume of a `Containers` has a name that begins with its own,
-so that several may run at once and what one has left behind can be told.
+Every container and network of a `Containers` has a name that begins with its own, and the
+label of this run of the tests, so that several may run at once and what one has left behind can
+be told.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import sys
 import uuid
 from pathlib import Path
 
+from patience import PATIENCE_S
+
 ROOT = Path(__file__).resolve().parents[1]
-IMAGE = "dlsort"
+# Of this process: containers and networks carry it as a label, and the image as a tag, which
+# keeps it though another checkout's may become "dlsort" meanwhile.
+RUN = uuid.uuid4().hex[:12]
+LABEL = f"dlsort.tests={RUN}"
+IMAGE = f"dlsort:tests-{RUN}"
 BASE = f"dlsort-base:{sys.version_info.major}.{sys.version_info.minor}"
 SCHEDULER = "tcp://scheduler:8786"
-# One core more or less, a first start on a cold disk: all of it ends well within.
-PATIENCE_S = 120
 
 
 class DockerError(Exception):
@@ -32,13 +37,13 @@ def engine_answers() -> bool:
     """Return whether there is a Docker engine that this user may use."""
     if shutil.which("docker") is None:
         return False
-    asked = subprocess.run(["docker", "info"], capture_output=True, timeout=60)
+    asked = subprocess.run(["docker", "info"], capture_output=True, timeout=PATIENCE_S)
     return asked.returncode == 0
 
 
 def docker(*args: object, timeout_s: float = PATIENCE_S) -> str:
     """Run a docker command and return what it says."""
-    return _run("docker", *args, timeout_s=timeout_s)
+    return run("docker", *args, timeout_s=timeout_s)
 
 
 def logs(container: str, n_lines: int) -> str:
@@ -57,7 +62,7 @@ def why_no_base() -> str | None:
     if not engine_answers():
         return "no Docker engine answers here"
     try:
-        _run(ROOT / "docker/base.sh", BASE.partition(":")[2], BASE, timeout_s=900)
+        run(ROOT / "docker/base.sh", BASE.partition(":")[2], BASE, timeout_s=1200)
     except (DockerError, subprocess.TimeoutExpired) as error:
         return f"no base image can be had here: {error}"
     return None
@@ -65,7 +70,7 @@ def why_no_base() -> str | None:
 
 @functools.cache
 def build_image() -> str:
-    """Build the image of this checkout, from wheels, without network; return its tag.
+    """Build the image of this checkout, from wheels, without network; return this run's tag.
 
     Wheels, base image and layers are kept: where nothing has changed this takes a second
     or two. The first time there needs a package index.
@@ -77,13 +82,32 @@ def build_image() -> str:
     """
     if why_no_base() is not None:
         raise DockerError(why_no_base())
-    _run(sys.executable, ROOT / "docker/wheels.py", timeout_s=600)
-    docker(
-        *("build", "--quiet", "--network", "none", "--build-arg", f"BASE={BASE}"),
-        *("--file", ROOT / "docker/Dockerfile", "--tag", IMAGE, ROOT),
-        timeout_s=900,
-    )
+    run(sys.executable, ROOT / "docker/wheels.py", timeout_s=1200)
+    run(ROOT / "docker/image.sh", BASE, IMAGE, timeout_s=1200)
     return IMAGE
+
+
+def left_behind() -> list[str]:
+    """Return this run's containers and networks that are still there."""
+    return [f"{kind} {name}" for kind, name in _left()]
+
+
+def remove_left() -> None:
+    """Remove them, and this run's tag of the image; with its last tag an image goes."""
+    for kind, name in _left():
+        options = ("--force", "--volumes") if kind == "container" else ()
+        docker(kind, "rm", *options, name)
+    if build_image.cache_info().currsize:
+        docker("rmi", IMAGE)
+
+
+def _left() -> list[tuple[str, str]]:
+    if not engine_answers.cache_info().currsize or not engine_answers():
+        return []  # none was ever asked for
+    label = f"label={LABEL}"
+    containers = docker("ps", "--all", "--filter", label, "--format", "{{.Names}}").split()
+    networks = docker("network", "ls", "--filter", label, "--format", "{{.Name}}").split()
+    return [("container", name) for name in containers] + [("network", n) for n in networks]
 
 
 class Containers:
@@ -104,7 +128,7 @@ class Containers:
         self.shared = shared
         self.name = f"dlsort-test-{uuid.uuid4().hex[:8]}"
         self.workers: list[str] = []
-        docker("network", "create", "--internal", self.name)
+        docker("network", "create", "--internal", "--label", LABEL, self.name)
 
     def __enter__(self) -> Containers:
         return self
@@ -152,7 +176,10 @@ class Containers:
                 client.wait_for_workers({n_workers}, timeout={PATIENCE_S})
             """
         try:
-            docker("exec", f"{self.name}-scheduler", "python", "-c", code, timeout_s=300)
+            docker(
+                *("exec", f"{self.name}-scheduler", "python", "-c", code),
+                timeout_s=3 * PATIENCE_S,
+            )
         except DockerError as error:
             raise DockerError(f"{error}\n{self.logs()}") from None
 
@@ -165,7 +192,7 @@ class Containers:
     def run(self, *command: object) -> subprocess.CompletedProcess[str]:
         """Run one command in a container of its own, to its end."""
         return subprocess.run(
-            self.client(*command), capture_output=True, text=True, timeout=300
+            self.client(*command), capture_output=True, text=True, timeout=PATIENCE_S
         )
 
     def sort(self, *args: object) -> subprocess.CompletedProcess[str]:
@@ -223,7 +250,8 @@ class Containers:
         """Return what all containers have: the network, the folder, and our rights to it."""
         user = f"{os.getuid()}:{os.getgid()}"
         mount = f"type=bind,source={self.shared},target=/data"
-        return ["--init", "--network", self.name, "--user", user, "--mount", mount]
+        options = ["--init", "--network", self.name, "--user", user, "--mount", mount]
+        return [*options, "--label", LABEL]
 
     def _start(self, name: str, options: list[object], command: list[str]) -> str:
         container = f"{self.name}-{name}"
@@ -234,7 +262,8 @@ class Containers:
         return container
 
 
-def _run(*command: object, timeout_s: float) -> str:
+def run(*command: object, timeout_s: float = PATIENCE_S) -> str:
+    """Run a command and return what it says."""
     words = [str(word) for word in command]
     done = subprocess.run(words, capture_output=True, text=True, timeout=timeout_s)
     if done.returncode != 0:
@@ -247,5 +276,6 @@ if __name__ == "__main__":
     # Ahead of the tests: the first time takes longer than any test may.
     if why_no_base() is None:
         build_image()
+        remove_left()
     else:
         print(f"== tests: without containers: {why_no_base()}")

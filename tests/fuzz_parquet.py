@@ -37,10 +37,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from patience import PATIENCE_S
+
 MIB = 2**20
 MEMORY_BYTES = 640 * MIB  # what each sort may use, with all that its process has loaded
 ADDRESS_BYTES = 12 * 1024 * MIB  # what a child may map: far more than it may use
-PATIENCE_S = 60.0
 
 REFUSED, SORTED, WRONG, BUG, CRASH, HANG, TOO_LARGE = (
     "refused",

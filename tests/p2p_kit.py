@@ -8,6 +8,8 @@ from pathlib import Path
 
 from distributed import Client, LocalCluster
 
+from patience import PATIENCE_S
+
 
 @contextmanager
 def start_three_workers():
@@ -36,7 +38,7 @@ def assert_no_runs(client):
     """Wait until the workers have dropped their runs, which they are told to in time."""
 
     async def gone(dask_worker):
-        for _ in range(500):
+        for _ in range(int(PATIENCE_S / 0.01)):
             if not runs_of(dask_worker):
                 return True
             await asyncio.sleep(0.01)

@@ -25,6 +25,7 @@ from commands import COMMAND, contents, dataset, process, read, rows, sort, sort
 from commands import dlsort as command
 from dlsort import __version__, cli
 from dlsort.progress import NoProgress
+from patience import PATIENCE_S
 
 
 def check(*args: object, by: str = "id") -> None:
@@ -397,7 +398,7 @@ def test_a_first_compilation_is_told(monkeypatch, capsys):
     before = set(threading.enumerate())
     with cli._compiling_notice(show=True):
         (watcher,) = set(threading.enumerate()) - before
-        watcher.join(30)  # it ends once it has told
+        watcher.join(PATIENCE_S)  # it ends once it has told
         assert not watcher.is_alive()
     assert "compiling the kernels" in capsys.readouterr().err
 
@@ -410,9 +411,10 @@ def test_a_wait_without_a_compilation_is_not_told(monkeypatch, capsys):
     before = set(threading.enumerate())
     with cli._compiling_notice(show=True):
         (watcher,) = set(threading.enumerate()) - before
-        assert looks.acquire(timeout=30)
-        assert looks.acquire(timeout=30)  # the second look comes after what the first led to
-    watcher.join(30)
+        assert looks.acquire(timeout=PATIENCE_S)
+        # the second look comes after what the first led to
+        assert looks.acquire(timeout=PATIENCE_S)
+    watcher.join(PATIENCE_S)
     assert capsys.readouterr().err == ""
 
 

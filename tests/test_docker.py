@@ -12,6 +12,7 @@ import pytest
 from chaos.processes import ProcessCluster
 from commands import COMMAND, contents, dataset, read
 from docker_kit import Containers, build_image, docker, why_no_base
+from patience import PATIENCE_S
 
 Done = subprocess.CompletedProcess[str]
 
@@ -72,7 +73,7 @@ def processes(folder: Path) -> Iterator[Place]:
                 [*COMMAND, name, *map(str, args), *on],
                 capture_output=True,
                 text=True,
-                timeout=100,
+                timeout=PATIENCE_S,
                 cwd=folder,
             )
 

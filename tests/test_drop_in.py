@@ -15,6 +15,7 @@ import pytest
 import dlsort
 import frame_data as data
 from dlsort import frame
+from patience import PATIENCE_S
 
 ORIGINALS = {
     (owner, name): vars(owner).get(name)
@@ -138,14 +139,14 @@ def test_a_block_lasts_though_one_that_was_open_before_ends_in_another_thread():
     def second() -> None:
         with dlsort.enabled():
             second_is_open.set()
-            first_has_ended.wait(60)
+            first_has_ended.wait(PATIENCE_S)
             found.append(is_enabled())
         found.append(is_enabled())
 
     thread = threading.Thread(target=second)
     with dlsort.enabled():
         thread.start()
-        assert second_is_open.wait(60)
+        assert second_is_open.wait(PATIENCE_S)
     first_has_ended.set()
     thread.join()
     assert found == [True, False]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import parquet_mutations as mutations
+from patience import PATIENCE_S
 
 FUZZ = Path(__file__).with_name("fuzz_parquet.py")
 
@@ -18,7 +19,7 @@ def test_mutated_files_are_refused_or_sorted_as_pyarrow_reads_them():
         [sys.executable, FUZZ, "--files", "60", "--seed", "6", "--processes", "1"],
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=4 * PATIENCE_S,
     )
     assert found.returncode == 0, found.stdout + found.stderr
     tally = {

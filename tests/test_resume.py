@@ -25,6 +25,7 @@ from dlsort.errors import ClusterError, CorruptSourceError, DestinationError, Re
 from dlsort.finished import find_finished, finished_parts, keep_finished
 from dlsort.staging import find_abandoned
 from dlsort_cluster.exchange import ExchangeError
+from patience import PATIENCE_S
 
 N_PARTS = 6
 
@@ -492,7 +493,7 @@ def test_a_killed_command_is_gone_on_from(tmp_path):
             running, lambda: list(tmp_path.glob(".out.*.partial/*/finished/*")), "a part"
         )
         running.send_signal(signal.SIGKILL)
-        running.communicate(timeout=60)
+        running.communicate(timeout=PATIENCE_S)
     assert not (tmp_path / "out").exists()
     kept = len(finished_parts(f"{kept_in(tmp_path)}/exchange"))
     options = ("--threads", 1, "--compression", "brotli", "--no-progress")

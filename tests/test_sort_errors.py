@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import dask
 import fsspec
 import numpy as np
 import psutil
@@ -42,6 +43,7 @@ from commands import dlsort as command
 from dlsort.errors import DlsortError
 from dlsort.finished import ATTEMPTS, PARTS
 from dlsort_cluster.exchange import SpillFullError
+from patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -412,10 +414,12 @@ def test_an_option_that_is_missing_or_unknown(work):
 
 
 @pytest.fixture
-def hasty(monkeypatch) -> None:
-    """Wait a second for a scheduler, not five."""
+def hasty(monkeypatch) -> Iterator[None]:
+    """Wait a second for a scheduler, not five, nor half a minute for one that says nothing."""
     connect = dlsort.dataset.connect
     monkeypatch.setattr(dlsort.dataset, "connect", partial(connect, connect_timeout_s=1.0))
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        yield
 
 
 def test_no_scheduler_at_the_address(work, hasty):
@@ -437,7 +441,7 @@ def test_something_else_answers_at_the_address(work, hasty):
         thread.start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         refused("in", "out", "--scheduler", address, says=("no Dask scheduler", address))
-        thread.join(10)
+        thread.join(PATIENCE_S)
 
 
 def test_something_at_the_address_says_nothing(work, hasty):
@@ -562,12 +566,12 @@ def test_a_stopped_sort_leaves_nothing_behind(work, long_source, tmp_path, how, 
             os.killpg(running.pid, number)
         else:
             running.send_signal(number)
-        out, err = running.communicate(timeout=90)
+        out, err = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 128 + number
     assert out == ""
     assert err == f"Error: stopped by {number.name}; the destination is as it was.\n"
     assert contents(work) == before
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not psutil.wait_procs(children, timeout=PATIENCE_S)[1]
     assert list(temp.glob("dlsort-*")) == []
 
 
@@ -595,7 +599,7 @@ def test_a_worker_killed_while_the_command_runs_costs_no_row(
         workers[0].kill()
         # gone or a zombie, and its command still at work
         while_it_runs(running, lambda: not _alive(workers[0]), "the worker's end")
-        out, err = running.communicate(timeout=90)
+        out, err = running.communicate(timeout=PATIENCE_S)
     assert (running.returncode, err) == (0, "")
     assert "400,000 rows by id" in out
     assert "proved" in out
@@ -606,7 +610,7 @@ def test_a_worker_killed_while_the_command_runs_costs_no_row(
     assert sorted(path.name for path in work.iterdir()) == ["in", "old", "out"]
     shutil.rmtree(work / "out")
     assert contents(work) == before
-    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert not psutil.wait_procs(children, timeout=PATIENCE_S)[1]
     assert list(temp.glob("dlsort-*")) == []
 
 

@@ -54,7 +54,8 @@ def connect(
     temp_dir : str, optional
         An existing folder for spilled shards; default: the system's.
     connect_timeout_s : float
-        How long to wait for ``scheduler``.
+        How long to look for ``scheduler``. One that is there and too busy to
+        answer is waited for as long as Dask's own clients do.
 
     Raises
     ------

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+from dask.utils import parse_timedelta
 from distributed import Client, Security
 from distributed import comm as dask_comm
 from distributed.utils import import_term
@@ -19,6 +20,7 @@ from dlsort_cluster.exchange import ExchangeError
 
 __all__ = ["SchedulerUnreachableError", "reach"]
 
+_NO_ANSWER = "no Dask scheduler answered"
 _SETTINGS = "Dask's distributed.comm.tls (ca-file, client.cert, client.key)"
 
 
@@ -29,11 +31,31 @@ class SchedulerUnreachableError(ExchangeError):
 def reach(address: str, timeout_s: float) -> Client:
     """Return a client of the scheduler at an address, with the certificates that Dask is told.
 
+    One that is there and does not answer within ``timeout_s``, as it is busy, is waited for
+    as long as Dask's own clients do (``distributed.comm.timeouts.connect``).
+
     Raises
     ------
     SchedulerUnreachableError
         If there is none, or one side does not trust the other.
     """
+    try:
+        return _reach(address, timeout_s)
+    except SchedulerUnreachableError as error:
+        patience_s = parse_timedelta(dask.config.get("distributed.comm.timeouts.connect"))
+        if not _is_silent(error) or patience_s <= timeout_s:
+            raise
+    return _reach(address, patience_s)
+
+
+def _is_silent(error: SchedulerUnreachableError) -> bool:
+    """Return whether something is there, which has neither refused nor said anything wrong."""
+    told = str(error)
+    is_there = told.startswith(_NO_ANSWER) and "(connection refused)" not in told
+    return is_there and any(isinstance(cause, TimeoutError) for cause in _causes(error))
+
+
+def _reach(address: str, timeout_s: float) -> Client:
     try:
         security = _security(address)
         # A client that can't connect leaves its thread behind, so knock first;
@@ -47,7 +69,7 @@ def reach(address: str, timeout_s: float) -> Client:
             msg = f"no connection to the Dask scheduler at {address!r}: {distrust}."
         else:
             msg = (
-                f"no Dask scheduler answered at {address!r} within {timeout_s:g} s"
+                f"{_NO_ANSWER} at {address!r} within {timeout_s:g} s"
                 f" ({_reason(error)}). Start one with `dask scheduler`, or"
                 " leave the address out to sort on this machine."
             )

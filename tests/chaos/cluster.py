@@ -19,11 +19,12 @@ from distributed import Client
 
 from chaos import probe
 from chaos.holds import Holds, until
+from patience import PATIENCE_S
 
 NAMES = ("w0", "w1", "w2")
 MIB = 2**20
 # Workers are told in time to drop their runs; a Dask worker frees data as it is told.
-LONGEST_TIDYING_S = 20.0
+LONGEST_TIDYING_S = PATIENCE_S
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from chaos.holds import Holds, until
 from chaos.mounts import can_mount
 from chaos.probe import CONTROL, VERSIONS
 from chaos.processes import OF_DASK, TESTS
-from docker_kit import build_image, docker, logs
+from docker_kit import LABEL, build_image, docker, logs
 
 _PERIOD_US = 100_000
 
@@ -82,7 +82,8 @@ class ContainerCluster(Cluster):
         env = {CONTROL: str(self._control), "PYTHONPATH": str(TESTS), **env}
         docker(
             *("run", "--detach", "--name", f"{self._name}-{name}", "--hostname", name),
-            *("--network", self._name, "--pid", "host", "--restart", "always"),
+            *("--label", LABEL, "--network", self._name, "--pid", "host"),
+            *("--restart", "always"),
             *("--user", f"{os.getuid()}:{os.getgid()}"),
             *("--volume", f"{self.folder}:{self.folder}{self._propagation}"),
             *("--volume", f"{TESTS}:{TESTS}:ro"),
@@ -99,7 +100,7 @@ class ContainerCluster(Cluster):
             # The image may have another patch release of Python, which makes no difference.
             with suppress(OSError), warnings.catch_warnings():
                 warnings.simplefilter("ignore", VersionMismatchWarning)
-                self.client = Client(self.address, timeout=2)
+                self.client = Client(self.address, timeout=30)
                 return True
             return False
 
@@ -212,9 +213,10 @@ def _make_network(name: str) -> ipaddress.IPv4Network:
     Only in a range that was asked for may a container that comes back have its address again:
     so the engine is asked which one is free first.
     """
-    docker("network", "create", "--internal", name)
+    create = ("network", "create", "--internal", "--label", LABEL)
+    docker(*create, name)
     (told,) = json.loads(docker("network", "inspect", name))
     subnet = told["IPAM"]["Config"][0]["Subnet"]
     docker("network", "rm", name)
-    docker("network", "create", "--internal", "--subnet", subnet, name)
+    docker(*create, "--subnet", subnet, name)
     return ipaddress.IPv4Network(subnet)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from patience import PATIENCE_S
+
 T = TypeVar("T")
-PATIENCE_S = 90.0
 
 
 def until(look: Callable[[], T], what: str, patience_s: float = PATIENCE_S) -> T:

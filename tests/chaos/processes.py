@@ -14,12 +14,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import psutil
 from distributed import Client
 
 from chaos.cluster import NAMES, Cluster, Setup
 from chaos.holds import Holds, until
 from chaos.probe import CONTROL, VERSIONS
 from chaos.proxy import Proxy
+from patience import PATIENCE_S
 
 TESTS = Path(__file__).resolve().parents[1]
 _LONGEST_END_S = 10.0
@@ -82,7 +84,7 @@ class ProcessCluster(Cluster):
             return ""
 
         self.address = until(read, "the scheduler's address")
-        self.client = Client(self.address)
+        self.client = Client(self.address, timeout=PATIENCE_S)
 
     def kill_scheduler(self) -> None:
         self.client.close()
@@ -172,10 +174,7 @@ class ProcessCluster(Cluster):
             )
 
     def remove_worker(self, name: str) -> None:
-        nanny = self._workers.pop(name)
-        with suppress(ProcessLookupError):
-            os.killpg(nanny.pid, signal.SIGKILL)
-        nanny.wait()
+        _end_group(self._workers.pop(name))
         del self._setups[name]
         if name in self._proxies:
             self._proxies.pop(name).close()
@@ -235,3 +234,27 @@ class ProcessCluster(Cluster):
             told = [line for line in path.read_text().splitlines() if "out-of-band" not in line]
             lines += [f"{path.name}: {line}" for line in told[-15:]]
         return "\n".join(lines)
+
+
+def _end_group(nanny: subprocess.Popen[bytes]) -> None:
+    """Kill a nanny and its worker, and wait for what then removes their semaphores."""
+    nanny.kill()
+    nanny.wait()
+
+    def is_gone() -> bool:
+        left = [pid for pid in psutil.pids() if _group_of(pid) == nanny.pid]
+        for pid in left:
+            with suppress(psutil.Error):
+                process = psutil.Process(pid)
+                # It ends by itself, with the last of those that it serves.
+                if "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
+                    process.kill()
+        return not left
+
+    until(is_gone, f"the processes of {nanny.pid} have ended")
+
+
+def _group_of(pid: int) -> int | None:
+    with suppress(ProcessLookupError):
+        return os.getpgid(pid)
+    return None

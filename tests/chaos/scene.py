@@ -16,8 +16,7 @@ from pathlib import Path
 from chaos.cluster import Cluster
 from chaos.holds import Holds
 from chaos.rows import BY, N_PARTS, N_ROWS, Source, Tally, contents, count, make_source, read
-
-PATIENCE_S = 120.0
+from patience import PATIENCE_S
 
 
 class LeftBehindError(AssertionError):

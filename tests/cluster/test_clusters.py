@@ -8,13 +8,16 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import ExitStack
 
 import dask
 import pytest
 from distributed import default_client
 
+from dlsort_cluster import reach
 from dlsort_cluster.clusters import SchedulerUnreachableError, connect
 from dlsort_cluster.exchange import SpillError
+from patience import PATIENCE_S
 
 # Dask keeps this one for the life of the process.
 LASTING = "Dask-Offload"
@@ -30,7 +33,7 @@ def nothing_is_left(tmp_path):
     before = threads(), dask.config.get("distributed.worker.memory.target")
     yield
     for thread in threads() - before[0]:
-        thread.join(10)  # Dask tells some to end and does not wait for them
+        thread.join(PATIENCE_S)  # Dask tells some to end and does not wait for them
         assert not thread.is_alive()
     assert dask.config.get("distributed.worker.memory.target") == before[1]
     assert multiprocessing.active_children() == []
@@ -113,7 +116,14 @@ def closed_port():
         return found.getsockname()[1]
 
 
-def test_a_scheduler_that_is_not_there_is_told():
+@pytest.fixture
+def hasty():
+    """Wait no longer for one that says nothing than for one that is not there."""
+    with dask.config.set({"distributed.comm.timeouts.connect": "0.3s"}):
+        yield
+
+
+def test_a_scheduler_that_is_not_there_is_told(hasty):
     address = f"tcp://127.0.0.1:{closed_port()}"
     with (
         pytest.raises(SchedulerUnreachableError) as caught,
@@ -127,7 +137,7 @@ def test_a_scheduler_that_is_not_there_is_told():
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1", "http://127.0.0.1:1", ""])
-def test_an_address_that_is_none_is_told_too(address):
+def test_an_address_that_is_none_is_told_too(hasty, address):
     with (
         pytest.raises(SchedulerUnreachableError),
         connect(scheduler=address, connect_timeout_s=0.3),
@@ -135,7 +145,7 @@ def test_an_address_that_is_none_is_told_too(address):
         pass
 
 
-def test_a_server_that_is_no_scheduler_is_told():
+def test_a_server_that_is_no_scheduler_is_told(hasty):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
         with (
@@ -143,6 +153,29 @@ def test_a_server_that_is_no_scheduler_is_told():
             connect(scheduler=address, connect_timeout_s=0.3),
         ):
             pass
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_a_scheduler_that_is_busy_is_waited_for_as_long_as_dask_does(monkeypatch, is_busy):
+    asked = []
+    knock = reach._knock
+
+    async def knock_late(address, timeout_s, security):
+        asked.append(timeout_s)
+        if len(asked) == 1:
+            raise TimeoutError if is_busy else ConnectionRefusedError
+        await knock(address, timeout_s, security)
+
+    monkeypatch.setattr(reach, "_knock", knock_late)
+    with connect(workers=1, threads=1) as owner, ExitStack() as stack:
+        stack.enter_context(dask.config.set({"distributed.comm.timeouts.connect": "299s"}))
+        if is_busy:
+            client = stack.enter_context(connect(scheduler=owner.scheduler.address))
+            assert client.submit(sum, [1, 2]).result() == 3
+        else:
+            stack.enter_context(pytest.raises(SchedulerUnreachableError, match="refused"))
+            stack.enter_context(connect(scheduler=owner.scheduler.address))
+    assert asked == ([5.0, 299.0] if is_busy else [5.0])
 
 
 def start_script(tmp_path, body):
@@ -172,7 +205,7 @@ def test_a_script_without_a_main_guard_starts_processes_once(tmp_path):
             print(client.submit(twice, 21).result())
         """,
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (out.split(), err, process.returncode) == (["begins", "42"], "", 0)
 
 
@@ -196,7 +229,7 @@ def test_what_is_put_right_or_raised_is_not_logged_too(tmp_path, trouble):
                 print("done")
         """,
     )
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     expected = "done\n" if trouble == "die-in-split" else "raised\n"
     assert (out, err, process.returncode) == (expected, "", 0)
 
@@ -231,7 +264,7 @@ def test_ctrl_c_ends_everything_without_noise(tmp_path, workers):
     )
     assert process.stdout.readline() == "merging\n"
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (set(out.split()) <= {"merging"}, err, process.returncode) == (
         True,
         "interrupted\n",

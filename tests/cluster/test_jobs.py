@@ -18,6 +18,7 @@ import exchange_kit as kit
 from dlsort_cluster import jobs, p2p
 from dlsort_cluster.clusters import connect
 from dlsort_cluster.jobs import JobCancelledError, WorkersLostError, run
+from patience import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def test_the_scheduler_forgets_the_tasks(client):
 
 
 def until(true):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while not true():
         assert time.monotonic() < deadline
 
@@ -231,6 +232,7 @@ class Worker:
 
 
 def start_process(role, folder, *options):
+    """Start one whose scheduler takes no worker for lost that only stands still."""
     port = ["--port", "0", "--dashboard-address", ":0"] if role == "scheduler" else []
     return subprocess.Popen(
         [
@@ -243,7 +245,11 @@ def start_process(role, folder, *options):
         ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "1 day",
+        },
     )
 
 
@@ -254,8 +260,9 @@ def foreign(tmp_path):
     workers = [Worker(tmp_path) for _ in range(3)]
     started += [worker.process for worker in workers]
     try:
-        with Client(scheduler_file=str(tmp_path / "scheduler.json"), timeout=60) as client:
-            client.wait_for_workers(3, timeout=60)
+        told = str(tmp_path / "scheduler.json")
+        with Client(scheduler_file=told, timeout=PATIENCE_S) as client:
+            client.wait_for_workers(3, timeout=PATIENCE_S)
             yield SimpleNamespace(
                 scheduler=started[0], workers=workers, client=client, folder=tmp_path
             )
@@ -319,17 +326,18 @@ def in_time(job):
 
     doing = threading.Thread(target=do, daemon=True)
     doing.start()
-    doing.join(60)  # Dask itself would wait for minutes
+    doing.join(PATIENCE_S)
     assert ended, "it goes on"
     return ended[0]
 
 
-def test_an_idle_worker_that_stands_still_holds_no_result_up(foreign):
+def test_an_idle_worker_that_stands_still_holds_no_result_up(foreign, monkeypatch):
+    monkeypatch.setattr(jobs, "_TELL_S", 20.0)  # enough for those that do answer
     late = []
 
     def join_and_stop():
         late.append(Worker(foreign.folder))
-        foreign.client.wait_for_workers(4, timeout=60)
+        foreign.client.wait_for_workers(4, timeout=PATIENCE_S)
         late[0].send(signal.SIGSTOP)
 
     on_progress, _ = at_first_output(join_and_stop)
@@ -389,7 +397,7 @@ def test_a_worker_that_joins_late_is_used_by_the_next_run(foreign):
 
     def join():
         late.append(Worker(foreign.folder))
-        foreign.client.wait_for_workers(2, timeout=60)
+        foreign.client.wait_for_workers(2, timeout=PATIENCE_S)
 
     on_progress, _ = at_first_output(join)
     try:

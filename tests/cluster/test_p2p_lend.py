@@ -7,6 +7,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import replace
 
+import dask
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -19,6 +20,7 @@ from dlsort_cluster.p2p_lend import Lender
 from dlsort_cluster.versions import VersionsDifferError, installed
 from dlsort_cluster.wire import frame, unframe
 from p2p_kit import assert_no_runs, start_three_workers
+from patience import PATIENCE_S
 
 N_INPUTS = 7
 
@@ -33,7 +35,7 @@ def split(source, context, input_id):
     """Wait with the last input until the newcomer is there."""
     if input_id == N_INPUTS - 1:
         _last_split.set()
-        assert _may_end.wait(60)
+        assert _may_end.wait(PATIENCE_S)
     return kit.split(source, context, input_id)
 
 
@@ -68,7 +70,11 @@ def _here() -> str:
 
 @pytest.fixture
 def three():
-    with start_three_workers() as client:
+    """Give three workers, of which none takes over what a slower one has to do."""
+    with (
+        dask.config.set({"distributed.scheduler.work-stealing": False}),
+        start_three_workers() as client,
+    ):
         yield client
 
 
@@ -86,7 +92,7 @@ def newcomer(client):
         while not (client.run_on_scheduler(n_runs) or _may_end.is_set()):
             pass
         client.cluster.scale(4)
-        client.wait_for_workers(4, timeout=60)
+        client.wait_for_workers(4, timeout=PATIENCE_S)
         _came.extend(set(client.scheduler_info(n_workers=-1)["workers"]) - there)
         _may_end.set()
 
@@ -196,7 +202,7 @@ def split_evenly(source, context, input_id):
     """Give each partition ten rows, so that any row number of one is one of another."""
     if input_id == N_INPUTS - 1:
         _last_split.set()
-        assert _may_end.wait(60)
+        assert _may_end.wait(PATIENCE_S)
     part = np.repeat(np.arange(context), 10)
     table = kit.make_table(part, input_id, np.arange(len(part)))
     return kit.Split(table, np.arange(context + 1) * 10, None)
@@ -247,7 +253,7 @@ def split_words(source, context, input_id):
     """Give each input a dictionary of its own that is larger than its rows."""
     if input_id == N_INPUTS - 1:
         _last_split.set()
-        assert _may_end.wait(60)
+        assert _may_end.wait(PATIENCE_S)
     words = pa.array([f"{input_id} {'x' * 90} {i}" for i in range(300)])
     part = np.repeat(np.arange(context), 5)
     codes = pa.array(np.arange(len(part)) % 300, pa.int32())

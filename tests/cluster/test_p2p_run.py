@@ -15,6 +15,7 @@ from dlsort_cluster import p2p, p2p_run, shared
 from dlsort_cluster.clusters import run
 from dlsort_cluster.exchange import ShardsDamagedError
 from p2p_kit import assert_no_runs, count_shards, n_mapped
+from patience import PATIENCE_S
 
 pytestmark = pytest.mark.usefixtures("way")
 
@@ -62,7 +63,7 @@ def test_no_memory_stays_mapped(three_workers):
 
 def split_until_rows_arrived(source, context, input_id):
     if source.trouble:
-        assert ARRIVED.wait(60)
+        assert ARRIVED.wait(PATIENCE_S)
     return kit.split(source, context, input_id)
 
 
@@ -72,7 +73,7 @@ def test_a_run_that_ended_keeps_no_rows_that_were_arriving(three_workers, monkey
         kept.append(self)
         arrived.append(weakref.ref(stream))
         ARRIVED.set()
-        assert ending.wait(60)
+        assert ending.wait(PATIENCE_S)
         self.store.close()
         unpack(self, input_id, starts, stream)
 
@@ -102,7 +103,8 @@ def await_closed(runs):
         await run._closed_event.wait()
 
     for each in runs:
-        asyncio.run_coroutine_threadsafe(closed(each), each._loop.asyncio_loop).result(60)
+        loop = each._loop.asyncio_loop
+        asyncio.run_coroutine_threadsafe(closed(each), loop).result(PATIENCE_S)
 
 
 def test_a_neighbour_that_sees_nothing_is_sent_all(three_workers, way, monkeypatch):

@@ -11,6 +11,7 @@ from numba import types
 import dlsort_kernels
 from dlsort_kernels import jit
 from dlsort_kernels.jit import kernel, reads, writes
+from patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(
@@ -46,7 +47,7 @@ def run_python(*args: str, **env: str) -> subprocess.Popen:
 
 
 def outcome(process: subprocess.Popen) -> str:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     return out.strip()
 

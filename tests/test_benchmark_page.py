@@ -1,0 +1,56 @@
+"""The benchmarks' own words: what dlsort loses is told from the figures, warm and cold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def verdicts(monkeypatch):
+    """Return the sentences for (cold, then warm) seconds of each engine."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import page
+    from engines import Outcome
+    from inputs import Job
+
+    def told(**seconds: list[float]) -> str:
+        turns = {
+            name: [page.Turn(i, Outcome(s, None, None), 0, "ok") for i, s in enumerate(each)]
+            for name, each in seconds.items()
+        }
+        return page._verdicts({Job("table", ("key",)): page.summary(turns)})
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("polars", "told"),
+    [
+        (
+            [6.0, 2.5],
+            "**dlsort loses** to none of these. "
+            "In the cold round **dlsort loses** to none of these.",
+        ),
+        (
+            [4.0, 2.5],
+            "**dlsort loses** to none of these. "
+            "In the cold round **dlsort loses** to Polars on table by key (1.25 × its time).",
+        ),
+        (
+            [6.0, 1.0],
+            "**dlsort loses** to Polars on table by key (2.00 × its time). "
+            "In the cold round **dlsort loses** to none of these.",
+        ),
+    ],
+)
+def test_what_is_lost_is_told_of_the_cold_round_too(verdicts, polars, told):
+    found = verdicts(dlsort=[5.0, 2.0], copy=[1.0, 1.0], polars=polars)
+    assert found == told
+
+
+def test_without_dlsort_nothing_is_said_of_it(verdicts):
+    assert verdicts(polars=[1.0, 1.0]) == ""
