@@ -28,6 +28,7 @@ __all__ = [
     "check_path",
     "check_unchanged",
     "filled",
+    "named",
     "place_of",
     "write_error",
 ]
@@ -171,7 +172,7 @@ def _check_held(place: str, dst: str | Path, overwrite: Overwrite) -> Held:
             if log in strays
         ]
         msg = (
-            f"{dst} holds {what} to no Parquet dataset: {_named(strays)}. {''.join(logs)}"
+            f"{dst} holds {what} to no Parquet dataset: {named(strays)}. {''.join(logs)}"
             'Choose another folder, or pass overwrite="force" (--overwrite=force) to delete '
             "all that is there."
         )
@@ -179,8 +180,8 @@ def _check_held(place: str, dst: str | Path, overwrite: Overwrite) -> Held:
     return held
 
 
-def _named(names: Sequence[str]) -> str:
-    """Return the first few of some names, and how many they are."""
+def named(names: Sequence[str]) -> str:
+    """Return the first few of some names, and how many more there are."""
     shown = [name if name.isprintable() else ascii(name) for name in names[:_MOST_NAMED]]
     more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
     return ", ".join(shown) + more
@@ -196,7 +197,7 @@ def check_unchanged(folder: str, held: Held, destination: str) -> None:
     """
     new = unseen(look(folder), held)
     if new:
-        raise filled(destination, _named(sorted(new)))
+        raise filled(destination, named(sorted(new)))
 
 
 def check_apart(destination: str, src: str | Path, files: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dlsort import publish_store, storage
-from dlsort.destination import check_unchanged, filled, write_error
+from dlsort.destination import check_unchanged, filled, named, write_error
 from dlsort.errors import DestinationError, DestinationExistsError
 from dlsort.publish_store import Settlement
 from dlsort.replaceable import Held, look, unseen
@@ -151,11 +151,12 @@ def settle(stage: str, destination: str) -> Settlement | None:
         return None
     # What is in the job's folder now, or aside, is what was replaced.
     for old in (parts, aside):
-        new = min(unseen(look(str(old)), held), default=None)
-        if new is not None:
+        new = sorted(unseen(look(str(old)), held))
+        if new:
             msg = (
                 f"{old} is what {destination} held before it was replaced, but someone has "
-                f"written {new} to it meanwhile. Move that away from there, and try again."
+                f"written to it meanwhile: {named(new)}. Move that away from there, and try "
+                "again."
             )
             raise DestinationExistsError(msg)
     return Settlement(told["report"], is_intact=is_there and _sizes(Path(destination)) == sizes)

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from dlsort import storage
-from dlsort.destination import MARKER, filled, write_error
+from dlsort.destination import MARKER, filled, named, write_error
 from dlsort.errors import DestinationError
 from dlsort.replaceable import Held, look, unseen
 from dlsort.storage import filesystem, join, remove
@@ -137,9 +137,11 @@ def begin(
         new, _ = _look(parts)
     except OSError as error:
         raise write_error(error, destination) from error
-    strays = unseen(found, held)
-    if strays or (marker is not None and MARKER not in held):
-        raise filled(destination, min(strays, default=MARKER))
+    strays = sorted(unseen(found, held))
+    if marker is not None and MARKER not in held:
+        strays.append(MARKER)
+    if strays:
+        raise filled(destination, named(strays))
     if {name: size for name, (size, _) in new.items()} != dict(sizes):
         msg = f"{parts} does not hold the parts that were proved; nothing was published."
         raise DestinationError(msg)

@@ -379,7 +379,7 @@ def test_an_old_one_that_cannot_be_brought_back_is_not_removed(
     assert contents(old) == {**before, "notes.txt": b"mine"}
     published = contents(tmp_path / "out")
     for _ in range(2):
-        with pytest.raises(DestinationExistsError, match=r"has written notes.txt to it mean"):
+        with pytest.raises(DestinationExistsError, match=r"to it meanwhile: notes\.txt\. Move"):
             sort(source, overwrite=True, resume=resume)
     assert contents(old) == {**before, "notes.txt": b"mine"}
     assert contents(tmp_path / "out") == published
@@ -477,7 +477,7 @@ def test_what_was_written_to_the_old_of_a_killed_client_is_kept(
     (old,) = tmp_path.glob(".out.*.partial/*/parts" if exchange else ".out.*.replaced")
     (old / "notes.txt").write_text("mine")
     for options in ({}, {"overwrite": True}, {"overwrite": "force", "resume": True}):
-        with pytest.raises(DestinationExistsError, match=r"has written notes.txt to it mean"):
+        with pytest.raises(DestinationExistsError, match=r"to it meanwhile: notes\.txt\. Move"):
             sort(source, **options)
         assert (old / "notes.txt").read_text() == "mine"
     (old / "notes.txt").unlink()
