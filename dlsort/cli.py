@@ -177,6 +177,20 @@ class _Watched:
         self.progress.finish(name)
 
 
+class SortCommand(click.Command):
+    """``sort``, whose ``--overwrite`` stands alone or has a value after ``=``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Have what follows a plain ``--overwrite`` not taken for its value."""
+        n = args.index("--") if "--" in args else len(args)
+        known = ["--overwrite=yes" if arg == "--overwrite" else arg for arg in args[:n]]
+        return super().parse_args(ctx, known + args[n:])
+
+
+def _overwrite(ctx: click.Context, param: click.Parameter, value: str | None) -> bool | str:
+    return value if value == "force" else value is not None
+
+
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     try:
         return None if value is None else parse_bytes(value, param.opts[0])
@@ -195,7 +209,7 @@ def main() -> None:
     """
 
 
-@main.command("sort")
+@main.command("sort", cls=SortCommand)
 @click.argument("src")
 @click.argument("dst")
 @click.option("--by", required=True, metavar="KEY", help=KEY_HELP)
@@ -254,7 +268,14 @@ def main() -> None:
     metavar="N",
     help=f"Rows of each row group of the files. Default: {TUNING.row_group_rows:,}.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace DST, once the new one is proved.")
+@click.option(
+    "--overwrite",
+    type=click.Choice(["yes", "force"]),
+    callback=_overwrite,
+    metavar="[=force]",
+    help="Replace DST, once the new one is proved, if it holds nothing but a Parquet dataset; "
+    "with =force whatever it holds.",
+)
 @click.option(
     "--resume",
     is_flag=True,

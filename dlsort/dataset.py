@@ -18,7 +18,7 @@ from dlsort.budget import (
     count_parts,
     plan_budget,
 )
-from dlsort.destination import check_apart, check_destination
+from dlsort.destination import Overwrite, check_apart, check_destination
 from dlsort.encoding import choose_encodings
 from dlsort.errors import BadOptionError, ClusterError, DlsortError
 from dlsort.finished import PARTS
@@ -62,7 +62,7 @@ def sort_dataset(
     temp_dir: str | Path | None = None,
     compression: str = "snappy",
     row_group_rows: int | None = None,
-    overwrite: bool = False,
+    overwrite: Overwrite = False,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> SortReport:
@@ -106,8 +106,10 @@ def sort_dataset(
         ``snappy``, ``zstd``, ``gzip``, ``lz4``, ``brotli`` or ``none``.
     row_group_rows : int, optional
         Rows of each row group of the parts; by default 262,144.
-    overwrite : bool
-        Replace a destination that holds files, once the new one is proved.
+    overwrite : bool or "force"
+        Replace a destination that holds a Parquet dataset, whoever wrote it, once the new one
+        is proved. Whatever else it holds is named and refused; ``"force"`` deletes that too,
+        but never the working directory, a home folder, a root, or what is above one of these.
     resume : bool
         Go on from what an earlier attempt has kept that was killed, or lost its cluster, and
         keep what is finished if this one fails too. The result is the same, byte for byte.
@@ -164,7 +166,7 @@ def sort_dataset(
             same = JobFile(format_by(keys), files, codec, rows, part_bytes, n_parts, 0, 0)
             same.going_on_from(settled.job, partitions=partitions)
             return SortReport.of_finished(settled.report, time.perf_counter() - began)
-    destination = check_destination(dst, overwrite=overwrite)
+    destination, held = check_destination(dst, overwrite=overwrite)
     source = open_source(src)
     check_apart(destination, src, source.files)
     check_key_types(source.schema, keys)
@@ -227,7 +229,7 @@ def sort_dataset(
         with staging(
             destination,
             job,
-            overwrite=overwrite,
+            held=held,
             resume=resume,
             partitions=partitions,
             on_decided=partial(progress.finish, "publish"),

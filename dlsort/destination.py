@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath, PurePosixPath
+from typing import Literal
 
 from dlsort.errors import (
     BadOptionError,
@@ -16,14 +17,18 @@ from dlsort.errors import (
     DestinationFullError,
     DlsortError,
 )
+from dlsort.replaceable import TABLE_LOGS, Held, foreign, look, never_replaced, unseen
 from dlsort.storage import filesystem, is_store
 
 __all__ = [
     "MARKER",
+    "Overwrite",
     "check_apart",
     "check_destination",
     "check_path",
+    "check_unchanged",
     "filled",
+    "named",
     "place_of",
     "write_error",
 ]
@@ -31,6 +36,9 @@ __all__ = [
 
 # What is written last into a destination in a store: without it, that is not whole.
 MARKER = "_SUCCESS"
+
+Overwrite = bool | Literal["force"]
+_MOST_NAMED = 5
 
 
 def check_path(path: object, what: str) -> None:
@@ -62,35 +70,39 @@ def place_of(dst: str | Path) -> str:
     return str(path.resolve() if ".." in path.parts else path)
 
 
-def check_destination(dst: str | Path, *, overwrite: bool) -> str:
-    """Return the absolute destination if a folder can be published there.
+def check_destination(dst: str | Path, *, overwrite: Overwrite) -> tuple[str, Held]:
+    """Return the absolute destination if a folder can be published there, and what it holds.
 
     Parameters
     ----------
     dst : str or Path
         As given; a URL if it is in a store.
-    overwrite : bool
-        It may hold files.
+    overwrite : bool or "force"
+        It may hold a dataset; with ``"force"`` anything.
 
     Raises
     ------
+    BadOptionError
+        If ``overwrite`` is something else.
     DestinationExistsError
         If something is there that must not be overwritten.
     DestinationError
-        If it can't be written.
+        If it can't be written, or never is replaced.
     """
     check_path(dst, "destination")
-    if is_store(dst):
-        return _check_prefix(str(dst), overwrite=overwrite)
+    if overwrite not in (False, True, "force"):
+        msg = f'overwrite is {overwrite!r}; expected True, False or "force".'
+        raise BadOptionError(msg)
     try:
-        return _check_folder(dst, overwrite=overwrite)
+        place = _check_prefix(str(dst)) if is_store(dst) else _check_folder(dst)
+        return place, _check_held(place, dst, overwrite)
     except DlsortError:  # some are OSErrors
         raise
     except OSError as error:
         raise write_error(error, dst) from error
 
 
-def _check_folder(dst: str | Path, *, overwrite: bool) -> str:
+def _check_folder(dst: str | Path) -> str:
     path = Path(place_of(dst))
     if path.is_symlink():
         msg = f"{dst} is a symbolic link; name the folder that it points to."
@@ -98,22 +110,15 @@ def _check_folder(dst: str | Path, *, overwrite: bool) -> str:
     if path.exists() and not path.is_dir():
         msg = f"{dst} is not a folder; expected a folder, or a path where one can be made."
         raise DestinationExistsError(msg)
-    if path.is_dir():
-        n_files = sum(1 for _ in path.iterdir())
-        if n_files and not overwrite:
-            msg = (
-                f"{dst} already holds {n_files:,} file{'s' if n_files > 1 else ''}. "
-                "Pass overwrite=True (--overwrite) to replace them."
-            )
-            raise DestinationExistsError(msg)
-        if not os.access(path, os.W_OK | os.X_OK):
-            msg = f"{dst} can't be replaced: no permission to write to it."
-            raise DestinationError(msg)
-    if path.is_mount():
+    what = never_replaced(str(path))
+    if what is not None:
         msg = (
-            f"{dst} is a mount point, which a finished folder can't replace in one step; "
-            f"name a folder below it, such as {path / 'sorted'}."
+            f"{dst} is {what}, which is never replaced; name a folder below it, such as "
+            f"{path / 'sorted'}."
         )
+        raise DestinationError(msg)
+    if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
+        msg = f"{dst} can't be replaced: no permission to write to it."
         raise DestinationError(msg)
     parent = _existing(path.parent)
     if not parent.is_dir():
@@ -125,31 +130,74 @@ def _check_folder(dst: str | Path, *, overwrite: bool) -> str:
     return str(path)
 
 
-def _check_prefix(url: str, *, overwrite: bool) -> str:
-    """Return a destination in a store if it may be filled."""
+def _check_prefix(url: str) -> str:
+    """Return a destination in a store if objects can be there."""
     url = place_of(url)
-    if "/" not in url.split("://", 1)[1]:
+    if {".", ".."} & set(url.split("/")):
+        msg = f"{url} has a . or .. in it, which a store takes for a name; leave it out."
+        raise DestinationError(msg)
+    what = never_replaced(url)
+    if what is not None:
         below = f"{url}/sorted" if not url.endswith("://") else f"{url}bucket/sorted"
-        msg = f"{url} has no folder in it; name one below it, such as {below}."
+        msg = f"{url} is {what}: it has no folder in it; name one below it, such as {below}."
         raise DestinationError(msg)
     fs, path = filesystem(url)
-    try:
-        is_object = fs.isfile(path)
-        found = [] if overwrite else fs.find(path)
-    except OSError as error:
-        raise write_error(error, url) from error
-    if is_object:
+    if fs.isfile(path):
         msg = f"{url} is an object; expected a folder, or a name where one can be made."
         raise DestinationExistsError(msg)
-    # An object may stand for the folder itself.
-    n_files = sum(name.strip("/") != path.strip("/") for name in found)
-    if n_files:
+    return url
+
+
+def _check_held(place: str, dst: str | Path, overwrite: Overwrite) -> Held:
+    """Return what a destination holds, if it may be replaced."""
+    held = look(place, deep=overwrite == "force")
+    if held and not overwrite:
+        n_files = len(held) if is_store(dst) else sum("/" not in n.rstrip("/") for n in held)
+        kind = "object" if is_store(dst) else "file"
         msg = (
-            f"{url} already holds {n_files:,} object{'s' if n_files > 1 else ''}. "
+            f"{dst} already holds {n_files:,} {kind}{'s' if n_files > 1 else ''}. "
             "Pass overwrite=True (--overwrite) to replace them."
         )
         raise DestinationExistsError(msg)
-    return url
+    strays = [] if overwrite == "force" else foreign(place, held)
+    if strays:
+        what = (
+            "1 thing that belongs"
+            if len(strays) == 1
+            else f"{len(strays):,} things that belong"
+        )
+        logs = [
+            f"{log} is the log of {t} tables. "
+            for log, t in TABLE_LOGS.items()
+            if log in strays
+        ]
+        msg = (
+            f"{dst} holds {what} to no Parquet dataset: {named(strays)}. {''.join(logs)}"
+            'Choose another folder, or pass overwrite="force" (--overwrite=force) to delete '
+            "all that is there."
+        )
+        raise DestinationExistsError(msg)
+    return held
+
+
+def named(names: Sequence[str]) -> str:
+    """Return the first few of some names, and how many more there are."""
+    shown = [name if name.isprintable() else ascii(name) for name in names[:_MOST_NAMED]]
+    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
+    return ", ".join(shown) + more
+
+
+def check_unchanged(folder: str, held: Held, destination: str) -> None:
+    """Raise if a folder holds what a destination did not when the sort began.
+
+    Raises
+    ------
+    DestinationExistsError
+        If it does: someone wrote that meanwhile, and nobody asked for its removal.
+    """
+    new = unseen(look(folder), held)
+    if new:
+        raise filled(destination, named(sorted(new)))
 
 
 def check_apart(destination: str, src: str | Path, files: Sequence[str]) -> None:

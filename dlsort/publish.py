@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from dlsort import publish_store, storage
-from dlsort.destination import filled, write_error
-from dlsort.errors import DestinationError
+from dlsort.destination import check_unchanged, filled, named, write_error
+from dlsort.errors import DestinationError, DestinationExistsError
 from dlsort.publish_store import Settlement
+from dlsort.replaceable import Held, look, unseen
 from dlsort.storage import is_store, join
 
 __all__ = ["RECORD", "Publication", "may_be_halfway", "publish", "settle"]
@@ -38,8 +39,8 @@ class Publication:
     ----------
     parts, destination : str
         Folders of one file system or store.
-    overwrite : bool
-        Replace what the destination holds.
+    held : mapping
+        What the destination held when the sort began, which is replaced.
     stage : str
         The job's folder, which goes next: what is replaced may be left in it.
     aside : str
@@ -55,7 +56,7 @@ class Publication:
 
     parts: str
     destination: str
-    overwrite: bool
+    held: Held
     stage: str
     aside: str
     sizes: Mapping[str, int]
@@ -94,7 +95,7 @@ def publish(
                 asked.sizes,
                 asked.told,
                 asked.report,
-                overwrite=asked.overwrite,
+                held=asked.held,
             ),
             asked.parts,
             asked.destination,
@@ -106,10 +107,14 @@ def publish(
         _rename(asked, on_decided)
 
 
-def may_be_halfway(stage: str) -> bool:
-    """Return whether a destination in a store may be neither what it was nor whole."""
+def may_be_halfway(stage: str, destination: str) -> bool:
+    """Return whether a destination may be neither what it was nor whole, and all told of that.
+
+    In a file system: whether it is the new, and what it was in the job's folder.
+    """
     if not is_store(stage):
-        return False
+        told = _read_record(stage)
+        return told is not None and _is(Path(destination), told["identity"])
     try:
         storage.stamp_of(join(stage, RECORD))
     except FileNotFoundError:
@@ -130,23 +135,31 @@ def settle(stage: str, destination: str) -> Settlement | None:
     Raises
     ------
     DestinationError
-        If a store does not let it, or the destination was changed by others since.
+        If a store does not let it, the destination was changed by others since, or what was
+        replaced while it was.
     """
     if is_store(stage):
         return publish_store.settle(join(stage, RECORD), destination)
-    try:
-        told = json.loads(Path(stage, RECORD).read_bytes())
-        identity, sizes = told["identity"], dict(told["sizes"])
-        parts, report = Path(stage, told["parts"]), dict(told["report"])
-    except (OSError, ValueError, LookupError, TypeError):
+    told = _read_record(stage)
+    if told is None:
         return None
-    if _is(Path(destination), identity):
-        return Settlement(report, is_intact=_sizes(Path(destination)) == sizes)
+    identity, sizes, held = told["identity"], told["sizes"], told["held"]
+    parts, aside = Path(stage, told["parts"]), Path(stage, told["aside"])
+    is_there = _is(Path(destination), identity)
     # A device may have another number since: then its files tell.
-    if _is(parts, identity) or _sizes(parts) == sizes:
+    if not is_there and (_is(parts, identity) or _sizes(parts) == sizes):
         return None
-    # What is in the job's folder now is what was replaced.
-    return Settlement(report, is_intact=False)
+    # What is in the job's folder now, or aside, is what was replaced.
+    for old in (parts, aside):
+        new = sorted(unseen(look(str(old)), held))
+        if new:
+            msg = (
+                f"{old} is what {destination} held before it was replaced, but someone has "
+                f"written to it meanwhile: {named(new)}. Move that away from there, and try "
+                "again."
+            )
+            raise DestinationExistsError(msg)
+    return Settlement(told["report"], is_intact=is_there and _sizes(Path(destination)) == sizes)
 
 
 def _sizes(folder: Path) -> dict[str, int] | None:
@@ -164,25 +177,35 @@ def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
     if _sizes(parts) != dict(asked.sizes):  # old data, if another client has gone on from us
         msg = f"{parts} does not hold the parts that were proved; nothing was published."
         raise DestinationError(msg)
+    is_done = False
     try:
+        check_unchanged(asked.destination, asked.held, asked.destination)
         if destination.is_dir():  # who may read the old may read the new
             parts.chmod(stat.S_IMODE(destination.stat().st_mode))
         _keep_record(asked, identity)
         for path in (Path(asked.stage, RECORD), Path(asked.stage), parts):
             _sync(path)
-        if not (asked.overwrite and destination.is_dir()):
+        if not (asked.held and destination.is_dir()):
+            is_done = True
             parts.rename(destination)  # also in place of an empty folder
-        elif not _exchange(parts, destination):
+        elif _exchange(parts, destination):
+            check_unchanged(asked.parts, asked.held, asked.destination)
+            is_done = True
+        else:
             destination.rename(aside)
+            check_unchanged(asked.aside, asked.held, asked.destination)
+            is_done = True
             parts.rename(destination)
         _sync(destination.parent)
         on_decided()
     except BaseException as error:  # Ctrl-C too: the old one must not stay aside
-        if _is(destination, identity):
+        if _is(destination, identity) and is_done:
             on_decided()
             return  # all that was wanted is done
         with suppress(OSError):
-            if not destination.exists() and aside.exists():
+            if _is(destination, identity):
+                _exchange(parts, destination)
+            elif not destination.exists() and aside.exists():
                 aside.rename(destination)
         told = _told(error, destination)
         if _identity(aside) is not None:
@@ -191,7 +214,7 @@ def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
             raise
         raise told from error
     finally:
-        if _is(destination, identity):
+        if _is(destination, identity) and is_done:
             shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -199,16 +222,28 @@ def _keep_record(asked: Publication, identity: list[int]) -> None:
     record = {
         "identity": identity,
         "parts": os.path.relpath(asked.parts, asked.stage),
+        "aside": os.path.relpath(asked.aside, asked.stage),
         "sizes": dict(asked.sizes),
+        "held": dict(asked.held),
         "report": asked.report,
     }
     with suppress(OSError):  # a full disk: only a later attempt could tell less
         storage.replace(join(asked.stage, RECORD), json.dumps(record).encode())
 
 
+def _read_record(stage: str) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        told = json.loads(Path(stage, RECORD).read_bytes())
+        kinds = {"identity": list, "parts": str, "aside": str}
+        kinds |= {"sizes": dict, "held": dict, "report": dict}
+        if all(isinstance(told[name], kind) for name, kind in kinds.items()):
+            return dict(told)
+    return None
+
+
 def _told(error: BaseException, destination: Path) -> BaseException:
     """Return the sentence for what a file system has refused; any other error as it is."""
-    if not isinstance(error, OSError):
+    if not isinstance(error, OSError) or isinstance(error, DestinationError):
         return error
     if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
         return filled(destination)

@@ -18,9 +18,10 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from dlsort import storage
-from dlsort.destination import MARKER, filled, write_error
+from dlsort.destination import MARKER, filled, named, write_error
 from dlsort.errors import DestinationError
-from dlsort.storage import filesystem, remove, stamp_in
+from dlsort.replaceable import Held, look, unseen
+from dlsort.storage import filesystem, join, remove
 
 __all__ = ["Record", "Settlement", "begin", "publish", "settle"]
 
@@ -118,14 +119,16 @@ def begin(
     told: Mapping[str, Any],
     report: Mapping[str, Any],
     *,
-    overwrite: bool,
+    held: Held,
 ) -> Record:
     """Look at both folders, and return what is to be done.
+
+    ``held`` is what the destination held when the sort began.
 
     Raises
     ------
     DestinationExistsError
-        If the destination holds something that must not be replaced.
+        If the destination holds something else now.
     DestinationError
         If the store can't be read, or the parts aren't those of ``sizes`` any more.
     """
@@ -134,8 +137,11 @@ def begin(
         new, _ = _look(parts)
     except OSError as error:
         raise write_error(error, destination) from error
-    if (found or marker is not None) and not overwrite:
-        raise filled(destination)
+    strays = sorted(unseen(found, held))
+    if marker is not None and MARKER not in held:
+        strays.append(MARKER)
+    if strays:
+        raise filled(destination, named(strays))
     if {name: size for name, (size, _) in new.items()} != dict(sizes):
         msg = f"{parts} does not hold the parts that were proved; nothing was published."
         raise DestinationError(msg)
@@ -247,16 +253,10 @@ def settle(path: str, destination: str) -> Settlement | None:
 
 def _look(folder: str) -> tuple[dict[str, list[Any]], str | None]:
     """Return the stamps of all objects below a folder but the marker, and what that says."""
-    fs, inner = filesystem(folder)
-    begins = inner.strip("/") + "/"
-    found = {
-        name.lstrip("/").removeprefix(begins): list(stamp_in(info))
-        for name, info in dict(fs.find(inner, detail=True)).items()
-        if name.strip("/") != inner.strip("/")  # what stands for the folder itself
-    }
+    found = {name: list(stamp) for name, stamp in look(folder).items()}
     marker = None
     if found.pop(MARKER, None) is not None:
-        marker = fs.cat_file(f"{inner.rstrip('/')}/{MARKER}").decode("latin-1")
+        marker = storage.read_bytes(join(folder, MARKER)).decode("latin-1")
     return found, marker
 
 

@@ -75,14 +75,16 @@ def _settle_folder(destination: str) -> Settled | None:
     settled = None
     for stage in folders_beside(destination, PARTIAL):
         lock = try_lock(stage)
-        job = JobFile.read(join(stage, JOB))
-        done = settle(stage, destination) if lock is not None and job is not None else None
-        if done is not None and job is not None:
-            if done.is_intact:
-                settled = Settled(job, done.report)
-                remove_all(stage.removesuffix(PARTIAL) + REPLACED)
-            remove_folder(stage)
-        unlock(lock, stage)
+        try:
+            job = JobFile.read(join(stage, JOB))
+            done = settle(stage, destination) if lock is not None and job is not None else None
+            if done is not None and job is not None:
+                if done.is_intact:
+                    settled = Settled(job, done.report)
+                    remove_all(stage.removesuffix(PARTIAL) + REPLACED)
+                remove_folder(stage)
+        finally:
+            unlock(lock, stage)
     for old in folders_beside(destination, REPLACED):
         at_work = is_locked(old.removesuffix(REPLACED) + PARTIAL)
         with suppress(OSError):
@@ -115,7 +117,7 @@ def _settle_store(destination: str, *, resume: bool) -> Settled | None:
     filesystem(destination)  # refused by its own name if there is none
     settled = None
     for stage in folders_beside(destination, PARTIAL):
-        if not may_be_halfway(stage):
+        if not may_be_halfway(stage, destination):
             continue
         if not resume:
             msg = (

@@ -31,6 +31,7 @@ from dlsort.errors import (
 )
 from dlsort.footers import BadFooterError, open_file, read_footer
 from dlsort.pages import BadPageError
+from dlsort.replaceable import SUFFIXES
 from dlsort.storage import filesystem, is_store, open_to_read, stamp_of
 
 __all__ = [
@@ -47,7 +48,6 @@ __all__ = [
     "top_columns",
 ]
 
-SUFFIXES = (".parquet", ".pq", ".parq")
 FOOTER_THREADS = 8  # footers are small reads: latency, not bandwidth, is what costs
 
 # What reading a file raises that is not as it should be.

@@ -32,6 +32,7 @@ from dlsort.errors import (
 from dlsort.finished import finished_parts, make_folders
 from dlsort.job_file import JobFile
 from dlsort.publish import Publication, may_be_halfway, publish
+from dlsort.replaceable import Held
 from dlsort.stage_folder import (
     JOB,
     PARTIAL,
@@ -117,7 +118,7 @@ def staging(
     destination: str,
     job: JobFile,
     *,
-    overwrite: bool,
+    held: Held,
     resume: bool,
     partitions: int | None,
     on_decided: Callable[[], None],
@@ -133,8 +134,8 @@ def staging(
         Where the folder goes. What is there is kept until the new is complete.
     job : JobFile
         What the job is.
-    overwrite : bool
-        Replace a destination that holds files.
+    held : mapping
+        What the destination holds, which is replaced.
     resume : bool
         Go on from what an earlier attempt has left, if it has.
     partitions : int or None
@@ -169,7 +170,7 @@ def staging(
         asked = Publication(
             parts=stage.parts,
             destination=destination,
-            overwrite=overwrite,
+            held=held,
             stage=folder,
             aside=aside,
             sizes=stage.sizes,
@@ -180,7 +181,7 @@ def staging(
         publish(asked, lambda: folders_beside(destination, PARTIAL), on_decided)
     except BaseException as error:
         if folder is not None:
-            if is_publishing and may_be_halfway(folder):
+            if is_publishing and may_be_halfway(folder, destination):
                 error.add_note(
                     f"{destination} may be neither what it was nor whole: the same again with "
                     f"resume=True (--resume) makes it whole from {folder}."

@@ -46,8 +46,10 @@ def is_store(path: object) -> bool:
 
 
 def without_scheme(path: str | Path) -> str | Path:
-    """Return the plain path that a ``file://`` URL stands for; any other as it is."""
-    return path.removeprefix("file://") if isinstance(path, str) else path
+    """Return the plain path that a ``file://`` or ``local://`` URL is for; others stay."""
+    if not isinstance(path, str):
+        return path
+    return path.removeprefix("file://").removeprefix("local://")
 
 
 def filesystem(url: str) -> tuple[Any, str]:

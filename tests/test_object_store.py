@@ -148,8 +148,9 @@ def test_the_old_is_kept_until_the_new_is_proved(store, bucket, monkeypatch):
         sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
     assert {name: store.cat_file(name) for name in store.find(bucket)} == before
     monkeypatch.undo()
-    store.pipe_file(f"{bucket}/out/deeper/part-00001.parquet", b"of another sort")
-    store.pipe_file(f"{bucket}/out/other/part-00001.parquet", b"of yet another one")
+    data = store.cat_file(f"{bucket}/in/0.parquet")
+    store.pipe_file(f"{bucket}/out/k=1/part-00001.parquet", data)
+    store.pipe_file(f"{bucket}/out/k=2/part-00001.parquet", data)
     sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
     assert untagged(names(store, f"{bucket}/out")) == [f"out/{name}" for name in WHOLE]
     assert in_order(read(store, f"{bucket}/out"))
@@ -564,7 +565,7 @@ def test_one_that_gives_way_leaves_the_marker_to_the_other(store, bucket, monkey
 def test_old_objects_are_removed_by_their_own_names(store, bucket):
     for name in ("part-00001.parquet::file", "x::bak", "a*", "deep[er]/b?"):
         store.pipe_file(f"/{bucket.split('//')[1]}/out/{name}", b"old")
-    sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    sort(f"{bucket}/in", f"{bucket}/out", overwrite="force")
     assert untagged(names(store, f"{bucket}/out")) == [f"out/{name}" for name in WHOLE]
     assert in_order(read(store, f"{bucket}/out"))
 
@@ -688,6 +689,40 @@ def test_an_object_that_is_replaced_during_the_sort_is_named(store, bucket, monk
     with pytest.raises(SourceChangedError, match="parquet was changed"):
         sort(f"{bucket}/in", f"{bucket}/out")
     assert all(name.startswith("in/") for name in names(store, bucket))
+
+
+def test_of_two_sorts_at_once_the_later_does_not_remove_what_it_has_not_seen(
+    store, bucket, monkeypatch
+):
+    sort(f"{bucket}/in", f"{bucket}/out", by="s")
+    check = dlsort.dataset.check_visible
+
+    def check_after_another(*args: Any) -> Any:
+        sizes = check(*args)
+        monkeypatch.undo()
+        sort(f"{bucket}/in", f"{bucket}/out", by="s:desc", overwrite=True)
+        return sizes
+
+    monkeypatch.setattr(dlsort.dataset, "check_visible", check_after_another)
+    with pytest.raises(
+        DestinationExistsError, match=r"filled by someone meanwhile \(part-00000"
+    ):
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert dlsort.check_dataset(f"{bucket}/out", by="s:desc", against=f"{bucket}/in").ok
+
+
+def test_a_marker_that_was_not_there_is_anothers(store, bucket, monkeypatch):
+    check = dlsort.dataset.check_visible
+
+    def check_and_mark(*args: Any) -> Any:
+        store.pipe_file(f"{bucket}/out/_SUCCESS", b"{}")
+        return check(*args)
+
+    monkeypatch.setattr(dlsort.dataset, "check_visible", check_and_mark)
+    with pytest.raises(DestinationExistsError, match="by someone meanwhile") as told:
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+    assert "(_SUCCESS)" in str(told.value)
+    assert names(store, f"{bucket}/out") == ["out/_SUCCESS"]
 
 
 def test_places_that_cannot_be_used(store, bucket):

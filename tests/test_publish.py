@@ -281,6 +281,118 @@ def test_where_the_old_stands_that_can_not_be_put_back_is_told(
     assert names(tmp_path) == sorted([aside.name, "in", *(["out"] if back else [])])
 
 
+def write_once(monkeypatch: Any, folder: Path, *, exchange: bool) -> None:
+    """Have someone write to the old folder just before it is moved away."""
+    move = dlsort.publish._exchange
+    written: list[Path] = []
+
+    def write_and_exchange(*paths: Path) -> bool:
+        if not written:
+            written.append(folder / "notes.txt")
+            written[0].write_text("mine")
+        return exchange and move(*paths)
+
+    monkeypatch.setattr(dlsort.publish, "_exchange", write_and_exchange)
+
+
+@pytest.mark.parametrize("overwrite", [True, "force"])
+@pytest.mark.parametrize("exchange", [True, False])
+def test_what_is_written_to_the_old_at_the_last_moment_is_kept(
+    tmp_path, source, monkeypatch, exchange, overwrite
+):
+    sort(source, by="note")
+    before = contents(tmp_path / "out")
+    write_once(monkeypatch, tmp_path / "out", exchange=exchange)
+    with pytest.raises(DestinationExistsError, match=r"by someone meanwhile \(notes.txt\)"):
+        sort(source, overwrite=overwrite)
+    assert contents(tmp_path / "out") == {**before, "notes.txt": b"mine"}
+    assert names(tmp_path) == ["in", "out"]
+
+
+def test_a_link_put_in_the_place_of_the_old_is_kept(tmp_path, source, monkeypatch):
+    sort(source, by="note")
+    move = dlsort.publish._exchange
+
+    def link_and_exchange(one: Path, other: Path) -> bool:
+        if not (tmp_path / "moved").exists():
+            other.rename(tmp_path / "moved")
+            other.symlink_to("moved")
+        return move(one, other)
+
+    monkeypatch.setattr(dlsort.publish, "_exchange", link_and_exchange)
+    with pytest.raises(DestinationExistsError, match="by someone meanwhile"):
+        sort(source, overwrite=True)
+    assert (tmp_path / "out").is_symlink()
+    assert sorted_by(tmp_path / "moved", "note")
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_an_interrupt_while_the_old_is_looked_at_brings_it_back(
+    tmp_path, source, monkeypatch, exchange
+):
+    sort(source, by="note")
+    check = dlsort.publish.check_unchanged
+
+    def interrupt(folder: str, *args: Any) -> None:
+        if folder != str(tmp_path / "out"):
+            raise KeyboardInterrupt
+        check(folder, *args)
+
+    monkeypatch.setattr(dlsort.publish, "check_unchanged", interrupt)
+    if not exchange:
+        monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+    with pytest.raises(KeyboardInterrupt):
+        sort(source, overwrite=True)
+    assert sorted_by(tmp_path / "out", "note")
+    assert names(tmp_path) == ["in", "out"]
+
+
+def cannot_exchange_back(monkeypatch: Any, folder: Path, error: BaseException) -> None:
+    write_once(monkeypatch, folder, exchange=True)
+    there = dlsort.publish._exchange
+    calls: list[int] = []
+
+    def exchange(*paths: Path) -> bool:
+        calls.append(1)
+        if len(calls) > 1:
+            raise error
+        return there(*paths)
+
+    monkeypatch.setattr(dlsort.publish, "_exchange", exchange)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "broken"), KeyboardInterrupt()])
+@pytest.mark.parametrize("resume", [True, False])
+def test_an_old_one_that_cannot_be_brought_back_is_not_removed(
+    tmp_path, source, monkeypatch, error, resume
+):
+    sort(source, by="note")
+    before = contents(tmp_path / "out")
+    cannot_exchange_back(monkeypatch, tmp_path / "out", error)
+    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else DestinationError
+    with pytest.raises(expected) as told:
+        sort(source, overwrite=True)
+    assert "--resume" in told.value.__notes__[-1]
+    monkeypatch.undo()
+    (stage,) = tmp_path.glob(".out.*.partial")
+    (old,) = stage.glob("*/parts")
+    assert contents(old) == {**before, "notes.txt": b"mine"}
+    published = contents(tmp_path / "out")
+    for _ in range(2):
+        with pytest.raises(DestinationExistsError, match=r"to it meanwhile: notes\.txt\. Move"):
+            sort(source, overwrite=True, resume=resume)
+    assert contents(old) == {**before, "notes.txt": b"mine"}
+    assert contents(tmp_path / "out") == published
+    (old / "notes.txt").rename(tmp_path / "notes.txt")
+    if resume:
+        assert sort(source, overwrite=True, resume=True).resumed_parts == N_PARTS
+        assert contents(tmp_path / "out") == published
+    else:
+        sort(source, overwrite=True)
+    assert sorted_by(tmp_path / "out", "k")
+    assert names(tmp_path) == ["in", "notes.txt", "out"]
+
+
 def test_a_locked_file_that_keeps_a_name_until_it_is_closed(tmp_path, source, monkeypatch):
     """As on NFS, where the folder can't be removed before."""
     rmtree = shutil.rmtree
@@ -324,7 +436,7 @@ def test_a_client_killed_after_it_published_is_gone_on_from(
     tmp_path, source, monkeypatch, killed, exchange
 ):
     sort(source, by="note")
-    (tmp_path / "out" / "_metadata").write_bytes(b"of the old")
+    pq.write_metadata(pq.read_schema(source / "0.parquet"), tmp_path / "out" / "_metadata")
     killed(exchange=exchange)
     report = sort(source, overwrite=True)
     monkeypatch.undo()
@@ -352,6 +464,25 @@ def test_what_it_left_goes_with_another_sort(tmp_path, source, monkeypatch, kill
         assert contents(tmp_path / "out") == published
     sort(source, by="note", overwrite=True, resume=True)
     assert sorted_by(tmp_path / "out", "note")
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_what_was_written_to_the_old_of_a_killed_client_is_kept(
+    tmp_path, source, monkeypatch, killed, exchange
+):
+    sort(source, by="note")
+    killed(exchange=exchange)
+    sort(source, overwrite=True)
+    monkeypatch.undo()
+    (old,) = tmp_path.glob(".out.*.partial/*/parts" if exchange else ".out.*.replaced")
+    (old / "notes.txt").write_text("mine")
+    for options in ({}, {"overwrite": True}, {"overwrite": "force", "resume": True}):
+        with pytest.raises(DestinationExistsError, match=r"to it meanwhile: notes\.txt\. Move"):
+            sort(source, **options)
+        assert (old / "notes.txt").read_text() == "mine"
+    (old / "notes.txt").unlink()
+    assert sort(source, resume=True).resumed_parts == N_PARTS
+    assert names(tmp_path) == ["in", "out"]
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -470,7 +601,7 @@ def test_parts_on_a_device_that_was_numbered_anew_are_gone_on_from(
 
 def test_old_data_half_removed_are_not_taken_for_parts(tmp_path, source, monkeypatch):
     sort(source, by="note", partitions=5)
-    (tmp_path / "out" / "_metadata").write_bytes(b"of the old")
+    pq.write_metadata(pq.read_schema(source / "0.parquet"), tmp_path / "out" / "_metadata")
     removed = []
 
     def remove_and_end(path: str) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from chaos.cluster import MIB, NAMES, Setup
 from chaos.holds import until
 from chaos.mounts import can_mount
@@ -54,7 +57,7 @@ def destination_full_that_holds_another_result(scene: Scene) -> None:
 def old_result(destination: Path) -> dict[str, bytes | None]:
     """Make a folder that a sort may replace, and return what it holds."""
     destination.mkdir()
-    (destination / "part-00000.parquet").write_bytes(b"an old result")
+    pq.write_table(pa.table({"old": [1, 2, 3]}), destination / "part-00000.parquet")
     return contents(destination)
 
 
