@@ -107,7 +107,7 @@ def with_dtypes(plan: FramePlan, agreed: dict[int, Any]) -> FramePlan:
     """Return the plan of a frame that declares other dtypes for some key columns."""
     like = plan.like
     for place, dtype in agreed.items():
-        like = replace_values(like, plan.by[place], pd.array([], dtype=dtype))
+        like = replace_values(like, plan.by[place], plain_array(pd.Series([], dtype=dtype)))
     return replace(plan, like=like) if agreed else plan
 
 

@@ -176,7 +176,7 @@ def values_at(frame: pd.DataFrame, plan: FramePlan, position: int) -> Any:
 def replace_values(frame: pd.DataFrame, position: int, values: Any) -> pd.DataFrame:
     """Return a frame with other values in a column or its index; the rest is not copied."""
     if position >= 0:
-        return replace_column(frame, position, values)
+        return replace_column(frame, position, _as_series(values, frame.index))
     index = frame.index
     levels = [index.get_level_values(level) for level in range(index.nlevels)]
     levels[-1 - position] = as_index(values)

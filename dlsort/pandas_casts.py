@@ -89,7 +89,7 @@ def _cast(column: pd.Series[Any], dtype: Any) -> Any:
 
 def _cast_boxed(column: pd.Series[Any], dtype: Any) -> Any:
     """Cast, and compare the values one by one."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         converted = _keep_nulls(column, column.astype(dtype))
     if converted is None:
         return None
