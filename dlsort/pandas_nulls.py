@@ -39,9 +39,12 @@ def as_nullable(column: pd.Series[Any], dtype: Any) -> Any:
     if not isinstance(dtype, np.dtype) or dtype.kind not in "iub":
         return None
     missing = column.isna().to_numpy()
-    if not (missing.any() or is_nullable(column.array)):
+    if not missing.any():
         return None
-    values = column[~missing].to_numpy(object if is_nullable(column.array) else None)
+    array: Any = column.array
+    if is_nullable(array):
+        return array if array.dtype.type == dtype.type else None
+    values = column[~missing].to_numpy()
     if not are_of(values, dtype):
         return None
     found = np.zeros(len(column), dtype)
