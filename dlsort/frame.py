@@ -63,7 +63,10 @@ def sort_values(
     Parameters
     ----------
     ddf : dask.dataframe.DataFrame or Series
-        What to sort; each partition must have the dtypes that it declares.
+        What to sort. Where partitions have other dtypes than it declares, they are cast
+        if that changes no value. Where it would and only the kind differs (a unit, a time
+        zone, bits, NumPy or nullable or Arrow), the result has the dtype that
+        ``pandas.concat`` gives; anything else is refused by name.
     by : label or list of labels
         The key columns or levels of the index, most significant first: numbers, booleans,
         dates and times, decimals, strings, bytes, or categories, which sort in the order

@@ -12,7 +12,14 @@ import numpy as np
 import pandas as pd
 from dask.dataframe.dispatch import concat
 
-from dlsort.frame_keys import KeyTypes, agree_on_categories, encode_keys, recode
+from dlsort.frame_keys import (
+    KeyTypes,
+    agree_on_categories,
+    agree_on_dtypes,
+    align_agreed,
+    encode_keys,
+    recode,
+)
 from dlsort.frame_plan import FramePlan
 from dlsort.keys import SortKey
 from dlsort.object_keys import agree, take_census
@@ -40,11 +47,15 @@ def pick_first(
         The last ones.
     """
     frames = [align(frame, plan.like) for frame in frames]
+    found = [[values_at(f, plan, p).dtype for p in plan.by] for f in frames if len(f)]
+    agreed, asked = agree_on_dtypes(plan, found), plan
+    for i, each in enumerate(frames):
+        plan, frames[i] = align_agreed(asked, each, agreed)
     for position in plan.by:
         if isinstance(plan.dtype(position), pd.CategoricalDtype):
-            found = [(i, values_at(f, plan, position).dtype) for i, f in enumerate(frames)]
+            of_key = [(i, values_at(f, plan, position).dtype) for i, f in enumerate(frames)]
             dtype = agree_on_categories(
-                [each for each, f in zip(found, frames, strict=True) if len(f)],
+                [each for each, f in zip(of_key, frames, strict=True) if len(f)],
                 plan.label(position),
             )
             frames = [

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from dlsort.buffers import to_transport
 from dlsort.errors import KeyTypeError
-from dlsort.frame_plan import FramePlan
-from dlsort.object_keys import Census, ObjectKey, agree
-from dlsort.pandas_columns import codec_for, same_categories
+from dlsort.frame_plan import FramePlan, is_objects
+from dlsort.object_keys import AWARE, Census, ObjectKey, agree, nanoseconds_of, take_census
+from dlsort.pandas_arrow import plain_array, replace_values, values_at
+from dlsort.pandas_casts import cast_exactly, common_dtype, kind_of
+from dlsort.pandas_columns import codec_for, have_same_values, same_categories
+from dlsort.pandas_found import is_of, names
 
-__all__ = ["KeyTypes", "agree_on_categories", "encode_keys", "find_types", "recode"]
+__all__ = [
+    "KeyTypes",
+    "agree_on_categories",
+    "agree_on_dtypes",
+    "align_agreed",
+    "as_agreed",
+    "census_of",
+    "encode_keys",
+    "find_types",
+    "recode",
+    "with_dtypes",
+]
 
 
 @dataclass(frozen=True)
@@ -28,10 +43,13 @@ class KeyTypes:
         How Python objects become keys, by place in the key.
     categories : dict of int to CategoricalDtype
         The categories of a categorical key, by place in the key.
+    dtypes : dict of int to dtype
+        Those of keys whose partitions the declared dtype can't hold, by place in the key.
     """
 
     objects: dict[int, ObjectKey]
     categories: dict[int, Any]
+    dtypes: dict[int, Any] = field(default_factory=dict)
 
 
 def find_types(
@@ -51,21 +69,109 @@ def find_types(
     Raises
     ------
     KeyTypeError
-        If an object column holds several types, or categories differ between partitions.
+        If a column holds several types, or categories differ between partitions.
     """
+    agreed = agree_on_dtypes(plan, [each for _, each in dtypes])
+    plan = with_dtypes(plan, agreed)
     objects, categories = {}, {}
     for place, position in enumerate(plan.by):
         label = plan.label(position)
         if plan.is_object(position):
-            objects[place] = agree([each[place] for each in censuses], label)
+            found = [each.get(place) for each in censuses]
+            if place in agreed and found.count(None) > len(found) - len(dtypes):
+                raise_mixed(label, [each[place] for _, each in dtypes])
+            objects[place] = agree([each or Census() for each in found], label)
         elif isinstance(plan.dtype(position), pd.CategoricalDtype):
-            found = [(part, each[place]) for part, each in dtypes]
-            categories[place] = agree_on_categories(found, label)
-    return KeyTypes(objects, categories)
+            of_key = [(part, each[place]) for part, each in dtypes]
+            categories[place] = agree_on_categories(of_key, label)
+    return KeyTypes(objects, categories, agreed)
+
+
+def agree_on_dtypes(plan: FramePlan, found: Sequence[Sequence[Any]]) -> dict[int, Any]:
+    """Return the dtypes of key columns that are not the declared ones, by place in the key.
+
+    Parameters
+    ----------
+    found : sequence
+        The dtypes of the key columns, of each partition with rows.
+    """
+    agreed = {}
+    for place, position in enumerate(plan.by):
+        declared, dtypes = plan.dtype(position), [each[place] for each in found]
+        if not all(is_of(dtype, declared) for dtype in dtypes):
+            agreed[place] = common_dtype(dtypes)
+    return agreed
+
+
+def with_dtypes(plan: FramePlan, agreed: dict[int, Any]) -> FramePlan:
+    """Return the plan of a frame that declares other dtypes for some key columns."""
+    like = plan.like
+    for place, dtype in agreed.items():
+        like = replace_values(like, plan.by[place], plain_array(pd.Series([], dtype=dtype)))
+    return replace(plan, like=like) if agreed else plan
+
+
+def as_agreed(plan: FramePlan, values: Sequence[Any], agreed: dict[int, Any]) -> list[Any]:
+    """Return key columns, in key order, with the dtypes that were agreed on."""
+    found = list(values)
+    for place, dtype in agreed.items():
+        column = cast_exactly(pd.Series(found[place], dtype=found[place].dtype), dtype)
+        if column is None:
+            raise_mixed(plan.label(plan.by[place]), [found[place].dtype, dtype])
+        found[place] = plain_array(column)
+    return found
+
+
+def align_agreed(
+    plan: FramePlan, frame: pd.DataFrame, agreed: dict[int, Any]
+) -> tuple[FramePlan, pd.DataFrame]:
+    """Return the plan and an aligned partition with the dtypes that were agreed on.
+
+    Raises
+    ------
+    KeyTypeError
+        If they can't hold the partition's keys.
+    """
+    values = as_agreed(plan, [values_at(frame, plan, p) for p in plan.by], agreed)
+    plan = with_dtypes(plan, agreed)
+    for place, (position, each) in enumerate(zip(plan.by, values, strict=True)):
+        if not is_of(each.dtype, plan.dtype(position)):
+            raise_mixed(plan.label(position), [each.dtype, plan.dtype(position)])
+        if place in agreed:
+            frame = replace_values(frame, position, each)
+    return plan, frame
+
+
+def raise_mixed(label: Any, dtypes: Sequence[Any]) -> NoReturn:
+    """Raise as no dtype holds the keys of all partitions.
+
+    Raises
+    ------
+    KeyTypeError
+    """
+    msg = (
+        f"cannot sort by {label!r}: its partitions are {' and '.join(names(dtypes))}, and none "
+        "of these holds all their values. Convert the column to one dtype first."
+    )
+    raise KeyTypeError(msg)
+
+
+def census_of(values: Any) -> Census:
+    """Return what objects are, or would be that a typed array holds; of times in O(n)."""
+    if is_objects(values.dtype):
+        return take_census(values)
+    kind = kind_of(values.dtype)
+    if kind not in {"datetime", AWARE}:
+        return take_census(np.asarray(values, dtype=object))
+    column = pd.Series(values, dtype=values.dtype)
+    low, high = column.min(), column.max()
+    if pd.isna(low):
+        return Census()
+    return Census(frozenset({kind}), nanoseconds_of(low), nanoseconds_of(high))
 
 
 def agree_on_categories(found: Sequence[tuple[int, Any]], label: Any) -> Any:
-    """Return the first partition's categories if all others have the same.
+    """Return the first partition's categories if all others have the same values.
 
     Unordered ones may come in another order elsewhere: pandas goes by the first
     when it joins them.
@@ -74,7 +180,7 @@ def agree_on_categories(found: Sequence[tuple[int, Any]], label: Any) -> Any:
         return None
     first_part, first = found[0]
     for part, dtype in found:
-        if not (dtype == first or same_categories(dtype, first)):
+        if not (dtype == first or have_same_values(dtype, first)):
             msg = (
                 f"cannot sort by {label!r}: its categories differ between partitions "
                 f"{first_part} and {part}. Make them agree first, with "

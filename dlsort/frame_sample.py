@@ -14,13 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dlsort.frame_keys import KeyTypes, encode_keys
+from dlsort.frame_keys import KeyTypes, agree_on_dtypes, census_of, encode_keys, with_dtypes
 from dlsort.frame_plan import FramePlan
 from dlsort.keys import SortKey
-from dlsort.object_keys import Census, agree, take_census
+from dlsort.object_keys import Census, agree
 from dlsort.options import TUNING
 from dlsort.order import first_rows
 from dlsort.pandas_arrow import align, values_at
+from dlsort.pandas_found import is_of
 from dlsort.ranks import rank_dictionaries
 from dlsort.sample import rows_needed
 from dlsort.sample_plan import Range
@@ -90,9 +91,9 @@ def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSam
     rows = draw_rows(len(frame), count_draws(plan), input_id)
     keys = [values_at(frame, plan, position) for position in plan.by]
     censuses = {
-        place: take_census(keys[place])
+        place: census_of(keys[place])
         for place, position in enumerate(plan.by)
-        if plan.is_object(position)
+        if plan.is_object(position) or not is_of(keys[place].dtype, plan.dtype(position))
     }
     ends, has_null = find_ends(plan, keys[0], censuses) if plan.together else (None, False)
     return FrameSample(
@@ -140,7 +141,11 @@ def first_group(input_id: int) -> int:
 def find_ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> tuple[Any, bool]:
     """Return the first and last value of a key column that is not null; whether one is."""
     only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
-    objects = {0: agree([censuses[0]], plan.label(plan.by[0]))} if censuses else {}
+    only = with_dtypes(only, agree_on_dtypes(only, [[values.dtype]]))
+    (position,) = only.by
+    objects = (
+        {0: agree([censuses[0]], only.label(position))} if only.is_object(position) else {}
+    )
     table = encode_keys(only, [values], KeyTypes(objects, {}))
     columns = key_columns(rank_dictionaries(table))
     valid = np.flatnonzero(~columns[0].null) if columns[0].null is not None else None

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.types as pt
 
 from dlsort.frame_keys import KeyTypes, encode_keys
-from dlsort.frame_plan import FramePlan, is_objects
+from dlsort.frame_plan import FramePlan, dtype_at, is_objects
 from dlsort.frame_sample import (
     FrameSample,
     align_keys,
@@ -112,6 +112,8 @@ def sample_parquet(plan: FramePlan, reads: PartitionReads, input_id: int) -> Fra
         else plan.like[plan.column_labels]
     )
     frame = align_keys(plan, read, input_id)
+    if chosen and not _is_declared(plan, read):
+        return sample_keys(plan, reads.read_all(), input_id)  # some values do not tell of all
     found = _draw_from(plan, frame, footer, chosen, input_id)
     if can_move:
         return replace(found, ranges={first + g: r for g, r in footer.ranges.items()})
@@ -121,6 +123,17 @@ def sample_parquet(plan: FramePlan, reads: PartitionReads, input_id: int) -> Fra
         return found
     ends, has_null = find_ends(plan, values_at(frame, plan, plan.by[0]), {})
     return replace(found, ends=ends, has_null=has_null or any(footer.n_nulls.values()))
+
+
+def _is_declared(plan: FramePlan, read: pd.DataFrame) -> bool:
+    """Return whether key columns have the declared dtypes, or hold nulls beside them."""
+    for position in plan.by:
+        declared = plan.dtype(position)
+        found = read[plan.label(position)].dtype if position >= 0 else dtype_at(read, position)
+        has_gaps = isinstance(declared, np.dtype) and declared.kind in "iub"
+        if found != declared and not (has_gaps and found in (np.float64, object)):
+            return False
+    return True
 
 
 def _can_read_some(plan: FramePlan, reads: PartitionReads) -> bool:

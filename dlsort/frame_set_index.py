@@ -174,7 +174,7 @@ class SetIndex(Sorted):
         if self.given is not None:
             divisions = tuple(self.given)
             found = _learned.get(self.learned_as)
-            if found is None and not _has_types_to_learn(plan):
+            if found is None and not _has_types_to_learn(plan, divisions):
                 found = _fit_divisions(plan.of_keys(), divisions, [])
         elif (found := self._learn()) is not None:
             divisions = tuple(found.divisions)
@@ -196,10 +196,15 @@ class SetIndex(Sorted):
         )
 
 
-def _has_types_to_learn(plan: FramePlan) -> bool:
+def _has_types_to_learn(plan: FramePlan, divisions: tuple[Any, ...]) -> bool:
     """Return whether it takes a look at the keys to know what they are."""
-    dtypes = [plan.dtype(position) for position in plan.by]
-    return any(is_objects(d) or isinstance(d, pd.CategoricalDtype) for d in dtypes)
+    from dlsort.pandas_casts import cast_exactly
+
+    (position,) = plan.by
+    dtype = plan.dtype(position)
+    if is_objects(dtype) or isinstance(dtype, pd.CategoricalDtype):
+        return True
+    return cast_exactly(pd.Series(list(divisions)), dtype) is None  # the meta is wrong
 
 
 def _fit_divisions(plan: FramePlan, divisions: tuple[Any, ...], samples: list[Any]) -> Any:

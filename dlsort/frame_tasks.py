@@ -20,7 +20,15 @@ import pyarrow as pa
 from dlsort.bands import count_bands, join_bands, read_starts
 from dlsort.buffers import concat_rows
 from dlsort.cuts import cut_between_keys, cut_inside
-from dlsort.frame_keys import KeyTypes, encode_keys, find_types, recode
+from dlsort.frame_keys import (
+    KeyTypes,
+    align_agreed,
+    as_agreed,
+    encode_keys,
+    find_types,
+    recode,
+    with_dtypes,
+)
 from dlsort.frame_plan import FramePlan
 from dlsort.frame_sample import FrameSample, lend_keys
 from dlsort.model import Model, fit_model, model_at
@@ -80,7 +88,8 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
     KeyTypeError
         If an object column holds several types, or categories differ between partitions.
     """
-    types = _types(plan, samples)
+    asked, found, types = plan, samples, _types(plan, samples)
+    plan, samples = _as_agreed(plan, samples, types)
     samples = lend_keys(samples)
     weighed = [
         Sample(
@@ -104,7 +113,7 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
         return Context(model, types, None)
     bounds = _bounds(plan, samples, types)
     if bounds is not None:
-        return replace(fit_divisions(plan, bounds, samples), is_presorted=True)
+        return replace(fit_divisions(asked, bounds, found), is_presorted=True)
     chosen = cut_between_keys(
         sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts
     )
@@ -165,6 +174,21 @@ def _types(plan: FramePlan, samples: Sequence[FrameSample]) -> KeyTypes:
     return find_types(plan, [s.censuses for s in samples], dtypes)
 
 
+def _as_agreed(
+    plan: FramePlan, samples: Sequence[FrameSample], types: KeyTypes
+) -> tuple[FramePlan, Sequence[FrameSample]]:
+    """Return the plan and the samples with the dtypes that all partitions agreed on."""
+    agreed = types.dtypes
+    if not agreed:
+        return plan, samples
+    of_first = {0: agreed[0]} if 0 in agreed else {}
+    found = []
+    for s in samples:
+        ends = s.ends if s.ends is None else as_agreed(plan, [s.ends], of_first)[0]
+        found.append(replace(s, keys=as_agreed(plan, s.keys, agreed), ends=ends))
+    return with_dtypes(plan, agreed), found
+
+
 def _find_divisions(
     plan: FramePlan,
     samples: Sequence[FrameSample],
@@ -205,6 +229,7 @@ def fit_divisions(
         For the key's types; needed for objects and categories only.
     """
     types = _types(plan, samples)
+    plan = with_dtypes(plan, types.dtypes)
     (position,) = plan.by
     inner = pd.Series(list(divisions[1:-1]), dtype=plan.dtype(position))
     splitters = encode_keys(plan, [plain_array(inner)], types)
@@ -215,11 +240,12 @@ def fit_divisions(
 
 def split(plan: FramePlan, frame: pd.DataFrame, context: Context, input_id: int) -> Split:
     """Turn one input partition into Arrow and group its rows by output partition."""
-    frame = align(frame, plan.like, input_id)
+    before, frame = frame, align(frame, plan.like, input_id)
+    plan, frame = align_agreed(plan, frame, context.types.dtypes)
     for place, dtype in context.types.categories.items():
         position = plan.by[place]
         frame = replace_values(frame, position, recode(values_at(frame, plan, position), dtype))
-    table = to_table(frame, plan)
+    table = to_table(frame, plan, before)
     for place, objects in context.types.objects.items():
         position = plan.by[place]
         values = objects.encode(values_at(frame, plan, position))
@@ -233,7 +259,7 @@ def split(plan: FramePlan, frame: pd.DataFrame, context: Context, input_id: int)
 
 def merge(plan: FramePlan, shards: Shards, context: Context, slot: Slot) -> pd.DataFrame:
     """Return one output partition, sorted, as pandas."""
-    del context
+    plan = with_dtypes(plan, context.types.dtypes)
     names = [key.column for key in plan.keys]
     tables = shards.read_all()
     keys = [table.select(names) for table in tables]

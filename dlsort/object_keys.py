@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from dlsort.errors import KeyTypeError
 
-__all__ = ["Census", "ObjectKey", "agree", "take_census"]
+__all__ = ["AWARE", "Census", "ObjectKey", "agree", "nanoseconds_of", "take_census"]
 
 Objects = npt.NDArray[np.object_]
 
@@ -39,6 +39,7 @@ KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (dt.timedelta, "timedelta"),
 )
 AWARE = "datetime with time zone"
+NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 EPOCH = dt.datetime(1970, 1, 1)
 EPOCH_UTC = EPOCH.replace(tzinfo=dt.UTC)
 DECIMAL128_DIGITS, DECIMAL256_DIGITS = 38, 76
@@ -125,6 +126,11 @@ def _nanoseconds(value: Any) -> int:
     else:
         since, finer = value, getattr(value, "nanoseconds", 0)  # of a pandas Timedelta
     return ((since.days * 86_400 + since.seconds) * 10**6 + since.microseconds) * 1000 + finer
+
+
+def nanoseconds_of(value: pd.Timestamp) -> int:
+    """Return a timestamp of any unit as nanoseconds; they may need more than 64 bits."""
+    return int(value.asm8.view(np.int64)) * NANOSECONDS[value.unit]
 
 
 def _microsecond_of_day(value: dt.time) -> int:

@@ -18,7 +18,8 @@ import pyarrow as pa
 from dlsort.buffers import to_transport
 from dlsort.errors import SchemaMismatchError
 from dlsort.frame_plan import FramePlan, is_objects
-from dlsort.pandas_columns import codec_for
+from dlsort.pandas_casts import cast_exactly, differ_in_kind_only
+from dlsort.pandas_found import agrees, encode_found, gather_found
 from dlsort.pandas_nulls import as_nullable, is_nullable
 from dlsort.shard_order import ShardOrder
 
@@ -38,6 +39,9 @@ NOTES = b"dlsort"
 
 def align(frame: Any, like: pd.DataFrame, input_id: int | None = None) -> pd.DataFrame:
     """Return a partition with the columns, dtypes and index that the frame declares.
+
+    A column whose dtype differs is cast, if that changes no value. If it would, and the dtypes
+    differ in kind only (a unit, a time zone, bits, who holds the nulls), it stays as it is.
 
     Parameters
     ----------
@@ -73,9 +77,10 @@ def align(frame: Any, like: pd.DataFrame, input_id: int | None = None) -> pd.Dat
         raise SchemaMismatchError(msg)
     for position, dtype in enumerate(like.dtypes):
         column = frame.iloc[:, position]
-        if not _agrees(column.dtype, dtype):
+        if not agrees(column.dtype, dtype):
             where = f"{part}: column {like.columns[position]!r}"
-            frame = replace_column(frame, position, _convert(column, dtype, where))
+            found = _as_declared(column, dtype, where)
+            frame = frame if found is column else replace_column(frame, position, found)
     return frame
 
 
@@ -86,35 +91,26 @@ def replace_column(frame: pd.DataFrame, position: int, column: Any) -> pd.DataFr
     return frame
 
 
-def _agrees(found: Any, declared: Any) -> bool:
-    if isinstance(found, pd.CategoricalDtype) and isinstance(declared, pd.CategoricalDtype):
-        return True  # Dask may not know the categories
-    return bool(found == declared)
+def _as_declared(column: Any, dtype: Any, where: str) -> Any:
+    """Return a column with another dtype, as nullable, or as it is: no value changes."""
+    if (nullable := as_nullable(column, dtype)) is not None:
+        return nullable
+    converted = cast_exactly(column, dtype)
+    # The order of categories is lost with them.
+    if converted is not None and not isinstance(column.dtype, pd.CategoricalDtype):
+        return converted
+    if converted is not None or differ_in_kind_only(column, dtype):
+        return column
+    msg = (
+        f"{where} is {column.dtype}, but the frame says {dtype}, which can't hold it. "
+        "Give Dask the right meta, or convert the column first."
+    )
+    raise SchemaMismatchError(msg)
 
 
-def _convert(column: Any, dtype: Any, where: str) -> Any:
-    """Return a column with another dtype, or as nullable, if that changes no value."""
-    try:
-        if (nullable := as_nullable(column, dtype)) is not None:
-            return nullable
-        with np.errstate(invalid="ignore"):
-            converted = column.astype(dtype)
-        missing = column.isna()
-        same = (converted.isna() == missing).all() and (
-            converted.astype(object)[~missing] == column.astype(object)[~missing]
-        ).all()
-    except (TypeError, ValueError, ArithmeticError, pa.ArrowException):
-        same = False
-    if not same:
-        msg = (
-            f"{where} is {column.dtype}, but the frame says {dtype}, which can't hold it. "
-            "Give Dask the right meta, or convert the column first."
-        )
-        raise SchemaMismatchError(msg)
-    return converted
-
-
-def to_table(frame: pd.DataFrame, plan: FramePlan) -> pa.Table:
+def to_table(
+    frame: pd.DataFrame, plan: FramePlan, before: pd.DataFrame | None = None
+) -> pa.Table:
     """Return a partition's columns and index as Arrow.
 
     Parameters
@@ -123,6 +119,8 @@ def to_table(frame: pd.DataFrame, plan: FramePlan) -> pa.Table:
         As :func:`align` returns it.
     plan : FramePlan
         Names, dtypes and what becomes of the index.
+    before : pandas.DataFrame, optional
+        What that was given.
 
     Returns
     -------
@@ -130,23 +128,25 @@ def to_table(frame: pd.DataFrame, plan: FramePlan) -> pa.Table:
         Each column one chunk, views cast.
     """
     arrays, names, notes = [], [], {}
-    for name, label, dtype, values in _columns(frame, plan):
-        array, note = codec_for(dtype, label).encode(values)
+    for at in [*range(len(frame.columns)), *(-1 - level for level in plan.levels)]:
+        array, note = encode_found(
+            plan.dtype(at),
+            plan.label(at),
+            values_at(frame, plan, at),
+            as_found=before is not None and is_nullable(_array(before, at)),
+        )
         arrays.append(array)
-        names.append(name)
+        names.append(plan.name(at))
         if note is not None:
-            notes[name] = note
+            notes[plan.name(at)] = note
     metadata = {NOTES: pickle.dumps((notes, frame.attrs))}
     return to_transport(pa.Table.from_arrays(arrays, names=names, metadata=metadata))
 
 
-def _columns(frame: pd.DataFrame, plan: FramePlan) -> list[tuple[str, Any, Any, Any]]:
-    """Return name, label, dtype and values of all that travels."""
-    positions = [*range(len(frame.columns)), *(-1 - level for level in plan.levels)]
-    return [
-        (plan.name(at), plan.label(at), plan.dtype(at), values_at(frame, plan, at))
-        for at in positions
-    ]
+def _array(frame: pd.DataFrame, position: int) -> Any:
+    if position >= 0:
+        return frame.iloc[:, position].array
+    return frame.index.get_level_values(-1 - position).array
 
 
 def values_at(frame: pd.DataFrame, plan: FramePlan, position: int) -> Any:
@@ -168,20 +168,18 @@ def values_at(frame: pd.DataFrame, plan: FramePlan, position: int) -> Any:
         return plain_array(frame.iloc[:, place])
     level, dtype = -1 - position, plan.dtype(position)
     values = frame.index.get_level_values(level)
-    if not _agrees(values.dtype, dtype):
-        where = f"index level {level}"
-        converted = _convert(values.to_series(), dtype, where)
-        values = converted if is_nullable(converted) else pd.Index(converted, dtype=dtype)
+    if not agrees(values.dtype, dtype):
+        return plain_array(_as_declared(values.to_series(), dtype, f"index level {level}"))
     return plain_array(values)
 
 
 def replace_values(frame: pd.DataFrame, position: int, values: Any) -> pd.DataFrame:
     """Return a frame with other values in a column or its index; the rest is not copied."""
     if position >= 0:
-        return replace_column(frame, position, values)
+        return replace_column(frame, position, _as_series(values, frame.index))
     index = frame.index
     levels = [index.get_level_values(level) for level in range(index.nlevels)]
-    levels[-1 - position] = pd.Index(values)
+    levels[-1 - position] = as_index(values)
     frame = frame.copy(deep=False)
     frame.index = levels[0] if len(levels) == 1 else pd.MultiIndex.from_arrays(levels)
     frame.index.names = index.names
@@ -217,8 +215,7 @@ def to_frame(
         name = plan.name(position)
         pieces = [shard.select([name]) for shard in shards]
         notes = [note.get(name) for note, _ in found]
-        codec = codec_for(plan.dtype(position), plan.label(position))
-        return codec.gather(pieces, notes, order)
+        return gather_found(plan.dtype(position), plan.label(position), pieces, notes, order)
 
     like = plan.output
     index: Any

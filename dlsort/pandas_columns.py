@@ -37,7 +37,7 @@ from dlsort.frame_plan import MASKED
 from dlsort.pandas_nulls import as_pandas_reads, is_nullable
 from dlsort.shard_order import ShardOrder
 
-__all__ = ["Codec", "codec_for", "same_categories"]
+__all__ = ["Codec", "codec_for", "have_same_values", "same_categories"]
 
 Pieces = Sequence[pa.Table]
 NAT = np.iinfo(np.int64).min
@@ -172,7 +172,15 @@ class Categories(Codec):
                 "expected the same in all."
             )
             raise SchemaMismatchError(msg)
+        if len({dtype.categories.dtype for dtype in dtypes}) > 1:
+            # Values that differ in who holds them; others can't be categories of one column.
+            parts = [_with_objects(part) for part in parts]
         return union_categoricals(parts)[order.rows]
+
+
+def _with_objects(values: pd.Categorical) -> pd.Categorical:
+    categories: Any = values.categories.astype(object)
+    return values.rename_categories(categories)
 
 
 def _codes(piece: pa.Table) -> npt.NDArray[np.int32]:
@@ -191,6 +199,19 @@ def same_categories(left: Any, right: Any) -> bool:
         and left.categories.dtype == right.categories.dtype
         and left.categories.equals(right.categories)
     )
+
+
+def have_same_values(left: Any, right: Any) -> bool:
+    """Return whether two categorical dtypes have equal categories, whatever holds them."""
+    one, two = left.categories, right.categories
+    if left.ordered != right.ordered or len(one) != len(two) or not _are_text([one, two]):
+        return same_categories(left, right)
+    places = one.astype(object).get_indexer(two.astype(object))
+    return bool((places >= 0).all() and (not left.ordered or np.all(np.diff(places) > 0)))
+
+
+def _are_text(found: Sequence[pd.Index[Any]]) -> bool:
+    return all(pd.api.types.infer_dtype(categories) == "string" for categories in found)
 
 
 class Sparse(Codec):

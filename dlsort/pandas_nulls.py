@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["as_nullable", "as_pandas_reads", "is_nullable"]
+__all__ = ["are_of", "as_nullable", "as_pandas_reads", "is_nullable"]
 
 NULLABLE_ARRAYS = (pd.arrays.BooleanArray, pd.arrays.IntegerArray)
 
@@ -39,10 +39,13 @@ def as_nullable(column: pd.Series[Any], dtype: Any) -> Any:
     if not isinstance(dtype, np.dtype) or dtype.kind not in "iub":
         return None
     missing = column.isna().to_numpy()
-    if not (missing.any() or is_nullable(column.array)):
+    if not missing.any():
         return None
-    values = column[~missing].to_numpy(object if is_nullable(column.array) else None)
-    if not _are_of(values, dtype):
+    array: Any = column.array
+    if is_nullable(array):
+        return array if array.dtype.type == dtype.type else None
+    values = column[~missing].to_numpy()
+    if not are_of(values, dtype):
         return None
     found = np.zeros(len(column), dtype)
     found[~missing] = values.astype(dtype)
@@ -50,7 +53,7 @@ def as_nullable(column: pd.Series[Any], dtype: Any) -> Any:
     return made(found, missing)
 
 
-def _are_of(values: Any, dtype: Any) -> bool:
+def are_of(values: Any, dtype: Any) -> bool:
     """Return whether all values are integers that the dtype holds, or all are booleans."""
     if values.dtype.kind == "O":
         kinds = set(map(type, values))
@@ -68,9 +71,18 @@ def _are_of(values: Any, dtype: Any) -> bool:
 
 
 def as_pandas_reads(values: Any) -> Any:
-    """Return a nullable array as pandas reads it from a file: floats or objects if need be."""
+    """Return a nullable array as pandas reads it from a file: floats or objects if need be.
+
+    It stays as it is where floats would round it.
+    """
     if not values.isna().any():
         return values.to_numpy(values.dtype.numpy_dtype)
     if values.dtype.kind == "b":
         return values.to_numpy(object, na_value=None)
-    return values.to_numpy(np.float64, na_value=np.nan)
+    found = values.to_numpy(np.float64, na_value=np.nan)
+    present = values.dropna().to_numpy(values.dtype.numpy_dtype)
+    rounded = found[~values.isna()]
+    dtype = present.dtype
+    if are_of(rounded, dtype) and (rounded.astype(dtype) == present).all():
+        return found
+    return values
