@@ -127,7 +127,7 @@ class Slot(NamedTuple):
 
 
 class Transferred(NamedTuple):
-    """What a transfer task returns: a receipt, not the rows.
+    """What a transfer task returns: a receipt, not the rows, if it can be helped.
 
     Attributes
     ----------
@@ -137,11 +137,14 @@ class Transferred(NamedTuple):
         Rows handed over for each partition.
     stats : object
         ``Split.stats``.
+    split : Split or None
+        The rows after all, where no run took them: on a scheduler of Dask's that has no engine.
     """
 
     run_id: int
     counts: np.ndarray
     stats: Any
+    split: Split | None = None
 
 
 @dataclass(frozen=True)
