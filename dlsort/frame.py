@@ -120,8 +120,8 @@ def sort_values(
     Notes
     -----
     The key columns are read twice, first for a sample: of Parquet files a few row groups of
-    every partition, of anything else the whole columns. Rows cross the cluster
-    once, on Dask's peer-to-peer engine where a client is current; else in
+    every partition, of anything else the whole columns. Where that computes the input twice,
+    a :class:`dlsort.ComputedTwiceWarning` says so, once; persist it. Rows cross the cluster once, on Dask's peer-to-peer engine where a client is current; else in
     memory, by a plain task graph. ``head`` and ``tail`` of the result take the first rows
     of every partition and sort those alone.
 

@@ -34,7 +34,10 @@ from dask.dataframe.dask_expr._reductions import NLargest, NSmallest
 
 from dlsort.frame_first_expression import FirstRows
 from dlsort.frame_plan import FramePlan
+from dlsort.notices import ComputedTwiceWarning, tell_once
+from dlsort_cluster.apart import choose
 from dlsort_cluster.expression import exchange_frame, learn
+from dlsort_cluster.remade import find_remade
 from dlsort_cluster.rowwise import gives_a_value_a_row
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ __all__ = [
     "merge_task",
     "order_of",
     "split_task",
+    "tell_if_remade",
     "to_learn",
 ]
 
@@ -105,7 +109,7 @@ class Sorted(Expr):
         if columns == labels:
             return None
         positions = {labels.index(label): i for i, label in enumerate(columns)}
-        found = self._replaced(self.frame[columns], positions)
+        found = self._replaced(choose(self.frame, columns), positions)
         return type(parent)(found, *parent.operands[1:])
 
     def _can_filter_before(self, parent: Any, dependents: Any) -> bool:
@@ -215,9 +219,11 @@ class SortValues(Sorted):
 
     def _lower(self) -> Any:
         plan = self._plan
+        context = to_learn(self.frame, plan)
+        tell_if_remade(context)
         return exchange_frame(
             self.frame,
-            to_learn(self.frame, plan),
+            context,
             split=partial(split_task, plan),
             merge=partial(merge_task, plan),
             n_parts=plan.n_parts,
@@ -268,7 +274,7 @@ def to_learn(
     """
     plan = plan.of_keys()
     # Without any column, some readers give no rows either.
-    branch: Any = frame[plan.column_labels or list(frame.columns[:1])]
+    branch = choose(frame, plan.column_labels or list(frame.columns[:1]))
     return learn(
         frame,
         branch,
@@ -277,6 +283,17 @@ def to_learn(
         together=together or partial(_fit, plan),
         ahead=ahead,
     )
+
+
+def tell_if_remade(context: Expr, *, ahead: bool = False) -> None:
+    """Warn, once in a process, if a sample makes again what is costly to make."""
+    if (name := find_remade(context, ahead=ahead)) is not None:
+        msg = (
+            "the input is computed twice, first for a sample of its key and then to be sorted: "
+            f"{name!r} can't be computed in part. Call persist() before you sort, if the input "
+            "fits in the cluster's memory, or sort Parquet files."
+        )
+        tell_once(ComputedTwiceWarning, msg, ComputedTwiceWarning)
 
 
 def _sample_parquet(plan: FramePlan, reads: Any, input_id: int) -> Any:

@@ -13,10 +13,16 @@ import functools
 from typing import Any
 
 from dask._task_spec import Task, TaskRef
-from dask.dataframe.dask_expr._expr import Blockwise, Expr, is_valid_blockwise_op
+from dask.dataframe.dask_expr._expr import (
+    Blockwise,
+    Expr,
+    MapOverlap,
+    is_valid_blockwise_op,
+)
+from dask.dataframe.dask_expr._rolling import RollingReduction
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 
-__all__ = ["apart", "unfused"]
+__all__ = ["apart", "choose", "unfused"]
 
 
 class Apart(Blockwise):
@@ -78,6 +84,19 @@ def apart(branch: Expr, other: Expr) -> Expr:
         return expr if all(new is old for new, old in pairs) else type(expr)(*operands)
 
     return rename(branch)
+
+
+def choose(frame: Expr, columns: list[Any]) -> Expr:
+    """Return some columns of a frame.
+
+    Dask moves the choice to before an overlap, and there it fails, or gives a series.
+    """
+    make: Any = Apart
+    found: Any = frame
+    if any(type(e) is MapOverlap or isinstance(e, RollingReduction) for e in frame.walk()):
+        found = make(frame)
+    chosen: Expr = found[columns]
+    return chosen
 
 
 def unfused(frame: Expr) -> Expr:
