@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dlsort_cluster.errors import DlsortError
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -205,7 +207,7 @@ class Layer(NamedTuple):
     output_keys: list[Any]
 
 
-class ExchangeError(RuntimeError):
+class ExchangeError(DlsortError, RuntimeError):
     """An exchange can't go on; the message says why and what to do."""
 
 
