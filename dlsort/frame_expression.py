@@ -21,6 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 from dask.dataframe.dask_expr._expr import (
     Expr,
@@ -86,11 +87,15 @@ class Sorted(Expr):
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         first: Any = FirstRows
-        if isinstance(parent, Head | Tail):
+        if isinstance(parent, Head | Tail) and _asks_for_rows(parent):
             last, n = isinstance(parent, Tail), cast(Any, parent).operand("n")
-            if n >= 0 and not (last and self._plan.ignore_index):
+            if not (last and self._plan.ignore_index):
                 return first(self.frame, self._plan, n, last)
-        if isinstance(parent, NSmallest | NLargest) and self._leads_with(parent):
+        if (
+            isinstance(parent, NSmallest | NLargest)
+            and _asks_for_rows(parent)
+            and self._leads_with(parent)
+        ):
             return first(self.frame, self._plan, parent.n, False)
         if isinstance(parent, Filter) and self._can_filter_before(parent, dependents):
             this: Any = self
@@ -135,6 +140,12 @@ class Sorted(Expr):
             and plan.descending[i] == descending
             for i in places
         )
+
+
+def _asks_for_rows(parent: Any) -> bool:
+    """Return whether the number of rows is one; what another stands for is Dask's to say."""
+    n = parent.operand("n")
+    return isinstance(n, int | np.integer) and not isinstance(n, bool) and bool(n >= 0)
 
 
 class SortValues(Sorted):

@@ -1,4 +1,4 @@
-"""Every argument of the frame doors that can't be used is refused by name, by one base class."""
+"""Every argument of the frame doors that can’t be used is refused by name, by one class."""
 
 from __future__ import annotations
 
