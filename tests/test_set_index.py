@@ -317,7 +317,7 @@ def test_without_sorting_it_is_dasks_own(sync):
     [
         ({"other": "x"}, UnknownColumnError, "no column 'x'"),
         ({"other": None}, UnknownColumnError, "no column None"),
-        ({"other": np.arange(3)}, BadKeyError, "cannot set a ndarray as the index"),
+        ({"other": np.arange(3)}, BadKeyError, "other is a ndarray; expected"),
         ({"other": ["k", "v"]}, NotImplementedError, "not yet support multi-indexes"),
         ({"other": "k", "append": True}, BadOptionError, "append=True"),
         ({"other": "k", "inplace": True}, BadOptionError, "inplace=True"),
