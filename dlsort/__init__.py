@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from dlsort.errors import DlsortError
     from dlsort.frame import set_index, sort_index, sort_values
     from dlsort.keys import SortKey
+    from dlsort.notices import ComputedTwiceWarning, DlsortWarning, OptionIgnoredWarning
     from dlsort.report import SortReport
     from dlsort.table import sort_table, top_k
 
 __all__ = [
     "CheckReport",
+    "ComputedTwiceWarning",
     "DlsortError",
+    "DlsortWarning",
+    "OptionIgnoredWarning",
     "SortKey",
     "SortReport",
     "argsort",
@@ -47,7 +51,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "CheckReport": "check",
+    "ComputedTwiceWarning": "notices",
     "DlsortError": "errors",
+    "DlsortWarning": "notices",
+    "OptionIgnoredWarning": "notices",
     "SortKey": "keys",
     "SortReport": "report",
     "argsort": "arrays",

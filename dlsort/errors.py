@@ -8,6 +8,8 @@ built-in type that a caller would have expected (``FileNotFoundError``,
 
 from __future__ import annotations
 
+from dlsort_cluster.errors import DlsortError
+
 __all__ = [
     "BadKeyError",
     "BadOptionError",
@@ -26,15 +28,8 @@ __all__ = [
     "SourceChangedError",
     "SourceNotFoundError",
     "UnknownColumnError",
+    "UnsupportedError",
 ]
-
-
-class DlsortError(Exception):
-    """Base of all errors that dlsort raises on purpose."""
-
-    def __str__(self) -> str:
-        """Return the message alone (``KeyError`` would print its repr)."""
-        return str(self.args[0]) if self.args else ""
 
 
 class BadOptionError(DlsortError, ValueError):
@@ -51,6 +46,10 @@ class UnknownColumnError(DlsortError, KeyError):
 
 class KeyTypeError(DlsortError, TypeError):
     """A key column has a type that can't be sorted by."""
+
+
+class UnsupportedError(DlsortError, NotImplementedError):
+    """What is asked for is nothing that a Dask frame can be."""
 
 
 class SourceNotFoundError(DlsortError, FileNotFoundError):

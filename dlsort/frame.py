@@ -20,13 +20,20 @@ from dask.dataframe.dask_expr._expr import Elemwise
 from dlsort import frame_arguments as arguments
 from dlsort.errors import BadOptionError
 from dlsort.frame_expression import SortValues
+from dlsort.frame_options import (
+    check_plain,
+    parse_flag,
+    parse_na_position,
+    parse_sort_function,
+    take_hints,
+)
 from dlsort.frame_partitions import (
     parse_divisions,
     parse_n_parts,
     parse_shuffle_method,
     parse_upsample,
 )
-from dlsort.frame_plan import check_key_dtypes
+from dlsort.frame_plan import check_key_dtypes, dtype_at
 from dlsort.frame_set_index import SetIndex
 
 __all__ = ["LazyDivisionsFrame", "set_index", "sort_index", "sort_values"]
@@ -104,7 +111,9 @@ def sort_values(
         Applied to the key columns before they are compared, partition by partition: it must
         give the same for a value wherever that is.
     **options
-        Refused: no shuffle method has any.
+        What Dask takes here and means nothing to this sort (``max_branch``, ``compute``,
+        ``shuffle``) is ignored, with a :class:`dlsort.OptionIgnoredWarning`, once each.
+        Others are refused.
 
     Returns
     -------
@@ -123,8 +132,9 @@ def sort_values(
     Notes
     -----
     The key columns are read twice, first for a sample: of Parquet files a few row groups of
-    every partition, of anything else the whole columns. Rows cross the cluster
-    once, on Dask's peer-to-peer engine where a client is current; else in
+    every partition, of anything else the whole columns. Where that computes the input twice,
+    a :class:`dlsort.ComputedTwiceWarning` says so, once; persist it. Rows
+    cross the cluster once, on Dask's peer-to-peer engine where a client is current; else in
     memory, by a plain task graph. ``head`` and ``tail`` of the result take the first rows
     of every partition and sort those alone.
 
@@ -140,8 +150,11 @@ def sort_values(
     1  1  b
     3  1  d
     """
-    arguments.refuse(axis=axis, inplace=inplace, kind=kind, options=options)
+    check_plain(axis=axis, inplace=inplace, kind=kind)
+    take_hints(options)
+    ignore_index = parse_flag("ignore_index", ignore_index)
     if isinstance(ddf, Series):
+        arguments.refuse_sort_function(sort_function, sort_function_kwargs)
         arguments.check_series_by(by)
         arguments.check_series_ascending(ascending)
         frame, name = arguments.series_as_frame(ddf)
@@ -156,14 +169,14 @@ def sort_values(
             ignore_index=ignore_index,
             shuffle_method=shuffle_method,
             key=key,
-            **arguments.series_sort_function(sort_function, sort_function_kwargs),
         )
         return _as_series(found, name)
     like = arguments.check_frame(ddf)
+    sort_function = parse_sort_function(sort_function, sort_function_kwargs)
     if isinstance(by, list) and not by and not ignore_index:
         return ddf  # as pandas has it
     positions, descending = arguments.parse_by(like, by, ascending)
-    nulls_first = arguments.parse_na_position(na_position)
+    nulls_first = parse_na_position(na_position)
     n_parts = parse_n_parts(npartitions, ddf, partition_size)
     n_added = 0
     if key is not None:
@@ -179,7 +192,7 @@ def sort_values(
         positions[:1] if together else positions,
         descending[:1] if together else descending,
         nulls_first,
-        bool(ignore_index),
+        ignore_index,
         n_parts,
         n_added,
         together,
@@ -188,9 +201,6 @@ def sort_values(
     ]
     found = new_collection(made(*operands))
     if sort_function is None:
-        if sort_function_kwargs is not None:
-            msg = "sort_function_kwargs needs a sort_function."
-            raise BadOptionError(msg)
         return found
     kwargs = {
         "by": by if isinstance(by, list) else [by],
@@ -245,7 +255,9 @@ def sort_index(
     >>> sort_index(dd.from_pandas(df, npartitions=2, sort=False)).compute().index.tolist()
     [1, 3, 5]
     """
-    arguments.refuse(axis=axis, inplace=inplace, kind=kind, options={})
+    check_plain(axis=axis, inplace=inplace, kind=kind)
+    ignore_index = parse_flag("ignore_index", ignore_index)
+    sort_remaining = parse_flag("sort_remaining", sort_remaining)
     if isinstance(ddf, Series):
         frame, name = arguments.series_as_frame(ddf)
         found = sort_index(
@@ -265,7 +277,7 @@ def sort_index(
     by, descending, n_named = arguments.parse_levels(
         like, level, ascending, sort_remaining=sort_remaining
     )
-    nulls_first = arguments.parse_na_position(na_position)
+    nulls_first = parse_na_position(na_position)
     n_parts = parse_n_parts(npartitions, ddf, partition_size)
     engine = parse_shuffle_method(shuffle_method)
     n_added = 0
@@ -283,7 +295,7 @@ def sort_index(
         expr = made(ddf.expr, by[0], True, like.index.name, n_parts, engine=engine)
         return lazy_divisions(expr)
     made = SortValues
-    operands = [ddf.expr, by, descending, nulls_first, bool(ignore_index), n_parts, n_added]
+    operands = [ddf.expr, by, descending, nulls_first, ignore_index, n_parts, n_added]
     return new_collection(made(*operands, engine=engine))
 
 
@@ -327,10 +339,10 @@ def set_index(
         If not, the index is set partition by partition, by Dask's own method.
     append : bool
         Only with ``sort=False``: an index of several levels has no divisions.
-    inplace, compute
-        Refused: a Dask frame does not change, and is computed when you say so.
-    **options
-        Refused: no shuffle method has any.
+    inplace : bool
+        Refused: a Dask frame does not change.
+    compute, **options
+        As the options of :func:`sort_values`.
 
     Returns
     -------
@@ -353,15 +365,19 @@ def set_index(
     >>> indexed.loc[1].compute().y.tolist()
     ['b', 'd']
     """
-    arguments.refuse(axis=0, inplace=inplace, kind=None, options=options)
-    arguments.refuse_compute(compute)
+    check_plain(axis=0, inplace=inplace, kind=None)
+    take_hints({**options, "compute": compute})
+    flags = {"drop": drop, "sorted": sorted, "sort": sort, "append": append}
+    drop, sorted, sort, append = (parse_flag(name, value) for name, value in flags.items())
     arguments.check_frame(ddf)
     if sorted or not sort:
         parse_shuffle_method(shuffle_method)
         parse_upsample(upsample)
-        arguments.refuse_unused(npartitions)
-        return arguments.dask_set_index()(
-            ddf, other, drop=drop, sorted=sorted, divisions=divisions, sort=sort, append=append
+        if not isinstance(other, Series) and arguments.parse_other(ddf, other) is None:
+            return ddf
+        given = parse_divisions(divisions, None)
+        return arguments.set_index_unsorted(
+            ddf, other, npartitions, given, drop=drop, sorted=sorted, sort=sort, append=append
         )
     if append:
         msg = (
@@ -374,14 +390,14 @@ def set_index(
         return ddf
     ddf, position, name, n_added = found
     arguments.check_index_dtype(ddf._meta, position)
-    given = parse_divisions(divisions, npartitions)
-    n_parts = None if given else parse_n_parts(npartitions, ddf, partition_size)
+    given = parse_divisions(divisions, npartitions, dtype_at(ddf._meta, position))
+    n_parts = parse_n_parts(None if given else npartitions, ddf, partition_size)
     made: Any = SetIndex
     return lazy_divisions(
         made(
             ddf.expr,
             position,
-            bool(drop),
+            drop,
             name,
             n_parts,
             n_added,

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from dask._collections import new_collection
+from dask.base import is_dask_collection
 from dask.dataframe.dask_expr import DataFrame, Index, Series
 from dask.dataframe.dispatch import meta_nonempty
 
-from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnknownColumnError
+from dlsort.errors import (
+    BadKeyError,
+    BadOptionError,
+    KeyTypeError,
+    UnknownColumnError,
+    UnsupportedError,
+)
+from dlsort.frame_options import shown
 from dlsort.frame_plan import check_key_dtypes, dtype_at
 from dlsort.frame_set_index import WithColumn
 
-NULL_PLACES = {"first": True, "last": False}
-KINDS = (None, "quicksort", "mergesort", "heapsort", "stable")
 OF_SERIES = "__dlsort_series__"
 ADDED = "__dlsort_key_{}__"
 
@@ -25,55 +31,38 @@ ADDED = "__dlsort_key_{}__"
 _DASK_SET_INDEX = DataFrame.set_index
 
 
-def dask_set_index() -> Callable[..., DataFrame]:
-    """Return Dask's own ``DataFrame.set_index``."""
-    return _DASK_SET_INDEX
-
-
-# ---------------------------------------------------------------- refused
-
-
-def refuse(*, axis: Any, inplace: Any, kind: Any, options: Mapping[str, Any]) -> None:
-    """Raise for what no sort of a Dask frame does.
-
-    Raises
-    ------
-    BadOptionError
-    """
-    if axis not in (0, "index", "rows", 1, "columns"):
-        msg = f"No axis named {axis} for object type DataFrame: expected 0 or 'index'."
-        raise BadOptionError(msg)
-    if axis not in (0, "index", "rows"):
-        msg = f"axis is {axis!r}; expected 0 or 'index': rows are sorted, not columns."
-        raise BadOptionError(msg)
-    if inplace:
-        msg = (
-            "inplace=True is not possible: a Dask frame does not change. Use what is returned."
-        )
-        raise BadOptionError(msg)
-    if kind not in KINDS:
-        msg = f"kind is {kind!r}; expected one of {', '.join(map(repr, KINDS[1:]))}."
-        raise BadOptionError(msg)
-    if options:
-        msg = f"unexpected {', '.join(map(repr, options))}: the exchange has no such option."
-        raise BadOptionError(msg)
-
-
-def refuse_compute(compute: Any) -> None:
-    """Raise if a sort is to be computed at once."""
-    if compute:
-        msg = "compute=True is not possible; call .compute() or .persist() on the result."
-        raise BadOptionError(msg)
-
-
-def refuse_unused(npartitions: Any) -> None:
-    """Raise for what means nothing where nothing is sorted."""
+def set_index_unsorted(
+    ddf: DataFrame,
+    other: Any,
+    npartitions: Any,
+    divisions: tuple[Any, ...] | None,
+    **flags: bool,
+) -> DataFrame:
+    """Set an index by Dask's own method, where nothing is to be sorted."""
     if npartitions is not None:
         msg = (
             "Specifying npartitions with sort=False or sorted=True is not supported. "
             "Call `repartition` afterwards."
         )
         raise BadOptionError(msg)
+    if flags["sorted"] and divisions and len(divisions) - 1 != ddf.npartitions:
+        msg = (
+            f"the divisions are those of {len(divisions) - 1} partitions and the frame has "
+            f"{ddf.npartitions}; with sorted=True expected as many. Leave them out, and call "
+            "`repartition` afterwards."
+        )
+        raise BadOptionError(msg)
+    try:
+        return _DASK_SET_INDEX(ddf, other, divisions=divisions, **flags)
+    except ValueError as error:
+        # Dask's own words, for what it found when it looked.
+        if "not sorted ascending" not in str(error):
+            raise
+        msg = (
+            f"sorted=True, but the partitions are not in order by {shown(other)}; leave it "
+            f"out, and the frame is sorted. {error.args[-1]}"
+        )
+        raise BadOptionError(msg) from error
 
 
 # ---------------------------------------------------------------- the frame
@@ -91,6 +80,10 @@ def check_frame(ddf: Any) -> pd.DataFrame:
     """
     if not isinstance(ddf, DataFrame):
         msg = f"cannot sort a {type(ddf).__name__}; expected a Dask DataFrame or Series."
+        if isinstance(ddf, pd.DataFrame | pd.Series):
+            msg += " Make it one with dask.dataframe.from_pandas(…), or use dlsort.sort_table."
+        elif hasattr(ddf, "__arrow_c_stream__"):
+            msg += " dlsort.sort_table takes it as it is."
         raise BadOptionError(msg)
     like: Any = ddf._meta
     if type(like) is not pd.DataFrame:
@@ -113,20 +106,17 @@ def series_as_frame(series: Series) -> tuple[DataFrame, Any]:
     return series.to_frame(OF_SERIES if taken else name), name
 
 
-def series_sort_function(
-    function: Callable[..., Any] | None, kwargs: Mapping[str, Any] | None
-) -> dict[str, Any]:
+def refuse_sort_function(function: Any, kwargs: Any) -> None:
     """Raise if a series is to be sorted by a function of frames."""
     if function is not None or kwargs is not None:
         msg = "sort_function is for a DataFrame; a Series has none."
         raise BadOptionError(msg)
-    return {}
 
 
 def check_series_by(by: Any) -> None:
     """Raise if a series is to be sorted by a column."""
     if by is not None:
-        msg = f"by is {by!r}; a Series is sorted by its values and takes no by."
+        msg = f"by is {shown(by)}; a Series is sorted by its values and takes no by."
         raise BadKeyError(msg)
 
 
@@ -162,7 +152,7 @@ def parse_by(
         raise BadKeyError(msg)
     found: dict[int, bool] = {}
     for label, flag in zip(labels, flags, strict=True):
-        found.setdefault(_position(like, label), parse_direction(flag))
+        found.setdefault(_position(like, label, "by holds"), parse_direction(flag))
     return tuple(found), tuple(found.values())
 
 
@@ -180,22 +170,14 @@ def parse_direction(ascending: Any) -> bool:
     return not ascending
 
 
-def parse_na_position(na_position: Any) -> bool:
-    """Return whether nulls go first."""
-    if not isinstance(na_position, str) or na_position not in NULL_PLACES:
-        msg = (
-            f"invalid na_position: {na_position}; na_position must be either 'first' or 'last'."
-        )
-        raise BadOptionError(msg)
-    return NULL_PLACES[na_position]
-
-
-def _position(like: pd.DataFrame, label: Any) -> int:
+def _position(like: pd.DataFrame, label: Any, found: str) -> int:
+    msg = f"{found} a {type(label).__name__}; expected the label of a column."
+    if is_dask_collection(label):
+        raise BadKeyError(msg)
     try:
         is_column = label in like.columns
         is_level = label is not None and label in like.index.names
     except (TypeError, ValueError):  # unhashable, or compared value by value
-        msg = f"by holds a {type(label).__name__}; expected column labels."
         raise BadKeyError(msg) from None
     if is_column and is_level:
         msg = f"{label!r} is both an index level and a column label, which is ambiguous."
@@ -211,20 +193,22 @@ def _position(like: pd.DataFrame, label: Any) -> int:
     names = [str(column) for column in like.columns]
     close = get_close_matches(str(label), names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    shown = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
-    msg = f"there is no column {label!r}.{hint} The columns are: {shown}."
+    listed = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
+    msg = f"there is no column {shown(label)}.{hint} The columns are: {listed}."
     raise UnknownColumnError(msg)
 
 
 def parse_level(like: pd.DataFrame, level: Any) -> int:
     """Return the position of an index level given by name or number."""
     names = list(like.index.names)
-    if level is not None and level in names:
+    if isinstance(level, Hashable) and level is not None and level in names:
         return -1 - names.index(level)
-    is_number = isinstance(level, int) and not isinstance(level, bool)
+    is_number = isinstance(level, int | np.integer) and not isinstance(level, bool)
     if is_number and -len(names) <= level < len(names):
-        return -1 - level % len(names)
-    msg = f"level is {level!r}; expected one of the index's: {', '.join(map(repr, names))}."
+        return -1 - int(level) % len(names)
+    msg = (
+        f"level is {shown(level)}; expected one of the index's: {', '.join(map(repr, names))}."
+    )
     raise BadKeyError(msg)
 
 
@@ -260,7 +244,7 @@ def parse_levels(
 def with_keys(ddf: DataFrame, positions: Sequence[int], key: Any) -> DataFrame:
     """Return a frame with more columns at its end: the key columns, through a function."""
     if not callable(key):
-        msg = f"key is {key!r}; expected a function of a key column."
+        msg = f"key is {shown(key)}; expected a function of a key column."
         raise BadOptionError(msg)
     positions, as_objects = tuple(positions), False
     try:
@@ -338,7 +322,7 @@ def parse_other(ddf: DataFrame, other: Any) -> tuple[DataFrame, int, Any, int] |
             "Dask dataframe does not yet support multi-indexes, and one has no divisions; "
             f"expected one column, got {found}."
         )
-        raise NotImplementedError(msg)
+        raise UnsupportedError(msg)
     if isinstance(other, Series):
         if other._name == ddf.index._name:
             return None
@@ -346,13 +330,12 @@ def parse_other(ddf: DataFrame, other: Any) -> tuple[DataFrame, int, Any, int] |
         n = len(ddf.columns)
         return _assigned(ddf, label, other), n, other.name, 1
     like = ddf._meta
-    if isinstance(other, pd.Series | pd.Index | np.ndarray):
-        kind = type(other).__name__
-        msg = f"cannot set a {kind} as the index; expected a label or a Dask Series."
+    if not isinstance(other, Hashable) or is_dask_collection(other):
+        msg = f"other is a {type(other).__name__}; expected a column's label or a Dask Series."
         raise BadKeyError(msg)
     if other is not None and other == like.index.name and other not in like.columns:
         return None
-    return ddf, _position(like, other), other, 0
+    return ddf, _position(like, other, "other is"), other, 0
 
 
 def check_index_dtype(like: pd.DataFrame, position: int) -> None:

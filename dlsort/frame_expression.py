@@ -21,6 +21,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pandas as pd
 from dask.dataframe.dask_expr._expr import (
     Expr,
@@ -34,7 +35,10 @@ from dask.dataframe.dask_expr._reductions import NLargest, NSmallest
 
 from dlsort.frame_first_expression import FirstRows
 from dlsort.frame_plan import FramePlan
+from dlsort.notices import ComputedTwiceWarning, tell_once
+from dlsort_cluster.apart import choose
 from dlsort_cluster.expression import exchange_frame, learn
+from dlsort_cluster.remade import find_remade
 from dlsort_cluster.rowwise import gives_a_value_a_row
 
 if TYPE_CHECKING:
@@ -46,6 +50,7 @@ __all__ = [
     "merge_task",
     "order_of",
     "split_task",
+    "tell_if_remade",
     "to_learn",
 ]
 
@@ -82,11 +87,15 @@ class Sorted(Expr):
 
     def _simplify_up(self, parent: Any, dependents: Any) -> Any:
         first: Any = FirstRows
-        if isinstance(parent, Head | Tail):
+        if isinstance(parent, Head | Tail) and _asks_for_rows(parent):
             last, n = isinstance(parent, Tail), cast(Any, parent).operand("n")
-            if n >= 0 and not (last and self._plan.ignore_index):
+            if not (last and self._plan.ignore_index):
                 return first(self.frame, self._plan, n, last)
-        if isinstance(parent, NSmallest | NLargest) and self._leads_with(parent):
+        if (
+            isinstance(parent, NSmallest | NLargest)
+            and _asks_for_rows(parent)
+            and self._leads_with(parent)
+        ):
             return first(self.frame, self._plan, parent.n, False)
         if isinstance(parent, Filter) and self._can_filter_before(parent, dependents):
             this: Any = self
@@ -105,7 +114,7 @@ class Sorted(Expr):
         if columns == labels:
             return None
         positions = {labels.index(label): i for i, label in enumerate(columns)}
-        found = self._replaced(self.frame[columns], positions)
+        found = self._replaced(choose(self.frame, columns), positions)
         return type(parent)(found, *parent.operands[1:])
 
     def _can_filter_before(self, parent: Any, dependents: Any) -> bool:
@@ -131,6 +140,12 @@ class Sorted(Expr):
             and plan.descending[i] == descending
             for i in places
         )
+
+
+def _asks_for_rows(parent: Any) -> bool:
+    """Return whether the number of rows is one; what another stands for is Dask's to say."""
+    n = parent.operand("n")
+    return isinstance(n, int | np.integer) and not isinstance(n, bool) and bool(n >= 0)
 
 
 class SortValues(Sorted):
@@ -215,9 +230,11 @@ class SortValues(Sorted):
 
     def _lower(self) -> Any:
         plan = self._plan
+        context = to_learn(self.frame, plan)
+        tell_if_remade(context)
         return exchange_frame(
             self.frame,
-            to_learn(self.frame, plan),
+            context,
             split=partial(split_task, plan),
             merge=partial(merge_task, plan),
             n_parts=plan.n_parts,
@@ -268,7 +285,7 @@ def to_learn(
     """
     plan = plan.of_keys()
     # Without any column, some readers give no rows either.
-    branch: Any = frame[plan.column_labels or list(frame.columns[:1])]
+    branch = choose(frame, plan.column_labels or list(frame.columns[:1]))
     return learn(
         frame,
         branch,
@@ -277,6 +294,17 @@ def to_learn(
         together=together or partial(_fit, plan),
         ahead=ahead,
     )
+
+
+def tell_if_remade(context: Expr, *, ahead: bool = False) -> None:
+    """Warn, once in a process, if a sample makes again what is costly to make."""
+    if (name := find_remade(context, ahead=ahead)) is not None:
+        msg = (
+            "the input is computed twice, first for a sample of its key and then to be sorted: "
+            f"{name!r} can't be computed in part. Call persist() before you sort, if the input "
+            "fits in the cluster's memory, or sort Parquet files."
+        )
+        tell_once(ComputedTwiceWarning, msg, ComputedTwiceWarning)
 
 
 def _sample_parquet(plan: FramePlan, reads: Any, input_id: int) -> Any:

@@ -21,6 +21,7 @@ from dlsort.frame_expression import (
     Sorted,
     merge_task,
     split_task,
+    tell_if_remade,
     to_learn,
 )
 from dlsort.frame_plan import FramePlan, is_objects
@@ -111,6 +112,7 @@ class SetIndex(Sorted):
         name = self._to_learn._name
         found = _learned.get(name)
         if found is None and not is_async():
+            tell_if_remade(self._to_learn, ahead=True)
             found = find(self._to_learn)
             _learned[name] = found
             while len(_learned) > MOST_LEARNED:
@@ -184,6 +186,8 @@ class SetIndex(Sorted):
             plan = plan.with_parts(len(divisions) - 1)
         if found is not None:
             context = known(found, context._name)
+        else:
+            tell_if_remade(context, ahead=True)
         return exchange_frame(
             self.frame,
             context,

@@ -356,9 +356,8 @@ def walk(result: dd.DataFrame) -> Iterator[Any]:
     """Yield all expressions that a frame is made of, also those that are in another's tasks."""
     for expr in result.optimize(fuse=False).expr.walk():
         yield expr
-        for inner in (op.frame for op in expr.operands if isinstance(op, Inlined)):
-            for each in getattr(inner, "exprs", [inner]):
-                yield from each.walk()
+        for each in (e for op in expr.operands if isinstance(op, Inlined) for e in op.exprs):
+            yield from each.walk()
 
 
 def columns_read(result: dd.DataFrame) -> list[list[Any]]:

@@ -52,7 +52,7 @@ def ddf():
         ("a", {"key": 3}, BadOptionError, "key is 3"),
         ("a", {"upsample": -1}, BadOptionError, "upsample is -1"),
         ("a", {"shuffle_method": "mail"}, BadOptionError, "shuffle_method is 'mail'"),
-        ("a", {"max_branch": 3}, BadOptionError, "unexpected 'max_branch'"),
+        ("a", {"max_brunch": 3}, BadOptionError, "unexpected 'max_brunch'.* 'max_branch'?"),
         ("a", {"sort_function_kwargs": {}}, BadOptionError, "needs a sort_function"),
         (None, {}, BadKeyError, "names no column"),
         ("c", {}, KeyTypeError, r"by 'c': its dtype is complex128.*\(here: a, b\)"),

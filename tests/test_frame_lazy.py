@@ -192,6 +192,26 @@ def test_a_sort_of_a_join(ddf, client):
     pd.testing.assert_frame_equal(got, expected)
 
 
+@pytest.mark.parametrize("name", ["map_overlap", "rolling", "diff", "ffill"])
+def test_what_needs_neighbouring_rows_can_be_sorted(name):
+    """Dask can't choose columns of the first two; of the second it makes a series."""
+    frame = whole().reset_index(drop=True).assign(w=1.5)
+    ddf = dd.from_pandas(frame, npartitions=4)
+    result, expected = {
+        "map_overlap": lambda: (ddf.map_overlap(double, 1, 0, meta=frame[:0]), double(frame)),
+        "rolling": lambda: (ddf.rolling(3).sum(), frame.rolling(3).sum()),
+        "diff": lambda: (ddf.diff(), frame.diff()),
+        "ffill": lambda: (ddf.ffill(), frame),
+    }[name]()
+    expected = expected.sort_values("k", kind="stable")
+    for columns in (["k", "v", "w"], ["k", "v"], ["v"]):
+        got = run(dlsort.sort_values(result, "k")[columns])
+        pd.testing.assert_frame_equal(got, expected[columns])
+    for columns in (["v", "w"], ["w"]):
+        got = run(dlsort.set_index(result, "k")[columns])
+        pd.testing.assert_frame_equal(got, expected.set_index("k")[columns])
+
+
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # Dask's writer
 def test_to_parquet(ddf, client, tmp_path):
     dlsort.sort_values(ddf, "k").to_parquet(tmp_path)

@@ -208,6 +208,8 @@ def test_smallest_and_largest_of_a_sorted_frame():
     for lazy, expected in (
         (up.nsmallest(5, ["k", "w"]), ordered.nsmallest(5, ["k", "w"])),
         (up.nsmallest(5, "k"), ordered.nsmallest(5, "k")),
+        (up.nsmallest(np.int64(5), "k"), ordered.nsmallest(5, "k")),
+        (up.nsmallest(-1, "k"), ordered.nsmallest(-1, "k")),
         (down.nlargest(5, "k"), made.sort_values("k", ascending=False).nlargest(5, "k")),
         (up.nlargest(5, "k"), ordered.nlargest(5, "k")),
         (up.nsmallest(5, "v"), ordered.nsmallest(5, "v")),

@@ -21,15 +21,17 @@ from dask._task_spec import Task, TaskRef
 from dask.dataframe.dask_expr._expr import (
     Blockwise,
     Expr,
+    MapOverlap,
     is_valid_blockwise_op,
     optimize_blockwise_fusion,
 )
+from dask.dataframe.dask_expr._rolling import RollingReduction
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 from distributed import get_worker
 
 from dlsort_cluster.memory import guard_of
 
-__all__ = ["Inlined", "apart", "inlined", "unfused"]
+__all__ = ["Inlined", "apart", "choose", "inlined", "unfused"]
 
 
 class Apart(Blockwise):
@@ -93,6 +95,19 @@ def apart(branch: Expr, other: Expr) -> Expr:
     return rename(branch)
 
 
+def choose(frame: Expr, columns: list[Any]) -> Expr:
+    """Return some columns of a frame.
+
+    Dask moves the choice to before an overlap, and there it fails, or gives a series.
+    """
+    make: Any = Apart
+    found: Any = frame
+    if any(type(e) is MapOverlap or isinstance(e, RollingReduction) for e in frame.walk()):
+        found = make(frame)
+    chosen: Expr = found[columns]
+    return chosen
+
+
 def unfused(frame: Expr) -> Expr:
     """Return a frame that keeps its partitions.
 
@@ -128,6 +143,11 @@ class Inlined:
     def __dask_tokenize__(self) -> str:
         """Name it as the frame is named."""
         return str(self.frame._name)
+
+    @property
+    def exprs(self) -> list[Any]:
+        """The expressions that make it."""
+        return list(getattr(self.frame, "exprs", [self.frame]))
 
     @property
     def npartitions(self) -> int:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from dlsort_cluster.errors import DlsortError
+
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
@@ -128,7 +130,7 @@ class Slot(NamedTuple):
 
 
 class Transferred(NamedTuple):
-    """What a transfer task returns: a receipt, not the rows.
+    """What a transfer task returns: a receipt, not the rows, if it can be helped.
 
     Attributes
     ----------
@@ -138,11 +140,14 @@ class Transferred(NamedTuple):
         Rows handed over for each partition.
     stats : object
         ``Split.stats``.
+    split : Split or None
+        The rows after all, where no run took them: on a scheduler of Dask's that has no engine.
     """
 
     run_id: int
     counts: np.ndarray
     stats: Any
+    split: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +213,7 @@ class Layer(NamedTuple):
     output_keys: list[Any]
 
 
-class ExchangeError(RuntimeError):
+class ExchangeError(DlsortError, RuntimeError):
     """An exchange can't go on; the message says why and what to do."""
 
 

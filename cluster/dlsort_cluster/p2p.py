@@ -53,6 +53,7 @@ from dlsort_cluster.exchange import (
     ExchangeError,
     Layer,
     Slot,
+    Split,
     Transferred,
     check_rows,
     check_split,
@@ -68,6 +69,7 @@ __all__ = ["build", "spilled_bytes", "supported"]
 
 # Calendar versions; the engine's classes are private and may change with any.
 _TESTED = ((2026, 1), (2026, 8))
+_NO_RUN = -1
 
 
 def supported() -> bool:
@@ -146,11 +148,14 @@ class _Passed(NamedTuple):
         Rows of each partition.
     lent : dict of int to str
         Partitions that others make than those that have their rows; and who has.
+    splits : list of Split or None
+        All rows, where there is no run.
     """
 
     run_id: int
     counts: np.ndarray
     lent: dict[int, str]
+    splits: list[Split] | None = None
 
 
 # ---------------------------------------------------------------- tasks
@@ -159,18 +164,47 @@ class _Passed(NamedTuple):
 def _transfer(
     run: ShuffleId, exchange: Exchange, source: Any, context: Any, input_id: int
 ) -> Transferred:
-    """Split one input and hand its rows to the run."""
-    with _room_for(exchange.copies, lambda: _measure(source), f"input partition {input_id}"):
+    """Split one input and hand its rows to the run, or back, where no worker runs the task."""
+    own = _is_workers_own()
+    copies = exchange.copies if own else None
+    with _room_for(copies, lambda: _measure(source), f"input partition {input_id}"):
         found = exchange.split(source, context, input_id)
         check_split(found, exchange.n_parts, input_id)
+        counts = np.diff(found.starts)
+        run_id = _hand_over(run, found, input_id) if own else _NO_RUN
+    return Transferred(run_id, counts, found.stats, found if run_id == _NO_RUN else None)
+
+
+def _is_workers_own() -> bool:
+    """Return whether this thread is a worker's: who computes can ask for another scheduler."""
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    # Those that a task starts take over its context, but are none of the worker's.
+    return hasattr(thread_state, "key")
+
+
+def _hand_over(run: ShuffleId, found: Split, input_id: int) -> int:
+    """Hand rows to the run and return its id, or that the cluster knows of none.
+
+    A task may compute a graph by itself, in its own thread: then no other worker has a part
+    in it.
+    """
+    try:
         with _engine_errors(run, "transfer"):
-            run_id = get_worker_plugin().add_partition(found, input_id, run)
-    return Transferred(run_id, np.diff(found.starts), found.stats)
+            return int(get_worker_plugin().add_partition(found, input_id, run))
+    except P2PConsistencyError:
+        return _NO_RUN
 
 
 def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
     """Wait until every row has arrived, in one run, and add up the counts."""
     run_ids = [receipt.run_id for receipt in receipts]
+    counts = np.sum([receipt.counts for receipt in receipts], axis=0)
+    splits = [receipt.split for receipt in receipts if receipt.split is not None]
+    if len(splits) == len(receipts):
+        return _Passed(_NO_RUN, counts, {}, splits)
     with _engine_errors(run, "barrier"):
         plugin = get_worker_plugin()
         try:
@@ -184,7 +218,7 @@ def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
             fresh = plugin.get_or_create_shuffle(run)
             run_id = sync(plugin.worker.loop, fresh.barrier, run_ids)
         lent = tell_places(plugin, run, run_id, _unpack)
-    return _Passed(run_id, np.sum([receipt.counts for receipt in receipts], axis=0), lent)
+    return _Passed(run_id, counts, lent)
 
 
 def _unpack(
@@ -197,6 +231,10 @@ def _unpack(
     copies: float | None,
 ) -> Any:
     """Fetch one partition's rows and merge them, unless that was done before."""
+    if passed.splits is not None:
+        return taskgraph.merge_splits(
+            run, merge, find, part, passed.counts, context, *passed.splits
+        )
     if find is not None and (found := find(part)) is not None:
         return found
     slot = slot_of(part, passed.counts)

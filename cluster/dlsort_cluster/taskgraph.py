@@ -30,7 +30,7 @@ from dlsort_cluster.exchange import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["build", "graph_token"]
+__all__ = ["build", "graph_token", "merge_splits"]
 
 
 def graph_token(exchange: Exchange, parts: Sequence[int] | None) -> str:
@@ -65,7 +65,7 @@ def build(
     for key, part in zip(output_keys, wanted, strict=True):
         graph[key] = Task(
             key,
-            _merge,
+            merge_splits,
             token,
             exchange.merge,
             exchange.find,
@@ -94,7 +94,7 @@ def _counts(n_parts: int, *receipts: Transferred) -> np.ndarray:
     return counts
 
 
-def _merge(
+def merge_splits(
     token: str,
     merge: Callable[..., Any],
     find: Callable[[int], Any] | None,
@@ -103,6 +103,7 @@ def _merge(
     context: Any,
     *splits: Split,
 ) -> Any:
+    """Merge one partition from what all inputs were split into, unless that was done before."""
     if find is not None and (found := find(part)) is not None:
         return found
     slot = slot_of(part, counts)

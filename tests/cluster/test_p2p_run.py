@@ -6,6 +6,7 @@ import threading
 import weakref
 from dataclasses import replace
 
+import dask
 import numpy as np
 import pytest
 from distributed import Client, LocalCluster
@@ -49,6 +50,29 @@ def test_units_go_the_way_that_they_are_meant_to(three_workers, way, monkeypatch
     kit.check(outputs, 9)
     assert len(attached) == (18 if way == "shared" else 0)
     assert_no_runs(three_workers)
+
+
+def test_a_graph_that_no_worker_runs():
+    layer = p2p.build(kit.exchange(), kit.name(), kit.sources(9), 6, [0, 2, 5])
+    receipts, outputs = dask.get(layer.graph, [layer.transfer_keys, layer.output_keys])
+    assert [receipt.stats for receipt in receipts] == [("stats", i) for i in range(9)]
+    kit.check(outputs, 9, parts=[0, 2, 5])
+
+
+def test_rows_that_came_back_with_a_receipt_make_the_run_start_again(
+    three_workers, monkeypatch
+):
+    asked = []
+    hand_over = p2p._hand_over
+
+    def fail_once(run, found, input_id):
+        asked.append(input_id)
+        return p2p._NO_RUN if len(asked) == 1 else hand_over(run, found, input_id)
+
+    monkeypatch.setattr(p2p, "_hand_over", fail_once)
+    _, outputs = run(three_workers, p2p.build(kit.exchange(), kit.name(), kit.sources(9), 6))
+    kit.check(outputs, 9)
+    assert len(asked) > 9
 
 
 def test_no_memory_stays_mapped(three_workers):

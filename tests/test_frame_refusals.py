@@ -1,0 +1,277 @@
+"""Every argument of the frame doors that can’t be used is refused by name, by one class."""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from decimal import Decimal
+from inspect import signature
+
+import dask
+import dask.array as da
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pandas import testing
+
+import dlsort
+import frame_data as data
+from dlsort import OptionIgnoredWarning, frame, notices
+from dlsort.errors import BadOptionError, DlsortError
+from dlsort_cluster.exchange import ExchangeError, SpillFullError
+
+FRAME = pd.DataFrame(
+    {
+        "k": [3, 1, 2, 1],
+        "t": pd.date_range("2020", periods=4),
+        "s": pd.array(list("dbca"), dtype="string[pyarrow]"),
+    },
+    index=pd.Index([7, 5, 6, 8], name="i"),
+)
+ODD = {
+    "a list": [object()],
+    "a dict": {"a": 1},
+    "a set": {1},
+    "an array": np.arange(2),
+    "a series": pd.Series([1, 2]),
+    "a frame": pd.DataFrame({"x": [1]}),
+    "a Dask array": da.ones(3, chunks=2),
+    "text": "nonsense",
+    "bytes": b"k",
+    "a number": 2.5,
+    "a large number": 10**400,
+    "not a number": float("nan"),
+    "a complex number": 1j,
+    "a class": dict,
+    "an object": object(),
+}
+# What is right for some parameter, whatever it looks like.
+RIGHT = {
+    *((name, "a class") for name in ("key", "sort_function")),
+    ("partition_size", "a number"),
+    ("upsample", "a number"),
+    ("sort_function_kwargs", "a dict"),
+}
+CALLS = {
+    "sort_values": (frame.sort_values, {"by": "k"}),
+    "sort_index": (frame.sort_index, {}),
+    "set_index": (frame.set_index, {"other": "k"}),
+    "sorted": (frame.set_index, {"other": "t", "sorted": True}),
+    "unsorted": (frame.set_index, {"other": "t", "sort": False}),
+}
+UNUSED = {"sorted": {"partition_size"}, "unsorted": {"partition_size"}}
+
+
+@functools.cache
+def ddf() -> dd.DataFrame:
+    return dd.from_pandas(FRAME, npartitions=2, sort=False)
+
+
+def wrong() -> list[tuple[str, str, str]]:
+    return [
+        (call, name, odd)
+        for call, (door, _) in CALLS.items()
+        for name in signature(door).parameters
+        for odd in ODD
+        if name not in {"ddf", "options", *UNUSED.get(call, ())} and (name, odd) not in RIGHT
+    ]
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_told(monkeypatch):
+    monkeypatch.setattr(notices, "_told", set())
+
+
+@pytest.mark.parametrize(("call", "name", "odd"), wrong())
+def test_a_wrong_type_is_refused_by_name(call, name, odd):
+    door, options = CALLS[call]
+    options = {**options, name: ODD[odd]}
+    if name == "sort_function_kwargs":
+        options["sort_function"] = pd.DataFrame.sort_values
+    with pytest.raises(DlsortError) as caught:
+        door(ddf(), **options)
+    message = str(caught.value)
+    assert len(message) < 400
+    assert "\n" not in message
+    assert message.endswith(".")
+    if name in {"by", "other"}:
+        assert f"{name} " in message or "no column " in message
+    else:
+        assert name in message
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("door", [frame.sort_values, frame.sort_index])
+def test_a_series_refuses_what_a_frame_does(door, odd):
+    for name in ("ascending", "na_position", "npartitions", "ignore_index", "inplace", "axis"):
+        with pytest.raises(DlsortError, match=name):
+            door(ddf()["k"], **{name: ODD[odd]})
+
+
+@pytest.mark.parametrize(
+    ("found", "hint"),
+    [
+        (FRAME, r"from_pandas\(.*dlsort\.sort_table"),
+        (FRAME["k"], r"from_pandas\(.*dlsort\.sort_table"),
+        (pa.table({"k": [1]}), r"dlsort\.sort_table takes it"),
+        (da.ones(3, chunks=2), "a Array; expected a Dask DataFrame"),
+        (None, "a NoneType; expected a Dask DataFrame"),
+        ("k", "a str; expected a Dask DataFrame"),
+        (dask.delayed(FRAME), "a Delayed.*; expected a Dask DataFrame"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_dask_frame(found, hint):
+    for door, options in CALLS.values():
+        with pytest.raises(BadOptionError, match=hint):
+            door(found, **options)
+
+
+@pytest.mark.parametrize(
+    ("other", "divisions"),
+    [
+        ("k", ["a", "b"]),
+        ("k", [1, None]),
+        ("k", [1.5, 2.5]),
+        ("k", [1, 2**70]),
+        ("k", ["1", "2"]),
+        ("k", [1]),
+        ("k", []),
+        ("k", [1, 1, 2]),
+        ("t", [1, 2]),
+        ("t", ["one", "two"]),
+        ("t", list(pd.date_range("2020", periods=2, tz="UTC"))),
+        ("s", [1, 2]),
+    ],
+)
+def test_divisions_that_are_no_values_of_the_index(other, divisions):
+    with pytest.raises(BadOptionError, match=r"divisions is .*expected"):
+        dlsort.set_index(ddf(), other, divisions=divisions)
+
+
+@pytest.mark.parametrize("kind", [str, pd.Timestamp, np.datetime64])
+def test_divisions_of_times(kind):
+    divisions = [kind(day) for day in ("2020-01-01", "2020-01-03", "2020-01-04")]
+    result = dlsort.set_index(ddf(), "t", divisions=divisions)
+    assert result.divisions == tuple(map(pd.Timestamp, divisions))
+    assert all(isinstance(each, pd.Timestamp) for each in result.divisions)
+    with dask.config.set(scheduler="sync"):
+        assert result.loc["2020-01-03":].compute().k.tolist() == [2, 1]
+
+
+def test_an_index_that_is_said_to_be_sorted_and_is_not():
+    with (
+        dask.config.set(scheduler="sync"),
+        pytest.raises(BadOptionError, match="not in order by 'k'; leave it out"),
+    ):
+        dlsort.set_index(dd.from_pandas(FRAME.iloc[:3], 3, sort=False), "k", sorted=True)
+    with pytest.raises(BadOptionError, match="those of 1 partitions and the frame has 2"):
+        dlsort.set_index(ddf(), "k", sorted=True, divisions=[1, 3])
+
+
+def test_numpys_scalars_are_taken_where_pythons_are():
+    with dask.config.set(scheduler="sync"):
+        found = dlsort.sort_values(
+            ddf(),
+            np.str_("k"),
+            npartitions=np.int64(3),
+            ascending=np.bool_(False),
+            partition_size=np.float32(100),
+            upsample=np.int8(2),
+            ignore_index=np.bool_(True),
+            axis=np.int64(0),
+            inplace=np.bool_(False),
+        )
+        expected = FRAME.sort_values("k", ascending=False, kind="stable", ignore_index=True)
+        testing.assert_frame_equal(found.compute(), expected)
+        found = dlsort.sort_index(ddf(), level=np.int64(0), sort_remaining=np.bool_(True))
+        testing.assert_frame_equal(found.compute(), FRAME.sort_index())
+        found = dlsort.set_index(
+            ddf(), "k", drop=np.bool_(False), sorted=np.bool_(False), sort=np.int8(1)
+        )
+        expected = FRAME.set_index("k", drop=False).sort_index(kind="stable")
+        testing.assert_frame_equal(found.compute(), expected)
+        found = dlsort.sort_values(ddf(), ["k", "s"], ascending=[np.int64(1), np.bool_(0)])
+        expected = FRAME.sort_values(["k", "s"], ascending=[True, False])
+        testing.assert_frame_equal(found.compute(), expected)
+
+
+def test_none_is_false_as_dask_has_it():
+    found = dlsort.sort_values(ddf(), "k", ignore_index=None)
+    with dask.config.set(scheduler="sync"):
+        testing.assert_frame_equal(found.compute(), FRAME.sort_values("k", kind="stable"))
+
+
+# ---------------------------------------------------------------- what Dask takes
+
+
+HINTS = {"max_branch": 4, "shuffle": "tasks", "compute": True}
+
+
+@pytest.mark.parametrize("name", HINTS)
+@pytest.mark.parametrize("door", ["sort_values", "set_index"])
+def test_what_is_right_for_dask_is_told_to_be_ignored_once(door, name):
+    with dlsort.enabled():
+        method = getattr(ddf(), door)
+        with pytest.warns(OptionIgnoredWarning, match=f"{name}=.* is ignored: ") as told:
+            result = method("k", **{name: HINTS[name]})
+        assert [each.filename for each in told] == [__file__]
+        method("t", **{name: HINTS[name]})
+    with dask.config.set(scheduler="sync"):
+        assert result.compute().shape[0] == 4
+
+
+def test_each_option_is_told():
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            dlsort.sort_values(ddf(), "k", **HINTS)
+    assert [str(each.message).partition("=")[0] for each in told] == list(HINTS)
+
+
+def test_compute_false_is_what_happens_anyway():
+    dlsort.set_index(ddf(), "k", compute=False)
+    dlsort.set_index(ddf(), "k", compute=None)
+    dlsort.sort_values(ddf(), "k", compute=False)
+
+
+# ---------------------------------------------------------------- when it is computed
+
+
+def fail_for_space(*_: object) -> None:
+    msg = "no space left."
+    raise SpillFullError(msg)
+
+
+def test_errors_of_the_exchange_are_dlsorts():
+    assert issubclass(ExchangeError, DlsortError)
+    key = data.frame_of([FRAME]).map_partitions(fail_for_space, meta=FRAME.iloc[:0])
+    result = dlsort.sort_values(key, "k")
+    with data.two_workers(), pytest.raises(DlsortError, match=r"no space left\."):
+        result.compute()
+
+
+@pytest.mark.parametrize(
+    "values", [[1, "a"], [{}, {}], [b"x", Decimal(1)], [(1,), (2,)]], ids=str
+)
+def test_objects_that_are_no_key(values):
+    made = data.frame_of([pd.DataFrame({"k": pd.Series(values, dtype=object), "v": [1, 2]})])
+    with dask.config.set(scheduler="sync"):
+        for result in (
+            dlsort.sort_values(made, "k"),
+            dlsort.set_index(made, "k"),
+            dlsort.sort_values(made["k"]),
+            dlsort.set_index(made, "k", divisions=["a", "b"]),
+        ):
+            with pytest.raises(DlsortError, match="cannot sort by"):
+                result.compute()
+        with pytest.raises(DlsortError, match="cannot sort by"):
+            dlsort.sort_values(made, "k").head(1)
+
+
+def test_an_engine_that_can_not_run():
+    result = dlsort.sort_values(ddf(), "k", shuffle_method="p2p")
+    with pytest.raises(DlsortError, match=r"needs a distributed\.Client"):
+        result.compute()
