@@ -15,6 +15,7 @@ from dlsort.errors import (
     DestinationExistsError,
     DestinationFullError,
     DlsortError,
+    shown,
 )
 from dlsort.storage import filesystem, is_store
 
@@ -41,9 +42,13 @@ def check_path(path: object, what: str) -> None:
     BadOptionError
         If it is empty, or no path at all.
     """
-    plain = str(path) if isinstance(path, str | os.PathLike) else ""
-    if not plain.strip() or "\0" in plain:
-        msg = f"the {what} is {path!r}; expected the path of a file or folder."
+    try:
+        plain = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+        os.fsencode(plain)  # which text of no character at all can't be
+    except (TypeError, ValueError):
+        plain = ""
+    if not isinstance(plain, str) or not plain.strip() or "\0" in plain:
+        msg = f"the {what} is {shown(path)}; expected the path of a file or folder."
         raise BadOptionError(msg)
 
 

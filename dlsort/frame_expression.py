@@ -32,8 +32,10 @@ from dask.dataframe.dask_expr._expr import (
 )
 from dask.dataframe.dask_expr._reductions import NLargest, NSmallest
 
+from dlsort.errors import ClusterError
 from dlsort.frame_first_expression import FirstRows
 from dlsort.frame_plan import FramePlan
+from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.expression import exchange_frame, learn
 from dlsort_cluster.rowwise import gives_a_value_a_row
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SortValues",
     "Sorted",
+    "lay_exchange",
     "merge_task",
     "order_of",
     "split_task",
@@ -215,7 +218,7 @@ class SortValues(Sorted):
 
     def _lower(self) -> Any:
         plan = self._plan
-        return exchange_frame(
+        return lay_exchange(
             self.frame,
             to_learn(self.frame, plan),
             split=partial(split_task, plan),
@@ -224,6 +227,20 @@ class SortValues(Sorted):
             meta=self._meta,
             engine=self.engine,
         )
+
+
+def lay_exchange(frame: Expr, context: Expr, **how: Any) -> Expr:
+    """Return the frame that an exchange makes; see :func:`exchange_frame`.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster can't run it.
+    """
+    try:
+        return exchange_frame(frame, context, **how)
+    except ExchangeError as error:
+        raise ClusterError(str(error)) from error
 
 
 def _keys(plan: FramePlan) -> list[tuple[Any, bool, bool]]:

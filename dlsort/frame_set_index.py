@@ -17,15 +17,18 @@ import pandas as pd
 from dask.dataframe.dask_expr._expr import Blockwise, Expr, Projection
 from dask.dataframe.dask_expr._shuffle import SetIndexBlockwise
 
+from dlsort.errors import ClusterError
 from dlsort.frame_expression import (
     Sorted,
+    lay_exchange,
     merge_task,
     split_task,
     to_learn,
 )
 from dlsort.frame_plan import FramePlan, is_objects
 from dlsort_cluster.apart import unfused
-from dlsort_cluster.expression import exchange_frame, find, is_async, known
+from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.expression import find, is_async, known
 
 __all__ = ["SetIndex", "WithColumn"]
 
@@ -111,7 +114,10 @@ class SetIndex(Sorted):
         name = self._to_learn._name
         found = _learned.get(name)
         if found is None and not is_async():
-            found = find(self._to_learn)
+            try:
+                found = find(self._to_learn)
+            except ExchangeError as error:
+                raise ClusterError(str(error)) from error
             _learned[name] = found
             while len(_learned) > MOST_LEARNED:
                 _learned.popitem(last=False)
@@ -184,7 +190,7 @@ class SetIndex(Sorted):
             plan = plan.with_parts(len(divisions) - 1)
         if found is not None:
             context = known(found, context._name)
-        return exchange_frame(
+        return lay_exchange(
             self.frame,
             context,
             split=partial(split_task, plan),
