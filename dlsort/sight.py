@@ -22,7 +22,7 @@ from typing import Any
 from dlsort.errors import BadOptionError, ClusterError, DlsortError
 from dlsort.source import Source
 from dlsort.stage_folder import JOB
-from dlsort.storage import is_store, join, remove, replace, stamp_of
+from dlsort.storage import is_store, join, make_folder, remove_all, replace, stamp_of
 from dlsort_cluster.jobs import of_each_worker
 from dlsort_cluster.versions import worker_name
 
@@ -30,6 +30,9 @@ __all__ = ["shared_storage"]
 
 # Files of the source to ask for: the first, the last, and one of every folder.
 MOST_FILES = 64
+
+# Where in the job's folder workers leave their marks; it is gone before parts are made.
+MARKS = "seen"
 
 # How long a shared file system may take to show what another machine has just made.
 PATIENCE_S = 2.0
@@ -99,13 +102,17 @@ def _check(
     client: Any, files: Sequence[str], destination: str, stage: str, temp_dir: str | None
 ) -> None:
     ours = {path: _stamp(path) for path in files}
-    found = of_each_worker(client, _look, files, stage, temp_dir, most_s=ANSWER_S)
-    problems = [
-        problem
-        for address, theirs in sorted(found.items())
-        if isinstance(theirs, _Seen)
-        and (problem := _problem(worker_name(address), ours, theirs, destination, temp_dir))
-    ]
+    make_folder(join(stage, MARKS))
+    try:
+        found = of_each_worker(client, _look, files, stage, temp_dir, most_s=ANSWER_S)
+        problems = [
+            problem
+            for address, theirs in sorted(found.items())
+            if isinstance(theirs, _Seen)
+            and (problem := _problem(worker_name(address), ours, theirs, destination, temp_dir))
+        ]
+    finally:
+        remove_all(join(stage, MARKS))
     if problems:
         others = f" The same goes for {len(problems) - 1} more." if len(problems) > 1 else ""
         raise type(problems[0])(str(problems[0]) + others)
@@ -118,7 +125,7 @@ def _problem(
     destination: str,
     temp_dir: str | None,
 ) -> DlsortError | None:
-    """Return what a worker does not see as the client does; and take its mark away."""
+    """Return what a worker does not see as the client does."""
     for path, stamp in ours.items():
         other = theirs.stamps.get(path)
         if isinstance(stamp, OSError) or other is None or other == stamp:
@@ -134,9 +141,7 @@ def _problem(
         return ClusterError(msg)
     above = destination.rpartition("/")[0] or "/"
     if theirs.mark is not None:
-        is_there = not isinstance(_stamp(theirs.mark, PATIENCE_S), OSError)
-        remove(theirs.mark)
-        if not is_there:
+        if isinstance(_stamp(theirs.mark, PATIENCE_S), OSError):
             msg = (
                 f"{worker} has another folder at {above} than the client, where {destination} "
                 f"is to be: what it writes there does not arrive. {HOW}"
@@ -178,7 +183,7 @@ def _look_now(files: Sequence[str], stage: str, temp_dir: str | None) -> _Seen:
     if isinstance(begun, OSError):
         seen.stage = begun
     else:
-        mark = join(stage, f"seen.{uuid.uuid4().hex[:12]}")
+        mark = join(stage, MARKS, uuid.uuid4().hex)
         try:
             replace(mark, b"seen")
             seen.mark = mark
