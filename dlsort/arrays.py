@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dlsort.arguments import read_choice
 from dlsort.disorder import first_disorder_of
-from dlsort.errors import BadOptionError
 from dlsort.local_keys import check_threads, read_keys
 from dlsort.order import order_columns
 from dlsort.ranks import begins_key
@@ -148,9 +148,7 @@ def rank(
     >>> rank(["b", "a", "b", "b"], method="first")
     array([1, 0, 2, 3])
     """
-    if method not in RANKS:
-        msg = f"method is {method!r}; expected 'min', 'dense' or 'first'."
-        raise BadOptionError(msg)
+    method = read_choice(method, "method", RANKS)
     columns, sort_keys = read_keys(keys, ascending=ascending, na_position=na_position)
     order, (starts, ends), *_ = order_columns(
         columns, sort_keys, runs=method != "first", threads=check_threads(threads)

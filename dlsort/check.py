@@ -14,19 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import accumulate
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as pt
 from dask.system import CPU_COUNT
 
+from dlsort.arguments import read_count, read_path
 from dlsort.buffers import concat_rows
 from dlsort.disorder import first_disorder
-from dlsort.errors import BadOptionError
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options import TUNING
-from dlsort.progress import NoProgress, Progress
+from dlsort.progress import Progress, progress_for
 from dlsort.proof import Proof, prove
 from dlsort.source import Piece, Source, cut_pieces, dictionary_columns, open_source, read_piece
 from dlsort.storage import without_scheme
@@ -187,30 +187,30 @@ class _Order:
 
 
 def check_dataset(
-    src: str | Path,
+    src: str | PathLike[str],
     *,
     by: By,
-    against: str | Path | None = None,
+    against: str | PathLike[str] | None = None,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> CheckReport:
     """Check that a Parquet dataset is in order, and compare its rows with another's.
 
     Parameters
     ----------
-    src : str or Path
+    src : str or path-like
         A Parquet file, a folder of them, or a glob; files are taken in natural
         order of their names.
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc,note:asc:nulls_first"``.
-    against : str or Path, optional
+    against : str or path-like, optional
         A dataset that should hold the same rows, in any order: row count,
         columns and checksum of whole rows are compared. Column order, nullability
         and layout (``string`` or ``string_view``, dictionary or not) don't count.
     threads : int, optional
         Threads that read; by default one a core.
-    progress : Progress, optional
-        Told as the check goes.
+    progress : bool or Progress, optional
+        True: a live display on standard error. An object is told as the check goes.
 
     Returns
     -------
@@ -240,18 +240,24 @@ def check_dataset(
     >>> folder.cleanup()
     """
     keys = parse_by(by)
-    if threads is not None and threads < 1:
-        msg = f"threads is {threads!r}; expected a whole number of at least 1."
-        raise BadOptionError(msg)
+    count = CPU_COUNT if threads is None else read_count(threads, "threads")
+    src = read_path(src, "source (src)")
+    against = None if against is None else read_path(against, "source to compare (against)")
+    with progress_for(progress) as told:
+        return _check(src, keys, against, count, told)
+
+
+def _check(
+    src: str, keys: tuple[SortKey, ...], against: str | None, threads: int, progress: Progress
+) -> CheckReport:
     source = open_source(without_scheme(src))
     check_key_types(source.schema, keys)
     other = None if against is None else open_source(without_scheme(against))
-    progress = progress or NoProgress()
-    differences = [] if other is None else _differences(source, str(src), other, str(against))
+    differences = [] if other is None else _differences(source, src, other, str(against))
     whole = other is not None and not differences
     order = _Order(source, keys)
     proof, other_proof = Proof(), Proof()
-    with _pool(threads or CPU_COUNT) as pool:
+    with _pool(threads) as pool:
         for piece, found in _read(source, keys, pool, progress, "check", whole=whole):
             order.feed(piece, found)
             proof += found.proof
@@ -266,13 +272,13 @@ def check_dataset(
                     f"{proof.checksum} in {src} and {other_proof.checksum} in {against}."
                 )
     return CheckReport(
-        str(src),
+        src,
         format_by(keys),
         len(source.files),
         len(source.row_groups),
         source.n_rows,
         order.first,
-        None if against is None else str(against),
+        against,
         tuple(differences),
         proof.checksum if whole and not differences else None,
     )

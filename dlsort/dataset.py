@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import uuid
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 from dlsort.bands import count_bands
@@ -18,53 +19,56 @@ from dlsort.budget import (
     count_parts,
     plan_budget,
 )
+from dlsort.dataset_arguments import Asked, read_arguments
 from dlsort.destination import Overwrite, check_apart, check_destination
 from dlsort.encoding import choose_encodings
-from dlsort.errors import BadOptionError, ClusterError, DlsortError
+from dlsort.errors import ClusterError, DlsortError
 from dlsort.finished import PARTS
 from dlsort.job import check_outcome, check_visible, run_plan
 from dlsort.job_file import JobFile
-from dlsort.keys import By, SortKey, format_by, parse_by
+from dlsort.keys import By, SortKey, format_by
 from dlsort.model_file import MODEL, read_model
 from dlsort.move_job import move_rows
-from dlsort.options import TUNING, parse_bytes
+from dlsort.options import TUNING
 from dlsort.plan import DatasetPlan, Reader
-from dlsort.progress import NoProgress, Progress
+from dlsort.progress import Progress, progress_for
 from dlsort.put_back import put_back
 from dlsort.report import SortReport
 from dlsort.sample_plan import SamplePlan, plan_sample
-from dlsort.sink import Writer, check_compression
+from dlsort.sight import shared_storage
+from dlsort.sink import Writer
 from dlsort.source import Source, cut_pieces, open_source
 from dlsort.staging import Staging, staging
 from dlsort.stats import OutputStats
-from dlsort.storage import join, without_scheme
+from dlsort.storage import join
 from dlsort.verify import verify_finished
 from dlsort.words import check_key_types
 from dlsort_cluster.clusters import connect
 from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.sizes import machine_memory_bytes, size_of, unable_to_write
+from dlsort_cluster.joined import Joinable
+from dlsort_cluster.sizes import ClusterSize, machine_memory_bytes, size_of
 from dlsort_cluster.versions import check_versions
 
 __all__ = ["sort_dataset"]
 
 
 def sort_dataset(
-    src: str | Path,
-    dst: str | Path,
+    src: str | PathLike[str],
+    dst: str | PathLike[str],
     *,
     by: By,
-    scheduler: str | None = None,
+    scheduler: Joinable | None = None,
     workers: int | None = None,
     threads: int | None = None,
     partitions: int | None = None,
     partition_size: int | str | None = None,
     memory: int | str | None = None,
-    temp_dir: str | Path | None = None,
+    temp_dir: str | PathLike[str] | None = None,
     compression: str = "snappy",
     row_group_rows: int | None = None,
     overwrite: Overwrite = False,
     resume: bool = False,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> SortReport:
     """Sort a Parquet dataset into another one.
 
@@ -75,23 +79,26 @@ def sort_dataset(
 
     Parameters
     ----------
-    src : str or Path
+    src : str or path-like
         A Parquet file, a folder of them, or a glob. Folders named
         ``column=value`` are refused: their values are not in the files.
-    dst : str or Path
+    dst : str or path-like
         A folder to make. Its parts' name order is the sort order. Source and destination may
         be in object stores that fsspec knows (``s3://bucket/folder``); there parts are copied
         to their place, and ``_SUCCESS`` is written last.
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc,note:asc:nulls_first"``.
-    scheduler : str, optional
-        Address of a running Dask cluster, ``tcp://host:port``. It must see
-        source and destination under the same paths.
+    scheduler : str, Client or Cluster, optional
+        A running Dask cluster: its address, as in ``"tcp://host:port"``, a client of it, or
+        the cluster itself. Its workers must see source and destination under the same paths.
+        By default the client that is current, as for Dask's own computations, also inside of
+        a task; without one, or with ``"embedded"``, a cluster in this process. What is given
+        is used and left as it is.
     workers : int, optional
-        Worker processes to start on this machine. Neither this nor
-        ``scheduler``: an embedded cluster, in this process.
+        Worker processes to start on this machine, whatever client is current.
     threads : int, optional
-        Threads in all; by default one a core.
+        Threads in all, of processes that are started or else in this one, whatever client is
+        current; by default one a core.
     partitions : int, optional
         Number of parts.
     partition_size : int or str, optional
@@ -100,7 +107,7 @@ def sort_dataset(
     memory : int or str, optional
         Memory for the whole job. By default 70 % of the machine's, or of what
         the cluster's workers have: Dask stops one that fills 80 % of its limit.
-    temp_dir : str or Path, optional
+    temp_dir : str or path-like, optional
         Where rows go that don't fit the memory.
     compression : str
         ``snappy``, ``zstd``, ``gzip``, ``lz4``, ``brotli`` or ``none``.
@@ -114,8 +121,8 @@ def sort_dataset(
         Go on from what an earlier attempt has kept that was killed, or lost its cluster, and
         keep what is finished if this one fails too. The result is the same, byte for byte.
         With nothing to go on from it is a sort like any other.
-    progress : Progress, optional
-        Told as the job goes.
+    progress : bool or Progress, optional
+        True: a live display on standard error. An object is told as the job goes.
 
     Returns
     -------
@@ -145,62 +152,60 @@ def sort_dataset(
     >>> folder.cleanup()
     """
     began = time.perf_counter()
-    keys = parse_by(by)
-    counts = {"partitions": partitions, "row_group_rows": row_group_rows}
-    _check_options(scheduler, workers, threads, counts, partition_size)
-    if temp_dir is not None and scheduler is None and not Path(temp_dir).is_dir():
-        msg = f"temp_dir is {str(temp_dir)!r}; expected an existing folder."
-        raise BadOptionError(msg)
-    codec = check_compression(compression)
-    part_bytes = (
-        None if partition_size is None else parse_bytes(partition_size, "partition_size")
+    asked = read_arguments(
+        src,
+        dst,
+        by=by,
+        scheduler=scheduler,
+        workers=workers,
+        threads=threads,
+        partitions=partitions,
+        partition_size=partition_size,
+        memory=memory,
+        temp_dir=temp_dir,
+        compression=compression,
+        row_group_rows=row_group_rows,
+        overwrite=overwrite,
+        resume=resume,
     )
-    memory_bytes = None if memory is None else parse_bytes(memory, "memory")
-    src, dst = without_scheme(src), without_scheme(dst)
-    settled = put_back(dst, resume=resume)
-    rows = row_group_rows or TUNING.row_group_rows
-    if settled is not None and resume:
+    with progress_for(progress) as told:
+        return _sort(asked, told, began)
+
+
+def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
+    keys, dst = asked.keys, asked.dst
+    settled = put_back(dst, resume=asked.resume)
+    rows = asked.row_group_rows or TUNING.row_group_rows
+    if settled is not None and asked.resume:
         with suppress(DlsortError):  # another job; what is wrong with this one is told below
-            files = JobFile.files_of(open_source(src))
+            files = JobFile.files_of(open_source(asked.src))
             n_parts = settled.job.n_parts
-            same = JobFile(format_by(keys), files, codec, rows, part_bytes, n_parts, 0, 0)
-            same.going_on_from(settled.job, partitions=partitions)
+            same = JobFile(
+                format_by(keys), files, asked.codec, rows, asked.part_bytes, n_parts, 0, 0
+            )
+            same.going_on_from(settled.job, partitions=asked.partitions)
             return SortReport.of_finished(settled.report, time.perf_counter() - began)
-    destination, held = check_destination(dst, overwrite=overwrite)
-    source = open_source(src)
-    check_apart(destination, src, source.files)
+    destination, held = check_destination(dst, overwrite=asked.overwrite)
+    source = open_source(asked.src)
+    check_apart(destination, asked.src, source.files)
     check_key_types(source.schema, keys)
-    check_partitions(partitions, source.n_rows)
-    report = SortReport(str(src), str(dst), format_by(keys), rows=source.n_rows)
+    check_partitions(asked.partitions, source.n_rows)
+    report = SortReport(asked.src, dst, format_by(keys), rows=source.n_rows)
     report.input_files, report.input_bytes = len(source.files), source.stored_bytes
     report.arrow_bytes = source.arrow_bytes
     report.phases.open_s = time.perf_counter() - began
-    report.workers = workers or 0
-    if scheduler is None:
+    memory_bytes = asked.memory_bytes
+    if asked.scheduler is None:
         # told before a cluster is started for nothing
         memory_bytes = memory_bytes or int(machine_memory_bytes() * TUNING.job_memory_share)
-        plan_budget(memory_bytes, max(1, workers or 1), threads or max(1, workers or 1))
-        check_row_groups(source, memory_bytes, max(1, workers or 1))
+        n_processes = asked.workers or 1
+        plan_budget(memory_bytes, n_processes, asked.threads or n_processes)
+        check_row_groups(source, memory_bytes, n_processes)
     with ExitStack() as stack:
-        try:
-            client = stack.enter_context(
-                connect(
-                    scheduler=scheduler,
-                    workers=workers,
-                    threads=threads,
-                    memory_bytes=memory_bytes,
-                    temp_dir=None if temp_dir is None else str(temp_dir),
-                )
-            )
-            n_processes, n_threads, limit_bytes = size_of(client)
-            if scheduler is not None:
-                check_versions(client)
-        except ExchangeError as error:
-            raise ClusterError(str(error)) from error
+        client, size = stack.enter_context(_cluster(asked, memory_bytes))
+        n_processes, n_threads, limit_bytes = size
         report.threads = n_threads
-        if scheduler is not None:
-            report.workers = n_processes
-            _check_temp_dir(client, temp_dir)
+        report.workers = asked.workers or 0 if asked.scheduler is None else n_processes
         most = limit_bytes or machine_memory_bytes()
         memory_bytes = memory_bytes or int(most * TUNING.job_memory_share)
         most_bytes = check_row_groups(source, memory_bytes, n_processes)
@@ -211,37 +216,44 @@ def sort_dataset(
             n_threads,
             max((group.arrow_bytes for group in source.row_groups), default=0),
         )
-        n_parts = partitions or count_parts(
-            source, part_bytes or min(TUNING.partition_bytes, budget.part_bytes), n_threads
+        n_parts = asked.partitions or count_parts(
+            source,
+            asked.part_bytes or min(TUNING.partition_bytes, budget.part_bytes),
+            n_threads,
         )
         job = JobFile(
             format_by(keys),
             JobFile.files_of(source),
-            codec,
+            asked.codec,
             rows,
-            part_bytes,
+            asked.part_bytes,
             n_parts,
             budget.piece_bytes,
             budget.part_bytes,
         )
         report.phases.start_s = time.perf_counter() - began - report.phases.open_s
-        progress = progress or NoProgress()
         with staging(
             destination,
             job,
             held=held,
-            resume=resume,
-            partitions=partitions,
+            resume=asked.resume,
+            partitions=asked.partitions,
             on_decided=partial(progress.finish, "publish"),
         ) as stage:
             report.output_parts = stage.job.n_parts
-            outputs = _make_parts(
-                client, stage, source, keys, budget, temp_dir, progress, report
-            )
-            progress.phase("publish", source.n_rows)
-            publishing = time.perf_counter()
-            assert stage.parts is not None
-            stage.sizes = check_visible(stage.parts, outputs, stage.job.n_parts)
+            with ExitStack() as watching:
+                if asked.scheduler is not None:
+                    seen = shared_storage(
+                        client, source, destination, stage.folder, asked.temp_dir
+                    )
+                    watching.enter_context(seen)
+                outputs = _make_parts(
+                    client, stage, source, keys, budget, asked.temp_dir, progress, report
+                )
+                progress.phase("publish", source.n_rows)
+                publishing = time.perf_counter()
+                assert stage.parts is not None
+                stage.sizes = check_visible(stage.parts, outputs, stage.job.n_parts)
             stage.told = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
             stage.report = report.to_dict()
         report.phases.publish_s = time.perf_counter() - publishing
@@ -250,13 +262,41 @@ def sort_dataset(
     return report
 
 
+@contextmanager
+def _cluster(asked: Asked, memory_bytes: int | None) -> Iterator[tuple[Any, ClusterSize]]:
+    """Give a client of the cluster to sort on, and its size.
+
+    Raises
+    ------
+    ClusterError
+        If there is none, or it has other versions than we.
+    """
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(
+                connect(
+                    scheduler=asked.scheduler,
+                    workers=asked.workers,
+                    threads=asked.threads,
+                    memory_bytes=memory_bytes,
+                    temp_dir=asked.temp_dir,
+                )
+            )
+            size = size_of(client)
+            if asked.scheduler is not None:
+                check_versions(client)
+        except ExchangeError as error:
+            raise ClusterError(str(error)) from error
+        yield client, size
+
+
 def _make_parts(
     client: Any,
     stage: Staging,
     source: Source,
     keys: tuple[SortKey, ...],
     budget: Budget,
-    temp_dir: str | Path | None,
+    temp_dir: str | None,
     progress: Progress,
     report: SortReport,
 ) -> list[OutputStats]:
@@ -300,45 +340,6 @@ def _make_parts(
     return outputs
 
 
-def _check_options(
-    scheduler: str | None,
-    workers: int | None,
-    threads: int | None,
-    counts: dict[str, int | None],
-    partition_size: int | str | None,
-) -> None:
-    for name, value in {"workers": workers, "threads": threads, **counts}.items():
-        if value is not None and not _is_count(value):
-            msg = f"{name} is {value!r}; expected a whole number of at least 1."
-            raise BadOptionError(msg)
-    if counts["partitions"] is not None and partition_size is not None:
-        msg = "partitions and partition_size are both given; give one of them."
-        raise BadOptionError(msg)
-    if scheduler is not None and (workers is not None or threads is not None):
-        msg = "scheduler is given with workers or threads; a running cluster has its own."
-        raise BadOptionError(msg)
-    if workers is not None and threads is not None and threads < workers:
-        msg = f"threads is {threads}, fewer than workers ({workers}); each process needs one."
-        raise BadOptionError(msg)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _check_temp_dir(client: Any, temp_dir: str | Path | None) -> None:
-    """Raise unless every worker can write to a folder for spilled shards."""
-    if temp_dir is None:
-        return
-    missing = unable_to_write(client, str(Path(temp_dir).absolute()))
-    if missing:
-        msg = (
-            f"temp_dir is {str(temp_dir)!r}, but {missing[0]} has no such folder, or can't "
-            "write to it."
-        )
-        raise BadOptionError(msg)
-
-
 def _has_model(folder: str, source: Source, keys: tuple[SortKey, ...]) -> bool:
     """Return whether an earlier attempt has kept the model that cut its parts."""
     schema = Reader.of(source, keys).key_schema()
@@ -352,7 +353,7 @@ def _plan(
     job: JobFile,
     budget: Budget,
     n_threads: int,
-    temp_dir: str | Path | None,
+    temp_dir: str | None,
 ) -> DatasetPlan:
     pieces = cut_pieces(source, job.piece_bytes)
     n_parts = job.n_parts
@@ -372,7 +373,7 @@ def _plan(
         else SamplePlan(()),
         n_parts,
         budget.store_bytes,
-        None if temp_dir is None else str(Path(temp_dir).absolute()),
+        temp_dir,
         n_bands,
         n_threads,
     )

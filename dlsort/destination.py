@@ -16,6 +16,7 @@ from dlsort.errors import (
     DestinationExistsError,
     DestinationFullError,
     DlsortError,
+    shown,
 )
 from dlsort.replaceable import TABLE_LOGS, Held, foreign, look, never_replaced, unseen
 from dlsort.storage import filesystem, is_store
@@ -49,9 +50,13 @@ def check_path(path: object, what: str) -> None:
     BadOptionError
         If it is empty, or no path at all.
     """
-    plain = str(path) if isinstance(path, str | os.PathLike) else ""
-    if not plain.strip() or "\0" in plain:
-        msg = f"the {what} is {path!r}; expected the path of a file or folder."
+    try:
+        plain = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+        os.fsencode(plain)  # which text of no character at all can't be
+    except (TypeError, ValueError):
+        plain = ""
+    if not isinstance(plain, str) or not plain.strip() or "\0" in plain:
+        msg = f"the {what} is {shown(path)}; expected the path of a file or folder."
         raise BadOptionError(msg)
 
 
@@ -82,17 +87,12 @@ def check_destination(dst: str | Path, *, overwrite: Overwrite) -> tuple[str, He
 
     Raises
     ------
-    BadOptionError
-        If ``overwrite`` is something else.
     DestinationExistsError
         If something is there that must not be overwritten.
     DestinationError
         If it can't be written, or never is replaced.
     """
     check_path(dst, "destination")
-    if overwrite not in (False, True, "force"):
-        msg = f'overwrite is {overwrite!r}; expected True, False or "force".'
-        raise BadOptionError(msg)
     try:
         place = _check_prefix(str(dst)) if is_store(dst) else _check_folder(dst)
         return place, _check_held(place, dst, overwrite)

@@ -8,6 +8,8 @@ built-in type that a caller would have expected (``FileNotFoundError``,
 
 from __future__ import annotations
 
+import reprlib
+
 from dlsort_cluster.errors import DlsortError
 
 __all__ = [
@@ -29,7 +31,25 @@ __all__ = [
     "SourceNotFoundError",
     "UnknownColumnError",
     "UnsupportedError",
+    "shown",
 ]
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 80
+
+
+def shown(value: object) -> str:
+    """Return a value for a message: on one line, and no longer than that bears.
+
+    Examples
+    --------
+    >>> shown("x"), shown(list(range(1000)))
+    ("'x'", '[0, 1, 2, 3, 4, 5, ...]')
+    """
+    try:
+        return " ".join(_short.repr(value).split())
+    except Exception:  # whatever a stranger's __repr__ raises
+        return f"a {type(value).__name__}"
 
 
 class BadOptionError(DlsortError, ValueError):

@@ -33,10 +33,12 @@ from dask.dataframe.dask_expr._expr import (
 )
 from dask.dataframe.dask_expr._reductions import NLargest, NSmallest
 
+from dlsort.errors import ClusterError
 from dlsort.frame_first_expression import FirstRows
 from dlsort.frame_plan import FramePlan
 from dlsort.notices import ComputedTwiceWarning, tell_once
 from dlsort_cluster.apart import choose
+from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.expression import exchange_frame, learn
 from dlsort_cluster.remade import find_remade
 from dlsort_cluster.rowwise import gives_a_value_a_row
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SortValues",
     "Sorted",
+    "lay_exchange",
     "merge_task",
     "order_of",
     "split_task",
@@ -232,7 +235,7 @@ class SortValues(Sorted):
         plan = self._plan
         context = to_learn(self.frame, plan)
         tell_if_remade(context)
-        return exchange_frame(
+        return lay_exchange(
             self.frame,
             context,
             split=partial(split_task, plan),
@@ -241,6 +244,20 @@ class SortValues(Sorted):
             meta=self._meta,
             engine=self.engine,
         )
+
+
+def lay_exchange(frame: Expr, context: Expr, **how: Any) -> Expr:
+    """Return the frame that an exchange makes; see :func:`exchange_frame`.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster can't run it.
+    """
+    try:
+        return exchange_frame(frame, context, **how)
+    except ExchangeError as error:
+        raise ClusterError(str(error)) from error
 
 
 def _keys(plan: FramePlan) -> list[tuple[Any, bool, bool]]:

@@ -10,7 +10,11 @@ from typing import Any
 import pandas as pd
 from dask.dataframe.dask_expr._reductions import ApplyConcatApply
 
-__all__ = ["FirstRows"]
+from dlsort.errors import ClusterError
+from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.expression import check_cluster
+
+__all__ = ["FirstRows", "look_at_cluster"]
 
 
 class FirstRows(ApplyConcatApply):
@@ -25,6 +29,11 @@ class FirstRows(ApplyConcatApply):
 
     def _divisions(self) -> tuple[None, None]:
         return (None, None)
+
+    def _lower(self) -> Any:
+        look_at_cluster()
+        this: Any = super()
+        return this._lower()
 
     @property
     def chunk_kwargs(self) -> dict[str, Any]:  # type: ignore[override]
@@ -50,6 +59,20 @@ class FirstRows(ApplyConcatApply):
         from dlsort.frame_first import finish_first
 
         return finish_first(_pick_first(frames, **kwargs), kwargs["plan"])
+
+
+def look_at_cluster() -> None:
+    """Make sure that the current client's cluster, if there is one, can run our tasks.
+
+    Raises
+    ------
+    ClusterError
+        If it lacks dlsort, or has another version of something.
+    """
+    try:
+        check_cluster()
+    except ExchangeError as error:
+        raise ClusterError(str(error)) from error
 
 
 def _pick_first(frames: list[pd.DataFrame], **kwargs: Any) -> pd.DataFrame:

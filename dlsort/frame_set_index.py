@@ -17,8 +17,10 @@ import pandas as pd
 from dask.dataframe.dask_expr._expr import Blockwise, Expr, Projection
 from dask.dataframe.dask_expr._shuffle import SetIndexBlockwise
 
+from dlsort.errors import ClusterError
 from dlsort.frame_expression import (
     Sorted,
+    lay_exchange,
     merge_task,
     split_task,
     tell_if_remade,
@@ -26,7 +28,8 @@ from dlsort.frame_expression import (
 )
 from dlsort.frame_plan import FramePlan, is_objects
 from dlsort_cluster.apart import unfused
-from dlsort_cluster.expression import exchange_frame, find, is_async, known
+from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.expression import find, is_async, known
 
 __all__ = ["SetIndex", "WithColumn"]
 
@@ -113,7 +116,10 @@ class SetIndex(Sorted):
         found = _learned.get(name)
         if found is None and not is_async():
             tell_if_remade(self._to_learn, ahead=True)
-            found = find(self._to_learn)
+            try:
+                found = find(self._to_learn)
+            except ExchangeError as error:
+                raise ClusterError(str(error)) from error
             _learned[name] = found
             while len(_learned) > MOST_LEARNED:
                 _learned.popitem(last=False)
@@ -188,7 +194,7 @@ class SetIndex(Sorted):
             context = known(found, context._name)
         else:
             tell_if_remade(context, ahead=True)
-        return exchange_frame(
+        return lay_exchange(
             self.frame,
             context,
             split=partial(split_task, plan),

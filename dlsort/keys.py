@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from dlsort.errors import BadKeyError, UnknownColumnError
+import numpy as np
+
+from dlsort.errors import BadKeyError, UnknownColumnError, shown
 
 __all__ = ["By", "SortKey", "check_columns", "format_by", "parse_by"]
 
@@ -75,7 +78,7 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
         items = [by]
     else:
         items = _listed(by)
-    keys = tuple(item if isinstance(item, SortKey) else _parse_one(item) for item in items)
+    keys = tuple(_checked(i) if isinstance(i, SortKey) else _parse_one(i) for i in items)
     if not keys:
         msg = "the key names no column; give at least one, as in by='day,price:desc'."
         raise BadKeyError(msg)
@@ -89,15 +92,30 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
 
 
 def _listed(by: object) -> Iterable[str | SortKey]:
-    if isinstance(by, Iterable):
-        return by
-    msg = f"the key is {by!r}; expected a text such as 'day,price:desc', or a list."
+    # a set has no order, and bytes are numbers
+    if isinstance(by, Iterable) and not isinstance(by, Set | Mapping | bytes):
+        with suppress(TypeError):  # an array of no dimension only looks like one
+            return list(by)
+    msg = f"the key (by) is {shown(by)}; expected a text such as 'day,price:desc', or a list."
     raise BadKeyError(msg)
+
+
+def _checked(key: SortKey) -> SortKey:
+    """Return a key of a column name and two booleans."""
+    column: object = key.column
+    flags = key.descending, key.nulls_first
+    if not isinstance(column, str) or not all(isinstance(f, bool | np.bool) for f in flags):
+        msg = (
+            f"a key column is {shown(key)}; expected a SortKey of a column name, and True or "
+            "False for descending and nulls_first."
+        )
+        raise BadKeyError(msg)
+    return replace(key, descending=bool(key.descending), nulls_first=bool(key.nulls_first))
 
 
 def _parse_one(text: object) -> SortKey:
     if not isinstance(text, str):
-        msg = f"a key column is {text!r}; expected a column name or a SortKey."
+        msg = f"a key column is {shown(text)}; expected a column name or a SortKey."
         raise BadKeyError(msg)
     column, *marks = (part.strip() for part in text.split(":"))
     if not column:

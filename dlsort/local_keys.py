@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dlsort.arguments import read_choice, read_count, read_flag
 from dlsort.buffers import to_transport
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
@@ -19,19 +20,12 @@ from dlsort.words import Column, FixedColumn, check_key_types, key_columns
 __all__ = [
     "check_row_count",
     "check_threads",
-    "is_count",
     "read_key",
     "read_keys",
 ]
 
 NULL_PLACES = {"first": True, "last": False}
 NOT_A_TIME = -(2**63)
-
-
-def is_count(number: object, *, least: int) -> bool:
-    """Return whether something is a whole number, and no smaller."""
-    is_whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-    return is_whole and int(number) >= least  # type: ignore[call-overload]
 
 
 def check_row_count(n_rows: int) -> None:
@@ -60,10 +54,7 @@ def check_threads(threads: int | None) -> int:
     """
     if threads is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    if not is_count(threads, least=1):
-        msg = f"threads is {threads!r}; expected a whole number of at least 1, or None."
-        raise BadOptionError(msg)
-    return int(threads)
+    return read_count(threads, "threads")
 
 
 def read_keys(
@@ -90,13 +81,9 @@ def read_keys(
     places = _each(na_position, len(arrays), "na_position", "'first' or 'last'")
     sort_keys = []
     for i, (is_up, place) in enumerate(zip(up, places, strict=True)):
-        if not isinstance(is_up, bool | np.bool):
-            msg = f"ascending is {is_up!r}; expected True or False."
-            raise BadOptionError(msg)
-        if not isinstance(place, str) or place not in NULL_PLACES:
-            msg = f"na_position is {place!r}; expected 'first' or 'last'."
-            raise BadOptionError(msg)
-        sort_keys.append(SortKey(f"key {i}", not is_up, NULL_PLACES[place]))
+        is_descending = not read_flag(is_up, "ascending")
+        nulls_first = NULL_PLACES[read_choice(place, "na_position", list(NULL_PLACES))]
+        sort_keys.append(SortKey(f"key {i}", is_descending, nulls_first))
     columns = [read_key(a, key) for a, key in zip(arrays, sort_keys, strict=True)]
     check_row_count(len(columns[0]))
     lengths = {len(column) for column in columns}
@@ -108,7 +95,8 @@ def read_keys(
 
 
 def _each(given: Any, count: int, name: str, expected: str) -> list[Any]:
-    if isinstance(given, str) or not isinstance(given, Sequence | np.ndarray):
+    is_list = isinstance(given, Sequence) and not isinstance(given, str | bytes)
+    if not is_list and not (isinstance(given, np.ndarray) and given.ndim):
         return [given] * count
     if len(given) != count:
         msg = f"{name} has {len(given)} entries for {count} key columns; expected {expected}."
@@ -123,8 +111,8 @@ def _arrays(keys: Any) -> list[Any]:
     if isinstance(keys, list | tuple) and any(map(_is_array, keys)):
         return list(keys)
     keys = _unwrapped(keys)
-    if isinstance(keys, str | bytes | dict | set | frozenset):
-        msg = f"cannot sort a {type(keys).__name__}; expected an array or several."
+    if isinstance(keys, str | bytes | dict | set | frozenset) or not _is_filled(keys):
+        msg = f"cannot sort a {type(keys).__name__}; expected an array or several (keys)."
         raise KeyTypeError(msg)
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(keys, pandas.DataFrame):
@@ -132,13 +120,24 @@ def _arrays(keys: Any) -> list[Any]:
     if _is_only_a_stream(keys):
         try:
             stream = pa.chunked_array(keys)
-        except (pa.ArrowException, TypeError, ValueError) as error:
-            msg = f"cannot sort these values: {error}"
-            raise KeyTypeError(msg) from error
+        except (pa.ArrowException, TypeError, ValueError, AttributeError) as error:
+            raise _unsortable(error) from error
         if pa.types.is_struct(stream.type):  # a table, as a stream has it
             return _some(list(pa.Table.from_struct_array(stream).columns))
         return [stream]
     return [keys]
+
+
+def _is_filled(keys: Any) -> bool:
+    """Return whether something may hold values; a class only has the methods for it."""
+    return not isinstance(keys, type) and (
+        hasattr(keys, "__iter__") or hasattr(keys, "__array__") or _is_array(keys)
+    )
+
+
+def _unsortable(error: Exception) -> KeyTypeError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return KeyTypeError(f"cannot sort these values: {lines[0].rstrip('.')}.")
 
 
 def _is_only_a_stream(keys: Any) -> bool:
@@ -177,9 +176,8 @@ def read_key(array: Any, key: SortKey) -> Column:
         return found
     try:
         values = _as_arrow(array)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        msg = f"cannot sort these values: {error}"
-        raise KeyTypeError(msg) from error
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise _unsortable(error) from error
     table = pa.Table.from_arrays([values], names=[key.column])
     check_key_types(table.schema, (key,))
     return key_columns(rank_dictionaries(to_transport(table)))[0]

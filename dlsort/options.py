@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
-from dlsort.errors import BadOptionError
+from dlsort.errors import BadOptionError, shown
 
 __all__ = ["GIB", "MIB", "TUNING", "WRITE_COSTS", "Tuning", "WriteCosts", "parse_bytes"]
 
@@ -290,10 +292,11 @@ TUNING = Tuning()
 WRITE_COSTS = WriteCosts()
 
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_NUMBER: Any = Real  # which mypy takes no number for
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-def parse_bytes(text: str | int, name: str) -> int:
+def parse_bytes(text: object, name: str) -> int:
     """Read a number of bytes such as ``128MiB``, ``4GB`` or ``4g``.
 
     Raises
@@ -306,10 +309,11 @@ def parse_bytes(text: str | int, name: str) -> int:
     >>> parse_bytes("1.5KiB", "size"), parse_bytes("2GB", "size")
     (1536, 2000000000)
     """
-    if isinstance(text, int) and not isinstance(text, bool):
-        value = float(text)
+    value: float
+    if isinstance(text, _NUMBER) and not isinstance(text, bool):
+        value = text if isinstance(text, int) else float(text)  # a long one has no float
     else:
-        compact = str(text).replace(" ", "")
+        compact = text.replace(" ", "") if isinstance(text, str) else ""
         digits = compact.rstrip("iIbBkKmMgGtT")
         unit = compact[len(digits) :].upper()
         try:
@@ -319,9 +323,9 @@ def parse_bytes(text: str | int, name: str) -> int:
             else:
                 value *= _UNITS[unit.removesuffix("B") if len(unit) > 1 else unit]
         except (ValueError, KeyError):
-            msg = f"{name} is {text!r}; expected a size such as 128MiB or 4GB."
+            msg = f"{name} is {shown(text)}; expected a size such as 128MiB or 4GB."
             raise BadOptionError(msg) from None
     if not 1 <= value < 2**63:
-        msg = f"{name} is {text!r}; expected at least 1 byte."
+        msg = f"{name} is {shown(text)}; expected at least 1 byte, and fewer than 2^63."
         raise BadOptionError(msg)
     return int(value)

@@ -42,7 +42,7 @@ from dlsort.stats import Clock, InputStats, OutputStats
 from dlsort.storage import is_there, join
 from dlsort.take import take_table
 from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
-from dlsort_cluster.layers import build
+from dlsort_cluster.layers import build, engine_of_clients
 from dlsort_cluster.tasks import call, call_with_all, ref
 
 __all__ = [
@@ -297,5 +297,6 @@ class DatasetPlan:
             self.temp_dir,
             partial(find_output, self.writer.folder),
         )
-        layer = build(exchange, f"dlsort-part-{self.token}", self.pieces, ref(model))
+        name = f"dlsort-part-{self.token}"
+        layer = build(exchange, name, self.pieces, ref(model), engine=engine_of_clients())
         return Layer({**graph, **layer.graph}, layer.transfer_keys, layer.output_keys)

@@ -6,10 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from dlsort.errors import BadOptionError, shown
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-__all__ = ["PHASES", "NoProgress", "Progress", "live_progress"]
+__all__ = ["PHASES", "NoProgress", "Progress", "live_progress", "progress_for"]
 
 PHASES = ("sample", "partition", "sort")
 TITLES = {
@@ -49,6 +53,31 @@ class NoProgress:
 
     def finish(self, name: str) -> None:
         """Do nothing."""
+
+
+@contextmanager
+def progress_for(
+    asked: Progress | bool | None,  # noqa: FBT001 - as callers of the doors give it
+) -> Iterator[Progress]:
+    """Give what a caller asks for: a live display, none, or an object of its own.
+
+    Raises
+    ------
+    BadOptionError
+        If it is neither True, False, None nor such an object.
+    """
+    if asked is None or isinstance(asked, bool | np.bool):
+        with live_progress(show=bool(asked)) as progress:
+            yield progress
+        return
+    methods = ("phase", "rows", "finish")
+    if isinstance(asked, type) or not all(callable(getattr(asked, m, None)) for m in methods):
+        msg = (
+            f"progress is {shown(asked)}; expected True, False, or an object with the methods "
+            "phase, rows and finish."
+        )
+        raise BadOptionError(msg)
+    yield asked
 
 
 class _LiveProgress:

@@ -16,7 +16,7 @@ import pyarrow.types as pt
 from dlsort.buffers import concat_rows
 from dlsort.destination import write_error
 from dlsort.encoding import Encodings
-from dlsort.errors import BadOptionError
+from dlsort.errors import BadOptionError, shown
 from dlsort.finished import ATTEMPTS, PARTS
 from dlsort.keys import SortKey
 from dlsort.part_encoding import encodings_of_part
@@ -37,11 +37,12 @@ def check_compression(compression: object) -> str:
     BadOptionError
         If it is unknown.
     """
-    name = str(compression).lower()
+    name = compression.lower() if isinstance(compression, str) else ""
     if name == "uncompressed":
         name = "none"
     if name not in COMPRESSIONS or (name != "none" and not pa.Codec.is_available(name)):
-        msg = f"compression is {compression!r}; expected one of {', '.join(COMPRESSIONS)}."
+        expected = ", ".join(COMPRESSIONS)
+        msg = f"compression is {shown(compression)}; expected one of {expected}."
         raise BadOptionError(msg)
     return name
 

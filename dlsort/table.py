@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from dlsort.arguments import read_count
 from dlsort.buffers import combine
-from dlsort.errors import BadOptionError, KeyTypeError
+from dlsort.errors import KeyTypeError
 from dlsort.keys import By, SortKey, check_columns, parse_by
 from dlsort.layouts import recast, without_views
-from dlsort.local_keys import check_row_count, check_threads, is_count, read_key
+from dlsort.local_keys import check_row_count, check_threads, read_key
 from dlsort.local_sort import first_of, sort_rows
 from dlsort.order import first_rows, order_columns
 from dlsort.take import take_array
@@ -118,14 +119,12 @@ def top_k(table: T, k: int, by: By, *, threads: int | None = None) -> T | pa.Tab
     """
     keys = parse_by(by)
     count = check_threads(threads)
-    if not is_count(k, least=0):
-        msg = f"k is {k!r}; expected a whole number of at least 0."
-        raise BadOptionError(msg)
+    k = read_count(k, "k", least=0)
     if _is_pandas(table):
         columns = _pandas_columns(table, keys)
-        rows = first_rows(columns, keys, int(k), threads=count)
+        rows = first_rows(columns, keys, k, threads=count)
         return _take_frame(table, rows.astype(np.int64))
-    return _like(table, keys, lambda rows, keys: first_of(rows, keys, int(k), threads=count))
+    return _like(table, keys, lambda rows, keys: first_of(rows, keys, k, threads=count))
 
 
 def _like(table: Any, keys: tuple[SortKey, ...], make: Make) -> Any:
@@ -221,15 +220,17 @@ def _as_table(table: Any) -> pa.Table:
         return table
     if isinstance(table, pa.RecordBatch):
         return pa.Table.from_batches([table])
-    if hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__"):
+    is_arrow = hasattr(table, "__arrow_c_stream__") or hasattr(table, "__arrow_c_array__")
+    if is_arrow and not isinstance(table, type):
         polars = sys.modules.get("polars")
         if polars is not None and isinstance(table, polars.DataFrame):
             _refuse_objects(table, polars)
         try:
             return pa.table(table)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, TypeError, ValueError) as error:
             if "struct" not in str(error):  # not a single column, but one Arrow can't hold
-                msg = f"cannot sort this {type(table).__name__}: {error}"
+                why = (str(error).splitlines() or [""])[0].rstrip(".")
+                msg = f"cannot sort this {type(table).__name__}: {why}."
                 raise KeyTypeError(msg) from error
     msg = (
         f"cannot sort a {type(table).__name__}; expected a table with the Arrow C stream "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,8 +81,15 @@ def test_names_that_text_cannot_hold():
         ([None], "a key column is None"),
         ([["a", "b"]], r"a key column is \['a', 'b'\]"),
         (["a", SortKey("a")], "names column 'a' twice"),
-        (5, "the key is 5"),
-        (None, "the key is None"),
+        (5, r"the key \(by\) is 5"),
+        (None, r"the key \(by\) is None"),
+        ({"a", "b"}, "expected a text such as"),
+        ({"a": "desc"}, "expected a text such as"),
+        (b"a", "expected a text such as"),
+        (np.array(3), "expected a text such as"),
+        (SortKey(5), "expected a SortKey of a column name"),
+        (SortKey("a", descending="yes"), "True or False for descending"),
+        ([SortKey("a", nulls_first=1)], "True or False for descending"),
     ],
 )
 def test_what_is_no_key_is_refused(by, says):

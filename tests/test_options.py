@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +75,15 @@ def test_the_tunables_cannot_be_changed_by_accident():
 def test_the_tunables_are_documented():
     for field in dataclasses.fields(TUNING):
         assert f"    {field.name} : " in type(TUNING).__doc__
+
+
+@pytest.mark.parametrize(
+    "size", [True, b"1MiB", [1], np.array([1]), int, float("nan"), 10**400]
+)
+def test_what_is_neither_text_nor_number_is_refused(size):
+    with pytest.raises(BadOptionError, match="memory is"):
+        parse_bytes(size, "memory")
+
+
+def test_a_size_may_be_any_number():
+    assert [parse_bytes(n, "memory") for n in (5, np.int8(5), np.float32(5.5), 5.5)] == [5] * 4

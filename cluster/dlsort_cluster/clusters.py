@@ -16,8 +16,9 @@ from distributed import Client, LocalCluster
 
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.jobs import run
+from dlsort_cluster.joined import Joinable, join
 from dlsort_cluster.quiet import quiet
-from dlsort_cluster.reach import SchedulerUnreachableError, reach
+from dlsort_cluster.reach import SchedulerUnreachableError
 from dlsort_cluster.scratch import make_scratch
 
 __all__ = ["SchedulerUnreachableError", "connect", "run"]
@@ -28,7 +29,7 @@ _MIB = 2**20
 @contextmanager
 def connect(
     *,
-    scheduler: str | None = None,
+    scheduler: Joinable | None = None,
     workers: int | None = None,
     threads: int | None = None,
     memory_bytes: int | None = None,
@@ -39,9 +40,10 @@ def connect(
 
     Parameters
     ----------
-    scheduler : str, optional
-        Address of a running scheduler. The other arguments but
-        ``connect_timeout_s`` are its owner's business and ignored.
+    scheduler : str, Client or Cluster, optional
+        Address of a running scheduler, a client of one, or a cluster. The other arguments
+        but ``connect_timeout_s`` are its owner's business and ignored; a client that is
+        given is left open.
     workers : int, optional
         Worker processes to start on this machine. None: no process is
         started; one worker lives in this one, where shards change hands
@@ -61,6 +63,8 @@ def connect(
     ------
     SchedulerUnreachableError
         If nothing answers at ``scheduler``, or one side does not trust the other.
+    ClientUnusableError
+        If ``scheduler`` is closed, or asynchronous in this thread.
     SpillError
         If ``temp_dir`` can't be used.
 
@@ -72,10 +76,10 @@ def connect(
     """
     with ExitStack() as stack:
         if scheduler is not None:
-            client = reach(scheduler, connect_timeout_s)
-        else:
-            folder = stack.enter_context(make_scratch(temp_dir))
-            client = _start(stack, workers, threads or CPU_COUNT, memory_bytes, folder)
+            yield stack.enter_context(join(scheduler, connect_timeout_s))
+            return
+        folder = stack.enter_context(make_scratch(temp_dir))
+        client = _start(stack, workers, threads or CPU_COUNT, memory_bytes, folder)
         stack.callback(client.close)
         yield client
 
@@ -120,7 +124,8 @@ def _start(
                 starting.result().close()
             raise
     stack.callback(cluster.close)
-    return Client(cluster)
+    # The caller's default client, if there is one, stays the default.
+    return Client(cluster, set_as_default=False)
 
 
 def _out_of_reach(start: Callable[..., LocalCluster], **settings: Any) -> LocalCluster:

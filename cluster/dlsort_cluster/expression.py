@@ -19,20 +19,21 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-import dask
 from dask._task_spec import DataNode, Task, TaskRef
 from dask.dataframe.dask_expr._expr import Blockwise, Expr, PartitionsFiltered
 from dask.delayed import Delayed
 from dask.tokenize import tokenize
-from distributed import Client, default_client, get_worker
+from distributed import default_client, get_worker
 
 from dlsort_cluster.apart import Inlined, apart, inlined
 from dlsort_cluster.exchange import Exchange, ExchangeError
+from dlsort_cluster.joined import is_distributed
 from dlsort_cluster.layers import Engine, build, pick_engine
 from dlsort_cluster.memory import guard_of
 from dlsort_cluster.parquet import PartitionReads, find_parquet
+from dlsort_cluster.versions import check_versions_once
 
-__all__ = ["exchange_frame", "find", "is_async", "known", "learn"]
+__all__ = ["check_cluster", "exchange_frame", "find", "is_async", "known", "learn"]
 
 # Stand for tasks of other expressions until their names are known.
 _SOURCE = "dlsort-source"
@@ -97,8 +98,26 @@ def known(context: Any, token: str) -> Expr:
 
 def find(context: Expr) -> Any:
     """Compute what :func:`learn` returned, now, by the scheduler that is current."""
+    check_cluster()
     found: Any = context.optimize()
     return Delayed((found._name, 0), found.__dask_graph__()).compute()
+
+
+def check_cluster() -> None:
+    """Look if the current client's cluster has our versions, when it is first met.
+
+    Without dlsort its scheduler can't read our graphs, and its workers not our tasks; the first
+    says so in words of its own, the second stop without any.
+
+    Raises
+    ------
+    VersionsDifferError
+    """
+    if _engine() != "p2p" or is_async():
+        return
+    client = default_client()
+    if client.status == "running":
+        check_versions_once(client)
 
 
 def is_async() -> bool:
@@ -148,7 +167,10 @@ def exchange_frame(
     ------
     ExchangeError
         If the peer-to-peer engine was asked for and can't run.
+    VersionsDifferError
+        If the current client's cluster lacks dlsort, or has another version of something.
     """
+    check_cluster()
     found = _engine()
     if engine == "p2p" and found != engine:
         msg = (
@@ -169,10 +191,7 @@ def _new(kind: Any, *operands: Any) -> Any:
 
 def _engine() -> Engine:
     """Choose the engine by the scheduler that will run the tasks."""
-    asked = dask.config.get("scheduler", None)
-    if asked is None or isinstance(asked, Client) or "distributed" in str(asked):
-        return pick_engine()
-    return "taskgraph"
+    return pick_engine() if is_distributed() else "taskgraph"
 
 
 # ---------------------------------------------------------------- before the exchange

@@ -17,8 +17,9 @@ from distributed import Client, Future, KilledWorker
 from distributed.comm.core import CommClosedError
 
 from dlsort_cluster.exchange import ExchangeError, Layer
+from dlsort_cluster.versions import is_told
 
-__all__ = ["JobCancelledError", "Progress", "WorkersLostError", "run"]
+__all__ = ["JobCancelledError", "Progress", "WorkersLostError", "of_each_worker", "run"]
 
 Progress = Callable[[list[Any], list[Any]], None]
 T = TypeVar("T")
@@ -169,7 +170,7 @@ def _erred_on(key: Any, dask_scheduler: Any) -> list[str]:
     """Return the addresses of the processes where a task failed that another one may need."""
     task = dask_scheduler.tasks[key]
     blamed = task.exception_blame or task
-    return sorted(at for at in blamed.erred_on if not at.startswith("inproc://"))
+    return sorted(filter(is_told, blamed.erred_on))
 
 
 class _Pardon:
@@ -306,25 +307,28 @@ def _spilled_bytes(client: Client, layer: Layer) -> int:
     except ImportError:  # an untested version; a plain graph has no stores
         return 0
     names = [key for key in layer.graph if isinstance(key, str)]
-    told = _of_each_worker(client, p2p.spilled_bytes, names, _TELL_S)
-    return sum(n_bytes for n_bytes in told if n_bytes is not None)
+    told = of_each_worker(client, p2p.spilled_bytes, names, most_s=_TELL_S)
+    return sum(n_bytes for n_bytes in told.values() if isinstance(n_bytes, int))
 
 
-def _of_each_worker(
-    client: Client, function: Callable[..., T], names: Any, most_s: float
-) -> list[T | None]:
-    """Return what a function returns on each worker; None of one that is silent too long."""
+def of_each_worker(
+    client: Client, function: Callable[..., Any], *args: Any, most_s: float
+) -> dict[str, Any]:
+    """Return what a function returns on each worker, or what it raises there, by address.
 
-    async def ask_all() -> list[T | None]:
+    A worker that is silent too long has a TimeoutError.
+    """
+
+    async def ask_all() -> dict[str, Any]:
         addresses = await client.run_on_scheduler(_addresses, asynchronous=True)
         answers = await asyncio.gather(
             *(asyncio.wait_for(ask(address), most_s) for address in addresses),
             return_exceptions=True,
         )
-        return [None if isinstance(answer, BaseException) else answer for answer in answers]
+        return dict(zip(addresses, answers, strict=True))
 
-    async def ask(address: str) -> T:
-        asked = client.run(function, names, workers=[address], asynchronous=True)
+    async def ask(address: str) -> Any:
+        asked = client.run(function, *args, workers=[address], asynchronous=True)
         return (await asked)[address]
 
     return _ask(client, ask_all, 2 * most_s)
@@ -350,8 +354,9 @@ def _give_up(client: Client, futures: Sequence[Future[Any]], layer: Layer) -> No
                 _SILENT_S,
             )
             if not n_known:
-                left = _of_each_worker(client, _n_left, names, _TELL_S)
-                is_late = None in left and time.monotonic() < began + _SILENT_S
+                told = of_each_worker(client, _n_left, names, most_s=_TELL_S).values()
+                left = [n for n in told if isinstance(n, int)]
+                is_late = len(left) < len(told) and time.monotonic() < began + _SILENT_S
                 if not any(left) and not is_late:
                     return
             time.sleep(pause_s)
@@ -374,15 +379,16 @@ def _n_left(names: set[str], dask_worker: Any) -> int:
 
 def _workers_lost(error: KilledWorker) -> WorkersLostError:
     return WorkersLostError(
-        f"task {error.task!r} was tried {error.allowed_failures + 1} times, and its worker"
-        " died every time, probably for lack of memory. Give the job more memory, fewer"
-        " threads, or more and so smaller partitions."
+        f"a task was tried {error.allowed_failures + 1} times, and its worker died every time,"
+        " probably for lack of memory. Give the job more memory, fewer threads, or more and so"
+        " smaller partitions."
     )
 
 
 def _scheduler_lost(client: Client) -> JobCancelledError:
-    address = getattr(client.scheduler, "address", "its address")
+    address = str(getattr(client.scheduler, "address", ""))
+    where = f" at {address}" if is_told(address) else ""
     return JobCancelledError(
-        f"the scheduler at {address} went away in the middle of the job, and its tasks with it."
-        " Start the job again once a scheduler answers there."
+        f"the scheduler{where} went away in the middle of the job, and its tasks with it."
+        " Start the job again once there is a scheduler."
     )

@@ -13,7 +13,7 @@ from distributed import default_client
 from dlsort_cluster import taskgraph
 from dlsort_cluster.exchange import Exchange, Layer
 
-__all__ = ["Engine", "build", "pick_engine"]
+__all__ = ["Engine", "build", "engine_of_clients", "pick_engine"]
 
 Engine = Literal["p2p", "taskgraph"]
 
@@ -43,6 +43,17 @@ def pick_engine() -> Engine:
                 " in memory. Create a distributed.Client to spill and to spread."
             )
         return "taskgraph"
+    return engine_of_clients()
+
+
+def engine_of_clients() -> Engine:
+    """Choose the engine for whoever has a client.
+
+    Warns
+    -----
+    UserWarning
+        Once, if ``distributed`` is not a tested version.
+    """
     try:
         from dlsort_cluster import p2p
 

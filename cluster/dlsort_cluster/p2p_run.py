@@ -26,7 +26,7 @@ from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, S
 from dlsort_cluster.memory import guard_of
 from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store import ShardStore, StoreClosedError
-from dlsort_cluster.versions import compare, installed
+from dlsort_cluster.versions import compare, installed, worker_name
 from dlsort_cluster.wire import (
     DamagedError,
     Message,
@@ -106,7 +106,7 @@ class ExchangeSpec(ShuffleSpec[int]):
         VersionsDifferError
             If this worker's versions are not those of who laid the tasks.
         """
-        compare(self.versions, installed(), plugin.worker.address)
+        compare(self.versions, installed(), worker_name(plugin.worker.address))
         return ExchangeRun(self, run_id, span_id, worker_for, plugin)
 
 

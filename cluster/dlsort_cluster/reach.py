@@ -62,7 +62,7 @@ def _reach(address: str, timeout_s: float) -> Client:
         # and in a thread, because the caller's may have a loop (a notebook).
         with ThreadPoolExecutor(1) as pool:
             pool.submit(asyncio.run, _knock(address, timeout_s, security)).result()
-        return Client(address, timeout=timeout_s, security=security)
+        return Client(address, timeout=timeout_s, security=security, set_as_default=False)
     except Exception as error:  # what answers there may send anything
         distrust = _distrust(address, error, timeout_s)
         if distrust is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import NamedTuple
 
 from distributed import Client
@@ -10,7 +9,7 @@ from distributed.system import MEMORY_LIMIT
 
 from dlsort_cluster.exchange import ExchangeError
 
-__all__ = ["ClusterSize", "machine_memory_bytes", "size_of", "unable_to_write"]
+__all__ = ["ClusterSize", "machine_memory_bytes", "size_of"]
 
 
 class ClusterSize(NamedTuple):
@@ -43,17 +42,3 @@ def size_of(client: Client) -> ClusterSize:
         sum(worker["nthreads"] for worker in workers),
         sum(worker["memory_limit"] or 0 for worker in workers),
     )
-
-
-def unable_to_write(client: Client, path: str) -> list[str]:
-    """Return the addresses of the workers that can't make files in a folder."""
-    found: dict[str, bool] = client.run(_can_write, path)
-    return sorted(worker for worker, there in found.items() if not there)
-
-
-def _can_write(folder: str) -> bool:
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False

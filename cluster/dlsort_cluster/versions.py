@@ -8,17 +8,27 @@ take part in.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from distributed import Client
 
 from dlsort_cluster.exchange import ExchangeError
 
-__all__ = ["PACKAGES", "VersionsDifferError", "check_versions", "compare", "installed"]
+__all__ = [
+    "PACKAGES",
+    "VersionsDifferError",
+    "check_versions",
+    "check_versions_once",
+    "compare",
+    "installed",
+    "is_told",
+    "worker_name",
+]
 
 PACKAGES = ("dlsort", "numpy", "pyarrow", "dask", "distributed")
 
@@ -40,8 +50,33 @@ def installed() -> Mapping[str, str]:
     return found
 
 
-def check_versions(client: Client) -> None:
+def is_told(address: str) -> bool:
+    """Return whether an address says something to people: one in this process does not."""
+    return "://" in address and not address.startswith("inproc://")
+
+
+def worker_name(address: str) -> str:
+    """Return what messages call a worker.
+
+    Examples
+    --------
+    >>> worker_name("tcp://10.0.0.4:4001"), worker_name("inproc://10.0.0.4/1/2")
+    ('worker tcp://10.0.0.4:4001', 'a worker in the process of the client')
+    """
+    if is_told(address):
+        return f"worker {address}"
+    return "a worker in the process of the client"
+
+
+def check_versions(client: Client, *, workers: Collection[str] | None = None) -> None:
     """Compare the versions of scheduler and workers with this process's.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster. Nothing is asked for that takes a dlsort on the other side.
+    workers : collection of str, optional
+        Addresses of those to ask; all by default.
 
     Raises
     ------
@@ -49,7 +84,10 @@ def check_versions(client: Client) -> None:
         If one has others, or no dlsort.
     """
     look = _make_look()
-    found: dict[str, Any] = client.run(look, on_error="return")
+    told: dict[str, Any] = client.run(
+        look, workers=None if workers is None else list(workers), on_error="return"
+    )
+    found = {worker_name(address): theirs for address, theirs in told.items()}
     try:
         found["the scheduler"] = client.run_on_scheduler(look)
     except Exception as error:
@@ -60,6 +98,28 @@ def check_versions(client: Client) -> None:
         compare(installed(), theirs, where)
 
 
+# The workers that were found to have our versions, for each client.
+_alike: WeakKeyDictionary[Client, frozenset[str]] = WeakKeyDictionary()
+
+
+def check_versions_once(client: Client) -> None:
+    """Compare the versions of scheduler and workers, but of none that were asked before.
+
+    For graphs that Dask sends by itself: what lacks dlsort can't read them, and would not say
+    so, or say something else.
+
+    Raises
+    ------
+    VersionsDifferError
+        If one has others, or no dlsort.
+    """
+    known = _alike.get(client)
+    now = frozenset(client.scheduler_info(n_workers=-1)["workers"])
+    if known is None or not now <= known:
+        check_versions(client, workers=now - (known or frozenset()))
+    _alike[client] = now
+
+
 def compare(ours: Mapping[str, str], theirs: Mapping[str, str], where: str) -> None:
     """Raise if some versions are not those of the client, or are not known.
 
@@ -68,13 +128,17 @@ def compare(ours: Mapping[str, str], theirs: Mapping[str, str], where: str) -> N
     VersionsDifferError
     """
     for package, wanted in ours.items():
-        has = theirs.get(package, "not installed")
-        if has != wanted:
-            msg = (
-                f"{where} has {package} {has}, and the client has {wanted}. Install the same"
-                f" versions of {', '.join(PACKAGES[:-1])} and {PACKAGES[-1]} everywhere."
-            )
+        has = theirs.get(package)
+        if has == wanted:
+            continue
+        if has is None:
+            msg = f"{where} has no {package}; install {package} {wanted} there, as here."
             raise VersionsDifferError(msg)
+        msg = (
+            f"{where} has {package} {has}, and the client has {wanted}. Install the same"
+            f" versions of {', '.join(PACKAGES[:-1])} and {PACKAGES[-1]} everywhere."
+        )
+        raise VersionsDifferError(msg)
 
 
 def _make_look() -> Callable[[], dict[str, str]]:
@@ -91,6 +155,6 @@ def _make_look() -> Callable[[], dict[str, str]]:
             try:
                 return {"dlsort": f"{version('dlsort')}, which can't be imported"}
             except PackageNotFoundError:
-                return {"dlsort": "not installed"}
+                return {}
 
     return look

@@ -32,14 +32,14 @@ def test_without_a_client_a_plain_graph_is_laid_and_that_is_logged_once(caplog):
 
 
 def test_with_a_client_the_engine_is_used():
-    with connect(threads=1):
+    with connect(threads=1) as client, client.as_current():
         assert is_p2p(build())
     assert not is_p2p(build())
 
 
 def test_an_untested_version_is_told_once(monkeypatch):
     monkeypatch.setattr(p2p, "supported", lambda: False)
-    with connect(threads=1):
+    with connect(threads=1) as client, client.as_current():
         with pytest.warns(UserWarning, match="not tested with distributed 20") as told:
             assert not is_p2p(build())
         assert not is_p2p(build())

@@ -1,13 +1,21 @@
 from __future__ import annotations
 
 import builtins
+from weakref import WeakKeyDictionary
 
 import pytest
 
 import exchange_kit as kit
 from dlsort_cluster import p2p, versions
 from dlsort_cluster.clusters import run
-from dlsort_cluster.versions import VersionsDifferError, check_versions, compare, installed
+from dlsort_cluster.versions import (
+    VersionsDifferError,
+    check_versions,
+    check_versions_once,
+    compare,
+    installed,
+    worker_name,
+)
 from p2p_kit import assert_no_runs
 
 OTHER = {"dlsort": "0.0.1", "numpy": "1.26.4", "distributed": "2025.1.0"}
@@ -28,16 +36,14 @@ def test_a_cluster_with_the_same_versions_is_fine(three_workers):
 @pytest.mark.parametrize("package", OTHER)
 def test_a_worker_with_another_version_is_named(package):
     theirs = {**installed(), package: OTHER[package]}
-    says = (
-        rf"tcp://w:1 has {package} {OTHER[package]}, and the client has {installed()[package]}"
-    )
+    says = rf"w has {package} {OTHER[package]}, and the client has {installed()[package]}"
     with pytest.raises(VersionsDifferError, match=says):
-        compare(installed(), theirs, "tcp://w:1")
+        compare(installed(), theirs, "w")
 
 
 def test_a_worker_that_lacks_a_package_is_named():
     theirs = {p: version for p, version in installed().items() if p != "pyarrow"}
-    with pytest.raises(VersionsDifferError, match="w has pyarrow not installed"):
+    with pytest.raises(VersionsDifferError, match=r"w has no pyarrow; install pyarrow \d"):
         compare(installed(), theirs, "w")
 
 
@@ -66,17 +72,59 @@ def test_a_worker_without_dlsort_answers_all_the_same(three_workers, monkeypatch
     with pytest.raises(VersionsDifferError, match=r"w has dlsort .* can't be imported"):
         compare(installed(), broken, "w")
     monkeypatch.setattr("importlib.metadata.version", missing)
-    assert look() == {"dlsort": "not installed"}
+    assert look() == {}
     monkeypatch.undo()
-    with pytest.raises(VersionsDifferError, match="w has dlsort not installed"):
-        compare(installed(), {"dlsort": "not installed"}, "w")
+    with pytest.raises(VersionsDifferError, match=r"w has no dlsort; install dlsort \S+ there"):
+        compare(installed(), {}, "w")
 
 
 def test_a_worker_that_joined_later_is_refused_by_the_run(three_workers, monkeypatch):
     layer = p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6)
     ours = installed()
     monkeypatch.setattr("dlsort_cluster.p2p_run.installed", lambda: {**ours, "numpy": "1.0"})
-    with pytest.raises(VersionsDifferError, match=r"inproc://\S+ has numpy 1.0"):
+    with pytest.raises(VersionsDifferError, match=r"^a worker in .* has numpy 1.0"):
         run(three_workers, layer)
     monkeypatch.undo()
     assert_no_runs(three_workers)
+
+
+def test_workers_are_asked_once(three_workers, monkeypatch):
+    monkeypatch.setattr(versions, "_alike", WeakKeyDictionary())
+    asked = []
+    run = three_workers.run
+
+    def count(*args, workers=None, **kwargs):
+        asked.append(workers)
+        return run(*args, workers=workers, **kwargs)
+
+    monkeypatch.setattr(three_workers, "run", count)
+    check_versions_once(three_workers)
+    check_versions_once(three_workers)
+    (those,) = asked
+    assert set(those) == set(three_workers.scheduler_info()["workers"])
+    # one of them is new
+    versions._alike[three_workers] -= {those[0]}
+    check_versions_once(three_workers)
+    assert asked[1:] == [[those[0]]]
+
+
+def test_workers_that_differ_are_asked_again(three_workers, monkeypatch):
+    monkeypatch.setattr(versions, "_alike", WeakKeyDictionary())
+    ours = installed()
+    monkeypatch.setattr(versions, "_make_look", lambda: lambda: {**ours, "numpy": "1.0"})
+    for _ in range(2):
+        with pytest.raises(VersionsDifferError, match=r"has numpy 1\.0"):
+            check_versions_once(three_workers)
+    monkeypatch.undo()
+    check_versions_once(three_workers)
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("tls://10.0.0.4:4001", "worker tls://10.0.0.4:4001"),
+        ("inproc://10.0.0.4/1/2", "a worker in the process of the client"),
+    ],
+)
+def test_workers_have_names_that_say_something(address, name):
+    assert worker_name(address) == name

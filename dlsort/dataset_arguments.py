@@ -1,0 +1,160 @@
+"""What a caller of the batch door asks for, checked before anything is read or started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dlsort.arguments import read_count, read_flag, read_folder, read_path
+from dlsort.destination import Overwrite
+from dlsort.errors import BadOptionError, ClusterError, shown
+from dlsort.keys import SortKey, parse_by
+from dlsort.options import parse_bytes
+from dlsort.sink import check_compression
+from dlsort.storage import without_scheme
+from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.joined import (
+    EMBEDDED,
+    Joinable,
+    check_usable,
+    current_client,
+    is_joinable,
+)
+
+__all__ = ["Asked", "read_arguments"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The arguments of a sort, as :func:`dlsort.sort_dataset` explains them.
+
+    Parameters
+    ----------
+    src, dst : str
+        Paths or URLs, as they were given but for ``file://``.
+    keys : tuple of SortKey
+        The key.
+    scheduler : str, Client or Cluster, or None
+        The cluster to join; None: one of our own.
+    temp_dir : str or None
+        Absolute.
+    """
+
+    src: str
+    dst: str
+    keys: tuple[SortKey, ...]
+    scheduler: Joinable | None
+    workers: int | None
+    threads: int | None
+    partitions: int | None
+    part_bytes: int | None
+    memory_bytes: int | None
+    temp_dir: str | None
+    codec: str
+    row_group_rows: int | None
+    overwrite: Overwrite
+    resume: bool
+
+
+def read_arguments(
+    src: Any,
+    dst: Any,
+    *,
+    by: Any,
+    scheduler: Any,
+    workers: Any,
+    threads: Any,
+    partitions: Any,
+    partition_size: Any,
+    memory: Any,
+    temp_dir: Any,
+    compression: Any,
+    row_group_rows: Any,
+    overwrite: Any,
+    resume: Any,
+) -> Asked:
+    """Return the arguments of a sort.
+
+    Raises
+    ------
+    BadKeyError, BadOptionError
+        If one is not what it should be, or two exclude each other.
+    ClusterError
+        If the client that is given, or current, can't be used.
+    """
+    asked = Asked(
+        src=str(without_scheme(read_path(src, "source (src)"))),
+        dst=str(without_scheme(read_path(dst, "destination (dst)"))),
+        keys=parse_by(by),
+        scheduler=_cluster_to_join(scheduler, workers, threads),
+        workers=_given(workers, read_count, "workers"),
+        threads=_given(threads, read_count, "threads"),
+        partitions=_given(partitions, read_count, "partitions"),
+        part_bytes=_given(partition_size, parse_bytes, "partition_size"),
+        memory_bytes=_given(memory, parse_bytes, "memory"),
+        temp_dir=_given(temp_dir, read_folder, "temp_dir"),
+        codec=check_compression(compression),
+        row_group_rows=_given(row_group_rows, read_count, "row_group_rows"),
+        overwrite=_read_overwrite(overwrite),
+        resume=read_flag(resume, "resume"),
+    )
+    if asked.partitions is not None and asked.part_bytes is not None:
+        msg = "partitions and partition_size are both given; give one of them."
+        raise BadOptionError(msg)
+    if asked.workers and asked.threads and asked.threads < asked.workers:
+        msg = f"threads is {threads}, fewer than workers ({workers}); each process needs one."
+        raise BadOptionError(msg)
+    if asked.temp_dir and asked.scheduler is None and not Path(asked.temp_dir).is_dir():
+        msg = f"temp_dir is {str(temp_dir)!r}; expected an existing folder."
+        raise BadOptionError(msg)
+    return asked
+
+
+def _read_overwrite(value: Any) -> Overwrite:
+    if isinstance(value, str) and value == "force":
+        return "force"
+    if not isinstance(value, bool | np.bool):
+        msg = f'overwrite is {shown(value)}; expected True, False or "force".'
+        raise BadOptionError(msg)
+    return bool(value)
+
+
+def _given(value: Any, read: Callable[[Any, str], T], name: str) -> T | None:
+    return None if value is None else read(value, name)
+
+
+def _cluster_to_join(scheduler: Any, workers: Any, threads: Any) -> Joinable | None:
+    """Return the cluster that is given; or current, unless processes or threads are wanted."""
+    is_current = scheduler is None
+    if is_current:
+        scheduler = current_client() if workers is None and threads is None else None
+        if scheduler is None:
+            return None
+    elif not is_joinable(scheduler):
+        msg = (
+            f"scheduler is {shown(scheduler)}; expected an address such as tcp://host:8786, a "
+            f"Dask client or cluster, or {EMBEDDED!r}."
+        )
+        raise BadOptionError(msg)
+    elif isinstance(scheduler, str) and scheduler == EMBEDDED:
+        if workers is not None:
+            msg = (
+                f"scheduler is {EMBEDDED!r}, a cluster in this process, and workers is given, "
+                "for processes; give one of them."
+            )
+            raise BadOptionError(msg)
+        return None
+    elif workers is not None or threads is not None:
+        msg = "scheduler is given with workers or threads; a running cluster has its own."
+        raise BadOptionError(msg)
+    try:
+        check_usable(scheduler, is_current=is_current)
+    except ExchangeError as error:
+        raise ClusterError(str(error)) from error
+    return scheduler
