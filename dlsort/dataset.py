@@ -13,6 +13,7 @@ from typing import Any
 from dlsort.bands import count_bands
 from dlsort.budget import (
     Budget,
+    ask_memory,
     check_partitions,
     check_row_groups,
     count_parts,
@@ -98,8 +99,10 @@ def sort_dataset(
         Size of a part in memory, in bytes or as in ``"128MiB"``; not with
         ``partitions``.
     memory : int or str, optional
-        Memory for the whole job. By default 70 % of the machine's, or of what
-        the cluster's workers have: Dask stops one that fills 80 % of its limit.
+        Memory for the whole job: bytes, a size as in ``"4GiB"``, or a share as in ``"50%"``
+        of the machine's, or of what the cluster's workers have. By default 70 %: Dask stops
+        a worker that fills 80 % of its limit. More than this machine has is refused where
+        the job runs on it.
     temp_dir : str or Path, optional
         Where rows go that don't fit the memory.
     compression : str
@@ -153,7 +156,7 @@ def sort_dataset(
     part_bytes = (
         None if partition_size is None else parse_bytes(partition_size, "partition_size")
     )
-    memory_bytes = None if memory is None else parse_bytes(memory, "memory")
+    memory_bytes = ask_memory(memory, machine_memory_bytes(), is_here=scheduler is None)
     src, dst = without_scheme(src), without_scheme(dst)
     settled = put_back(dst, resume=resume)
     rows = row_group_rows or TUNING.row_group_rows
@@ -176,7 +179,6 @@ def sort_dataset(
     report.workers = workers or 0
     if scheduler is None:
         # told before a cluster is started for nothing
-        memory_bytes = memory_bytes or int(machine_memory_bytes() * TUNING.job_memory_share)
         plan_budget(memory_bytes, max(1, workers or 1), threads or max(1, workers or 1))
         check_row_groups(source, memory_bytes, max(1, workers or 1))
     with ExitStack() as stack:
@@ -199,8 +201,8 @@ def sort_dataset(
         if scheduler is not None:
             report.workers = n_processes
             _check_temp_dir(client, temp_dir)
-        most = limit_bytes or machine_memory_bytes()
-        memory_bytes = memory_bytes or int(most * TUNING.job_memory_share)
+            most_bytes = limit_bytes or machine_memory_bytes()
+            memory_bytes = ask_memory(memory, most_bytes, is_here=False)
         most_bytes = check_row_groups(source, memory_bytes, n_processes)
         source = replace(source, most_bytes=most_bytes)
         budget = plan_budget(

@@ -17,6 +17,7 @@ from dlsort.errors import (
     DlsortError,
 )
 from dlsort.storage import filesystem, is_store
+from dlsort.wording import count
 
 __all__ = [
     "MARKER",
@@ -102,7 +103,7 @@ def _check_folder(dst: str | Path, *, overwrite: bool) -> str:
         n_files = sum(1 for _ in path.iterdir())
         if n_files and not overwrite:
             msg = (
-                f"{dst} already holds {n_files:,} file{'s' if n_files > 1 else ''}. "
+                f"{dst} already holds {count(n_files, 'file')}. "
                 "Pass overwrite=True (--overwrite) to replace them."
             )
             raise DestinationExistsError(msg)

@@ -8,6 +8,8 @@ built-in type that a caller would have expected (``FileNotFoundError``,
 
 from __future__ import annotations
 
+from dlsort.wording import printable, without_internals
+
 __all__ = [
     "BadKeyError",
     "BadOptionError",
@@ -33,8 +35,8 @@ class DlsortError(Exception):
     """Base of all errors that dlsort raises on purpose."""
 
     def __str__(self) -> str:
-        """Return the message alone (``KeyError`` would print its repr)."""
-        return str(self.args[0]) if self.args else ""
+        """Return the message alone (``KeyError`` would print its repr), fit for a terminal."""
+        return printable(self.args[0]) if self.args else ""
 
 
 class BadOptionError(DlsortError, ValueError):
@@ -75,6 +77,10 @@ class ClusterError(DlsortError, RuntimeError):
     Its ``__cause__`` is one of :mod:`dlsort_cluster`'s errors: no scheduler at
     the address, no worker, no space for shards, workers lost, job cancelled.
     """
+
+    def __str__(self) -> str:
+        """Return the message without the names that Dask gives to runs and to this process."""
+        return without_internals(super().__str__())
 
 
 class ResumeError(DlsortError, RuntimeError):

@@ -55,7 +55,7 @@ def refuse(*, axis: Any, inplace: Any, kind: Any, options: Mapping[str, Any]) ->
         msg = f"kind is {kind!r}; expected one of {', '.join(map(repr, KINDS[1:]))}."
         raise BadOptionError(msg)
     if options:
-        msg = f"unexpected {', '.join(map(repr, options))}: the exchange has no such option."
+        msg = f"unexpected {', '.join(map(repr, options))}: dlsort has no such option."
         raise BadOptionError(msg)
 
 

@@ -293,8 +293,17 @@ _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
-def parse_bytes(text: str | int, name: str) -> int:
+def parse_bytes(text: str | int, name: str, *, whole_bytes: int | None = None) -> int:
     """Read a number of bytes such as ``128MiB``, ``4GB`` or ``4g``.
+
+    Parameters
+    ----------
+    text : str or int
+        The size; an int is bytes.
+    name : str
+        What to call it in messages.
+    whole_bytes : int, optional
+        What a share such as ``50%`` is of; else shares are not understood.
 
     Raises
     ------
@@ -305,11 +314,16 @@ def parse_bytes(text: str | int, name: str) -> int:
     --------
     >>> parse_bytes("1.5KiB", "size"), parse_bytes("2GB", "size")
     (1536, 2000000000)
+    >>> parse_bytes("50%", "memory", whole_bytes=4096)
+    2048
     """
+    value: float
+    compact = str(text).replace(" ", "")
     if isinstance(text, int) and not isinstance(text, bool):
-        value = float(text)
+        value = text
+    elif whole_bytes is not None and compact.endswith("%"):
+        return _share(compact, text, name, whole_bytes)
     else:
-        compact = str(text).replace(" ", "")
         digits = compact.rstrip("iIbBkKmMgGtT")
         unit = compact[len(digits) :].upper()
         try:
@@ -319,9 +333,24 @@ def parse_bytes(text: str | int, name: str) -> int:
             else:
                 value *= _UNITS[unit.removesuffix("B") if len(unit) > 1 else unit]
         except (ValueError, KeyError):
-            msg = f"{name} is {text!r}; expected a size such as 128MiB or 4GB."
+            share = "" if whole_bytes is None else ", or a share such as 50%"
+            msg = f"{name} is {text!r}; expected a size such as 128MiB or 4GB{share}."
             raise BadOptionError(msg) from None
-    if not 1 <= value < 2**63:
+    if value >= 2**63:
+        msg = f"{name} is {text!r}; expected less than 8 EiB."
+        raise BadOptionError(msg)
+    if not value >= 1:  # NaN neither
         msg = f"{name} is {text!r}; expected at least 1 byte."
         raise BadOptionError(msg)
     return int(value)
+
+
+def _share(compact: str, text: object, name: str, whole_bytes: int) -> int:
+    try:
+        percent = float(compact.removesuffix("%"))
+    except ValueError:
+        percent = 0.0
+    if not (0 < percent <= 100 and whole_bytes * percent >= 100):
+        msg = f"{name} is {text!r}; expected a share above 0% and up to 100%, such as 50%."
+        raise BadOptionError(msg)
+    return int(whole_bytes * percent / 100)
