@@ -11,11 +11,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlsort.errors import BadOptionError
-from dlsort.options import MIB, TUNING
+from dlsort.options import MIB, TUNING, parse_bytes
 from dlsort.report import format_bytes
 from dlsort.source import Source
+from dlsort.wording import count
 
-__all__ = ["Budget", "check_partitions", "check_row_groups", "count_parts", "plan_budget"]
+__all__ = [
+    "Budget",
+    "ask_memory",
+    "check_partitions",
+    "check_row_groups",
+    "count_parts",
+    "plan_budget",
+]
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,35 @@ class Budget:
     working_bytes: int
     part_bytes: int
     piece_bytes: int
+
+
+def ask_memory(memory: int | str | None, most_bytes: int, *, is_here: bool) -> int:
+    """Return a job's memory in bytes.
+
+    Parameters
+    ----------
+    memory : int, str or None
+        As asked for: a size, or a share as in ``"50%"``.
+    most_bytes : int
+        What there is: the machine's, or all workers' together.
+    is_here : bool
+        The job runs on this machine, and so can't have more than that.
+
+    Raises
+    ------
+    BadOptionError
+        If it can't be read, or is not there.
+    """
+    if memory is None:
+        return int(most_bytes * TUNING.job_memory_share)
+    asked = parse_bytes(memory, "memory", whole_bytes=most_bytes)
+    if is_here and asked > most_bytes:
+        msg = (
+            f"memory (--memory) is {format_bytes(asked)}, but this machine has only "
+            f"{format_bytes(most_bytes)}; ask for less, or for a share of it such as 50%."
+        )
+        raise BadOptionError(msg)
+    return asked
 
 
 def plan_budget(
@@ -120,7 +157,7 @@ def check_partitions(partitions: int | None, n_rows: int) -> None:
     """
     if partitions is not None and partitions > max(n_rows, TUNING.fewest_parts_refused):
         msg = (
-            f"partitions is {partitions:,}, but the source has only {n_rows:,} rows; "
+            f"partitions is {partitions:,}, but the source has only {count(n_rows, 'row')}; "
             "ask for at most one partition a row."
         )
         raise BadOptionError(msg)

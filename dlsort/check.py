@@ -30,6 +30,7 @@ from dlsort.progress import Progress, progress_for
 from dlsort.proof import Proof, prove
 from dlsort.source import Piece, Source, cut_pieces, dictionary_columns, open_source, read_piece
 from dlsort.storage import without_scheme
+from dlsort.wording import count, printable
 from dlsort.words import check_key_types, key_table
 from dlsort_cluster.sizes import machine_memory_bytes
 
@@ -124,18 +125,15 @@ class CheckReport:
         """Return the findings as a line or two for people."""
         lines = []
         if self.disorder is None:
-            files = f"{self.files:,} file{'' if self.files == 1 else 's'}"
-            lines.append(
-                f"in order   {self.rows:,} rows by {self.by}, in {files} of {self.src}"
-            )
+            rows, files = count(self.rows, "row"), count(self.files, "file")
+            lines.append(f"in order   {rows} by {self.by}, in {files} of {self.src}")
         else:
             lines.append(str(self.disorder))
         lines += self.differences
         if self.against is not None and not self.differences:
-            lines.append(
-                f"same rows  {self.rows:,} rows, checksum {self.checksum}, as in {self.against}"
-            )
-        return "\n".join(lines)
+            rows = count(self.rows, "row")
+            lines.append(f"same rows  {rows}, checksum {self.checksum}, as in {self.against}")
+        return "\n".join(map(printable, lines))
 
 
 @dataclass(frozen=True)
@@ -256,6 +254,9 @@ def _check(
     differences = [] if other is None else _differences(source, src, other, str(against))
     whole = other is not None and not differences
     order = _Order(source, keys)
+    progress.phase("check", source.n_rows)
+    if whole and other is not None:
+        progress.phase("against", other.n_rows)
     proof, other_proof = Proof(), Proof()
     with _pool(threads) as pool:
         for piece, found in _read(source, keys, pool, progress, "check", whole=whole):
@@ -268,7 +269,8 @@ def _check(
                 other_proof += found.proof
             if proof != other_proof:
                 differences.append(
-                    f"not the same rows: both have {proof.rows:,} rows, but their checksum is "
+                    f"not the same rows: both have {count(proof.rows, 'row')}, but their "
+                    "checksum is "
                     f"{proof.checksum} in {src} and {other_proof.checksum} in {against}."
                 )
     return CheckReport(
@@ -314,7 +316,6 @@ def _read(
         return _look(table, keys, proof) if keys and table.num_rows else _Found(proof)
 
     pieces = cut_pieces(source, TUNING.input_bytes)
-    progress.phase(phase, source.n_rows)
     done = 0
     for piece, found in zip(pieces, pool.map(look, pieces), strict=True):
         yield piece, found

@@ -2,182 +2,66 @@
 
 Whatever is heavy is imported inside the commands, so that help answers at once.
 
-=========  ================================================================
-exit code  means
-=========  ================================================================
-0          done; for ``check``: in order, and the same rows if compared
-1          ``check`` found a row out of order, or other rows
-2          a wrong argument or option, or something outside that the message
-           names: a broken file, a full disk, a scheduler that is away
-3          a bug: the message says how to see the traceback
-130, 143   stopped by Ctrl-C or SIGTERM; the destination is as it was
-=========  ================================================================
+==============  ===========================================================
+exit code       means
+==============  ===========================================================
+0               done; for ``check``: in order, and the same rows if
+                compared. What could not be shown of it is a warning
+1               ``check`` found a row out of order, or other rows
+2               a wrong argument or option, or something outside that the
+                message names: a broken file, a full disk, a scheduler that
+                is away
+3               a bug: the message says how to see the traceback
+4               ``sort`` is done and published, but the report that was
+                asked for with ``--report`` could not be written
+129, 130, 143   stopped as the terminal went away, by Ctrl-C or by SIGTERM;
+                the destination is as it was
+==============  ===========================================================
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
-import threading
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dlsort import __version__
+from dlsort.commands import (
+    NOT_OK,
+    NOT_REPORTED,
+    TRACEBACK,
+    Command,
+    Commands,
+    Failure,
+    sentence,
+    tell,
+    waited_s,
+)
 from dlsort.errors import BadOptionError, DlsortError
-from dlsort.options import TUNING, parse_bytes
+from dlsort.options import GIB, TUNING, parse_bytes
+from dlsort.stop import Stopped, Watched, leave, on_signal
+from dlsort.streams import write
+from dlsort.wording import count
 
 if TYPE_CHECKING:
-    from dlsort.progress import Progress
+    from dlsort.report import SortReport
 
 __all__ = ["main"]
 
-NOT_OK, REFUSED, BUG = 1, 2, 3
-TRACEBACK = "DLSORT_TRACEBACK"
-
 KEY_HELP = (
     "Columns to sort by, most significant first, separated by commas: "
-    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. NaN goes with the nulls."
+    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. NaN goes with the nulls. Given again, it "
+    "names further columns."
 )
 
 
-class Failure(click.ClickException):
-    """Ends the command with one sentence on stderr."""
-
-    exit_code = REFUSED
-
-
-class Stopped(KeyboardInterrupt):
-    """SIGINT or SIGTERM arrived. No ``except Exception`` on the way up holds it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
-class Commands(click.Group):
-    """Turns whatever a command raises into one sentence and an exit code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except Stopped as stop:
-            name = signal.Signals(stop.number).name
-            # What was noted says it, where that isn't all.
-            noted = getattr(stop, "__notes__", ())
-            what = f"stopped by {name}{'' if noted else '; the destination is as it was'}."
-            _end(_with_notes(what, stop), 128 + stop.number)
-        except Exception as error:
-            if os.environ.get(TRACEBACK):
-                traceback.print_exc()
-            _end(*_sentence(error))
-
-
-def _end(message: str, exit_code: int) -> NoReturn:
-    click.echo(f"Error: {message}", err=True)
-    raise click.exceptions.Exit(exit_code)
-
-
-def _with_notes(message: str, error: BaseException) -> str:
-    """Return a message with what was noted on the way up: what is kept, to resume from."""
-    return " ".join([message, *getattr(error, "__notes__", ())])
-
-
-def _sentence(error: Exception) -> tuple[str, int]:
-    """Return the message for an error, and the exit code."""
-    from dlsort_cluster.exchange import ExchangeError
-
-    if isinstance(error, DlsortError | ExchangeError):
-        return _with_notes(str(error), error), REFUSED
-    if isinstance(error, OSError) and error.errno is not None:
-        where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror or error}{where}.", REFUSED
-    lines = str(error).strip().splitlines()
-    what = f"{type(error).__name__}{f': {lines[0]}' if lines else ''}"
-    how = "" if os.environ.get(TRACEBACK) else f" Set {TRACEBACK}=1 to see the traceback."
-    return f"this is a bug in dlsort, sorry: {what}. Please report it.{how}", BUG
-
-
-Handler = Callable[[int, FrameType | None], None]
-
-
-@contextmanager
-def _on_signal(handler: Handler) -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM handled for a while, if this thread may decide that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {n: signal.signal(n, handler) for n in (signal.SIGINT, signal.SIGTERM)}
-    tell_unraisable = sys.unraisablehook
-
-    def hook(lost: sys.UnraisableHookArgs) -> None:
-        # Raised where a finalizer happened to run: `_Watched` stops the command instead.
-        if not isinstance(lost.exc_value, Stopped):
-            tell_unraisable(lost)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = tell_unraisable
-        for number, former in before.items():
-            signal.signal(number, former)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """End at once: nothing is begun yet, and LLVM, at work, would not survive an exception."""
-    os.write(2, f"Error: stopped by {signal.Signals(number).name}.\n".encode())
-    os._exit(128 + number)
-
-
-class _Watched:
-    """A progress display that knows when a signal stops the command, and when it may not.
-
-    Once it is decided that the destination is the new, only tidying up is left, which no
-    signal interrupts: the command ends well, as it has done what it was asked for. Python
-    drops what a handler raises where a finalizer happens to run: then the next word does it.
-    """
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self._seen: list[int] = []
-        self._is_decided = False
-
-    def stop(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal: unwind the command, which takes down what it set up."""
-        if not self._is_decided:
-            self._seen.append(number)
-            raise Stopped(number)
-
-    def _check(self) -> None:
-        if self._seen and not self._is_decided:
-            raise Stopped(self._seen[0])
-
-    def phase(self, name: str, total_rows: int) -> None:
-        self._check()
-        self.progress.phase(name, total_rows)
-
-    def rows(self, name: str, done: int) -> None:
-        self._check()
-        self.progress.rows(name, done)
-
-    def finish(self, name: str) -> None:
-        self._is_decided |= name == "publish"
-        self._check()
-        self.progress.finish(name)
-
-
-class SortCommand(click.Command):
+class SortCommand(Command):
     """``sort``, whose ``--overwrite`` stands alone or has a value after ``=``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -198,6 +82,34 @@ def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int 
         raise Failure(str(error)) from error
 
 
+def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Check a size or a share; what the share is of is known later."""
+    try:
+        if value is not None:
+            parse_bytes(value, param.opts[0], whole_bytes=GIB)
+    except BadOptionError as error:
+        raise Failure(str(error)) from error
+    return value
+
+
+def _joined(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> str:
+    return ",".join(value)
+
+
+def _by(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option for the key, which may be given more than once."""
+    return click.option(
+        "--by", required=True, multiple=True, callback=_joined, metavar="KEY", help=KEY_HELP
+    )(command)
+
+
+_no_progress = click.option(
+    "--no-progress",
+    is_flag=True,
+    help="Say nothing until the end: no live display, nor a line a phase off a terminal.",
+)
+
+
 @click.group("dlsort", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dlsort", message="%(prog)s %(version)s")
 def main() -> None:
@@ -212,7 +124,7 @@ def main() -> None:
 @main.command("sort", cls=SortCommand)
 @click.argument("src")
 @click.argument("dst")
-@click.option("--by", required=True, metavar="KEY", help=KEY_HELP)
+@_by
 @click.option(
     "--scheduler",
     metavar="ADDR",
@@ -245,10 +157,10 @@ def main() -> None:
 )
 @click.option(
     "--memory",
-    callback=_size,
+    callback=_memory,
     metavar="SIZE",
-    help="Memory for the whole job, as in 4GiB. What does not fit goes to --temp-dir. "
-    "Default: 70 % of the machine's, or of what the cluster's workers have.",
+    help="Memory for the whole job, as in 4GiB, or as in 50% of what there is: the machine's, "
+    "or the cluster's workers'. What does not fit goes to --temp-dir. Default: 70%.",
 )
 @click.option(
     "--temp-dir",
@@ -283,11 +195,12 @@ def main() -> None:
     "keep what is finished if this one fails.",
 )
 @click.option(
-    "--report", metavar="FILE.json", help="Write the report's figures there as JSON too."
+    "--report",
+    metavar="FILE.json",
+    help="Write the report's figures there as JSON too; -: to standard output, and the report "
+    "for people to standard error.",
 )
-@click.option(
-    "--no-progress", is_flag=True, help="No live display (there is none off a terminal)."
-)
+@_no_progress
 def sort_command(
     src: str, dst: str, *, report: str | None, no_progress: bool, **options: Any
 ) -> None:
@@ -308,36 +221,78 @@ def sort_command(
     _refuse_both(options, "scheduler", "workers")
     _refuse_both(options, "scheduler", "threads")
     report_path = None if report is None else _check_report_path(report, dst)
-    with _on_signal(_leave), _compiling_notice(show=not no_progress):
-        from dlsort.dataset import sort_dataset
-        from dlsort.progress import live_progress
-    _hush_dask()
-    if not options["resume"]:
-        _tell_of_abandoned(dst)
-    with live_progress(show=False if no_progress else None) as progress:
-        watched = _Watched(progress)
-        with _on_signal(watched.stop):
-            done = sort_dataset(src, dst, progress=watched, **options)
-    click.echo(done.to_text())
-    if report_path is not None:
-        try:
-            done.to_json(report_path)
-        except OSError as error:
-            why = error.strerror or error
-            raise Failure(
-                f"{dst} is sorted and complete, but --report {report} can't be written: {why}."
-            ) from error
+    with on_signal(leave):
+        with _silent_compiling(silent=no_progress):
+            from dlsort.dataset import sort_dataset
+            from dlsort.progress import NoProgress, live_progress
+        _hush_dask()
+        if not options["resume"]:
+            _tell_of_abandoned(dst)
+        watched = Watched(NoProgress())
+        with on_signal(watched.stop):
+            startup_s = waited_s()
+            try:
+                with live_progress(show=not no_progress) as watched.progress:
+                    done = sort_dataset(src, dst, progress=watched, **options)
+            except Exception as error:
+                if not watched.is_decided:
+                    raise
+                why, _ = sentence(error)
+                tell(f"warning: {dst} is sorted and complete; but after that: {why}")
+                if report_path is not None:
+                    raise click.exceptions.Exit(NOT_REPORTED) from error
+                return
+            done.startup_s = startup_s
+            watched.tidied()
+            _give_report(done, report, report_path)
+
+
+def _give_report(done: SortReport, report: str | None, path: Path | None) -> None:
+    """Show the report, and write it where it was asked for; the sort itself is done.
+
+    What can't be shown is a warning. What was asked for and can't be written is
+    an exit code of its own: other programs may wait for it.
+    """
+    is_for_pipe = report == "-"
+    try:
+        text = write(sys.stderr if is_for_pipe else sys.stdout, done.to_text())
+    except Stopped as stop:
+        text = f"stopped by {stop.name}"
+    if text is not None and not is_for_pipe:
+        tell(
+            f"warning: {done.dst} is sorted and complete, but the report could not be written "
+            f"to standard output: {text}."
+        )
+    if report is None:
+        return
+    try:
+        if path is None:
+            why = write(sys.stdout, done.to_json())
+        else:
+            done.to_json(path)
+            why = None
+    except OSError as error:
+        why = error.strerror or str(error)
+    except Stopped as stop:
+        why = f"stopped by {stop.name}"
+    if why is not None:
+        tell(
+            f"Error: {done.dst} is sorted and complete, but --report {report} could not be "
+            f"written: {why}."
+        )
+        raise click.exceptions.Exit(NOT_REPORTED)
 
 
 @main.command("check")
 @click.argument("dst")
-@click.option("--by", required=True, metavar="KEY", help=KEY_HELP)
+@_by
 @click.option(
     "--against",
     metavar="SRC",
     help="Compare row count, columns and checksum of all rows with this dataset too.",
 )
-def check_command(dst: str, by: str, against: str | None) -> None:
+@_no_progress
+def check_command(dst: str, by: str, against: str | None, *, no_progress: bool) -> None:
     """Check that the Parquet dataset DST is sorted.
 
     Exit code 0: it is. Exit code 1: it is not, and the message names file, row
@@ -346,14 +301,17 @@ def check_command(dst: str, by: str, against: str | None) -> None:
     \b
     dlsort check sorted/ --by "day,price:desc" --against in/
     """
-    with _on_signal(_leave), _compiling_notice(show=True):
-        from dlsort.check import check_dataset
-        from dlsort.progress import live_progress
-    with live_progress() as progress:
-        watched = _Watched(progress)
-        with _on_signal(watched.stop):
-            found = check_dataset(dst, by=by, against=against, progress=watched)
-    click.echo(found.to_text(), err=not found.ok)
+    with on_signal(leave):
+        with _silent_compiling(silent=no_progress):
+            from dlsort.check import check_dataset
+            from dlsort.progress import NoProgress, live_progress
+        watched = Watched(NoProgress())
+        with on_signal(watched.stop):
+            with live_progress(show=not no_progress) as watched.progress:
+                found = check_dataset(dst, by=by, against=against, progress=watched)
+            why = write(sys.stdout if found.ok else sys.stderr, found.to_text())
+    if why is not None and found.ok:
+        tell(f"warning: {dst} is as it should be, but standard output can't be written: {why}.")
     if not found.ok:
         raise click.exceptions.Exit(NOT_OK)
 
@@ -364,10 +322,15 @@ def _refuse_both(options: dict[str, Any], one: str, other: str) -> None:
         raise Failure(f"{names[0]} and {names[1]} exclude each other; give one of them.")
 
 
-def _check_report_path(report: str, dst: str) -> Path:
-    """Return the report's path if it can be written and is apart from the destination."""
+def _check_report_path(report: str, dst: str) -> Path | None:
+    """Return the report's path if it can be written and is apart from the destination.
+
+    None for standard output.
+    """
     from dlsort.storage import is_store, without_scheme
 
+    if report == "-":
+        return None
     path = Path(report).absolute()
     place = without_scheme(dst)
     if not is_store(place) and path.is_relative_to(Path(place).absolute()):
@@ -375,9 +338,13 @@ def _check_report_path(report: str, dst: str) -> Path:
             f"--report {report} lies inside the destination {dst}, where readers would take it "
             "for a part; choose a place outside."
         )
+    if path.is_dir():
+        raise Failure(f"--report {report} is a folder; name a file.")
     is_new = not path.exists()
     try:
-        path.open("a").close()
+        # One who reads a pipe would take this for the end.
+        if is_new or path.is_file():
+            path.open("a").close()
     except OSError as error:
         raise Failure(f"--report {report} can't be written: {error.strerror}.") from error
     if is_new:
@@ -402,11 +369,10 @@ def _tell_of_abandoned(dst: str) -> None:
     )
     for left in found:
         if left.n_finished:
-            click.echo(
+            tell(
                 f"note: an earlier sort into {dst} has left {left.n_finished:,} of "
-                f"{left.n_parts:,} parts in {left.folder}; --resume would go on from them. "
-                f"{goes}",
-                err=True,
+                f"{count(left.n_parts, 'part')} in {left.folder}; --resume would go on from "
+                f"them. {goes}"
             )
 
 
@@ -418,25 +384,16 @@ def _hush_dask() -> None:
 
 
 @contextmanager
-def _compiling_notice(*, show: bool) -> Iterator[None]:
-    """Say on a terminal what the wait is for, once a first kernel had to be compiled."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.2):
-            jit = sys.modules.get("dlsort_kernels.jit")
-            if jit is not None and getattr(jit, "compiled", int)():
-                click.echo(
-                    "compiling the kernels for this machine, once; under a minute …", err=True
-                )
-                return
-
-    if show and sys.stderr.isatty():
-        threading.Thread(target=watch, daemon=True).start()
+def _silent_compiling(*, silent: bool) -> Iterator[None]:
+    """Keep the word that kernels are compiled to oneself, if that is wanted."""
+    log = logging.getLogger("dlsort")
+    before = log.level
+    if silent:
+        log.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        over.set()
+        log.setLevel(before)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 from dlsort.bands import count_bands
 from dlsort.budget import (
     Budget,
+    ask_memory,
     check_partitions,
     check_row_groups,
     count_parts,
@@ -105,8 +106,10 @@ def sort_dataset(
         Size of a part in memory, in bytes or as in ``"128MiB"``; not with
         ``partitions``.
     memory : int or str, optional
-        Memory for the whole job. By default 70 % of the machine's, or of what
-        the cluster's workers have: Dask stops one that fills 80 % of its limit.
+        Memory for the whole job: bytes, a size as in ``"4GiB"``, or a share as in ``"50%"``
+        of the machine's, or of what the cluster's workers have. By default 70 %: Dask stops
+        a worker that fills 80 % of its limit. More than this machine has is refused where
+        the job runs on it.
     temp_dir : str or path-like, optional
         Where rows go that don't fit the memory.
     compression : str
@@ -197,7 +200,6 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     memory_bytes = asked.memory_bytes
     if asked.scheduler is None:
         # told before a cluster is started for nothing
-        memory_bytes = memory_bytes or int(machine_memory_bytes() * TUNING.job_memory_share)
         n_processes = asked.workers or 1
         plan_budget(memory_bytes, n_processes, asked.threads or n_processes)
         check_row_groups(source, memory_bytes, n_processes)
@@ -206,8 +208,9 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
         n_processes, n_threads, limit_bytes = size
         report.threads = n_threads
         report.workers = asked.workers or 0 if asked.scheduler is None else n_processes
-        most = limit_bytes or machine_memory_bytes()
-        memory_bytes = memory_bytes or int(most * TUNING.job_memory_share)
+        if asked.scheduler is not None:
+            most = limit_bytes or machine_memory_bytes()
+            memory_bytes = ask_memory(asked.memory, most, is_here=False)
         most_bytes = check_row_groups(source, memory_bytes, n_processes)
         source = replace(source, most_bytes=most_bytes)
         budget = plan_budget(

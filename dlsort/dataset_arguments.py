@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dlsort.arguments import read_count, read_flag, read_folder, read_path
+from dlsort.budget import ask_memory
 from dlsort.destination import Overwrite
 from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.keys import SortKey, parse_by
@@ -24,6 +25,7 @@ from dlsort_cluster.joined import (
     current_client,
     is_joinable,
 )
+from dlsort_cluster.sizes import machine_memory_bytes
 
 __all__ = ["Asked", "read_arguments"]
 
@@ -54,7 +56,8 @@ class Asked:
     threads: int | None
     partitions: int | None
     part_bytes: int | None
-    memory_bytes: int | None
+    memory: int | str | None
+    memory_bytes: int
     temp_dir: str | None
     codec: str
     row_group_rows: int | None
@@ -88,16 +91,18 @@ def read_arguments(
     ClusterError
         If the client that is given, or current, can't be used.
     """
+    joins = _cluster_to_join(scheduler, workers, threads)
     asked = Asked(
         src=str(without_scheme(read_path(src, "source (src)"))),
         dst=str(without_scheme(read_path(dst, "destination (dst)"))),
         keys=parse_by(by),
-        scheduler=_cluster_to_join(scheduler, workers, threads),
+        scheduler=joins,
         workers=_given(workers, read_count, "workers"),
         threads=_given(threads, read_count, "threads"),
         partitions=_given(partitions, read_count, "partitions"),
         part_bytes=_given(partition_size, parse_bytes, "partition_size"),
-        memory_bytes=_given(memory, parse_bytes, "memory"),
+        memory=memory,
+        memory_bytes=ask_memory(memory, machine_memory_bytes(), is_here=joins is None),
         temp_dir=_given(temp_dir, read_folder, "temp_dir"),
         codec=check_compression(compression),
         row_group_rows=_given(row_group_rows, read_count, "row_group_rows"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import reprlib
 
+from dlsort.wording import without_internals
 from dlsort_cluster.errors import DlsortError
 
 __all__ = [
@@ -94,6 +95,10 @@ class ClusterError(DlsortError, RuntimeError):
     Its ``__cause__`` is one of :mod:`dlsort_cluster`'s errors: no scheduler at
     the address, no worker, no space for shards, workers lost, job cancelled.
     """
+
+    def __str__(self) -> str:
+        """Return the message without the names that Dask gives to runs and to this process."""
+        return without_internals(super().__str__())
 
 
 class ResumeError(DlsortError, RuntimeError):

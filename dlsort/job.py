@@ -74,6 +74,8 @@ def run_plan(
             done[name] += sum(s.proof.rows for s in stats)
         progress.phase("partition", n_rows)
         progress.rows("partition", min(done["partition"], n_rows))
+        if done["partition"] >= n_rows:
+            progress.finish("partition")
         if done["partition"] >= n_rows or outputs:
             progress.phase("sort", n_rows)
             progress.rows("sort", min(done["sort"], n_rows))

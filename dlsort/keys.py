@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 
 import numpy as np
 
 from dlsort.errors import BadKeyError, UnknownColumnError, shown
+from dlsort.wording import closest
 
 __all__ = ["By", "SortKey", "check_columns", "format_by", "parse_by"]
 
@@ -170,8 +170,8 @@ def check_columns(keys: Iterable[SortKey], names: Sequence[str]) -> None:
                 f"{count} columns are named {key.column!r}; a key column must be the only one."
             )
             raise UnknownColumnError(msg)
-        close = get_close_matches(key.column, names, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
+        close = closest(key.column, names)
+        hint = f" Did you mean {close!r}?" if close else ""
         shown = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
         msg = f"there is no column {key.column!r}.{hint} The columns are: {shown}."
         raise UnknownColumnError(msg)

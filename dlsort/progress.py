@@ -1,29 +1,22 @@
-"""Progress: what a running job has done, live on a terminal, silent elsewhere."""
+"""Progress: what a running job has done, live on a terminal, a line a phase elsewhere."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, TextIO
 
 import numpy as np
 
 from dlsort.errors import BadOptionError, shown
+from dlsort.streams import is_terminal, write
+from dlsort.wording import count
 
-if TYPE_CHECKING:
-    from rich.progress import TaskID
+__all__ = ["NoProgress", "PlainProgress", "Progress", "live_progress", "progress_for"]
 
-__all__ = ["PHASES", "NoProgress", "Progress", "live_progress", "progress_for"]
-
-PHASES = ("sample", "partition", "sort")
-TITLES = {
-    "sample": "sample and fit the model",
-    "partition": "read and partition",
-    "sort": "sort and write",
-    "publish": "publish",
-    "check": "check the order",
-    "against": "read the rows of the other",
-}
+NARROWEST = 40  # columns: a terminal of less gets plain lines
 
 
 class Progress(Protocol):
@@ -80,66 +73,64 @@ def progress_for(
     yield asked
 
 
-class _LiveProgress:
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            SpinnerColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-        from rich.progress import Progress as Bars
+class PlainProgress:
+    """Writes a line as each phase begins, once those before it are over."""
 
-        self.bars = Bars(
-            SpinnerColumn(),
-            TextColumn("{task.description:26}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[rows]:>32}"),
-            TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=False,
-        )
-        self.tasks: dict[str, TaskID] = {}
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._totals: dict[str, int] = {}
+        self._told: set[str] = set()
+        self._over: set[str] = set()
 
     def phase(self, name: str, total_rows: int) -> None:
-        if name not in self.tasks:
-            self.tasks[name] = self.bars.add_task(
-                TITLES.get(name, name), total=total_rows, rows=f"{total_rows:,} rows"
-            )
+        """Write a line, now or when its turn comes."""
+        self._totals.setdefault(name, total_rows)
+        self._tell()
 
     def rows(self, name: str, done: int) -> None:
-        task = self.tasks[name]
-        total = self.bars.tasks[task].total or 0
-        self.bars.update(task, completed=done, rows=f"{done:,} of {int(total):,} rows")
+        """Do nothing."""
 
     def finish(self, name: str) -> None:
-        if name in self.tasks:
-            task = self.tasks[name]
-            total = self.bars.tasks[task].total or 0
-            # a phase without rows still ends full
-            self.bars.update(task, total=max(total, 1), completed=max(total, 1))
+        """Have the next phase's line written."""
+        self._over.add(name)
+        self._tell()
+
+    def _tell(self) -> None:
+        for name, total_rows in self._totals.items():
+            if name not in self._told:
+                self._told.add(name)
+                write(self._stream, f"{name}: {count(total_rows, 'row')}")
+            if name not in self._over:
+                return
 
 
 @contextmanager
 def live_progress(*, show: bool | None = None) -> Iterator[Progress]:
-    """Give a progress display.
+    """Give a progress display on standard error, which never makes a job fail.
 
     Parameters
     ----------
     show : bool, optional
-        Show it; if not said, only where standard error is a terminal.
+        Show it; the default. It is live on a terminal, and a line a phase elsewhere.
     """
-    import sys
-
-    if show is None:
-        show = sys.stderr.isatty()
-    if not show:
+    if show is False:
         yield NoProgress()
-        return
-    live = _LiveProgress()
-    with live.bars:
-        yield live
+    elif not _can_draw(sys.stderr):
+        yield PlainProgress(sys.stderr)
+    else:
+        from dlsort.live import LiveProgress
+
+        with LiveProgress(sys.stderr) as live:
+            yield live
+
+
+def _can_draw(stream: TextIO | None) -> bool:
+    if stream is None or not is_terminal(stream):
+        return False
+    if os.environ.get("TERM", "dumb").lower() in ("dumb", "unknown"):
+        return False
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return columns >= NARROWEST or columns == 0  # one that doesn't say

@@ -12,6 +12,7 @@ from typing import Any
 
 from dlsort.errors import ResumeError
 from dlsort.options import TUNING
+from dlsort.wording import count, printable
 
 __all__ = ["PhaseSeconds", "SortReport", "format_bytes", "peak_memory_bytes"]
 
@@ -52,6 +53,9 @@ class SortReport:
         the result.
     seconds : float
         Wall-clock from call to published result.
+    startup_s : float
+        What the command took before that: Python, imports and, the first time, compiling. 0
+        where the sort was called from Python.
     phases : PhaseSeconds
         Where they went.
     balance : float
@@ -89,6 +93,7 @@ class SortReport:
     arrow_bytes: int = 0
     output_bytes: int = 0
     seconds: float = 0.0
+    startup_s: float = 0.0
     phases: PhaseSeconds = field(default_factory=PhaseSeconds)
     balance: float = 1.0
     part_rows: list[int] = field(default_factory=list)
@@ -136,39 +141,49 @@ class SortReport:
         """Return the report as a few lines for people."""
         phases = self.phases
         steps = ", ".join(f"{name} {s:.2f}" for name, s in phases.work.items())
-        where = f"{self.workers} worker processes" if self.workers else "embedded"
-        rate = f", {self.rows / self.seconds / 1e6:.2f} M rows/s" if self.seconds else ""
+        where = _processes(self.workers) if self.workers else "embedded"
+        rate = f"{self.rows / self.seconds / 1e6:.2f} M rows/s" if self.seconds else ""
+        total_s, spent = self.startup_s + self.seconds, f", {rate}" if rate else ""
+        if self.startup_s:
+            at = f" at {rate}" if rate else ""
+            spent = f": start-up {self.startup_s:.2f}, sort {self.seconds:.2f}{at}"
         read, written = format_bytes(self.input_bytes), format_bytes(self.output_bytes)
         lines = [
-            f"sorted     {self.rows:,} rows by {self.by}",
-            f"from       {self.src} ({self.input_files:,} files, {read})",
-            f"to         {self.dst} ({self.output_parts:,} parts, {written})",
-            f"time       {self.seconds:.2f} s{rate}; {where}, {self.threads} threads",
+            f"sorted     {count(self.rows, 'row')} by {self.by}",
+            f"from       {self.src} ({count(self.input_files, 'file')}, {read})",
+            f"to         {self.dst} ({count(self.output_parts, 'part')}, {written})",
+            f"time       {total_s:.2f} s{spent}; {where}, {count(self.threads, 'thread')}",
             f"phases     open {phases.open_s:.2f}, start {phases.start_s:.2f}, "
             f"sample {phases.sample_s:.2f}, partition {phases.partition_s:.2f}, "
             f"sort {phases.sort_s:.2f}, publish {phases.publish_s:.2f} s",
             f"in threads {steps} s",
             f"balance    largest partition {self.balance:.3f} x mean: "
-            f"{max(self.part_rows, default=0):,} rows, {self.predicted_rows:,.0f} predicted",
+            f"{count(max(self.part_rows, default=0), 'row')}, "
+            f"{self.predicted_rows:,.0f} predicted",
             f"memory     peak {format_bytes(self.peak_memory_bytes)}, "
             f"spilled {format_bytes(self.spilled_bytes)}",
         ]
         if self.surprises:
             lines.append(
-                f"surprise   {len(self.surprises):,} parts have over {TUNING.surprise:g} x the "
+                f"surprise   {count(len(self.surprises), 'part')} with over "
+                f"{TUNING.surprise:g} x the "
                 f"predicted rows (the first is part {self.surprises[0]}): the sample was wrong"
             )
         if self.resumed_parts:
             lines.append(
-                f"resumed    {self.resumed_parts:,} of {self.output_parts:,} parts were kept "
+                f"resumed    {self.resumed_parts:,} of {count(self.output_parts, 'part')} kept "
                 "from an earlier attempt, and read back"
             )
         if self.moved:
             lines.append("order      the source's was used: no row was exchanged")
         if self.proved:
             same = f"checksum {self.checksum} at source and sink"
-            lines.append(f"proved     {self.rows:,} rows in order, {same}")
-        return "\n".join(lines)
+            lines.append(f"proved     {count(self.rows, 'row')} in order, {same}")
+        return "\n".join(map(printable, lines))
+
+
+def _processes(n: int) -> str:
+    return f"{n:,} worker process{'' if n == 1 else 'es'}"
 
 
 def format_bytes(n_bytes: float) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import click
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,10 +45,15 @@ def dlsort(*args: object) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
+def command_options(name: str) -> list[click.Option]:
+    """Return the options of a command."""
+    return [p for p in main.commands[name].params if isinstance(p, click.Option)]
+
+
 def sort(src: object, dst: object, *args: object, by: str = "id") -> Result:
     """Sort on one thread, which starts soonest."""
     threads = () if {"--threads", "--scheduler", "--workers"} & set(args) else ("--threads", 1)
-    return dlsort("sort", src, dst, "--by", by, *threads, *args)
+    return dlsort("sort", src, dst, "--by", by, "--no-progress", *threads, *args)
 
 
 def sorted_well(*args: object, **by: str) -> Result:

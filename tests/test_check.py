@@ -328,7 +328,8 @@ def test_two_datasets_without_rows(tmp_path):
 
 
 def test_in_order_exits_with_0(pair):
-    result = command("check", pair[1], "--by", "id", "--against", pair[0])
+    args = ("--by", "id", "--against", pair[0], "--no-progress")
+    result = command("check", pair[1], *args)
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0] == f"in order   400 rows by id, in 1 file of {pair[1]}"
     assert result.stdout.splitlines()[1].startswith("same rows  400 rows, checksum ")
@@ -337,7 +338,7 @@ def test_in_order_exits_with_0(pair):
 
 def test_out_of_order_exits_with_1_and_names_file_row_group_and_row(tmp_path):
     folder = lay(tmp_path / "in", [[[1, 2], [3, 5, 4]]])
-    result = command("check", folder, "--by", "id")
+    result = command("check", folder, "--by", "id", "--no-progress")
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr == (

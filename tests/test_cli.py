@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from importlib.metadata import entry_points
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -20,12 +19,11 @@ import pytest
 from distributed import LocalCluster
 
 import dlsort
-import dlsort.cli
 from commands import COMMAND, contents, dataset, process, read, rows, sort, sorted_well, write
 from commands import dlsort as command
 from dlsort import __version__, cli
 from dlsort.progress import NoProgress
-from patience import PATIENCE_S
+from dlsort.stop import Stopped, Watched
 
 
 def check(*args: object, by: str = "id") -> None:
@@ -293,7 +291,7 @@ def test_the_parts_are_the_same_bytes_for_worker_processes(tmp_path):
             "--workers",
             2,
         ),
-        *("--report", tmp_path / "r.json"),
+        *("--report", tmp_path / "r.json", "--no-progress"),
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "2 worker processes" in done.stdout
@@ -375,13 +373,13 @@ def on_terminal(*args: object) -> tuple[str, str]:
 def test_progress_on_a_terminal(tmp_path):
     source = dataset(tmp_path / "in")
     out, shown = on_terminal("sort", source, tmp_path / "out", "--by", "id", "--threads", 1)
-    for fact in ("sample and fit the model", "read and partition", "sort and write", "ETA"):
+    for fact in ("sample ", "partition ", "sort ", "publish ", "whole job ", "1,200 rows"):
         assert fact in shown
-    assert "1,200 of 1,200 rows" in shown
     assert "1,200 rows by id" in out
     assert "\x1b" not in out
     out, shown = on_terminal("check", tmp_path / "out", "--by", "id", "--against", source)
-    assert "check the order" in shown
+    for fact in ("check ", "against ", "whole job "):
+        assert fact in shown
     assert out.startswith("in order   1,200 rows")
 
 
@@ -389,40 +387,6 @@ def test_no_progress(tmp_path):
     args = ["--by", "id", "--threads", 1, "--no-progress"]
     _, shown = on_terminal("sort", dataset(tmp_path / "in"), tmp_path / "out", *args)
     assert shown == ""
-
-
-def test_a_first_compilation_is_told(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    jit = SimpleNamespace(compiled=lambda: 1)
-    monkeypatch.setitem(sys.modules, "dlsort_kernels.jit", jit)
-    before = set(threading.enumerate())
-    with cli._compiling_notice(show=True):
-        (watcher,) = set(threading.enumerate()) - before
-        watcher.join(PATIENCE_S)  # it ends once it has told
-        assert not watcher.is_alive()
-    assert "compiling the kernels" in capsys.readouterr().err
-
-
-def test_a_wait_without_a_compilation_is_not_told(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    looks = threading.Semaphore(0)
-    jit = SimpleNamespace(compiled=lambda: looks.release() or 0)
-    monkeypatch.setitem(sys.modules, "dlsort_kernels.jit", jit)
-    before = set(threading.enumerate())
-    with cli._compiling_notice(show=True):
-        (watcher,) = set(threading.enumerate()) - before
-        assert looks.acquire(timeout=PATIENCE_S)
-        # the second look comes after what the first led to
-        assert looks.acquire(timeout=PATIENCE_S)
-    watcher.join(PATIENCE_S)
-    assert capsys.readouterr().err == ""
-
-
-def test_no_progress_tells_no_compilation_either(monkeypatch):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    before = set(threading.enumerate())
-    with cli._compiling_notice(show=False):
-        assert set(threading.enumerate()) <= before
 
 
 def test_a_sort_runs_outside_the_main_thread_too(tmp_path):
@@ -439,10 +403,10 @@ def test_a_sort_runs_outside_the_main_thread_too(tmp_path):
 def test_a_signal_whose_exception_was_lost_still_stops_the_sort(tmp_path):
     # Python drops what a handler raises while a finalizer runs; the next word of progress tells
     source = dataset(tmp_path / "in")
-    lost = dlsort.cli._Watched(NoProgress())
-    with pytest.raises(dlsort.cli.Stopped):
+    lost = Watched(NoProgress())
+    with pytest.raises(Stopped):
         lost.stop(signal.SIGINT, None)
-    with pytest.raises(dlsort.cli.Stopped):
+    with pytest.raises(Stopped):
         dlsort.sort_dataset(source, tmp_path / "out", by="id", progress=lost)
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 

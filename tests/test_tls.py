@@ -98,7 +98,8 @@ def test_the_command_line_sorts_on_encrypted_worker_processes(work, settings):
     with start(settings, processes=True) as cluster:
         address = cluster.scheduler_address
         environ = {**os.environ, **environment(settings)}
-        done = process("sort", "in", "out", "--by", "id", "--scheduler", address, env=environ)
+        args = ("sort", "in", "out", "--by", "id", "--no-progress", "--scheduler", address)
+        done = process(*args, env=environ)
         assert (done.returncode, done.stderr) == (0, "")
         assert "proved" in done.stdout
         assert read(work / "out").num_rows == 1200

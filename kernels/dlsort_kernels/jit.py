@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -32,6 +33,9 @@ config: Any = numba.core.config
 
 # Every kernel of this process, for `compiled`.
 _kernels: list[Any] = []
+
+# Without any logging set up, Python writes a warning's text to standard error, and no more.
+_log = logging.getLogger("dlsort")
 
 
 def reads(dtype: Any, ndim: int = 1) -> Any:
@@ -78,6 +82,8 @@ def kernel(*signatures: Any) -> Callable[[F], F]:
             # Neither the package nor the home folder can be written: compile each time.
             dispatcher = numba.njit(list(signatures), **policy)(function)
         dispatcher.disable_compile()
+        if dispatcher.stats.cache_misses and not compiled():
+            _log.warning("compiling the kernels for this machine, once; under a minute …")
         _kernels.append(dispatcher)
         return cast(F, dispatcher)
 

@@ -106,6 +106,18 @@ def test_processes_that_start_at_once_compile_once(tmp_path):
 
 
 @needs_jit
+def test_the_first_compiling_is_told_once_and_loading_is_not(tmp_path):
+    write_one_kernel(tmp_path)
+    first = run_python("-c", ONE_KERNEL, str(tmp_path))
+    assert first.communicate(timeout=120) == (
+        "1\n",
+        "compiling the kernels for this machine, once; under a minute …\n",
+    )
+    second = run_python("-c", ONE_KERNEL, str(tmp_path))
+    assert second.communicate(timeout=120) == ("0\n", "")
+
+
+@needs_jit
 def test_a_kernel_that_cannot_be_cached_is_compiled_all_the_same(monkeypatch):
     njit = jit.numba.njit
 

@@ -1,0 +1,56 @@
+"""Wording: names, counts and hints as messages, notes and reports show them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from dlsort_cluster.errors import printable
+
+__all__ = ["closest", "count", "printable", "without_internals"]
+
+_RUN = re.compile(r"\brun [0-9a-f]{1,8}(\[\d+\])?(:| failed)")
+_IN_PROCESS = re.compile(r" (?:on|from|at) inproc://[^\s,;:]*[^\s,;:.]")
+
+
+def count(n: int, noun: str) -> str:
+    """Return a number of things, with an s where they are not one.
+
+    Examples
+    --------
+    >>> count(1, "file"), count(1200, "row")
+    ('1 file', '1,200 rows')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """Return the name that was probably meant; case, underscores and hyphens don't count.
+
+    Examples
+    --------
+    >>> closest("L-ShipDate", ["l_comment", "l_shipdate"])
+    'l_shipdate'
+    """
+    plain: dict[str, str] = {}
+    for each in names:
+        plain.setdefault(_plain(each), each)
+    found = get_close_matches(_plain(name), plain, n=1)
+    return plain[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def without_internals(text: str) -> str:
+    """Return a message of the cluster without what names its runs and this process.
+
+    Examples
+    --------
+    >>> without_internals("run 7f3a[2]: no space left in /tmp on inproc://10.0.0.4/7/1.")
+    'no space left in /tmp.'
+    """
+    text = _RUN.sub(lambda found: "" if found[2] == ":" else "the job failed", text)
+    return _IN_PROCESS.sub("", text).strip()

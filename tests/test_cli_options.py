@@ -1,0 +1,242 @@
+"""What the command line makes of its options."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pyarrow as pa
+import pytest
+
+import dlsort
+from commands import command_options, dataset, read, sort, sorted_well, write
+from commands import dlsort as command
+from dlsort import cli
+from dlsort.errors import BadOptionError, UnknownColumnError
+from dlsort.keys import check_columns, parse_by
+from dlsort.options import GIB, parse_bytes
+from dlsort_cluster.sizes import machine_memory_bytes
+
+#: A value that each option takes.
+VALUES = {
+    "--by": "id",
+    "--scheduler": "tcp://127.0.0.1:1",
+    "--partition-size": "1MiB",
+    "--memory": "1GiB",
+    "--temp-dir": ".",
+    "--compression": "snappy",
+    "--report": "r.json",
+    "--against": "in",
+}
+
+KEYS = pa.table({"a": [1, 2, 1, 2], "b": [1, 2, 2, 1], "c": [0, 1, 2, 3]})
+
+
+# ---------------------------------------------------------------- given twice
+
+
+def valued(name: str) -> list[object]:
+    """Return the options of a command that take one value, by all of their names."""
+    options = [o for o in command_options(name) if not o.is_flag and not o.multiple]
+    return [
+        pytest.param(name, text, VALUES.get(option.opts[0], "2"), id=f"{name} {text}")
+        for option in options
+        for text in option.opts
+    ]
+
+
+def test_the_options_that_take_several_values_are_known():
+    assert [o.opts for n in cli.main.commands for o in command_options(n) if o.multiple] == [
+        ["--by"],
+        ["--by"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"), [case for name in cli.main.commands for case in valued(name)]
+)
+@pytest.mark.parametrize("joined", [False, True])
+def test_an_option_given_twice_is_refused(tmp_path, monkeypatch, name, option, value, joined):
+    monkeypatch.chdir(tmp_path)
+    once = [f"{option}={value}"] if joined else [option, value]
+    places = ["in", "out"] if name == "sort" else ["in"]
+    result = command(name, *places, "--by", "id", *once, *once)
+    assert result.exit_code == 2
+    assert f"Error: {option} is given 2 times; give it once." in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_flag_given_twice_means_what_it_means_once(tmp_path):
+    source = dataset(tmp_path / "in")
+    sorted_well(source, tmp_path / "out", "--resume", "--resume", "--no-progress")
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        ("a,b:desc",),
+        ("a", "b:desc"),
+    ],
+)
+def test_keys_given_one_by_one_are_all_sorted_by(tmp_path, by):
+    write(tmp_path / "in.parquet", KEYS)
+    args = [arg for key in by for arg in ("--by", key)]
+    done = command("sort", tmp_path / "in.parquet", tmp_path / "out", *args, "--threads", 1)
+    assert done.exit_code == 0
+    assert "4 rows by a,b:desc" in done.stdout
+    assert read(tmp_path / "out")["c"].to_pylist() == [2, 0, 1, 3]
+    assert command("check", tmp_path / "out", *args).exit_code == 0
+    wrong = command("check", tmp_path / "out", "--by", "a", "--by", "b")
+    assert wrong.exit_code == 1
+
+
+def test_keys_are_joined_in_order(tmp_path):
+    write(tmp_path / "in.parquet", KEYS)
+    sorted_well(
+        tmp_path / "in.parquet", tmp_path / "out", "--by", "a", "--by", "c:desc", by="b"
+    )
+    assert read(tmp_path / "out").select(["b", "a", "c"]).to_pylist() == [
+        {"b": 1, "a": 1, "c": 0},
+        {"b": 1, "a": 2, "c": 3},
+        {"b": 2, "a": 1, "c": 2},
+        {"b": 2, "a": 2, "c": 1},
+    ]
+
+
+def test_a_key_column_given_twice_is_refused(tmp_path):
+    write(tmp_path / "in.parquet", KEYS)
+    result = sort(tmp_path / "in.parquet", tmp_path / "out", "--by", "a:desc", by="a")
+    assert result.exit_code == 2
+    assert "names column 'a' twice" in result.stderr
+
+
+def test_no_key_is_refused():
+    result = command("sort", "in", "out")
+    assert result.exit_code == 2
+    assert "Missing option '--by'" in result.stderr
+
+
+# ---------------------------------------------------------------- what was meant
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--partition_size", "--partition-size"),
+        ("--PARTITIONS", "--partitions"),
+        ("--Temp_Dir", "--temp-dir"),
+        ("--tempdir", "--temp-dir"),
+        ("--memroy", "--memory"),
+        ("--overwite", "--overwrite"),
+    ],
+)
+def test_an_option_that_was_meant_is_named(given, meant):
+    result = command("sort", "in", "out", "--by", "id", given, "2")
+    assert result.exit_code == 2
+    assert f"no such option: {given}. Did you mean {meant}?" in result.stderr
+
+
+def test_an_option_like_no_other():
+    result = command("sort", "in", "out", "--by", "id", "--xyzzy")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: no such option: --xyzzy.\n")
+
+
+def test_a_command_that_was_meant_is_named():
+    result = command("Srot", "in", "out")
+    assert result.exit_code == 2
+    assert (
+        "no such command: Srot. Did you mean sort? There are sort and check." in result.stderr
+    )
+
+
+def test_a_glob_that_the_shell_has_opened():
+    result = command("sort", "a.parquet", "b.parquet", "out", "--by", "id")
+    assert result.exit_code == 2
+    assert "1 more than the expected arguments: out. Put a glob in quotes" in result.stderr
+
+
+@pytest.mark.parametrize("given", ["L_ShipDate", "l-shipdate", "L SHIPDATE", "shipdate"])
+def test_a_column_that_was_meant_is_named(given):
+    names = ["l_orderkey", "l_shipdate", "l_commitdate"]
+    with pytest.raises(UnknownColumnError, match=r"Did you mean 'l_shipdate'\?"):
+        check_columns(parse_by([given]), names)
+
+
+def test_columns_that_differ_in_case_alone():
+    with pytest.raises(UnknownColumnError, match=r"no column 'ID'\. Did you mean 'id'\?"):
+        check_columns(parse_by("ID"), ["id", "Id"])
+    check_columns(parse_by("Id"), ["id", "Id"])
+
+
+# ---------------------------------------------------------------- memory
+
+
+@pytest.mark.parametrize(
+    ("text", "n_bytes"), [("50%", GIB // 2), ("100 %", GIB), (" 12.5%", GIB // 8)]
+)
+def test_a_share(text, n_bytes):
+    assert parse_bytes(text, "memory", whole_bytes=GIB) == n_bytes
+
+
+@pytest.mark.parametrize(
+    "text", ["0%", "-5%", "101%", "%", "x%", "nan%", "inf%", "1e-9%", "5%%"]
+)
+def test_what_is_no_share_is_refused(text):
+    with pytest.raises(BadOptionError, match=f"memory is '{text}'; expected a share above 0%"):
+        parse_bytes(text, "memory", whole_bytes=GIB)
+
+
+def test_a_share_of_nothing_is_refused():
+    with pytest.raises(BadOptionError, match="partition_size is '5%'; expected a size"):
+        parse_bytes("5%", "partition_size")
+
+
+def test_a_size_that_is_too_large_is_not_called_too_small():
+    for size in (10**400, "9999999999TiB"):
+        with pytest.raises(BadOptionError, match="expected less than 8 EiB"):
+            parse_bytes(size, "memory")
+
+
+def test_memory_can_be_a_share_of_the_machines(tmp_path, monkeypatch):
+    asked = []
+    plan_budget = dlsort.dataset.plan_budget
+    monkeypatch.setattr(
+        "dlsort.dataset.plan_budget", lambda n, *rest: asked.append(n) or plan_budget(n, *rest)
+    )
+    sorted_well(dataset(tmp_path / "in"), tmp_path / "out", "--memory", "50%")
+    dlsort.sort_dataset(tmp_path / "in", tmp_path / "b", by="id", memory="50%", threads=1)
+    assert set(asked) == {machine_memory_bytes() // 2}
+
+
+@pytest.mark.parametrize("how", [("--threads", 1), ("--workers", 2)])
+def test_more_memory_than_the_machine_has_is_refused(tmp_path, how):
+    most = machine_memory_bytes()
+    args = ["--memory", f"{most + 2**30}", *how]
+    result = sort(dataset(tmp_path / "in"), tmp_path / "out", *args)
+    assert result.exit_code == 2
+    sizes = [f"{n / GIB:.1f} GiB" for n in (most + 2**30, most)]
+    assert f"memory (--memory) is {sizes[0]}, but this machine has only {sizes[1]}" in (
+        result.stderr
+    )
+    assert not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------- python -m dlsort
+
+
+def test_the_package_runs_as_the_command(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "dlsort", "sort", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: dlsort sort [OPTIONS] SRC DST")
+
+
+def test_every_option_has_help():
+    for name in cli.main.commands:
+        for option in command_options(name):
+            assert isinstance(option, click.Option)
+            assert option.help
