@@ -10,19 +10,31 @@ read here first, and a file is refused if
 - a column chunk lies outside of the file's data, in another file, or over another chunk,
 - a minimum or maximum has not the width of its type, there are more nulls than values, or
   other levels than the schema has.
+
+A kernel looks first, in a few microseconds: most footers are as they should be, of a schema
+that another file of the dataset has too. Python looks at the others, and says what is wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dlsort.storage import read_range
+from dlsort.stored_schema import (
+    MAGIC_BYTES,
+    TAIL_BYTES,
+    TYPES,
+    BadFooterError,
+    Leaf,
+    end_width,
+    find_chunks,
+    find_leaves,
+)
 from dlsort.thrift import (
     BINARY,
     I32,
@@ -37,27 +49,13 @@ from dlsort.thrift import (
 
 __all__ = ["BadFooterError", "open_file", "read_footer"]
 
-MAGIC_BYTES = 4
-TAIL_BYTES = 8  # the footer's length and the magic bytes after it
+MAGIC = b"PAR1"
 GUESSED_BYTES = 64 * 2**10  # most footers are shorter, and one read is enough
 LEAST_PAGE_BYTES = 20  # the shortest header of a data page that has values
 MOST_PAGE_VALUES = 2**31 - 1
 N_CODECS = 8  # of parquet.thrift
-MOST_FIXED_BYTES = 2**28 - 1  # of a value: Arrow counts its bits in 32
 MOST_TEXT_BYTES = 100_000_000  # of strings in a footer, as pyarrow has it
 MOST_ITEMS = 1_000_000  # of a list in a footer, as pyarrow has it
-
-_TYPES = (
-    "BOOLEAN",
-    "INT32",
-    "INT64",
-    "INT96",
-    "FLOAT",
-    "DOUBLE",
-    "BYTE_ARRAY",
-    "FIXED_LEN_BYTE_ARRAY",
-)
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8}
 
 # Fields of the Thrift structs, by their numbers in parquet.thrift.
 _ROW_GROUPS = 4
@@ -67,19 +65,6 @@ _TYPE, _PATH, _CODEC, _N_VALUES, _UNPACKED, _PACKED = 1, 3, 4, 5, 6, 7
 _DATA_PAGE, _DICTIONARY_PAGE, _STATISTICS, _SIZES = 9, 11, 12, 16
 _TEXT_BYTES, _HISTOGRAMS = 1, (2, 3)
 _ENDS, _N_NULLS, _N_DISTINCT = (1, 2, 5, 6), 3, 4
-
-
-class BadFooterError(ValueError):
-    """A footer that can't be true; the message says why, without the file's name."""
-
-
-class _Leaf(NamedTuple):
-    """A column of the schema that has values."""
-
-    path: str
-    kind: str
-    width: int  # of a value that is bytes of a fixed length
-    levels: tuple[int, int]  # the highest of repetition (0: one value a row) and of definition
 
 
 class _Chunk(NamedTuple):
@@ -125,13 +110,13 @@ def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
         raise BadFooterError(msg) from error
 
 
-def read_footer(where: Any, file_bytes: int) -> tuple[pa.Schema, pq.FileMetaData]:
+def read_footer(path: str, file_bytes: int) -> tuple[pa.Schema, pq.FileMetaData]:
     """Read a file's footer, and make sure that it can be true.
 
     Parameters
     ----------
-    where : str or file
-        The file, by its path or open.
+    path : str
+        The file, or an object's URL.
     file_bytes : int
         Its size.
 
@@ -142,30 +127,34 @@ def read_footer(where: Any, file_bytes: int) -> tuple[pa.Schema, pq.FileMetaData
     OSError, pyarrow.ArrowException
         If it can't be read.
     """
-    footer = _footer_bytes(where, file_bytes)
-    with open_file(where, min(file_bytes, len(footer)), pre_buffer=False) as file:
-        _check_footer(footer, file_bytes - TAIL_BYTES - len(footer), file.metadata)
-        return file.schema_arrow, file.metadata
+    footer, magic = _footer_bytes(path, file_bytes)
+    # Nobody asks for the data: a file of the footer alone spares a second look at the true one.
+    alone = pa.BufferReader(b"".join((MAGIC, footer, len(footer).to_bytes(4, "little"), magic)))
+    with open_file(alone, min(file_bytes, len(footer)), pre_buffer=False) as file:
+        metadata = file.metadata
+        data_stop = file_bytes - TAIL_BYTES - len(footer)
+        if find_chunks(footer, data_stop, metadata) is None:
+            _check_footer(footer, data_stop, metadata)
+        return file.schema_arrow, metadata
 
 
-def _footer_bytes(where: Any, file_bytes: int) -> bytes:
+def _footer_bytes(path: str, file_bytes: int) -> tuple[bytes, bytes]:
+    """Return the footer, and the magic bytes behind it."""
     if file_bytes < MAGIC_BYTES + TAIL_BYTES:
         msg = f"it has {file_bytes:,} bytes, too few for a footer"
         raise BadFooterError(msg)
-    with Path(where).open("rb") if isinstance(where, str) else nullcontext(where) as file:
-        tail = _last_bytes(file, file_bytes, min(file_bytes, GUESSED_BYTES))
-        size = int.from_bytes(tail[-TAIL_BYTES:-MAGIC_BYTES], "little")
-        if size > file_bytes - TAIL_BYTES - MAGIC_BYTES:
-            msg = f"its footer is said to have {size:,} bytes, the file has {file_bytes:,}"
-            raise BadFooterError(msg)
-        if size + TAIL_BYTES > len(tail):
-            tail = _last_bytes(file, file_bytes, size + TAIL_BYTES)
-    return tail[-TAIL_BYTES - size : -TAIL_BYTES]
+    tail = _last_bytes(path, file_bytes, min(file_bytes, GUESSED_BYTES))
+    size = int.from_bytes(tail[-TAIL_BYTES:-MAGIC_BYTES], "little")
+    if size > file_bytes - TAIL_BYTES - MAGIC_BYTES:
+        msg = f"its footer is said to have {size:,} bytes, the file has {file_bytes:,}"
+        raise BadFooterError(msg)
+    if size + TAIL_BYTES > len(tail):
+        tail = _last_bytes(path, file_bytes, size + TAIL_BYTES)
+    return tail[-TAIL_BYTES - size : -TAIL_BYTES], tail[-MAGIC_BYTES:]
 
 
-def _last_bytes(file: Any, file_bytes: int, n_bytes: int) -> bytes:
-    file.seek(file_bytes - n_bytes)
-    found: bytes = file.read(n_bytes)
+def _last_bytes(path: str, file_bytes: int, n_bytes: int) -> bytes:
+    found = read_range(path, file_bytes - n_bytes, n_bytes)
     if len(found) < n_bytes:
         msg = f"it ends {n_bytes - len(found):,} bytes before it should"
         raise BadFooterError(msg)
@@ -189,7 +178,7 @@ def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> None:
     Time O(column chunks): some 40 µs for each.
     """
     try:
-        leaves = _leaves(footer.schema)
+        leaves = find_leaves(footer.schema)
         groups = _structs(read_struct(data)[0], _ROW_GROUPS)
         if len(groups) != footer.num_row_groups:
             msg = f"it has {len(groups):,} row groups and {footer.num_row_groups:,}"
@@ -207,19 +196,6 @@ def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> None:
     _check_apart(chunks)
 
 
-def _leaves(schema: pq.ParquetSchema) -> list[_Leaf]:
-    found = []
-    for i in range(len(schema)):
-        column = schema.column(i)
-        kind, width = column.physical_type, column.length or 0
-        if kind == "FIXED_LEN_BYTE_ARRAY" and not 0 < width <= MOST_FIXED_BYTES:
-            msg = f"values of {column.path!r} are said to have {width:,} bytes each"
-            raise BadFooterError(msg)
-        levels = column.max_repetition_level, column.max_definition_level
-        found.append(_Leaf(column.path, kind, width, levels))
-    return found
-
-
 def _structs(struct: Struct, number: int) -> list[Struct]:
     """Return a field that is a list of structs."""
     kind, items = field_of(struct, number, LIST) or (STRUCT, [])
@@ -233,7 +209,7 @@ def _structs(struct: Struct, number: int) -> list[Struct]:
 def _check_group(
     number: int,
     group: Struct,
-    leaves: Sequence[_Leaf],
+    leaves: Sequence[Leaf],
     data_stop: int,
     chunks: list[_Chunk],
 ) -> int:
@@ -252,7 +228,7 @@ def _check_group(
 
 
 def _check_chunk(
-    where: str, column: Struct, leaf: _Leaf, n_rows: int, data_stop: int
+    where: str, column: Struct, leaf: Leaf, n_rows: int, data_stop: int
 ) -> _Chunk | None:
     """Check a column chunk, and return where it is if it has any bytes."""
     if field_of(column, _FILE_PATH, BINARY):
@@ -263,7 +239,7 @@ def _check_chunk(
         msg = f"{where} is encrypted or not described"
         raise BadFooterError(msg)
     kind = field_of(metadata, _TYPE, I32)
-    if kind is None or not 0 <= kind < len(_TYPES) or _TYPES[kind] != leaf.kind:
+    if kind is None or not 0 <= kind < len(TYPES) or TYPES[kind] != leaf.kind:
         msg = f"{where} is not of type {leaf.kind}, as the schema says"
         raise BadFooterError(msg)
     inner, names = field_of(metadata, _PATH, LIST) or (BINARY, [])
@@ -318,11 +294,11 @@ def _count(struct: Struct, number: int, where: str, what: str) -> int:
     return count
 
 
-def _check_statistics(where: str, statistics: Struct, leaf: _Leaf, n_values: int) -> None:
-    width = leaf.width if leaf.kind == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS.get(leaf.kind)
+def _check_statistics(where: str, statistics: Struct, leaf: Leaf, n_values: int) -> None:
+    width = end_width(leaf)
     for number in _ENDS:
         end = field_of(statistics, number, BINARY)
-        if end is not None and width is not None and len(end) != width:
+        if end is not None and width >= 0 and len(end) != width:
             msg = f"a minimum or maximum of {where} has {len(end):,} bytes instead of {width:,}"
             raise BadFooterError(msg)
     for number, what in ((_N_NULLS, "nulls"), (_N_DISTINCT, "different values")):
@@ -332,7 +308,7 @@ def _check_statistics(where: str, statistics: Struct, leaf: _Leaf, n_values: int
             raise BadFooterError(msg)
 
 
-def _check_sizes(where: str, sizes: Struct, leaf: _Leaf) -> None:
+def _check_sizes(where: str, sizes: Struct, leaf: Leaf) -> None:
     if _TEXT_BYTES in sizes and leaf.kind != "BYTE_ARRAY":
         msg = f"{where} tells bytes of text, but is {leaf.kind}"
         raise BadFooterError(msg)
