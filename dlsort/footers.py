@@ -18,15 +18,20 @@ that another file of the dataset has too. Python looks at the others, and says w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlsort.storage import read_range
 from dlsort.stored_schema import (
     MAGIC_BYTES,
+    MOST_SCHEMAS,
     TAIL_BYTES,
     TYPES,
     BadFooterError,
@@ -34,6 +39,7 @@ from dlsort.stored_schema import (
     end_width,
     find_chunks,
     find_leaves,
+    schema_of,
 )
 from dlsort.thrift import (
     BINARY,
@@ -46,8 +52,9 @@ from dlsort.thrift import (
     field_of,
     read_struct,
 )
+from dlsort_kernels import outline
 
-__all__ = ["BadFooterError", "open_file", "read_footer"]
+__all__ = ["BadFooterError", "Footer", "open_file", "read_footer"]
 
 MAGIC = b"PAR1"
 GUESSED_BYTES = 64 * 2**10  # most footers are shorter, and one read is enough
@@ -110,7 +117,42 @@ def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
         raise BadFooterError(msg) from error
 
 
-def read_footer(path: str, file_bytes: int) -> tuple[pa.Schema, pq.FileMetaData]:
+@dataclass
+class Footer:
+    """A footer that can be true.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        The columns.
+    leaves : list of Leaf
+        Those that have values.
+    chunks : (row groups * leaves, 6) int64
+        As of :func:`dlsort_kernels.sound_chunks`.
+    rows : (row groups,) int64
+        Rows of each row group.
+    data : bytes
+        The footer itself.
+    """
+
+    schema: pa.Schema
+    leaves: list[Leaf]
+    chunks: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    data: bytes = field(repr=False)
+
+    @cached_property
+    def metadata(self) -> pq.FileMetaData:
+        """The same as pyarrow reads it, when it is asked for."""
+        with _opened(self.data, MAGIC) as file:
+            return file.metadata
+
+
+# By the bytes of all but the row groups: most files of a dataset have the same.
+_arrow_schemas: dict[bytes, pa.Schema] = {}
+
+
+def read_footer(path: str, file_bytes: int) -> Footer:
     """Read a file's footer, and make sure that it can be true.
 
     Parameters
@@ -128,14 +170,44 @@ def read_footer(path: str, file_bytes: int) -> tuple[pa.Schema, pq.FileMetaData]
         If it can't be read.
     """
     footer, magic = _footer_bytes(path, file_bytes)
-    # Nobody asks for the data: a file of the footer alone spares a second look at the true one.
-    alone = pa.BufferReader(b"".join((MAGIC, footer, len(footer).to_bytes(4, "little"), magic)))
-    with open_file(alone, min(file_bytes, len(footer)), pre_buffer=False) as file:
-        metadata = file.metadata
-        data_stop = file_bytes - TAIL_BYTES - len(footer)
-        if find_chunks(footer, data_stop, metadata) is None:
-            _check_footer(footer, data_stop, metadata)
-        return file.schema_arrow, metadata
+    numbers = np.frombuffer(footer, np.uint8)
+    found = outline(numbers)
+    stored = footer[: max(0, found.schema_stop)]
+    key = stored + footer[found.tail_start :]
+    schema = schema_of(stored, None)
+    arrow = _arrow_schemas.get(key)
+    if schema is not None and arrow is not None and magic == MAGIC:
+        chunks = find_chunks(numbers, file_bytes, found, schema)
+        if chunks is not None:
+            return Footer(arrow, schema.leaves, *chunks, footer)
+    with _opened(footer, magic) as file:
+        arrow, metadata = file.schema_arrow, file.metadata
+    _check_footer(footer, file_bytes - TAIL_BYTES - len(footer), metadata)
+    if schema_of(stored, metadata) is not None:
+        if len(_arrow_schemas) >= MOST_SCHEMAS:
+            _arrow_schemas.clear()
+        _arrow_schemas[key] = arrow
+    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
+    told = [_told(group.column(i)) for group in groups for i in range(group.num_columns)]
+    rows = np.array([group.num_rows for group in groups], np.int64)
+    table = np.array(told, np.int64).reshape(-1, 6)
+    return Footer(arrow, find_leaves(metadata.schema), table, rows, footer)
+
+
+def _told(chunk: pq.ColumnChunkMetaData) -> tuple[int, ...]:
+    """Return what a chunk tells of itself as the kernel does; nobody asks for the codec."""
+    pages = start = chunk.data_page_offset
+    dictionary = chunk.dictionary_page_offset
+    if dictionary is not None and 0 < dictionary < start:
+        start = dictionary
+    stop = start + chunk.total_compressed_size
+    return start, stop, chunk.num_values, pages, chunk.total_uncompressed_size, 0
+
+
+def _opened(footer: bytes, magic: bytes) -> pq.ParquetFile:
+    """Return a file of a footer alone: nobody asks for the data."""
+    alone = b"".join((MAGIC, footer, len(footer).to_bytes(4, "little"), magic))
+    return open_file(pa.BufferReader(alone), len(footer), pre_buffer=False)
 
 
 def _footer_bytes(path: str, file_bytes: int) -> tuple[bytes, bytes]:

@@ -17,7 +17,7 @@ from dlsort.footers import open_file
 from dlsort.source import FileGroups
 from dlsort.source_files import UNREADABLE
 from dlsort.stored_schema import footer_in, schema_of
-from dlsort_kernels import join_files, page_sizes, schema_stop
+from dlsort_kernels import join_files, outline, page_sizes
 
 __all__ = ["read_joined"]
 
@@ -68,7 +68,7 @@ def _read(
     most_bytes: int,
 ) -> pa.Table | None:
     footer = footer_in(contents[0])
-    schema_bytes = max(0, schema_stop(np.frombuffer(footer, np.uint8)))
+    schema_bytes = max(0, outline(np.frombuffer(footer, np.uint8)).schema_stop)
     with open_file(pa.BufferReader(contents[0]), len(contents[0])) as file:
         schema = schema_of(footer[:schema_bytes], file.metadata)
     # Rows of lists are not told by the number of values: files might lend each other some.

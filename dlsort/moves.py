@@ -99,7 +99,7 @@ def _is_claimed(source: Source, keys: Sequence[SortKey]) -> bool:
     """Return whether every row group says that its rows are in the wanted order."""
     places_of = [top_columns(footer) for footer in source.footers]
     for group in source.row_groups:
-        claims = source.footers[group.file].row_group(group.index).sorting_columns
+        claims = source.footers[group.file].metadata.row_group(group.index).sorting_columns
         if len(claims) < len(keys):
             return False
         places = places_of[group.file]

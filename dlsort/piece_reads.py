@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import groupby
+from itertools import groupby, zip_longest
 
 import pyarrow as pa
 
@@ -70,7 +70,7 @@ def read_piece(
             tables.append(found.select(columns))
             left = max(0, left - found.nbytes)
             continue
-        for file, data in zip(files, contents, strict=True):
+        for file, data in zip_longest(files, contents):
             tables.append(_read_file(file, data, columns, dictionaries, left))
             left = max(0, left - tables[-1].nbytes)
     fields = [
@@ -84,7 +84,7 @@ def read_piece(
 
 def _runs(
     files: Sequence[FileGroups],
-) -> Iterator[tuple[list[FileGroups], list[bytes] | list[None]]]:
+) -> Iterator[tuple[list[FileGroups], list[bytes]]]:
     """Yield runs of small files with all that is in them, and other files without."""
     most = TUNING.whole_file_bytes
     small = [f.stamp.n_bytes <= most and bool(f.row_groups) for f in files]
@@ -94,7 +94,7 @@ def _runs(
             yield of_run, _fetch_all(of_run)
         else:
             for file, _ in run:
-                yield [file], [None]
+                yield [file], []
 
 
 def _fetch_all(files: Sequence[FileGroups]) -> list[bytes]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby, islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ import pyarrow.types as pt
 from dlsort.bounded_read import UNBOUNDED
 from dlsort.encoding import ColumnLayout, layouts, readable_as_dictionary
 from dlsort.errors import SchemaMismatchError
-from dlsort.footers import read_footer
+from dlsort.footers import Footer, read_footer
 from dlsort.options import TUNING
 from dlsort.source_files import UNREADABLE, corrupt, find_files
 from dlsort.storage import is_store, stamp_of
@@ -84,7 +84,7 @@ class Source:
         All row groups, in row order.
     layouts : dict of str to ColumnLayout
         How each leaf column is stored, by its path.
-    footers : tuple of pyarrow.parquet.FileMetaData
+    footers : tuple of Footer
         The footers; they stay on the client.
     stamps : tuple of Stamp
         One a file, from before its footer was read.
@@ -96,7 +96,7 @@ class Source:
     schema: pa.Schema
     row_groups: tuple[RowGroup, ...]
     layouts: dict[str, ColumnLayout]
-    footers: tuple[pq.FileMetaData, ...]
+    footers: tuple[Footer, ...]
     stamps: tuple[Stamp, ...]
     most_bytes: int = UNBOUNDED
 
@@ -199,22 +199,23 @@ def open_source(src: str | Path) -> Source:
         If two files disagree on a column; the message names all three.
     """
     files = find_files(src)
-    footers = _footers(files)
-    schema = footers[0][0]
-    for path, (other, _, _) in zip(files, footers, strict=True):
-        schema = _agreed(schema, files[0], other, path)
+    read = _footers(files)
+    footers = [footer for footer, _ in read]
+    schema = footers[0].schema
+    for path, footer in zip(files, footers, strict=True):
+        schema = _agreed(schema, files[0], footer.schema, path)
     widths = _widths(schema)
     groups = tuple(
-        _row_group(metadata, number, index, widths)
-        for number, (_, metadata, _) in enumerate(footers)
-        for index in range(metadata.num_row_groups)
+        group
+        for number, footer in enumerate(footers)
+        for group in _groups(footer, number, widths)
     )
-    metadata = tuple(footer for _, footer, _ in footers)
-    stamps = tuple(stamp for _, _, stamp in footers)
-    return Source(tuple(files), schema, groups, layouts(metadata), metadata, stamps)
+    stored = layouts((footer.leaves, footer.chunks) for footer in footers)
+    stamps = tuple(stamp for _, stamp in read)
+    return Source(tuple(files), schema, groups, stored, tuple(footers), stamps)
 
 
-def _footers(files: Sequence[str]) -> list[tuple[pa.Schema, pq.FileMetaData, Stamp]]:
+def _footers(files: Sequence[str]) -> list[tuple[Footer, Stamp]]:
     """Return what the footers tell, read on several threads where that takes long."""
     began = time.perf_counter()
     found = [] if is_store(files[0]) else [_footer(path) for path in files[:FILES_TIMED]]
@@ -224,10 +225,10 @@ def _footers(files: Sequence[str]) -> list[tuple[pa.Schema, pq.FileMetaData, Sta
         return [*found, *pool.map(_footer, files[len(found) :])]
 
 
-def _footer(path: str) -> tuple[pa.Schema, pq.FileMetaData, Stamp]:
+def _footer(path: str) -> tuple[Footer, Stamp]:
     try:
         stamp = Stamp(*stamp_of(path))
-        return *read_footer(path, stamp.n_bytes), stamp
+        return read_footer(path, stamp.n_bytes), stamp
     except UNREADABLE as error:
         raise corrupt(path, error) from error
 
@@ -269,32 +270,32 @@ def _widths(schema: pa.Schema) -> dict[str, int]:
     return found
 
 
-def _row_group(
-    metadata: pq.FileMetaData, file: int, index: int, widths: Mapping[str, int]
-) -> RowGroup:
-    """Return a row group; its Arrow size is an estimate, exact for fixed widths."""
-    group = metadata.row_group(index)
-    column_bytes: dict[str, int] = {}
-    stored = arrow = 0
-    for i in range(group.num_columns):
-        chunk = group.column(i)
-        path, packed = chunk.path_in_schema, chunk.total_compressed_size
-        stored += packed
-        if path in widths:
-            arrow += chunk.num_values * widths[path] // 8
-        else:
-            arrow += max(chunk.total_uncompressed_size, 4 * chunk.num_values)
-        column_bytes[path] = column_bytes.get(path, 0) + packed
-    return RowGroup(file, index, group.num_rows, arrow, stored, column_bytes)
+def _groups(footer: Footer, file: int, widths: Mapping[str, int]) -> Iterator[RowGroup]:
+    """Yield a file's row groups; their Arrow size is an estimate, exact for fixed widths."""
+    chunks = iter(footer.chunks.tolist())
+    for index, n_rows in enumerate(footer.rows.tolist()):
+        column_bytes: dict[str, int] = {}
+        stored = arrow = 0
+        for leaf, (start, stop, n_values, _, unpacked, _) in zip(
+            footer.leaves, islice(chunks, len(footer.leaves)), strict=True
+        ):
+            path = leaf.path
+            stored += stop - start
+            if path in widths:
+                arrow += n_values * widths[path] // 8
+            else:
+                arrow += max(unpacked, 4 * n_values)
+            column_bytes[path] = column_bytes.get(path, 0) + stop - start
+        yield RowGroup(file, index, n_rows, arrow, stored, column_bytes)
 
 
-def top_columns(footer: pq.FileMetaData) -> dict[str, int]:
+def top_columns(footer: Footer) -> dict[str, int]:
     """Return the places of the columns that are not nested, by name.
 
     Paths would not do: a column "a.b" has that of the field b of a struct a.
     """
-    leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
-    return {leaf.name: i for i, leaf in enumerate(leaves) if leaf.name == leaf.path}
+    leaves = footer.leaves
+    return {leaf.path: i for i, leaf in enumerate(leaves) if leaf.is_top}
 
 
 def column_chunks(source: Source, name: str) -> Iterator[tuple[int, pq.ColumnChunkMetaData]]:
@@ -303,7 +304,7 @@ def column_chunks(source: Source, name: str) -> Iterator[tuple[int, pq.ColumnChu
     for g, group in enumerate(source.row_groups):
         place = places[group.file]
         if place is not None:
-            yield g, source.footers[group.file].row_group(group.index).column(place)
+            yield g, source.footers[group.file].metadata.row_group(group.index).column(place)
 
 
 def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:

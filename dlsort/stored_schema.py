@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from dlsort_kernels import page_sizes, schema_stop, sound_chunks
+from dlsort_kernels import Outline, outline, page_sizes, sound_chunks
 
 __all__ = [
     "TYPES",
@@ -68,6 +68,7 @@ class Leaf(NamedTuple):
     kind: str
     width: int  # of a value that is bytes of a fixed length
     levels: tuple[int, int]  # the highest of repetition (0: one value a row) and of definition
+    is_top: bool  # it is not nested; if there is a dot it is in its name
 
 
 class StoredSchema(NamedTuple):
@@ -84,6 +85,13 @@ _schemas: dict[bytes, StoredSchema] = {}
 
 
 def find_leaves(schema: pq.ParquetSchema) -> list[Leaf]:
+    """Return the columns that have values.
+
+    Raises
+    ------
+    BadFooterError
+        If the values of one are too wide for Arrow.
+    """
     found = []
     for i in range(len(schema)):
         column = schema.column(i)
@@ -92,7 +100,7 @@ def find_leaves(schema: pq.ParquetSchema) -> list[Leaf]:
             msg = f"values of {column.path!r} are said to have {width:,} bytes each"
             raise BadFooterError(msg)
         levels = column.max_repetition_level, column.max_definition_level
-        found.append(Leaf(column.path, kind, width, levels))
+        found.append(Leaf(column.path, kind, width, levels, column.name == column.path))
     return found
 
 
@@ -126,45 +134,44 @@ def sizes_of(data: bytes, metadata: pq.FileMetaData) -> tuple[int, int]:
         where a closer look is needed, at the footer or at the pages.
     """
     footer = footer_in(data)
-    found = find_chunks(footer, len(data) - TAIL_BYTES - len(footer), metadata)
-    if found is None:
+    numbers = np.frombuffer(footer, np.uint8)
+    found = outline(numbers)
+    schema = schema_of(footer[: max(0, found.schema_stop)], metadata)
+    chunks = None if schema is None else find_chunks(numbers, len(data), found, schema)
+    if schema is None or chunks is None:
         return -1, -1
-    chunks, schema = found
-    widths = np.tile(schema.widths, metadata.num_row_groups)
-    return page_sizes(np.frombuffer(data, np.uint8), chunks, widths)
+    widths = np.tile(schema.widths, found.n_groups)
+    return page_sizes(np.frombuffer(data, np.uint8), chunks[0], widths)
 
 
 def find_chunks(
-    footer: bytes, data_stop: int, metadata: pq.FileMetaData
-) -> tuple[npt.NDArray[np.int64], StoredSchema] | None:
-    """Return where the column chunks are of a footer that is as most are, else None.
+    footer: npt.NDArray[np.uint8], file_bytes: int, counts: Outline, schema: StoredSchema
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+    """Return the column chunks and the rows of each row group of a footer that is as most are.
 
     Parameters
     ----------
-    footer : bytes
+    footer : (bytes,) uint8
         The footer.
-    data_stop : int
-        Where it begins in the file.
-    metadata : pyarrow.parquet.FileMetaData
-        The same, as pyarrow reads it.
-
-    Notes
-    -----
-    Time O(bytes), some microseconds, once the schema has been seen.
+    file_bytes : int
+        Size of the file that it ends.
+    counts : Outline
+        What it counts.
+    schema : StoredSchema
+        Its own.
     """
-    data = np.frombuffer(footer, np.uint8)
-    schema = schema_of(footer[: max(0, schema_stop(data))], metadata)
-    if schema is None:
-        return None
-    counts = metadata.num_row_groups, metadata.num_rows
-    chunks = sound_chunks(data, data_stop, schema.numbers, schema.names, *counts)
-    return None if chunks is None else (chunks, schema)
+    stop = file_bytes - TAIL_BYTES - len(footer)
+    n_groups, n_rows = counts.n_groups, counts.n_rows
+    return sound_chunks(footer, stop, schema.numbers, schema.names, n_groups, n_rows)
 
 
-def schema_of(stored: bytes, metadata: pq.FileMetaData) -> StoredSchema | None:
-    """Return the leaf columns of a schema, by its bytes; None if these are not known."""
+def schema_of(stored: bytes, metadata: pq.FileMetaData | None) -> StoredSchema | None:
+    """Return the leaf columns of a schema, by its bytes or as pyarrow has read them.
+
+    None if neither is known, or it is none that a kernel can look at.
+    """
     found = _schemas.get(stored)
-    if found is not None or not stored:
+    if found is not None or not stored or metadata is None:
         return found
     leaves = find_leaves(metadata.schema)
     if any(leaf.kind not in TYPES for leaf in leaves):

@@ -61,7 +61,7 @@ with loading():
     from dlsort_kernels.lowest import lowest_rows
     from dlsort_kernels.memory import empty, use_allocator
     from dlsort_kernels.page_text import longest_text, shared_bytes_of
-    from dlsort_kernels.parquet_bytes import page_sizes, schema_stop, sound_chunks
+    from dlsort_kernels.parquet_bytes import Outline, outline, page_sizes, sound_chunks
     from dlsort_kernels.parquet_join import join_files
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
@@ -92,6 +92,7 @@ __all__ = [
     "SERIAL",
     "ArrayWords",
     "Cells",
+    "Outline",
     "Pool",
     "Scratch",
     "Spread",
@@ -132,6 +133,7 @@ __all__ = [
     "limb_words",
     "longest_text",
     "lowest_rows",
+    "outline",
     "page_sizes",
     "places_of",
     "pool",
@@ -142,7 +144,6 @@ __all__ = [
     "run_rows",
     "scatter_bytes",
     "scatter_fixed",
-    "schema_stop",
     "settle_ties",
     "shared_bytes_of",
     "sort_source",

@@ -7,7 +7,7 @@ thoroughly. Bytes are taken to be hostile: nothing is read beyond their end.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,11 @@ from dlsort_kernels.arrays import Bytes
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 
 __all__ = [
+    "Outline",
     "field",
     "find_chunks",
+    "outline",
     "page_sizes",
-    "schema_stop",
     "skip",
     "sound_chunks",
     "varint",
@@ -45,19 +46,38 @@ KIND, END_WIDTH, REPETITION, DEFINITION, NAME_START, NAME_STOP = range(6)
 START, STOP, VALUES, PAGES, UNPACKED, CODEC = range(6)
 
 
-def schema_stop(footer: Bytes) -> int:
-    """Return where the schema ends in a footer, which begins with it; -1 if it does not.
+class Outline(NamedTuple):
+    """Where the parts of a footer are, and what it counts; all -1 if it is not as most are.
+
+    Attributes
+    ----------
+    schema_stop : int
+        The schema is the first of them.
+    tail_start : int
+        What stands behind the row groups.
+    n_rows, n_groups : int
+        Rows and row groups that it claims.
+    """
+
+    schema_stop: int
+    tail_start: int
+    n_rows: int
+    n_groups: int
+
+
+def outline(footer: Bytes) -> Outline:
+    """Return where the parts of a footer are.
 
     Parameters
     ----------
     footer : (bytes,) uint8
     """
-    return int(_schema_stop(footer))
+    return Outline(*_outline(footer))
 
 
 def sound_chunks(
     footer: Bytes, data_stop: int, leaves: Numbers, names: Bytes, n_groups: int, n_rows: int
-) -> Numbers | None:
+) -> tuple[Numbers, Numbers] | None:
     """Return where the column chunks of a footer are, if it is one that can be true.
 
     Parameters
@@ -76,17 +96,20 @@ def sound_chunks(
 
     Returns
     -------
-    (n_groups * n, 6) int64 or None
+    chunks : (n_groups * n, 6) int64
         Of each chunk, by row group and column: first byte, byte after the last, values, first
-        byte of a page of data, bytes once unpacked, codec. None if the footer is not as most
-        are.
+        byte of a page of data, bytes once unpacked, codec.
+    rows : (n_groups,) int64
+        Rows of each row group.
+
+        None if the footer is not as most are.
     """
     if data_stop > MOST_FILE_BYTES or n_groups > len(footer):
         return None
     chunks = np.zeros((n_groups * len(leaves), 6), np.int64)
     rows = np.zeros(n_groups, np.int64)
     is_sound = _sound_chunks(footer, data_stop, leaves, names, n_rows, chunks, rows)
-    return chunks if is_sound else None
+    return (chunks, rows) if is_sound else None
 
 
 def page_sizes(data: Bytes, chunks: Numbers, widths: Numbers) -> tuple[int, int]:
@@ -234,17 +257,28 @@ def skip(data: Bytes, at: Any, kind: Any) -> Any:
     return np.int64(-1)
 
 
-@kernel(types.int64(reads(types.uint8)))
-def _schema_stop(data: Bytes) -> Any:
+@kernel(types.UniTuple(types.int64, 4)(reads(types.uint8)))
+def _outline(data: Bytes) -> Any:
     at = number = np.int64(0)
+    schema = n_rows = n_groups = np.int64(-1)
+    none = np.int64(-1), np.int64(-1), np.int64(-1), np.int64(-1)
     while at >= 0:
         kind, number, at = field(data, at, number)
-        if at < 0 or kind == 0 or number > 2:
-            return -1
+        if at < 0 or kind == 0 or number > 4:
+            return none
+        if number == 3:
+            n_rows, at = _count(data, at, kind, I64)
+            continue
+        if number == 4:
+            _, n_groups, _ = items(data, at, kind)
         at = skip(data, at, kind)
         if number == 2:
-            return at
-    return -1
+            schema = at
+        if number == 4:
+            if at < 0 or schema < 0 or n_rows < 0:
+                return none
+            return schema, at, n_rows, n_groups
+    return none
 
 
 @inlined
@@ -313,7 +347,7 @@ def _after_chunk(
     """Read what a chunk tells of itself, and return where that ends."""
     codec = n_values = packed = unpacked = start = np.int64(-1)
     kind_of = dictionary = number = np.int64(0)
-    is_named = False
+    is_named = has_encodings = False
     while at >= 0:
         kind, number, at = field(data, at, number)
         if at < 0 or kind == 0:
@@ -323,6 +357,9 @@ def _after_chunk(
             if kind_of != leaf[KIND]:
                 return np.int64(-1)
             kind_of = np.int64(-1)
+        elif number == 2:
+            at = skip(data, at, kind)
+            has_encodings = kind == LIST
         elif number == 3:
             at = _is_named(data, at, kind, names, leaf[NAME_START], leaf[NAME_STOP])
             is_named = True
@@ -348,7 +385,7 @@ def _after_chunk(
             at = _after_sizes(data, at, leaf)
         else:
             at = skip(data, at, kind)
-    if at < 0 or kind_of == 0 or not is_named or not 0 <= codec < N_CODECS:
+    if at < 0 or kind_of == 0 or not (is_named and has_encodings) or not 0 <= codec < N_CODECS:
         return np.int64(-1)
     if n_values < 0 or unpacked < 0 or packed < 0 or packed > data_stop:
         return np.int64(-1)
@@ -398,19 +435,23 @@ def find_chunks(
             return False
         for group in range(n_groups):
             rows, of_group = np.int64(-1), np.int64(0)
+            has_size = False
             first = n_found
             while at >= 0:
                 kind, of_group, at = field(data, at, of_group)
                 if at < 0 or kind == 0:
                     break
-                if of_group == 3:
+                if of_group == 2:
+                    at = skip(data, at, kind)
+                    has_size = kind == I64
+                elif of_group == 3:
                     rows, at = _count(data, at, kind, I64)
                 elif of_group == 1:
                     inner, size, at = items(data, at, kind)
                     if kind != LIST or inner != STRUCT or size != n_leaves:
                         return False
                     for i in range(size):
-                        of_chunk, is_there = np.int64(0), False
+                        of_chunk, is_there, has_place = np.int64(0), False, False
                         while at >= 0:
                             kind, of_chunk, at = field(data, at, of_chunk)
                             if at < 0 or kind == 0:
@@ -419,16 +460,21 @@ def find_chunks(
                                 chunk = chunks[n_found]
                                 at = _after_chunk(data, at, leaves[i], names, data_stop, chunk)
                                 is_there = True
+                            elif of_chunk == 2 and kind == I64:
+                                at = skip(data, at, kind)
+                                has_place = True
                             elif of_chunk in (1, 3, 8):  # another file; encrypted
                                 return False
                             else:
                                 at = skip(data, at, kind)
-                        if at < 0 or not is_there:
+                        if at < 0 or not is_there or not has_place:
                             return False
                         n_found += 1
                 else:
                     at = skip(data, at, kind)
-            if at < 0 or rows < 0 or rows > n_rows or n_found != first + n_leaves:
+            if at < 0 or not has_size or n_found != first + n_leaves:
+                return False
+            if rows < 0 or rows > n_rows:
                 return False
             for i in range(n_leaves):
                 n_values = chunks[first + i, VALUES]
