@@ -21,7 +21,7 @@ from dlsort.report import format_bytes
 from dlsort.stored_schema import VALUE_BYTES, sizes_of
 from dlsort_cluster.wire import count_bytes
 
-__all__ = ["BATCH_SHARE", "UNBOUNDED", "check_arrays", "read_bounded"]
+__all__ = ["BATCH_SHARE", "UNBOUNDED", "read_bounded"]
 
 UNBOUNDED = 2**63 - 1  # memory without a limit
 BATCH_SHARE = 4  # a batch may take a fourth of the memory
@@ -78,7 +78,7 @@ def read_bounded(
         rows = _read_in_batches(file, row_groups, name, batch_rows[name], most_bytes - n_bytes)
         n_bytes += count_bytes(rows)
         table = rows if table is None else table.append_column(rows.field(0), rows.column(0))
-    check_arrays(table)
+    _check_arrays(table)
     return table
 
 
@@ -112,7 +112,7 @@ def _read_in_batches(
     return pa.concat_tables(tables)
 
 
-def check_arrays(table: pa.Table) -> None:
+def _check_arrays(table: pa.Table) -> None:
     """Raise where kernels, which trust an array, would look beyond its end.
 
     Parquet's C++ reader checks all but the indices of what it reads as a dictionary.
