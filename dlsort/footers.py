@@ -18,8 +18,7 @@ that another file of the dataset has too. Python looks at the others, and says w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -117,7 +116,7 @@ def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
         raise BadFooterError(msg) from error
 
 
-@dataclass
+@dataclass(frozen=True)
 class Footer:
     """A footer that can be true.
 
@@ -131,21 +130,15 @@ class Footer:
         As of :func:`dlsort_kernels.sound_chunks`.
     rows : (row groups,) int64
         Rows of each row group.
-    data : bytes
-        The footer itself.
+    metadata : pyarrow.parquet.FileMetaData
+        The same as pyarrow reads it.
     """
 
     schema: pa.Schema
     leaves: list[Leaf]
     chunks: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
-    data: bytes = field(repr=False)
-
-    @cached_property
-    def metadata(self) -> pq.FileMetaData:
-        """The same as pyarrow reads it, when it is asked for."""
-        with _opened(self.data, MAGIC) as file:
-            return file.metadata
+    metadata: pq.FileMetaData
 
 
 # By the bytes of all but the row groups: most files of a dataset have the same.
@@ -179,7 +172,10 @@ def read_footer(path: str, file_bytes: int) -> Footer:
     if schema is not None and arrow is not None and magic == MAGIC:
         chunks = find_chunks(numbers, file_bytes, found, schema)
         if chunks is not None:
-            return Footer(arrow, schema.leaves, *chunks, footer)
+            with _opened(
+                footer, magic
+            ) as file:  # which may refuse what the kernel has not seen
+                return Footer(arrow, schema.leaves, *chunks, file.metadata)
     with _opened(footer, magic) as file:
         arrow, metadata = file.schema_arrow, file.metadata
     _check_footer(footer, file_bytes - TAIL_BYTES - len(footer), metadata)
@@ -191,7 +187,7 @@ def read_footer(path: str, file_bytes: int) -> Footer:
     told = [_told(group.column(i)) for group in groups for i in range(group.num_columns)]
     rows = np.array([group.num_rows for group in groups], np.int64)
     table = np.array(told, np.int64).reshape(-1, 6)
-    return Footer(arrow, find_leaves(metadata.schema), table, rows, footer)
+    return Footer(arrow, find_leaves(metadata.schema), table, rows, metadata)
 
 
 def _told(chunk: pq.ColumnChunkMetaData) -> tuple[int, ...]:
