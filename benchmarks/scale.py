@@ -2,7 +2,8 @@
 
 Run it with ``make bench-scale``, or ``make bench-scale ARGS="--sections skew,wide"``. Each
 case runs in a process of its own, watched from outside, and its result is checked. With less
-memory DuckDB, held to the same limit, has its turn after dlsort.
+memory DuckDB, held to the same limit, has its turn after dlsort; with small files DuckDB and
+Polars have, each in a process that has sorted them once before.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,7 +26,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import verify
-from engines import DuckDB, said
+from engines import DuckDB, Engine, Polars, said
 from page import machine, readme_around, versions, write_readme
 from scale_cases import BENCH, ROOT, Case, makers
 from scale_page import Found, Rounds, line, page
@@ -49,8 +51,17 @@ def _dlsort(case: Case, dst: Path) -> Callable[[], Report]:
 def _duckdb(case: Case, dst: Path) -> Callable[[], Report]:
     spill = dst.with_name("spill")
     options = case.options
-    engine = DuckDB(options["threads"], memory_bytes=options["memory"], temp_dir=spill)
+    memory_bytes = options.get("memory")
+    return _peer(
+        DuckDB(options["threads"], memory_bytes=memory_bytes, temp_dir=spill), case, dst
+    )
 
+
+def _polars(case: Case, dst: Path) -> Callable[[], Report]:
+    return _peer(Polars(case.options["threads"]), case, dst)
+
+
+def _peer(engine: Engine, case: Case, dst: Path) -> Callable[[], Report]:
     def sort() -> Report:
         began = time.perf_counter()
         dst.mkdir()
@@ -62,13 +73,16 @@ def _duckdb(case: Case, dst: Path) -> Callable[[], Report]:
     return sort
 
 
-SORTS = {"dlsort": _dlsort, "duckdb": _duckdb}
+SORTS = {"dlsort": _dlsort, "duckdb": _duckdb, "polars": _polars}
 
 
 def _serve(engine: str, case: Case, dst: Path, pipe: Connection) -> None:
     sort = SORTS[engine](case, dst)
     pipe.send(None)
     try:
+        if case.warm:
+            sort()
+            shutil.rmtree(dst)
         pipe.send(sort())
     except Exception as error:  # a case that fails is shown, and the others run
         pipe.send(said(error))
@@ -129,13 +143,16 @@ def _found(
 
 
 @click.command()
-@click.option("--sections", default="rows,partitions,memory,skew,wide", show_default=True)
+@click.option("--sections", default="rows,partitions,memory,skew,wide,small", show_default=True)
 @click.option("--repeat", default=1, show_default=True, help="Rounds of each case.")
 @click.option("--memory-scale", default=10.0, show_default=True, help="TPC-H scale factor.")
+@click.option("--many-files", is_flag=True, help="Sort 30,000 small files too.")
 @click.option("--write-readme", "to_readme", is_flag=True, help="Put the tables in README.md.")
-def main(*, sections: str, repeat: int, memory_scale: float, to_readme: bool) -> None:
+def main(
+    *, sections: str, repeat: int, memory_scale: float, many_files: bool, to_readme: bool
+) -> None:
     """Sort every case and print time, growth exponent, memory, spill and balance."""
-    made_by = makers(memory_scale)
+    made_by = makers(memory_scale, many_files=many_files)
     wanted = sections.split(",")
     if unknown := [name for name in wanted if name not in made_by]:
         msg = f"unknown section {', '.join(unknown)}: there are {', '.join(made_by)}."

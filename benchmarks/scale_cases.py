@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ MEMORY_BY = ("l_shipdate", "l_orderkey", "l_linenumber")
 MEMORY_PROCESSES = 2
 SKEW_ROWS, SKEW_PARTS = 4_000_000, 16
 WIDE = 2_000
+SMALL = (3_000, 30_000)  # files
+SMALL_ROWS = 100
+SMALL_THREADS = 2
 
 
 @dataclass
@@ -37,9 +40,12 @@ class Case:
     by: tuple[str, ...]
     options: dict[str, Any] = field(default_factory=dict)
     engines: tuple[str, ...] = ("dlsort",)
+    warm: bool = False  # the process has sorted it once before it is timed
 
 
-def makers(memory_scale: float) -> dict[str, Callable[[], Iterator[Case]]]:
+def makers(
+    memory_scale: float, *, many_files: bool = False
+) -> dict[str, Callable[[], Iterator[Case]]]:
     """Return what makes the cases of each section, and their inputs where they are missing."""
     return {
         "rows": _rows_cases,
@@ -47,6 +53,7 @@ def makers(memory_scale: float) -> dict[str, Callable[[], Iterator[Case]]]:
         "memory": lambda: _memory_cases(memory_scale),
         "skew": _skew_cases,
         "wide": _wide_cases,
+        "small": lambda: _small_cases(SMALL if many_files else SMALL[:1]),
     }
 
 
@@ -89,16 +96,34 @@ def _skew_cases() -> Iterator[Case]:
 
 def _wide_cases() -> Iterator[Case]:
     """Many tiny inputs to as many partitions."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    src = INPUTS / f"wide-{WIDE}"
-    if not src.exists():
-        src.mkdir(parents=True)
-        for number in range(WIDE):
-            rng = np.random.default_rng([families.SEED, number])
-            table = pa.table({"key": rng.integers(0, 2**40, 500), "value": rng.random(500)})
-            pq.write_table(table, src / f"part-{number:05d}.parquet")
+    src = _files("wide", WIDE, 500)
     for options in ({}, {"workers": 2}):
         title = f"{WIDE:,} × {WIDE:,}, {'2 processes' if options else 'embedded'}"
         yield Case("wide", title, src, ("key",), {"partitions": WIDE, **options})
+
+
+def _small_cases(counts: Iterable[int]) -> Iterator[Case]:
+    """Many small files, for warm processes of three engines."""
+    engines = ("dlsort", "duckdb", "polars")
+    for n_files in counts:
+        src = _files("small", n_files, SMALL_ROWS)
+        title = f"{n_files:,} files of {SMALL_ROWS} rows"
+        yield Case(
+            "small", title, src, ("key",), {"threads": SMALL_THREADS}, engines, warm=True
+        )
+
+
+def _files(name: str, n_files: int, n_rows: int) -> Path:
+    """Return a folder of small files of random keys, made where it is missing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    src = INPUTS / f"{name}-{n_files}"
+    if not src.exists():
+        src.mkdir(parents=True)
+        for number in range(n_files):
+            rng = np.random.default_rng([families.SEED, number])
+            keys, values = rng.integers(0, 2**40, n_rows), rng.random(n_rows)
+            table = pa.table({"key": keys, "value": values})
+            pq.write_table(table, src / f"part-{number:05d}.parquet")
+    return src

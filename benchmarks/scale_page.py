@@ -16,7 +16,8 @@ CAVEATS = """\
 - *rows*, *partitions*: a uniform int64 key, a float64, an int32 and a 12-byte string;
   *partitions* with 20 million rows. *memory*: TPC-H lineitem by l_shipdate, l_orderkey,
   l_linenumber on 2 worker processes; the limit is the whole job's. *skew*: {rows:,} rows in
-  {parts} partitions. *wide*: {wide:,} files of 500 rows.
+  {parts} partitions. *wide*: {wide:,} files of 500 rows. *small*: files of 100 rows, in
+  processes that have sorted them once before, on 2 threads; Polars too.
 - *DuckDB* sorts the same files by the same key in the same round, on 2 threads, with that limit
   as its `memory_limit`, to one snappy file; it may spill to the same disk. In brackets: its
   time over dlsort's in the same round (median; above 1.00 dlsort was faster). It proves

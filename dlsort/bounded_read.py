@@ -18,23 +18,13 @@ import pyarrow.types as pt
 
 from dlsort.pages import BadPageError, longest_repeated, read_pages
 from dlsort.report import format_bytes
+from dlsort.stored_schema import VALUE_BYTES, sizes_of
 from dlsort_cluster.wire import count_bytes
 
-__all__ = ["UNBOUNDED", "read_bounded"]
+__all__ = ["BATCH_SHARE", "UNBOUNDED", "read_bounded"]
 
 UNBOUNDED = 2**63 - 1  # memory without a limit
 BATCH_SHARE = 4  # a batch may take a fourth of the memory
-
-# Bytes that a value has in memory, of text its offset.
-_WIDTHS = {
-    "BOOLEAN": 1,
-    "INT32": 4,
-    "INT64": 8,
-    "INT96": 8,
-    "FLOAT": 4,
-    "DOUBLE": 8,
-    "BYTE_ARRAY": 4,
-}
 
 
 def read_bounded(
@@ -44,6 +34,7 @@ def read_bounded(
     columns: Sequence[str],
     as_dictionary: Collection[str],
     most_bytes: int,
+    data: bytes | None = None,
 ) -> pa.Table:
     """Read some columns of some row groups, if they don't take too much memory.
 
@@ -62,6 +53,8 @@ def read_bounded(
         Columns that the file was opened to read as dictionaries.
     most_bytes : int
         Memory for them.
+    data : bytes, optional
+        All of the file, if it has been read.
 
     Raises
     ------
@@ -70,10 +63,10 @@ def read_bounded(
 
     Notes
     -----
-    Some 20 µs for each page, beside the reading.
+    Some 20 µs for each page, beside the reading, or less than one of a file that has been read.
     """
     batch_rows: dict[str, int] = {}
-    if path is not None:
+    if path is not None and not (data is not None and _fits(data, file.metadata, most_bytes)):
         batch_rows = _look(file.metadata, path, row_groups, columns, as_dictionary, most_bytes)
     in_batches = [
         name for name in batch_rows if not pt.is_dictionary(file.schema_arrow.field(name).type)
@@ -87,6 +80,12 @@ def read_bounded(
         table = rows if table is None else table.append_column(rows.field(0), rows.column(0))
     _check_arrays(table)
     return table
+
+
+def _fits(data: bytes, footer: pq.FileMetaData, most_bytes: int) -> bool:
+    """Return whether a whole file plainly fits the memory, whatever its texts are."""
+    n_bytes, repeated = sizes_of(data, footer)
+    return 0 <= n_bytes <= most_bytes and repeated <= most_bytes // BATCH_SHARE
 
 
 def _read(file: pq.ParquetFile, row_groups: Sequence[int], columns: list[str]) -> pa.Table:
@@ -179,7 +178,7 @@ def _look(
             for i in wanted:
                 leaf, chunk = leaves[i], group.column(i)
                 pages = list(read_pages(raw.fileno(), chunk))
-                width = _WIDTHS.get(leaf.physical_type) or leaf.length
+                width = VALUE_BYTES.get(leaf.physical_type) or leaf.length
                 n_bytes += max(sum(page.n_bytes for page in pages), chunk.num_values * width)
                 if n_bytes > most_bytes:
                     raise _too_large(f"column {leaf.path!r}", n_bytes, most_bytes)

@@ -26,9 +26,10 @@ from dlsort.buffers import concat_rows
 from dlsort.disorder import first_disorder
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options import TUNING
+from dlsort.piece_reads import read_piece
 from dlsort.progress import Progress, progress_for
 from dlsort.proof import Proof, prove
-from dlsort.source import Piece, Source, cut_pieces, dictionary_columns, open_source, read_piece
+from dlsort.source import Piece, Source, cut_pieces, dictionary_columns, open_source
 from dlsort.storage import without_scheme
 from dlsort.wording import count, printable
 from dlsort.words import check_key_types, key_table
@@ -176,12 +177,14 @@ class _Order:
         self.last = found.edges.slice(1), piece
 
     def _place(self, piece: Piece, row: int, key: pa.Table) -> Place:
-        groups = self.source.row_groups[piece.first_group :][: len(piece.row_groups)]
+        groups = [self.source.row_groups[g] for g in piece.groups]
         ends = list(accumulate(group.n_rows for group in groups))
         which = bisect_right(ends, row)
         first = ends[which - 1] if which else 0
         shown = ", ".join(f"{c}={_show(v)}" for c, v in zip(key.column_names, key, strict=True))
-        return Place(piece.path, groups[which].index, row - first, shown)
+        return Place(
+            self.source.files[groups[which].file], groups[which].index, row - first, shown
+        )
 
 
 def check_dataset(

@@ -10,11 +10,13 @@ A part's own rows put that right where they can (part_encoding).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from dlsort.options import TUNING
@@ -71,30 +73,41 @@ class Encodings:
     other: dict[str, str]
 
 
-def layouts(footers: Iterable[pq.FileMetaData]) -> dict[str, ColumnLayout]:
-    """Return how each leaf column is stored, by its path."""
+def layouts(
+    stored: Iterable[tuple[Sequence[Any], npt.NDArray[np.int64]]],
+) -> dict[str, ColumnLayout]:
+    """Return how each leaf column is stored, by its path.
+
+    Parameters
+    ----------
+    stored : iterable of (leaves, chunks)
+        Each file's leaf columns (``path`` and ``kind``) and column chunks, as of
+        :func:`dlsort_kernels.sound_chunks`.
+
+    Notes
+    -----
+    Time O(chunks); files whose leaves are one object are counted together.
+    """
+    by_leaves: dict[int, tuple[Sequence[Any], list[npt.NDArray[np.int64]]]] = {}
+    for leaves, chunks in stored:
+        by_leaves.setdefault(id(leaves), (leaves, []))[1].append(chunks)
     found: dict[str, ColumnLayout] = {}
-    for footer in footers:
-        for index in range(footer.num_row_groups):
-            group = footer.row_group(index)
-            for i in range(group.num_columns):
-                chunk = group.column(i)
-                path = chunk.path_in_schema
-                found[path] = _with_chunk(
-                    found.get(path, ColumnLayout(chunk.physical_type)), chunk
-                )
+    for leaves, of_files in by_leaves.values():
+        chunks = np.concatenate(of_files)
+        if not len(chunks):
+            continue
+        start, _, n_values, pages, _, _ = chunks.T.reshape(6, -1, len(leaves))
+        has_dictionary = start < pages
+        for i, leaf in enumerate(leaves):
+            one = found.get(leaf.path, ColumnLayout(leaf.kind))
+            inside = has_dictionary[:, i]
+            found[leaf.path] = ColumnLayout(
+                one.physical_type,
+                one.n_values + int(n_values[:, i].sum()),
+                one.dictionary_bytes + int((pages - start)[inside, i].sum()),
+                one.with_dictionary + int(n_values[inside, i].sum()),
+            )
     return found
-
-
-def _with_chunk(layout: ColumnLayout, chunk: pq.ColumnChunkMetaData) -> ColumnLayout:
-    start, data = chunk.dictionary_page_offset, chunk.data_page_offset
-    has_dictionary = chunk.has_dictionary_page and start is not None and 0 < start < data
-    return ColumnLayout(
-        layout.physical_type,
-        layout.n_values + chunk.num_values,
-        layout.dictionary_bytes + (data - start if has_dictionary else 0),
-        layout.with_dictionary + (chunk.num_values if has_dictionary else 0),
-    )
 
 
 def readable_as_dictionary(field: pa.Field, stored: Mapping[str, ColumnLayout]) -> bool:

@@ -10,19 +10,36 @@ read here first, and a file is refused if
 - a column chunk lies outside of the file's data, in another file, or over another chunk,
 - a minimum or maximum has not the width of its type, there are more nulls than values, or
   other levels than the schema has.
+
+A kernel looks first, in a few microseconds: most footers are as they should be, of a schema
+that another file of the dataset has too. Python looks at the others, and says what is wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dlsort.storage import read_range
+from dlsort.stored_schema import (
+    MAGIC_BYTES,
+    MOST_SCHEMAS,
+    TAIL_BYTES,
+    TYPES,
+    BadFooterError,
+    Leaf,
+    end_width,
+    find_chunks,
+    find_leaves,
+    schema_of,
+)
 from dlsort.thrift import (
     BINARY,
     I32,
@@ -34,30 +51,17 @@ from dlsort.thrift import (
     field_of,
     read_struct,
 )
+from dlsort_kernels import outline
 
-__all__ = ["BadFooterError", "open_file", "read_footer"]
+__all__ = ["BadFooterError", "Footer", "open_file", "read_footer"]
 
-MAGIC_BYTES = 4
-TAIL_BYTES = 8  # the footer's length and the magic bytes after it
+MAGIC = b"PAR1"
 GUESSED_BYTES = 64 * 2**10  # most footers are shorter, and one read is enough
 LEAST_PAGE_BYTES = 20  # the shortest header of a data page that has values
 MOST_PAGE_VALUES = 2**31 - 1
 N_CODECS = 8  # of parquet.thrift
-MOST_FIXED_BYTES = 2**28 - 1  # of a value: Arrow counts its bits in 32
 MOST_TEXT_BYTES = 100_000_000  # of strings in a footer, as pyarrow has it
 MOST_ITEMS = 1_000_000  # of a list in a footer, as pyarrow has it
-
-_TYPES = (
-    "BOOLEAN",
-    "INT32",
-    "INT64",
-    "INT96",
-    "FLOAT",
-    "DOUBLE",
-    "BYTE_ARRAY",
-    "FIXED_LEN_BYTE_ARRAY",
-)
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8}
 
 # Fields of the Thrift structs, by their numbers in parquet.thrift.
 _ROW_GROUPS = 4
@@ -67,19 +71,6 @@ _TYPE, _PATH, _CODEC, _N_VALUES, _UNPACKED, _PACKED = 1, 3, 4, 5, 6, 7
 _DATA_PAGE, _DICTIONARY_PAGE, _STATISTICS, _SIZES = 9, 11, 12, 16
 _TEXT_BYTES, _HISTOGRAMS = 1, (2, 3)
 _ENDS, _N_NULLS, _N_DISTINCT = (1, 2, 5, 6), 3, 4
-
-
-class BadFooterError(ValueError):
-    """A footer that can't be true; the message says why, without the file's name."""
-
-
-class _Leaf(NamedTuple):
-    """A column of the schema that has values."""
-
-    path: str
-    kind: str
-    width: int  # of a value that is bytes of a fixed length
-    levels: tuple[int, int]  # the highest of repetition (0: one value a row) and of definition
 
 
 class _Chunk(NamedTuple):
@@ -125,13 +116,42 @@ def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
         raise BadFooterError(msg) from error
 
 
-def read_footer(where: Any, file_bytes: int) -> tuple[pa.Schema, pq.FileMetaData]:
+@dataclass(frozen=True)
+class Footer:
+    """A footer that can be true.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        The columns.
+    leaves : list of Leaf
+        Those that have values.
+    chunks : (row groups * leaves, 6) int64
+        As of :func:`dlsort_kernels.sound_chunks`.
+    rows : (row groups,) int64
+        Rows of each row group.
+    metadata : pyarrow.parquet.FileMetaData
+        The same as pyarrow reads it.
+    """
+
+    schema: pa.Schema
+    leaves: list[Leaf]
+    chunks: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    metadata: pq.FileMetaData
+
+
+# By the bytes of all but the row groups: most files of a dataset have the same.
+_arrow_schemas: dict[bytes, pa.Schema] = {}
+
+
+def read_footer(path: str, file_bytes: int) -> Footer:
     """Read a file's footer, and make sure that it can be true.
 
     Parameters
     ----------
-    where : str or file
-        The file, by its path or open.
+    path : str
+        The file, or an object's URL.
     file_bytes : int
         Its size.
 
@@ -142,30 +162,67 @@ def read_footer(where: Any, file_bytes: int) -> tuple[pa.Schema, pq.FileMetaData
     OSError, pyarrow.ArrowException
         If it can't be read.
     """
-    footer = _footer_bytes(where, file_bytes)
-    with open_file(where, min(file_bytes, len(footer)), pre_buffer=False) as file:
-        _check_footer(footer, file_bytes - TAIL_BYTES - len(footer), file.metadata)
-        return file.schema_arrow, file.metadata
+    footer, magic = _footer_bytes(path, file_bytes)
+    numbers = np.frombuffer(footer, np.uint8)
+    found = outline(numbers)
+    stored = footer[: max(0, found.schema_stop)]
+    key = stored + footer[found.tail_start :]
+    schema = schema_of(stored, None)
+    arrow = _arrow_schemas.get(key)
+    if schema is not None and arrow is not None and magic == MAGIC:
+        chunks = find_chunks(numbers, file_bytes, found, schema)
+        if chunks is not None:
+            with _opened(
+                footer, magic
+            ) as file:  # which may refuse what the kernel has not seen
+                return Footer(arrow, schema.leaves, *chunks, file.metadata)
+    with _opened(footer, magic) as file:
+        arrow, metadata = file.schema_arrow, file.metadata
+    _check_footer(footer, file_bytes - TAIL_BYTES - len(footer), metadata)
+    if schema_of(stored, metadata) is not None:
+        if len(_arrow_schemas) >= MOST_SCHEMAS:
+            _arrow_schemas.clear()
+        _arrow_schemas[key] = arrow
+    groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
+    told = [_told(group.column(i)) for group in groups for i in range(group.num_columns)]
+    rows = np.array([group.num_rows for group in groups], np.int64)
+    table = np.array(told, np.int64).reshape(-1, 6)
+    return Footer(arrow, find_leaves(metadata.schema), table, rows, metadata)
 
 
-def _footer_bytes(where: Any, file_bytes: int) -> bytes:
+def _told(chunk: pq.ColumnChunkMetaData) -> tuple[int, ...]:
+    """Return what a chunk tells of itself as the kernel does; nobody asks for the codec."""
+    pages = start = chunk.data_page_offset
+    dictionary = chunk.dictionary_page_offset
+    if dictionary is not None and 0 < dictionary < start:
+        start = dictionary
+    stop = start + chunk.total_compressed_size
+    return start, stop, chunk.num_values, pages, chunk.total_uncompressed_size, 0
+
+
+def _opened(footer: bytes, magic: bytes) -> pq.ParquetFile:
+    """Return a file of a footer alone: nobody asks for the data."""
+    alone = b"".join((MAGIC, footer, len(footer).to_bytes(4, "little"), magic))
+    return open_file(pa.BufferReader(alone), len(footer), pre_buffer=False)
+
+
+def _footer_bytes(path: str, file_bytes: int) -> tuple[bytes, bytes]:
+    """Return the footer, and the magic bytes behind it."""
     if file_bytes < MAGIC_BYTES + TAIL_BYTES:
         msg = f"it has {file_bytes:,} bytes, too few for a footer"
         raise BadFooterError(msg)
-    with Path(where).open("rb") if isinstance(where, str) else nullcontext(where) as file:
-        tail = _last_bytes(file, file_bytes, min(file_bytes, GUESSED_BYTES))
-        size = int.from_bytes(tail[-TAIL_BYTES:-MAGIC_BYTES], "little")
-        if size > file_bytes - TAIL_BYTES - MAGIC_BYTES:
-            msg = f"its footer is said to have {size:,} bytes, the file has {file_bytes:,}"
-            raise BadFooterError(msg)
-        if size + TAIL_BYTES > len(tail):
-            tail = _last_bytes(file, file_bytes, size + TAIL_BYTES)
-    return tail[-TAIL_BYTES - size : -TAIL_BYTES]
+    tail = _last_bytes(path, file_bytes, min(file_bytes, GUESSED_BYTES))
+    size = int.from_bytes(tail[-TAIL_BYTES:-MAGIC_BYTES], "little")
+    if size > file_bytes - TAIL_BYTES - MAGIC_BYTES:
+        msg = f"its footer is said to have {size:,} bytes, the file has {file_bytes:,}"
+        raise BadFooterError(msg)
+    if size + TAIL_BYTES > len(tail):
+        tail = _last_bytes(path, file_bytes, size + TAIL_BYTES)
+    return tail[-TAIL_BYTES - size : -TAIL_BYTES], tail[-MAGIC_BYTES:]
 
 
-def _last_bytes(file: Any, file_bytes: int, n_bytes: int) -> bytes:
-    file.seek(file_bytes - n_bytes)
-    found: bytes = file.read(n_bytes)
+def _last_bytes(path: str, file_bytes: int, n_bytes: int) -> bytes:
+    found = read_range(path, file_bytes - n_bytes, n_bytes)
     if len(found) < n_bytes:
         msg = f"it ends {n_bytes - len(found):,} bytes before it should"
         raise BadFooterError(msg)
@@ -189,7 +246,7 @@ def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> None:
     Time O(column chunks): some 40 µs for each.
     """
     try:
-        leaves = _leaves(footer.schema)
+        leaves = find_leaves(footer.schema)
         groups = _structs(read_struct(data)[0], _ROW_GROUPS)
         if len(groups) != footer.num_row_groups:
             msg = f"it has {len(groups):,} row groups and {footer.num_row_groups:,}"
@@ -207,19 +264,6 @@ def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> None:
     _check_apart(chunks)
 
 
-def _leaves(schema: pq.ParquetSchema) -> list[_Leaf]:
-    found = []
-    for i in range(len(schema)):
-        column = schema.column(i)
-        kind, width = column.physical_type, column.length or 0
-        if kind == "FIXED_LEN_BYTE_ARRAY" and not 0 < width <= MOST_FIXED_BYTES:
-            msg = f"values of {column.path!r} are said to have {width:,} bytes each"
-            raise BadFooterError(msg)
-        levels = column.max_repetition_level, column.max_definition_level
-        found.append(_Leaf(column.path, kind, width, levels))
-    return found
-
-
 def _structs(struct: Struct, number: int) -> list[Struct]:
     """Return a field that is a list of structs."""
     kind, items = field_of(struct, number, LIST) or (STRUCT, [])
@@ -233,7 +277,7 @@ def _structs(struct: Struct, number: int) -> list[Struct]:
 def _check_group(
     number: int,
     group: Struct,
-    leaves: Sequence[_Leaf],
+    leaves: Sequence[Leaf],
     data_stop: int,
     chunks: list[_Chunk],
 ) -> int:
@@ -252,7 +296,7 @@ def _check_group(
 
 
 def _check_chunk(
-    where: str, column: Struct, leaf: _Leaf, n_rows: int, data_stop: int
+    where: str, column: Struct, leaf: Leaf, n_rows: int, data_stop: int
 ) -> _Chunk | None:
     """Check a column chunk, and return where it is if it has any bytes."""
     if field_of(column, _FILE_PATH, BINARY):
@@ -263,7 +307,7 @@ def _check_chunk(
         msg = f"{where} is encrypted or not described"
         raise BadFooterError(msg)
     kind = field_of(metadata, _TYPE, I32)
-    if kind is None or not 0 <= kind < len(_TYPES) or _TYPES[kind] != leaf.kind:
+    if kind is None or not 0 <= kind < len(TYPES) or TYPES[kind] != leaf.kind:
         msg = f"{where} is not of type {leaf.kind}, as the schema says"
         raise BadFooterError(msg)
     inner, names = field_of(metadata, _PATH, LIST) or (BINARY, [])
@@ -318,11 +362,11 @@ def _count(struct: Struct, number: int, where: str, what: str) -> int:
     return count
 
 
-def _check_statistics(where: str, statistics: Struct, leaf: _Leaf, n_values: int) -> None:
-    width = leaf.width if leaf.kind == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS.get(leaf.kind)
+def _check_statistics(where: str, statistics: Struct, leaf: Leaf, n_values: int) -> None:
+    width = end_width(leaf)
     for number in _ENDS:
         end = field_of(statistics, number, BINARY)
-        if end is not None and width is not None and len(end) != width:
+        if end is not None and width >= 0 and len(end) != width:
             msg = f"a minimum or maximum of {where} has {len(end):,} bytes instead of {width:,}"
             raise BadFooterError(msg)
     for number, what in ((_N_NULLS, "nulls"), (_N_DISTINCT, "different values")):
@@ -332,7 +376,7 @@ def _check_statistics(where: str, statistics: Struct, leaf: _Leaf, n_values: int
             raise BadFooterError(msg)
 
 
-def _check_sizes(where: str, sizes: Struct, leaf: _Leaf) -> None:
+def _check_sizes(where: str, sizes: Struct, leaf: Leaf) -> None:
     if _TEXT_BYTES in sizes and leaf.kind != "BYTE_ARRAY":
         msg = f"{where} tells bytes of text, but is {leaf.kind}"
         raise BadFooterError(msg)

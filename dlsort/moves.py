@@ -20,10 +20,11 @@ from itertools import groupby, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from dlsort.bounded_read import UNBOUNDED
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
 from dlsort.ranges import Range, rank_raw, read_ranges
-from dlsort.source import Piece, Source, top_columns
+from dlsort.source import Piece, Source, cut_groups, top_columns
 
 __all__ = ["Moves", "Slice", "plan_moves"]
 
@@ -98,7 +99,7 @@ def _is_claimed(source: Source, keys: Sequence[SortKey]) -> bool:
     """Return whether every row group says that its rows are in the wanted order."""
     places_of = [top_columns(footer) for footer in source.footers]
     for group in source.row_groups:
-        claims = source.footers[group.file].row_group(group.index).sorting_columns
+        claims = source.footers[group.file].metadata.row_group(group.index).sorting_columns
         if len(claims) < len(keys):
             return False
         places = places_of[group.file]
@@ -157,9 +158,10 @@ def _cut_ranges(
 def _whole(source: Source, groups: Sequence[int]) -> tuple[Slice, ...]:
     """Return row groups, ascending, as slices of as few pieces as can be."""
     slices = []
-    numbered = enumerate(groups)
-    runs = groupby(numbered, lambda item: (source.row_groups[item[1]].file, item[1] - item[0]))
-    for _, run in runs:
-        piece = source.piece([g for _, g in run])
-        slices.append(Slice(piece, 0, piece.n_rows))
+    for _, run in groupby(enumerate(groups), lambda item: item[1] - item[0]):
+        first = next(run)[1]
+        chosen = [source.row_groups[g] for g in (first, *(g for _, g in run))]
+        for begin, end in cut_groups(source, chosen, UNBOUNDED):
+            piece = source.piece(first + begin, first + end)
+            slices.append(Slice(piece, 0, piece.n_rows))
     return tuple(slices)

@@ -36,6 +36,17 @@ class Tuning:
     input_bytes : int
         Arrow size of an input partition: pieces of this size keep all threads
         busy to the end, at about 1 ms of task overhead each.
+    small_file_bytes : int
+        Files up to this size, Arrow's or their own, are read together with their neighbours:
+        a task for each would cost more than the rows.
+    joined_bytes : int
+        What is read together at the most, so that all threads have something to read.
+    open_bytes : int
+        Opening a file takes about as long as reading so many bytes of a large one; so no more
+        than 250 files are read together.
+    whole_file_bytes : int
+        A file up to this size is read by one request, though only some columns are wanted: a
+        request to an object store takes longer, and of a file the system reads as much ahead.
     balance : float
         Largest partition over the mean that the sample is sized for; below
         the promised 1.05 because the formula is an expectation.
@@ -56,6 +67,9 @@ class Tuning:
     sample_fewest_groups : int
         Row groups that are compared at the least before the others are left
         unread.
+    sample_unit_rows, sample_fewest_units : int
+        Small files are sampled in runs of so many rows, if that leaves so many runs: a run
+        costs 0.2 ms beside the rows.
     sample_fewest_partitions : int
         Partitions of a large frame that are read of its Parquet files, on average, at the
         least, so that not one or two stand for all.
@@ -176,6 +190,10 @@ class Tuning:
     fewest_parts_refused: int = 1000
     most_parts: int = 100_000
     input_bytes: int = 128 * MIB
+    small_file_bytes: int = MIB
+    joined_bytes: int = 16 * MIB
+    open_bytes: int = MIB // 16
+    whole_file_bytes: int = MIB // 4
     balance: float = 1.035
     surprise: float = 1.5
     fewest_rows_of_surprise: int = 20_000
@@ -183,6 +201,8 @@ class Tuning:
     sample_key_share: float = 0.10
     sample_overlap: float = 0.5
     sample_fewest_groups: int = 6
+    sample_unit_rows: int = 1 << 14
+    sample_fewest_units: int = 64
     sample_fewest_partitions: int = 32
     sample_batch_rows: int = 1 << 16
     sample_rest_tasks: int = 4

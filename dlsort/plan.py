@@ -25,6 +25,7 @@ from dlsort.model_file import MODEL, keep_model, read_model
 from dlsort.options import TUNING
 from dlsort.ordered import Ordered
 from dlsort.partition import find_bands, group
+from dlsort.piece_reads import read_piece
 from dlsort.pieces import sort_in_pieces
 from dlsort.proof import Proof, prove
 from dlsort.sample import (
@@ -37,7 +38,7 @@ from dlsort.sample import (
 )
 from dlsort.sample_plan import SamplePlan, batches
 from dlsort.sink import Writer
-from dlsort.source import Piece, Source, dictionary_columns, read_piece
+from dlsort.source import Piece, Source, dictionary_columns
 from dlsort.stats import Clock, InputStats, OutputStats
 from dlsort.storage import is_there, join
 from dlsort.take import take_table

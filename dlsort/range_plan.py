@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +99,7 @@ def _read_and_keep(
             shards.append(shard)
         del table
     if not shards:  # the columns as they are read, without a row
-        shards.append(reader.read(replace(readers.pieces[0], row_groups=(), n_rows=0)))
+        shards.append(reader.read(readers.pieces[0].without_rows()))
     slot = Slot(part, model.n_parts, 0, sum(shard.num_rows for shard in shards))
     read = total(proofs)
     written = write_partition(writer, Shards.of(shards), None, slot, read)

@@ -150,8 +150,7 @@ def plan_range_reads(
 
 def _spans(input_id: int, piece: Piece, ranges: dict[int, Range]) -> list[Span]:
     """Return the span of a piece's values and that of its nulls, as far as there are any."""
-    groups = range(piece.first_group, piece.first_group + len(piece.row_groups))
-    found = [ranges[g] for g in groups if g in ranges]
+    found = [ranges[g] for g in piece.groups if g in ranges]
     n_nulls = sum(r.n_nulls for r in found)
     lows = [r.low for r in found if r.low is not None]
     highs = [r.high for r in found if r.high is not None]

@@ -23,7 +23,8 @@ from dlsort.buffers import combine, concat_rows, fixed_view, nulls
 from dlsort.keys import SortKey
 from dlsort.options import TUNING
 from dlsort.order import argsort
-from dlsort.source import Piece, read_piece
+from dlsort.piece_reads import read_piece
+from dlsort.source import Piece
 from dlsort.take import take_table
 from dlsort.words import key_table
 

@@ -5,17 +5,18 @@ lie about at random, and a few row groups of each file may tell the distribution
 they are read first, and compared, and the others are read too if those differ.
 Where the ranges are disjoint (a time-ordered table) each row group counts from
 the start. From 1 GiB on no more than a tenth of the key columns is read; then
-keys for the others are moved to their own ranges.
+keys for the others are moved to their own ranges. Small files are read in runs, and each run
+counts as one row group of all of them.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Any
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,20 @@ __all__ = [
 ]
 
 Range = tuple[Any, Any]
+
+
+class _Unit(NamedTuple):
+    """What is read for the sample at once: a row group, or some small files of one piece.
+
+    ``groups`` are its row groups; ``file`` is one for all units of a piece that span files.
+    """
+
+    groups: range
+    file: int
+    part: int
+    first_row: int
+    n_rows: int
+    key_bytes: int
 
 
 @dataclass(frozen=True)
@@ -84,39 +99,74 @@ def plan_sample(
     -------
     SamplePlan
     """
-    groups = source.row_groups
-    places = _places(pieces, groups)
     n_rows = max(source.n_rows, 1)
-    wanted = draws_needed(n_parts, len(groups), n_rows)
+    names = [key.column for key in keys]
+    units = _units(source, pieces, names)
+    wanted = draws_needed(n_parts, len(units), n_rows)
     compared = min(rows_needed(n_parts), TUNING.sample_compared_rows)
     if memory_bytes is not None:
         wanted = min(wanted, max(memory_bytes // TUNING.sample_row_bytes, n_parts))
-    names = [key.column for key in keys]
-    key_bytes = [sum(g.column_bytes.get(n, 0) for n in names) for g in groups]
-    ranges = _ranges(source, names[0])
+    ranges = _ranges(source, names[0], units)
     seem_mixed = overlap(list(ranges.values())) >= TUNING.sample_overlap
-    seem_mixed &= len(ranges) == len(groups)
-    read = _choose_groups(source, key_bytes, seem_mixed=seem_mixed)
+    seem_mixed &= len(ranges) == len(units)
+    read = _choose_units(source, units, seem_mixed=seem_mixed)
     chosen = set(read)
-    donors = choose_donors(np.array([group.file for group in groups]), read)
+    donors = choose_donors(np.array([unit.file for unit in units]), read)
 
-    def draw(g: int) -> Draw:
-        n_draws = math.ceil(wanted * groups[g].n_rows / n_rows)
-        if g in chosen:
+    def draw(u: int) -> Draw:
+        unit = units[u]
+        n_draws = math.ceil(wanted * unit.n_rows / n_rows)
+        if u in chosen:
             n_draws = max(n_draws, compared // len(chosen))
-        return Draw(g, *places[g], groups[g].n_rows, min(groups[g].n_rows, n_draws))
+        place = unit.groups.start, unit.part, unit.first_row
+        return Draw(*place, unit.n_rows, min(unit.n_rows, n_draws))
 
-    def task(g: int, draws: Iterable[Draw]) -> SampleTask:
-        return SampleTask(source.piece([g]), tuple(draws))
+    def task(u: int, draws: Iterable[Draw]) -> SampleTask:
+        groups = units[u].groups
+        return SampleTask(source.piece(groups.start, groups.stop), tuple(draws))
 
-    filled = [g for g, group in enumerate(groups) if group.n_rows]
-    first = tuple(task(g, (draw(h) for h in filled if donors[h] == g)) for g in read)
-    unread = [g for g in filled if donors[g] != g]
+    filled = [u for u, unit in enumerate(units) if unit.n_rows]
+    of_donor: dict[int, list[int]] = {}
+    for u in filled:
+        of_donor.setdefault(donors[u], []).append(u)
+    first = tuple(task(u, map(draw, of_donor[u])) for u in read)
+    unread = [u for u in filled if donors[u] != u]
     if not unread:
         return SamplePlan(first)
     if source.stored_bytes >= TUNING.large_bytes:
         return SamplePlan(first, ranges=ranges)
-    return SamplePlan(first, tuple(task(g, [draw(g)]) for g in unread))
+    return SamplePlan(first, tuple(task(u, [draw(u)]) for u in unread))
+
+
+def _units(source: Source, pieces: Sequence[Piece], names: Sequence[str]) -> list[_Unit]:
+    """Return what can be read for the sample, in order: all row groups."""
+    enough = min(TUNING.sample_unit_rows, source.n_rows // TUNING.sample_fewest_units)
+    units = []
+    for part, piece in enumerate(pieces):
+        row = 0
+        for groups in _runs(source.row_groups, piece, enough):
+            of_unit = [source.row_groups[g] for g in groups]
+            key_bytes = sum(g.column_bytes.get(n, 0) for g in of_unit for n in names)
+            n_rows = sum(g.n_rows for g in of_unit)
+            file = of_unit[0].file
+            if file != of_unit[-1].file:
+                file = source.row_groups[piece.first_group].file
+            units.append(_Unit(groups, file, part, row, n_rows, key_bytes))
+            row += n_rows
+    return units
+
+
+def _runs(groups: Sequence[RowGroup], piece: Piece, enough: int) -> Iterator[range]:
+    """Yield the row groups of a piece: each by itself, or runs of several in small files."""
+    if len(piece.files) == 1:
+        yield from (range(g, g + 1) for g in piece.groups)
+        return
+    start, n_rows = piece.first_group, 0
+    for g in piece.groups:
+        n_rows += groups[g].n_rows
+        if n_rows >= enough or g + 1 == piece.groups.stop:
+            yield range(start, g + 1)
+            start, n_rows = g + 1, 0
 
 
 def batches(
@@ -144,20 +194,10 @@ def batches(
     return [tuple(batch) for batch in found]
 
 
-def _places(pieces: Sequence[Piece], groups: Sequence[RowGroup]) -> list[tuple[int, int]]:
-    """Return for each row group the input partition it is in and its first row there."""
-    places = []
-    for part, piece in enumerate(pieces):
-        row = 0
-        for g in range(piece.first_group, piece.first_group + len(piece.row_groups)):
-            places.append((part, row))
-            row += groups[g].n_rows
-    return places
-
-
-def _choose_groups(source: Source, key_bytes: Sequence[int], *, seem_mixed: bool) -> list[int]:
-    groups = source.row_groups
-    filled = [g for g, group in enumerate(groups) if group.n_rows]
+def _choose_units(source: Source, units: Sequence[_Unit], *, seem_mixed: bool) -> list[int]:
+    """Return the numbers of the units to read first."""
+    key_bytes = [unit.key_bytes for unit in units]
+    filled = [u for u, unit in enumerate(units) if unit.n_rows]
     total = max(sum(key_bytes), 1)
     allowed = TUNING.sample_share * source.stored_bytes if seem_mixed else float(total)
     if not filled:
@@ -166,12 +206,11 @@ def _choose_groups(source: Source, key_bytes: Sequence[int], *, seem_mixed: bool
         return choose_evenly(
             filled, key_bytes, min(allowed, TUNING.sample_key_share * total), fewest=1
         )
-    files = sorted({groups[g].file for g in filled})
+    files = [list(of_file) for _, of_file in groupby(filled, lambda u: units[u].file)]
     fewest = -(-TUNING.sample_fewest_groups // len(files))
     chosen: list[int] = []
-    for file in files:
-        of_file = [g for g in filled if groups[g].file == file]
-        share = sum(key_bytes[g] for g in of_file) / total
+    for of_file in files:
+        share = sum(key_bytes[u] for u in of_file) / total
         chosen += choose_evenly(of_file, key_bytes, allowed * share, fewest=fewest)
     return chosen
 
@@ -187,14 +226,20 @@ def choose_evenly(
     return [candidates[int(rng.integers(a, b))] for a, b in pairwise(edges)]
 
 
-def _ranges(source: Source, name: str) -> dict[int, Range]:
-    """Return the footers' range of a column, by row group, as it is stored."""
-    ranges: dict[int, Range] = {}
+def _ranges(source: Source, name: str, units: Sequence[_Unit]) -> dict[int, Range]:
+    """Return the footers' range of a column, by unit, as it is stored."""
+    found: dict[int, Range] = {}
     for g, chunk in column_chunks(source, name):
         statistics = chunk.statistics
         # raw: a date may be one that Python has no date for
         if statistics is not None and statistics.has_min_max:
-            ranges[g] = (statistics.min_raw, statistics.max_raw)
+            found[g] = (statistics.min_raw, statistics.max_raw)
+    ranges: dict[int, Range] = {}
+    for unit in units:
+        of_unit = [found[g] for g in unit.groups if g in found]
+        if len(of_unit) == len(unit.groups):
+            low, high = min(r[0] for r in of_unit), max(r[1] for r in of_unit)
+            ranges[unit.groups.start] = low, high
     return ranges
 
 

@@ -1,57 +1,51 @@
 """Source: Parquet files as pieces that can be read one by one.
 
-Only footers are read here, until :func:`read_piece` reads the rows. A piece is
-a run of row groups of one file, cut so that its Arrow size suits the memory;
-pieces in order are the input's row order, which the stable sort keeps.
+Only footers are read here; :func:`dlsort.piece_reads.read_piece` reads the rows. A piece is
+a run of row groups of one file, or of neighbouring files that are small, cut so that its Arrow
+size suits the memory; pieces in order are the input's row order, which the stable sort keeps.
 """
 
 from __future__ import annotations
 
-import glob as globbing
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path, PurePath, PurePosixPath
+from itertools import groupby, islice, pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
-from dask.utils import natural_sort_key
 
-from dlsort.bounded_read import UNBOUNDED, read_bounded
-from dlsort.destination import check_path
+from dlsort.bounded_read import UNBOUNDED
 from dlsort.encoding import ColumnLayout, layouts, readable_as_dictionary
-from dlsort.errors import (
-    BadOptionError,
-    CorruptSourceError,
-    SchemaMismatchError,
-    SourceChangedError,
-    SourceNotFoundError,
-)
-from dlsort.footers import BadFooterError, open_file, read_footer
-from dlsort.pages import BadPageError
-from dlsort.replaceable import SUFFIXES
-from dlsort.storage import filesystem, is_store, open_to_read, stamp_of
+from dlsort.errors import SchemaMismatchError
+from dlsort.footers import Footer, read_footer
+from dlsort.options import TUNING
+from dlsort.source_files import UNREADABLE, corrupt, find_files
+from dlsort.storage import is_store, stamp_of
 
 __all__ = [
+    "FileGroups",
     "Piece",
     "RowGroup",
     "Source",
     "Stamp",
     "column_chunks",
+    "cut_groups",
     "cut_pieces",
     "dictionary_columns",
-    "find_files",
     "open_source",
-    "read_piece",
     "top_columns",
 ]
 
-FOOTER_THREADS = 8  # footers are small reads: latency, not bandwidth, is what costs
-
-# What reading a file raises that is not as it should be.
-_UNREADABLE = (pa.ArrowException, OSError, IndexError, BadFooterError, BadPageError)
+# Footers are small reads. Where they come from far away latency is what costs, and several
+# threads share it; of files that are at hand threads would only pass the interpreter on.
+FOOTER_THREADS = 32
+FILES_TIMED = 16
+SLOW_FILE_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -90,7 +84,7 @@ class Source:
         All row groups, in row order.
     layouts : dict of str to ColumnLayout
         How each leaf column is stored, by its path.
-    footers : tuple of pyarrow.parquet.FileMetaData
+    footers : tuple of Footer
         The footers; they stay on the client.
     stamps : tuple of Stamp
         One a file, from before its footer was read.
@@ -102,7 +96,7 @@ class Source:
     schema: pa.Schema
     row_groups: tuple[RowGroup, ...]
     layouts: dict[str, ColumnLayout]
-    footers: tuple[pq.FileMetaData, ...]
+    footers: tuple[Footer, ...]
     stamps: tuple[Stamp, ...]
     most_bytes: int = UNBOUNDED
 
@@ -121,25 +115,29 @@ class Source:
         """Size of all column chunks as stored, in bytes."""
         return sum(group.stored_bytes for group in self.row_groups)
 
-    def piece(self, groups: Sequence[int]) -> Piece:
-        """Return some row groups of one file, by their numbers, ascending, as a piece."""
-        chosen = [self.row_groups[g] for g in groups]
-        file = chosen[0].file
+    def piece(self, first: int, last: int) -> Piece:
+        """Return row groups ``first : last`` as a piece."""
+        chosen = self.row_groups[first:last]
+        files = []
+        for file, of_file in groupby(chosen, lambda group: group.file):
+            groups = list(of_file)
+            numbers = tuple(group.index for group in groups)
+            n_rows = sum(group.n_rows for group in groups)
+            files.append(FileGroups(self.files[file], self.stamps[file], numbers, n_rows))
+        if not files:
+            files.append(FileGroups(self.files[0], self.stamps[0], (), 0))
         return Piece(
-            self.files[file],
-            self.stamps[file],
-            tuple(group.index for group in chosen),
+            tuple(files),
             sum(group.n_rows for group in chosen),
             sum(group.arrow_bytes for group in chosen),
-            groups[0],
+            first,
         )
 
 
-@dataclass(frozen=True)
-class Piece:
-    """One input partition: some row groups of one file. Small and picklable.
+class FileGroups(NamedTuple):
+    """Some row groups of a file.
 
-    Parameters
+    Attributes
     ----------
     path : str
         The file.
@@ -147,104 +145,45 @@ class Piece:
         As it was when the job began.
     row_groups : tuple of int
         Their numbers in the file, ascending.
-    n_rows, arrow_bytes : int
-        Their rows and estimated Arrow size.
-    first_group : int
-        Number of the first one in ``Source.row_groups``.
+    n_rows : int
+        Their rows.
     """
 
     path: str
     stamp: Stamp
     row_groups: tuple[int, ...]
     n_rows: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One input partition: some row groups of one or more files. Small and picklable.
+
+    Parameters
+    ----------
+    files : tuple of FileGroups
+        The files, at least one, in order.
+    n_rows, arrow_bytes : int
+        Their rows and estimated Arrow size.
+    first_group : int
+        Number of the first row group in ``Source.row_groups``; the others follow it there.
+    """
+
+    files: tuple[FileGroups, ...]
+    n_rows: int
     arrow_bytes: int
     first_group: int
 
+    @property
+    def groups(self) -> range:
+        """The row groups' numbers in ``Source.row_groups``."""
+        n_groups = sum(len(file.row_groups) for file in self.files)
+        return range(self.first_group, self.first_group + n_groups)
 
-def find_files(src: str | Path) -> list[str]:
-    """Return the Parquet files that a path, folder or glob names, in natural order.
-
-    In a folder, files at any depth count that end in ``.parquet``, ``.parq`` or
-    ``.pq``, but none whose name, or a folder's on the way, begins with ``_`` or
-    ``.``. A link to a file counts as the file; links to folders are not followed.
-
-    Raises
-    ------
-    SourceNotFoundError
-        If there is none.
-    """
-    check_path(src, "source")
-    if is_store(src):
-        return _find_objects(str(src))
-    path = Path(src).absolute()
-    if path.is_file():
-        return [str(path)]
-    if path.is_dir():
-        found = [p for p in path.rglob("*") if not _hidden(p.relative_to(path))]
-        named = [p for p in found if p.suffix in SUFFIXES and not p.is_dir()]
-        _refuse_lost_links(named)
-        if not named:
-            msg = f"{src} holds no Parquet file; expected at least one *.parquet in it."
-            raise SourceNotFoundError(msg)
-        _refuse_partition_folders(path, named)
-        return sorted(map(str, named), key=natural_sort_key)
-    matched = globbing.glob(str(src), recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
-    matched = [str(Path(m).absolute()) for m in matched if Path(m).is_file()]
-    if not matched:
-        what = "matches no file" if globbing.has_magic(str(src)) else "does not exist"
-        msg = f"{src} {what}; expected a Parquet file, a folder of them or a glob."
-        raise SourceNotFoundError(msg)
-    return sorted(matched, key=natural_sort_key)
-
-
-def _find_objects(url: str) -> list[str]:
-    """Return the URLs of the objects that one names: an object, a prefix or a glob."""
-    fs, path = filesystem(url)
-    try:
-        if globbing.has_magic(path):
-            found = [name for name in fs.glob(path) if fs.isfile(name)]
-        elif fs.isfile(path):
-            found = [path]
-        else:
-            below = PurePosixPath(path)
-            found = [
-                name
-                for name in fs.find(path)
-                if PurePosixPath(name).suffix in SUFFIXES
-                and not _hidden(PurePosixPath(name).relative_to(below))
-            ]
-            _refuse_partition_folders(below, map(PurePosixPath, found))
-    except OSError as error:
-        raise CorruptSourceError(f"can't read {url}: {error.strerror or error}.") from error
-    if not found:
-        msg = f"{url} holds no Parquet file; expected an object, a prefix of some or a glob."
-        raise SourceNotFoundError(msg)
-    return sorted((fs.unstrip_protocol(name) for name in found), key=natural_sort_key)
-
-
-def _refuse_lost_links(files: Iterable[Path]) -> None:
-    """Raise if one is no file, nor a link to one: its rows would be missing in silence."""
-    for file in files:
-        if not file.is_file():
-            what = "links to no file" if file.is_symlink() else "is not a file"
-            msg = f"{file} {what}; remove it, or put the file there."
-            raise SourceNotFoundError(msg)
-
-
-def _refuse_partition_folders(folder: PurePath, files: Iterable[PurePath]) -> None:
-    """Raise if files lie in folders such as ``day=1``, whose values they don't hold."""
-    for file in files:
-        for name in file.relative_to(folder).parent.parts:
-            if "=" in name:
-                msg = (
-                    f"{file} lies in {name!r}: columns kept in folder names are not in "
-                    "the files and would be lost. Write them into the files first."
-                )
-                raise BadOptionError(msg)
-
-
-def _hidden(path: PurePath) -> bool:
-    return any(part.startswith(("_", ".")) for part in path.parts)
+    def without_rows(self) -> Piece:
+        """Return a piece of none of its rows, which still has the columns."""
+        none = self.files[0]._replace(row_groups=(), n_rows=0)
+        return Piece((none,), 0, 0, self.first_group)
 
 
 def open_source(src: str | Path) -> Source:
@@ -260,40 +199,38 @@ def open_source(src: str | Path) -> Source:
         If two files disagree on a column; the message names all three.
     """
     files = find_files(src)
-    with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        footers = list(pool.map(_footer, files))
-    schema = footers[0][0]
-    for path, (other, _, _) in zip(files, footers, strict=True):
-        schema = _agreed(schema, files[0], other, path)
+    read = _footers(files)
+    footers = [footer for footer, _ in read]
+    schema = footers[0].schema
+    for path, footer in zip(files, footers, strict=True):
+        schema = _agreed(schema, files[0], footer.schema, path)
+    widths = _widths(schema)
     groups = tuple(
-        _row_group(metadata, number, index, schema)
-        for number, (_, metadata, _) in enumerate(footers)
-        for index in range(metadata.num_row_groups)
+        group
+        for number, footer in enumerate(footers)
+        for group in _groups(footer, number, widths)
     )
-    metadata = tuple(footer for _, footer, _ in footers)
-    stamps = tuple(stamp for _, _, stamp in footers)
-    return Source(tuple(files), schema, groups, layouts(metadata), metadata, stamps)
+    stored = layouts((footer.leaves, footer.chunks) for footer in footers)
+    stamps = tuple(stamp for _, stamp in read)
+    return Source(tuple(files), schema, groups, stored, tuple(footers), stamps)
 
 
-def _footer(path: str) -> tuple[pa.Schema, pq.FileMetaData, Stamp]:
+def _footers(files: Sequence[str]) -> list[tuple[Footer, Stamp]]:
+    """Return what the footers tell, read on several threads where that takes long."""
+    began = time.perf_counter()
+    found = [] if is_store(files[0]) else [_footer(path) for path in files[:FILES_TIMED]]
+    if time.perf_counter() - began < len(found) * SLOW_FILE_S:
+        return [*found, *map(_footer, files[FILES_TIMED:])]
+    with ThreadPoolExecutor(FOOTER_THREADS) as pool:
+        return [*found, *pool.map(_footer, files[len(found) :])]
+
+
+def _footer(path: str) -> tuple[Footer, Stamp]:
     try:
         stamp = Stamp(*stamp_of(path))
-        with open_to_read(path) as where:
-            return *read_footer(where, stamp.n_bytes), stamp
-    except _UNREADABLE as error:
-        raise _corrupt(path, error) from error
-
-
-def _corrupt(path: str, error: BaseException) -> CorruptSourceError:
-    first_line = (
-        str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    )
-    if isinstance(error, PermissionError):
-        return CorruptSourceError(f"can't read {path}: permission denied.")
-    return CorruptSourceError(
-        f"can't read {path}: it is truncated, corrupt or not Parquet ({first_line}). "
-        "Replace the file or leave it out of the source."
-    )
+        return read_footer(path, stamp.n_bytes), stamp
+    except UNREADABLE as error:
+        raise corrupt(path, error) from error
 
 
 def _agreed(schema: pa.Schema, path: str, other: pa.Schema, other_path: str) -> pa.Schema:
@@ -304,6 +241,8 @@ def _agreed(schema: pa.Schema, path: str, other: pa.Schema, other_path: str) -> 
             f"{other_path} has several columns named {name!r}; each name may stand there once."
         )
         raise SchemaMismatchError(msg)
+    if other.equals(schema):
+        return schema
     for name in [*schema.names, *(n for n in other.names if n not in schema.names)]:
         left = schema.field(name).type if name in schema.names else "missing"
         right = other.field(name).type if name in other.names else "missing"
@@ -319,37 +258,44 @@ def _agreed(schema: pa.Schema, path: str, other: pa.Schema, other_path: str) -> 
     return schema
 
 
-def _row_group(metadata: pq.FileMetaData, file: int, index: int, schema: pa.Schema) -> RowGroup:
-    group = metadata.row_group(index)
-    column_bytes: dict[str, int] = {}
-    stored = arrow = 0
-    for i in range(group.num_columns):
-        chunk = group.column(i)
-        stored += chunk.total_compressed_size
-        path = chunk.path_in_schema
-        arrow += _arrow_bytes(chunk, schema.field(path).type if path in schema.names else None)
-        column_bytes[path] = column_bytes.get(path, 0) + chunk.total_compressed_size
-    return RowGroup(file, index, group.num_rows, arrow, stored, column_bytes)
-
-
-def _arrow_bytes(chunk: pq.ColumnChunkMetaData, kind: pa.DataType | None) -> int:
-    """Estimate the Arrow size of a column chunk; exact for fixed widths."""
-    n_values: int = chunk.num_values
-    if kind is not None and not pt.is_nested(kind):
+def _widths(schema: pa.Schema) -> dict[str, int]:
+    """Return the bits of a value of each column that is flat and of a fixed width."""
+    found = {}
+    for field in schema:
         try:
-            return n_values * kind.bit_width // 8
+            if not pt.is_nested(field.type):
+                found[field.name] = field.type.bit_width
         except ValueError:
             pass  # variable width
-    return max(chunk.total_uncompressed_size, 4 * n_values)
+    return found
 
 
-def top_columns(footer: pq.FileMetaData) -> dict[str, int]:
+def _groups(footer: Footer, file: int, widths: Mapping[str, int]) -> Iterator[RowGroup]:
+    """Yield a file's row groups; their Arrow size is an estimate, exact for fixed widths."""
+    chunks = iter(footer.chunks.tolist())
+    for index, n_rows in enumerate(footer.rows.tolist()):
+        column_bytes: dict[str, int] = {}
+        stored = arrow = 0
+        for leaf, (start, stop, n_values, _, unpacked, _) in zip(
+            footer.leaves, islice(chunks, len(footer.leaves)), strict=True
+        ):
+            path = leaf.path
+            stored += stop - start
+            if path in widths:
+                arrow += n_values * widths[path] // 8
+            else:
+                arrow += max(unpacked, 4 * n_values)
+            column_bytes[path] = column_bytes.get(path, 0) + stop - start
+        yield RowGroup(file, index, n_rows, arrow, stored, column_bytes)
+
+
+def top_columns(footer: Footer) -> dict[str, int]:
     """Return the places of the columns that are not nested, by name.
 
     Paths would not do: a column "a.b" has that of the field b of a struct a.
     """
-    leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
-    return {leaf.name: i for i, leaf in enumerate(leaves) if leaf.name == leaf.path}
+    leaves = footer.leaves
+    return {leaf.path: i for i, leaf in enumerate(leaves) if leaf.is_top}
 
 
 def column_chunks(source: Source, name: str) -> Iterator[tuple[int, pq.ColumnChunkMetaData]]:
@@ -358,130 +304,64 @@ def column_chunks(source: Source, name: str) -> Iterator[tuple[int, pq.ColumnChu
     for g, group in enumerate(source.row_groups):
         place = places[group.file]
         if place is not None:
-            yield g, source.footers[group.file].row_group(group.index).column(place)
+            yield g, source.footers[group.file].metadata.row_group(group.index).column(place)
 
 
 def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:
     """Return the input partitions: runs of row groups of at most ``piece_bytes`` Arrow size.
 
-    A row group is never cut, so one that is larger makes a piece by itself.
-    Runs of one file are evened out, so that no small rest is left. A dataset
-    without any row group is one piece of none, which still has the columns.
+    A row group is never cut, so one that is larger makes a piece by itself. Neighbouring files
+    that are small are put together, whole ones. Runs of one file, or of small ones, are evened
+    out, so that no small rest is left. A dataset without any row group is one piece of none,
+    which still has the columns.
     """
-    pieces: list[Piece] = []
-    groups = source.row_groups
-    if not groups:
-        return [Piece(source.files[0], source.stamps[0], (), 0, 0, 0)]
+    if not source.row_groups:
+        return [source.piece(0, 0)]
+    return [source.piece(*run) for run in cut_groups(source, source.row_groups, piece_bytes)]
+
+
+def cut_groups(
+    source: Source, groups: Sequence[RowGroup], piece_bytes: int
+) -> Iterator[tuple[int, int]]:
+    """Yield where the pieces begin and end among some row groups, as of :func:`cut_pieces`."""
+    joined_bytes = min(piece_bytes, TUNING.joined_bytes)
+    edges = [0, *(i for i in range(1, len(groups)) if groups[i].file != groups[i - 1].file)]
+    files = list(pairwise([*edges, len(groups)]))
+    costs = [_cost(source, groups[first:last]) for first, last in files]
+    small = [cost <= min(joined_bytes, TUNING.small_file_bytes) for cost in costs]
     start = 0
-    while start < len(groups):
-        stop = start
-        while stop < len(groups) and groups[stop].file == groups[start].file:
+    while start < len(files):
+        stop = start + 1
+        while small[start] and stop < len(files) and small[stop]:
             stop += 1
-        of_file = groups[start:stop]
-        n_pieces = max(1, -(-sum(g.arrow_bytes for g in of_file) // piece_bytes))
-        pieces += [
-            source.piece(range(start + first, start + last))
-            for first, last in _even_runs(of_file, n_pieces)
-        ]
+        if small[start]:
+            n_runs = -(-sum(costs[start:stop]) // joined_bytes)
+            for first, last in _even_runs(costs[start:stop], n_runs):
+                yield files[start + first][0], files[start + last - 1][1]
+        else:
+            begin, end = files[start]
+            sizes = [group.arrow_bytes for group in groups[begin:end]]
+            n_runs = max(1, -(-sum(sizes) // piece_bytes))
+            for first, last in _even_runs(sizes, n_runs):
+                yield begin + first, begin + last
         start = stop
-    return pieces
 
 
-def _even_runs(groups: Sequence[RowGroup], n_runs: int) -> Iterable[tuple[int, int]]:
-    total = sum(g.arrow_bytes for g in groups)
+def _cost(source: Source, groups: Sequence[RowGroup]) -> int:
+    """Return what it costs to read a file's row groups, in bytes of a large file."""
+    stored = source.stamps[groups[0].file].n_bytes
+    return max(stored, sum(group.arrow_bytes for group in groups)) + TUNING.open_bytes
+
+
+def _even_runs(sizes: Sequence[int], n_runs: int) -> Iterable[tuple[int, int]]:
+    total = sum(sizes)
     start, before, passed = 0, 0, 0
-    for i, group in enumerate(groups):
-        passed += group.arrow_bytes
+    for i, size in enumerate(sizes):
+        passed += size
         run = min(n_runs - 1, round(before * n_runs / total)) if total else 0
-        if i + 1 == len(groups) or passed * n_runs >= total * (run + 1):
+        if i + 1 == len(sizes) or passed * n_runs >= total * (run + 1):
             yield start, i + 1
             start, before = i + 1, passed
-
-
-def read_piece(
-    piece: Piece,
-    source_schema: pa.Schema,
-    columns: list[str],
-    as_dictionary: Iterable[str] = (),
-    most_bytes: int = UNBOUNDED,
-) -> pa.Table:
-    """Read the rows of a piece.
-
-    Parameters
-    ----------
-    piece : Piece
-        What to read.
-    source_schema : pyarrow.Schema
-        The dataset's schema; its nullability is given to the columns.
-    columns : list of str
-        Which columns, in this order.
-    as_dictionary : iterable of str
-        Columns of strings to keep as dictionaries.
-    most_bytes : int
-        Memory for the rows.
-
-    Returns
-    -------
-    pyarrow.Table
-        ``piece.n_rows`` rows; dictionary columns differ from the schema's type.
-
-    Raises
-    ------
-    CorruptSourceError
-        If the file can't be read, holds other rows than its footer says, or takes more memory.
-    SourceChangedError
-        If it is not the one any more that it was when the job began.
-    """
-    dictionaries = [c for c in as_dictionary if c in columns]
-    try:
-        with (
-            open_to_read(piece.path) as where,
-            open_file(
-                where,
-                piece.stamp.n_bytes,
-                read_dictionary=dictionaries,
-                pre_buffer=is_store(piece.path),  # few large reads of what is far away
-                page_checksum_verification=True,  # of pages that have one; takes 3 % longer
-            ) as file,
-        ):
-            path = None if is_store(piece.path) else piece.path
-            table = read_bounded(
-                file, path, piece.row_groups, columns, dictionaries, most_bytes
-            )
-    except _UNREADABLE as error:
-        _check_unchanged(piece)
-        raise _corrupt(piece.path, error) from error
-    _check_unchanged(piece)
-    # "a.b" also reads field b of a struct a, if there is one
-    if table.num_rows != piece.n_rows or not set(columns) <= set(table.column_names):
-        found = ValueError(f"{table.num_rows:,} rows where there were {piece.n_rows:,}")
-        raise _corrupt(piece.path, found)
-    table = table.select(columns)
-    fields = [
-        table.schema.field(i).with_nullable(source_schema.field(name).nullable)
-        for i, name in enumerate(columns)
-    ]
-    return pa.Table.from_arrays(table.columns, schema=pa.schema(fields))
-
-
-def _check_unchanged(piece: Piece) -> None:
-    """Raise if a piece's file was changed, replaced or removed since the job began."""
-    try:
-        now = Stamp(*stamp_of(piece.path))
-    except FileNotFoundError:
-        what = "removed"
-    except OSError as error:
-        raise _corrupt(piece.path, error) from error
-    else:
-        if now == piece.stamp:
-            return
-        sizes = f"it had {piece.stamp.n_bytes:,} bytes, now {now.n_bytes:,}"
-        what = "changed" if now.n_bytes == piece.stamp.n_bytes else f"changed ({sizes})"
-    msg = (
-        f"{piece.path} was {what} while it was being read; start again when nobody writes "
-        "to it any more."
-    )
-    raise SourceChangedError(msg)
 
 
 def dictionary_columns(source: Source) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ __all__ = [
     "names_in",
     "open_to_read",
     "read_bytes",
+    "read_range",
     "remove",
     "remove_all",
     "replace",
@@ -177,6 +178,24 @@ def read_bytes(path: str) -> bytes:
         return Path(path).read_bytes()
     fs, inner = filesystem(path)
     return bytes(fs.cat_file(inner))
+
+
+def read_range(path: str, start: int, n_bytes: int) -> bytes:
+    """Return some bytes of a file, in one request; fewer where it ends before.
+
+    Raises
+    ------
+    OSError
+        If it isn't there.
+    """
+    if not is_store(path):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            return os.pread(fd, n_bytes, start)
+        finally:
+            os.close(fd)
+    fs, inner = filesystem(path)
+    return bytes(fs.cat_file(inner, start, start + n_bytes))
 
 
 def replace(path: str, data: Any) -> None:

@@ -188,7 +188,7 @@ def test_each_row_is_read_once_after_the_sample(tmp_path, monkeypatch):
         plan, "read_piece", lambda piece, *rest: read.append(piece) or real(piece, *rest)
     )
     dlsort.sort_dataset(source, tmp_path / "out", by="id", partitions=4)
-    groups = [(p.path, g) for p in read for g in p.row_groups]
+    groups = [(f.path, g) for p in read for f in p.files for g in f.row_groups]
     assert len(groups) == len(set(groups)) == 12
 
 

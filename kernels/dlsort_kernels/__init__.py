@@ -3,6 +3,8 @@
 ::
 
     source       page_text    how long the texts of a Parquet page are
+                 parquet_bytes  whether footers and page headers are as most are
+                 parquet_join   small files made one
     key parts    words        values as words: unsigned integers that sort alike
                  prefix       the same for variable-length values
                  text_code    text as words of more than 8 bytes
@@ -59,6 +61,8 @@ with loading():
     from dlsort_kernels.lowest import lowest_rows
     from dlsort_kernels.memory import empty, use_allocator
     from dlsort_kernels.page_text import longest_text, shared_bytes_of
+    from dlsort_kernels.parquet_bytes import Outline, outline, page_sizes, sound_chunks
+    from dlsort_kernels.parquet_join import join_files
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
@@ -88,6 +92,7 @@ __all__ = [
     "SERIAL",
     "ArrayWords",
     "Cells",
+    "Outline",
     "Pool",
     "Scratch",
     "Spread",
@@ -124,9 +129,12 @@ __all__ = [
     "hash_raw",
     "hash_words",
     "int_words",
+    "join_files",
     "limb_words",
     "longest_text",
     "lowest_rows",
+    "outline",
+    "page_sizes",
     "places_of",
     "pool",
     "prefix_words",
@@ -139,6 +147,7 @@ __all__ = [
     "settle_ties",
     "shared_bytes_of",
     "sort_source",
+    "sound_chunks",
     "threads_for",
     "tied_rows",
     "unpack_bits",

@@ -1,0 +1,194 @@
+"""Schemas of Parquet files, as the kernels that look at footers and pages want them.
+
+The files of a dataset have one schema, or a few: it is known by its bytes, and what follows
+from it is found out once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow.parquet as pq
+
+from dlsort_kernels import Outline, outline, page_sizes, sound_chunks
+
+__all__ = [
+    "TYPES",
+    "VALUE_BYTES",
+    "BadFooterError",
+    "Leaf",
+    "StoredSchema",
+    "end_width",
+    "find_chunks",
+    "find_leaves",
+    "footer_in",
+    "schema_of",
+    "sizes_of",
+]
+
+MAGIC_BYTES = 4
+TAIL_BYTES = 8  # the footer's length and the magic bytes after it
+MOST_SCHEMAS = 64  # that are remembered
+MOST_FIXED_BYTES = 2**28 - 1  # of a value: Arrow counts its bits in 32
+
+TYPES = (
+    "BOOLEAN",
+    "INT32",
+    "INT64",
+    "INT96",
+    "FLOAT",
+    "DOUBLE",
+    "BYTE_ARRAY",
+    "FIXED_LEN_BYTE_ARRAY",
+)
+# Bytes that a value has in memory, of text its offset.
+VALUE_BYTES = {
+    "BOOLEAN": 1,
+    "INT32": 4,
+    "INT64": 8,
+    "INT96": 8,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+    "BYTE_ARRAY": 4,
+}
+# Bytes of a minimum or maximum.
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8}
+
+
+class BadFooterError(ValueError):
+    """A footer that can't be true; the message says why, without the file's name."""
+
+
+class Leaf(NamedTuple):
+    """A column of the schema that has values."""
+
+    path: str
+    kind: str
+    width: int  # of a value that is bytes of a fixed length
+    levels: tuple[int, int]  # the highest of repetition (0: one value a row) and of definition
+    is_top: bool  # it is not nested; if there is a dot it is in its name
+
+
+class StoredSchema(NamedTuple):
+    """The leaf columns of a schema, and the same as the kernel wants them."""
+
+    leaves: list[Leaf]
+    numbers: npt.NDArray[np.int64]
+    names: npt.NDArray[np.uint8]
+    widths: npt.NDArray[np.int64]
+
+
+# By the bytes that schemas have in footers: the files of a dataset have one, or a few.
+_schemas: dict[bytes, StoredSchema] = {}
+
+
+def find_leaves(schema: pq.ParquetSchema) -> list[Leaf]:
+    """Return the columns that have values.
+
+    Raises
+    ------
+    BadFooterError
+        If the values of one are too wide for Arrow.
+    """
+    found = []
+    for i in range(len(schema)):
+        column = schema.column(i)
+        kind, width = column.physical_type, column.length or 0
+        if kind == "FIXED_LEN_BYTE_ARRAY" and not 0 < width <= MOST_FIXED_BYTES:
+            msg = f"values of {column.path!r} are said to have {width:,} bytes each"
+            raise BadFooterError(msg)
+        levels = column.max_repetition_level, column.max_definition_level
+        found.append(Leaf(column.path, kind, width, levels, column.name == column.path))
+    return found
+
+
+def end_width(leaf: Leaf) -> int:
+    """Return the bytes of a column's minima and maxima, -1 if they vary."""
+    if leaf.kind == "FIXED_LEN_BYTE_ARRAY":
+        return leaf.width
+    return _WIDTHS.get(leaf.kind, -1)
+
+
+def footer_in(data: bytes) -> bytes:
+    """Return the footer of a whole file that has one."""
+    size = int.from_bytes(data[-TAIL_BYTES:-MAGIC_BYTES], "little")
+    return data[-TAIL_BYTES - size : -TAIL_BYTES]
+
+
+def sizes_of(data: bytes, metadata: pq.FileMetaData) -> tuple[int, int]:
+    """Return what the pages of a whole file unpack to, if the file is as most are.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    metadata : pyarrow.parquet.FileMetaData
+        Its footer.
+
+    Returns
+    -------
+    n_bytes, repeated : int
+        Bytes of all pages; and the most of a chunk where one text may stand for many. -1 and -1
+        where a closer look is needed, at the footer or at the pages.
+    """
+    footer = footer_in(data)
+    numbers = np.frombuffer(footer, np.uint8)
+    found = outline(numbers)
+    schema = schema_of(footer[: max(0, found.schema_stop)], metadata)
+    chunks = None if schema is None else find_chunks(numbers, len(data), found, schema)
+    if schema is None or chunks is None:
+        return -1, -1
+    widths = np.tile(schema.widths, found.n_groups)
+    return page_sizes(np.frombuffer(data, np.uint8), chunks[0], widths)
+
+
+def find_chunks(
+    footer: npt.NDArray[np.uint8], file_bytes: int, counts: Outline, schema: StoredSchema
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:
+    """Return the column chunks and the rows of each row group of a footer that is as most are.
+
+    Parameters
+    ----------
+    footer : (bytes,) uint8
+        The footer.
+    file_bytes : int
+        Size of the file that it ends.
+    counts : Outline
+        What it counts.
+    schema : StoredSchema
+        Its own.
+    """
+    stop = file_bytes - TAIL_BYTES - len(footer)
+    n_groups, n_rows = counts.n_groups, counts.n_rows
+    return sound_chunks(footer, stop, schema.numbers, schema.names, n_groups, n_rows)
+
+
+def schema_of(stored: bytes, metadata: pq.FileMetaData | None) -> StoredSchema | None:
+    """Return the leaf columns of a schema, by its bytes or as pyarrow has read them.
+
+    None if neither is known, or it is none that a kernel can look at.
+    """
+    found = _schemas.get(stored)
+    if found is not None or not stored or metadata is None:
+        return found
+    leaves = find_leaves(metadata.schema)
+    if any(leaf.kind not in TYPES for leaf in leaves):
+        return None
+    paths = [leaf.path.encode() for leaf in leaves]
+    stops = np.cumsum([0, *map(len, paths)])
+    numbers = [
+        (TYPES.index(leaf.kind), end_width(leaf), *leaf.levels, stops[i], stops[i + 1])
+        for i, leaf in enumerate(leaves)
+    ]
+    found = StoredSchema(
+        leaves,
+        np.array(numbers, np.int64).reshape(-1, 6),
+        np.frombuffer(b"".join(paths), np.uint8),
+        np.array([VALUE_BYTES.get(leaf.kind) or leaf.width for leaf in leaves], np.int64),
+    )
+    if len(_schemas) >= MOST_SCHEMAS:
+        _schemas.clear()
+    _schemas[stored] = found
+    return found
