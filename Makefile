@@ -10,6 +10,7 @@
 #   make cluster-model   time and cost on 10 to 1,000 workers, from what is measured here
 #   make bench-scale   grow: rows, partitions, less memory, uneven keys, many small files
 #   make bench-profile   where the time of two cores goes: idle, Python, kernels, Arrow (with perf)
+#   make bench-frame-memory   frames larger than the workers: peaks, hangs, lost workers
 #   make bench-lost-worker   what a worker costs that is killed on the way
 #   make image         the Docker image, dlsort, from a folder of wheels
 #   make cluster-up    a scheduler and workers in containers; cluster-down takes them away
@@ -24,7 +25,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -70,6 +71,9 @@ bench-scale: $(VENV)/installed-bench
 
 bench-profile: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/profile_cores.py $(ARGS)
+
+bench-frame-memory: $(VENV)/installed-bench
+	@$(BIN)/python benchmarks/frame_memory.py $(ARGS)
 
 bench-lost-worker: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/lost_worker.py $(ARGS)
