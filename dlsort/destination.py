@@ -232,8 +232,16 @@ def check_apart(destination: str, src: str | Path, files: Sequence[str]) -> None
                 "would read its own output; choose a destination outside of it."
             )
             raise DestinationError(msg)
-    mine = next((f for f in files if _plain(f).is_relative_to(inside)), None)
-    if mine is not None:
+    # Folder by folder, where there may be thousands of files in each.
+    apart: set[str] = set()
+    for mine in files:
+        is_link = not is_store(mine) and Path(mine).is_symlink()
+        folder = mine if is_link else mine.rpartition("/")[0]
+        if folder in apart:
+            continue
+        if not (_plain(folder).is_relative_to(inside) or _plain(mine) == inside):
+            apart.add(folder)
+            continue
         msg = (
             f"the source file {mine} lies inside the destination {destination}, which would "
             "be replaced as a whole; choose another one, or give that folder as the source."

@@ -158,13 +158,14 @@ def _units(source: Source, pieces: Sequence[Piece], names: Sequence[str]) -> lis
 
 def _runs(groups: Sequence[RowGroup], piece: Piece, enough: int) -> Iterator[range]:
     """Yield the row groups of a piece: each by itself, or runs of several in small files."""
+    numbers = piece.groups
     if len(piece.files) == 1:
-        yield from (range(g, g + 1) for g in piece.groups)
+        yield from (range(g, g + 1) for g in numbers)
         return
     start, n_rows = piece.first_group, 0
-    for g in piece.groups:
+    for g in numbers:
         n_rows += groups[g].n_rows
-        if n_rows >= enough or g + 1 == piece.groups.stop:
+        if n_rows >= enough or g + 1 == numbers.stop:
             yield range(start, g + 1)
             start, n_rows = g + 1, 0
 
