@@ -33,7 +33,6 @@ from dlsort.options import TUNING
 from dlsort.pandas_arrow import values_at
 from dlsort.sample import Sample, are_mixed
 from dlsort.sample_plan import Range, choose_donors, choose_evenly, overlap
-from dlsort.source import top_columns
 from dlsort.words import key_table
 from dlsort_cluster.parquet import PartitionReads, RowGroup
 
@@ -153,7 +152,10 @@ def _read_footer(plan: FramePlan, reads: PartitionReads) -> Footer:
     n_nulls: dict[int, int] = {}
     stored = 0
     for g, group in enumerate(groups):
-        metadata, places = group.footer.row_group(group.number), top_columns(group.footer)
+        metadata, leaves = group.footer.row_group(group.number), group.footer.schema
+        columns = [leaves.column(i) for i in range(metadata.num_columns)]
+        # A column "a.b" has the path of the field b of a struct a.
+        places = {leaf.name: i for i, leaf in enumerate(columns) if leaf.name == leaf.path}
         chunks = [metadata.column(i) for i in range(metadata.num_columns)]
         stored += sum(chunk.total_compressed_size for chunk in chunks)
         of_keys = [chunks[places[name]] for name in names if name in places]
