@@ -316,6 +316,8 @@ class ExchangeRun(ShuffleRun[int, Any]):
         try:
             self.store.put(input_id, unit)
         except StoreClosedError as error:
+            if self._broken is not None:  # no other attempt would do better
+                raise p2p_broken.alone(self._broken) from None
             raise ShuffleClosedError(str(error)) from None
 
     async def inputs_done(self) -> None:

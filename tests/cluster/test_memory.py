@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import threading
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -351,8 +352,8 @@ def test_a_small_task_is_tried_on_the_smallest_worker():
 # ---------------------------------------------------------------- a paused worker
 
 
-def test_a_worker_that_its_stores_have_paused_goes_on(monkeypatch):
-    """Dask runs no task on it, so none can free what keeps it paused."""
+@contextmanager
+def two_workers():
     with (
         LocalCluster(
             n_workers=2,
@@ -364,6 +365,12 @@ def test_a_worker_that_its_stores_have_paused_goes_on(monkeypatch):
         ) as cluster,
         Client(cluster) as client,
     ):
+        yield cluster, client
+
+
+def test_a_worker_that_its_stores_have_paused_goes_on(monkeypatch):
+    """Dask runs no task on it, so none can free what keeps it paused."""
+    with two_workers() as (cluster, client):
         paused = []
         for worker in cluster.workers.values():
             own_up(worker, paused)
@@ -396,18 +403,22 @@ def own_up(worker, paused):
     worker.monitor.get_process_memory = process_memory
 
 
+def test_a_paused_worker_whose_disk_is_full_says_so(monkeypatch):
+    def fail(file, units):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spill, "write", fail)
+    with two_workers() as (cluster, client):
+        for worker in cluster.workers.values():
+            own_up(worker, [])
+        exchange = kit.exchange(copies=1.0)
+        layer = p2p.build(exchange, kit.name(), kit.sources(8, n_rows=5_000), 6)
+        with pytest.raises(SpillError, match="no space left"):
+            run(client, layer)
+
+
 def test_a_worker_that_others_have_paused_is_waited_for():
-    with (
-        LocalCluster(
-            n_workers=2,
-            threads_per_worker=1,
-            processes=False,
-            memory_limit=LIMIT,
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
-        ) as cluster,
-        Client(cluster) as client,
-    ):
+    with two_workers() as (cluster, client):
         hogged = next(iter(cluster.workers.values()))
         looks = []
 
