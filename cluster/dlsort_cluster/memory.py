@@ -23,6 +23,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from dask.context import thread_state
 from dask.utils import format_bytes
 from distributed.core import Status
 from distributed.system import MEMORY_LIMIT
@@ -52,6 +53,8 @@ _LOOK_S = 0.05
 # What a partition takes, by its own size, while it is read and split; and the size until one
 # has been seen, Dask's own for a partition.
 _READ_COPIES, _PARTITION_BYTES = 4, 128 * 2**20
+# How long a task waits for its turn while there is memory for it.
+_PATIENCE_S = 60.0
 # Between two attempts to have freed memory returned to the system, which take some 30 ms, and
 # between two warnings.
 _TRIM_S, _WARN_S = 0.25, 30.0
@@ -110,7 +113,8 @@ class MemoryGuard:
         self._looker: threading.Thread | None = None
         self._awake_until = 0.0
         self._turn = threading.Condition()
-        self._at_work: dict[int, int] = {}  # bytes, by thread
+        # By thread: the bytes, and the task's key.
+        self._at_work: dict[int, tuple[int, Any]] = {}
         self._trimmed_at = self._warned_at = monotonic()
 
     # -- what there is
@@ -255,14 +259,18 @@ class MemoryGuard:
     def _at_work_with(self, n_bytes: int) -> Iterator[None]:
         """Wait until so much fits beside what others take, or until no other is at work."""
         me = threading.get_ident()
+        until = monotonic() + _PATIENCE_S
         with self._turn:
             before = self._at_work.get(me)
             # A task whose turn it is goes on: others may be waiting for it.
-            while before is None and self._at_work:
-                if self.memory_bytes() + sum(self._at_work.values()) + n_bytes <= self._high:
+            while before is None and self._is_busy():
+                memory = self.memory_bytes() + n_bytes
+                if memory + sum(n for n, _ in self._at_work.values()) <= self._high:
                     break
+                if monotonic() > until and memory <= self._terminate:
+                    break  # the others may be waiting for this one, in a way of their own
                 self._turn.wait(_LOOK_S)
-            self._at_work[me] = n_bytes
+            self._at_work[me] = (n_bytes, getattr(thread_state, "key", None))
         try:
             yield
         finally:
@@ -272,6 +280,17 @@ class MemoryGuard:
                 else:
                     self._at_work[me] = before
                 self._turn.notify_all()
+
+    def _is_busy(self) -> bool:
+        """Return whether another task is at work that does not wait for tasks itself.
+
+        One that computes something, in a function that makes a partition, has seceded: this
+        one may be what it waits for.
+        """
+        worker = self._worker()
+        tasks = {} if worker is None else worker.state.tasks
+        found = (tasks.get(key) for _, key in self._at_work.values())
+        return any(task is None or task.state != "long-running" for task in found)
 
     def _needs(self, n_bytes: int, what: str) -> str:
         least = (BASE_BYTES + n_bytes) / _TERMINATE

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
+from dask.context import thread_state
 from distributed import Client, LocalCluster
 from distributed.core import Status
 
@@ -39,6 +40,7 @@ class Worker:
         self.others = 0
         self.stores = []
         self.data = {}
+        self.state = SimpleNamespace(tasks={})
         self.monitor = SimpleNamespace(get_process_memory=self.memory)
         self.memory_manager = SimpleNamespace(
             memory_limit=limit,
@@ -317,6 +319,33 @@ def test_a_task_that_reads_and_then_works_waits_but_once(worker):
         thread.join()
     assert max(most) == 1
     assert len(most) == 6
+
+
+def test_a_task_that_waits_for_tasks_holds_up_none(worker):
+    """It has seceded: what it waits for may be what waits for its turn."""
+    guard = MemoryGuard(worker)
+    worker.others = 6.9 * GB
+    worker.state.tasks["outer"] = SimpleNamespace(state="long-running")
+    entered, leave = threading.Event(), threading.Event()
+
+    def outer():
+        thread_state.key = "outer"
+        try:
+            with guard.reading():
+                entered.set()
+                leave.wait(300)
+        finally:
+            del thread_state.key
+
+    thread = threading.Thread(target=outer)
+    thread.start()
+    assert entered.wait(300)
+    try:
+        with guard.reading():
+            assert thread.is_alive()
+    finally:
+        leave.set()
+        thread.join()
 
 
 def test_a_task_makes_room_before_it_takes_memory(worker, tmp_path):
