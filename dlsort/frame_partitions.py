@@ -116,6 +116,9 @@ def _as_values(divisions: Sequence[Any], dtype: Any) -> tuple[Any, ...]:
     try:
         found = pd.Series(list(divisions), dtype=dtype).tolist()
     except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+        given_dtype = pd.Series(list(divisions)).dtype
+        if given_dtype.kind == dtype.kind == "M":
+            return tuple(divisions)  # only the zone differs: Dask's meta may be wrong of that
         raise BadOptionError(msg) from error
     as_text = isinstance(dtype, pd.PeriodDtype) or dtype.kind in "mM"
     for value, given in zip(found, divisions, strict=True):
