@@ -20,6 +20,7 @@ import pyarrow as pa
 from dlsort.bands import count_bands, join_bands, read_starts
 from dlsort.buffers import concat_rows
 from dlsort.cuts import cut_between_keys, cut_inside
+from dlsort.errors import BadOptionError, shown
 from dlsort.frame_keys import (
     KeyTypes,
     align_agreed,
@@ -227,11 +228,24 @@ def fit_divisions(
         The first key of each partition, and the last of all.
     samples : sequence of FrameSample
         For the key's types; needed for objects and categories only.
+
+    Raises
+    ------
+    BadOptionError
+        If the divisions are no values of the index.
     """
     types = _types(plan, samples)
     plan = with_dtypes(plan, types.dtypes)
     (position,) = plan.by
-    inner = pd.Series(list(divisions[1:-1]), dtype=plan.dtype(position))
+    dtype = plan.dtype(position)
+    try:
+        inner = pd.Series(list(divisions), dtype=dtype).iloc[1:-1]
+    except (TypeError, ValueError) as error:
+        msg = (
+            f"divisions is {shown(divisions)}; expected values of the index, which is {dtype} "
+            "in the partitions."
+        )
+        raise BadOptionError(msg) from error
     splitters = encode_keys(plan, [plain_array(inner)], types)
     none = np.full(len(inner), -1, np.int64)
     model = model_at(splitters, none, none, plan.keys, plan.n_parts)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import dlsort
 import frame_data as data
 from dlsort import pandas_casts
-from dlsort.errors import KeyTypeError, SchemaMismatchError
+from dlsort.errors import BadOptionError, KeyTypeError, SchemaMismatchError
 
 PARIS = "Europe/Paris"
 local = data.run_locally("sync")
@@ -246,6 +246,16 @@ def test_divisions_that_are_given_in_the_partitions_zone():
     divisions = [pd.Timestamp(year, tz="UTC") for year in ("2019", "2020", "2021")]
     result = dlsort.set_index(frame_of("datetime64[us]", columns), "c", divisions=divisions)
     assert [part["row"].tolist() for part in local(result)] == [[1], [2, 0, 3]]
+
+
+def test_divisions_in_a_zone_that_the_partitions_do_not_have_are_refused():
+    columns = [stamps("2021", "2019"), stamps("2020", None)]
+    divisions = [pd.Timestamp(year, tz="UTC") for year in ("2019", "2021")]
+    result = dlsort.set_index(frame_of("datetime64[us]", columns), "c", divisions=divisions)
+    with pytest.raises(
+        BadOptionError, match=r"expected values of the index, which is datetime"
+    ):
+        local(result)
 
 
 def test_no_value_is_boxed():

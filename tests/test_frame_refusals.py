@@ -142,7 +142,6 @@ def test_what_is_no_dask_frame(found, hint):
         ("k", [1, 1, 2]),
         ("t", [1, 2]),
         ("t", ["one", "two"]),
-        ("t", list(pd.date_range("2020", periods=2, tz="UTC"))),
         ("s", [1, 2]),
     ],
 )
