@@ -67,9 +67,10 @@ class Tuning:
     sample_fewest_groups : int
         Row groups that are compared at the least before the others are left
         unread.
-    sample_unit_rows, sample_fewest_units : int
-        Small files are sampled in runs of so many rows, if that leaves so many runs: a run
-        costs 0.2 ms beside the rows.
+    sample_unit_rows : int
+        Small files are sampled in runs of so many rows: a run costs 0.2 ms beside the rows.
+    sample_fewest_units : int
+        If that leaves so many runs.
     sample_fewest_partitions : int
         Partitions of a large frame that are read of its Parquet files, on average, at the
         least, so that not one or two stand for all.

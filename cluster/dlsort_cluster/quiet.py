@@ -11,7 +11,12 @@ __all__ = ["quiet", "silence"]
 # Beginnings of entries, by logger.
 _NO_NEWS = {
     # A failed task's error is raised again at the caller.
-    "distributed.worker": ("Compute Failed", "Worker stream died during communication"),
+    "distributed.worker": (
+        "Compute Failed",
+        "Worker stream died during communication",
+        # A job is over, and its scheduler ends before the last worker does.
+        "Failed to communicate with scheduler during heartbeat",
+    ),
     # So is what a worker asks the scheduler, or another, about a run that is over.
     "distributed.core": ("Exception while handling op shuffle_",),
     # A worker that dies is started again, and its run too.
