@@ -9,21 +9,26 @@ the size of a partition, since each thread works on one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from dlsort.errors import BadOptionError
-from dlsort.options import MIB, TUNING, parse_bytes
+from dlsort.options import GIB, MIB, TUNING, parse_bytes
 from dlsort.report import format_bytes
 from dlsort.source import Source
 from dlsort.wording import count
 
 __all__ = [
     "Budget",
+    "MemoryOf",
     "ask_memory",
     "check_partitions",
     "check_row_groups",
     "count_parts",
     "plan_budget",
 ]
+
+
+MemoryOf = Literal["machine", "workers"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,11 @@ def ask_memory(memory: int | str | None, most_bytes: int, *, is_here: bool) -> i
 
 
 def plan_budget(
-    memory_bytes: int, n_processes: int, n_threads: int, group_bytes: int = 0
+    memory_bytes: int,
+    n_processes: int,
+    n_threads: int,
+    group_bytes: int = 0,
+    default_of: MemoryOf | None = None,
 ) -> Budget:
     """Share out a job's memory.
 
@@ -89,6 +98,8 @@ def plan_budget(
     group_bytes : int
         Arrow size of the source's largest row group, which is read whole: if it is large for
         this memory, fewer shards wait in it.
+    default_of : str or None
+        Nobody gave the memory: it is the default share of this.
 
     Raises
     ------
@@ -105,14 +116,35 @@ def plan_budget(
     working = (free - store) // threads_each
     part = working // TUNING.working_copies
     if memory_bytes // n_processes < smallest:
+        what, do = _DEFAULTS.get(default_of, ("memory is", ""))
         msg = (
-            f"memory is {format_bytes(memory_bytes)}, too small to work with: "
+            f"{what} {format_bytes(memory_bytes)}, too small to work with: "
             f"{n_processes} process{'es' if n_processes > 1 else ''} and {n_threads} "
             f"thread{'s' if n_threads > 1 else ''} need at least "
-            f"{-(-smallest * n_processes // MIB)} MiB."
+            f"{_at_least(smallest * n_processes)}.{do}"
         )
         raise BadOptionError(msg)
     return Budget(store, working, part, min(part, TUNING.input_bytes))
+
+
+_DEFAULTS: dict[MemoryOf | None, tuple[str, str]] = {
+    "machine": (
+        f"the memory of a job, by default {TUNING.job_memory_share:.0%} of this machine's, is",
+        " Ask for fewer threads (--threads), or for more memory (--memory).",
+    ),
+    "workers": (
+        f"the memory of a job, by default {TUNING.job_memory_share:.0%} of the workers', is",
+        " Give the workers fewer threads, or more memory.",
+    ),
+}
+
+
+def _at_least(n_bytes: int) -> str:
+    """Return a size, rounded up, as :func:`format_bytes` shows it."""
+    step = GIB // 10
+    return (
+        f"{-(-n_bytes // step) / 10:.1f} GiB" if n_bytes >= GIB else f"{-(-n_bytes // MIB)} MiB"
+    )
 
 
 def check_row_groups(source: Source, memory_bytes: int, n_processes: int) -> int:

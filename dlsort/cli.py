@@ -45,6 +45,7 @@ from dlsort.commands import (
 )
 from dlsort.errors import BadOptionError, DlsortError
 from dlsort.options import GIB, TUNING, parse_bytes
+from dlsort.report_path import check_report_path
 from dlsort.stop import Stopped, Watched, leave, on_signal
 from dlsort.streams import write
 from dlsort.wording import count
@@ -220,7 +221,7 @@ def sort_command(
     _refuse_both(options, "partitions", "partition_size")
     _refuse_both(options, "scheduler", "workers")
     _refuse_both(options, "scheduler", "threads")
-    report_path = None if report is None else _check_report_path(report, dst)
+    report_path = None if report is None else check_report_path(report, src, dst)
     with on_signal(leave):
         with _silent_compiling(silent=no_progress):
             from dlsort.dataset import sort_dataset
@@ -320,36 +321,6 @@ def _refuse_both(options: dict[str, Any], one: str, other: str) -> None:
     if options[one] is not None and options[other] is not None:
         names = [f"--{name.replace('_', '-')}" for name in (one, other)]
         raise Failure(f"{names[0]} and {names[1]} exclude each other; give one of them.")
-
-
-def _check_report_path(report: str, dst: str) -> Path | None:
-    """Return the report's path if it can be written and is apart from the destination.
-
-    None for standard output.
-    """
-    from dlsort.storage import is_store, without_scheme
-
-    if report == "-":
-        return None
-    path = Path(report).absolute()
-    place = without_scheme(dst)
-    if not is_store(place) and path.is_relative_to(Path(place).absolute()):
-        raise Failure(
-            f"--report {report} lies inside the destination {dst}, where readers would take it "
-            "for a part; choose a place outside."
-        )
-    if path.is_dir():
-        raise Failure(f"--report {report} is a folder; name a file.")
-    is_new = not path.exists()
-    try:
-        # One who reads a pipe would take this for the end.
-        if is_new or path.is_file():
-            path.open("a").close()
-    except OSError as error:
-        raise Failure(f"--report {report} can't be written: {error.strerror}.") from error
-    if is_new:
-        path.unlink()
-    return path
 
 
 def _tell_of_abandoned(dst: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from dlsort.bands import count_bands
 from dlsort.budget import (
     Budget,
+    MemoryOf,
     ask_memory,
     check_partitions,
     check_row_groups,
@@ -23,7 +24,14 @@ from dlsort.budget import (
 from dlsort.dataset_arguments import Asked, read_arguments
 from dlsort.destination import Overwrite, check_apart, check_destination
 from dlsort.encoding import choose_encodings
-from dlsort.errors import ClusterError, DlsortError
+from dlsort.errors import (
+    BadOptionError,
+    ClusterError,
+    CorruptSourceError,
+    DestinationError,
+    DlsortError,
+    SourceNotFoundError,
+)
 from dlsort.finished import PARTS
 from dlsort.job import check_outcome, check_visible, run_plan
 from dlsort.job_file import JobFile
@@ -39,6 +47,7 @@ from dlsort.sample_plan import SamplePlan, plan_sample
 from dlsort.sight import shared_storage
 from dlsort.sink import Writer
 from dlsort.source import Source, cut_pieces, open_source
+from dlsort.source_files import find_files
 from dlsort.staging import Staging, staging
 from dlsort.stats import OutputStats
 from dlsort.storage import join
@@ -188,7 +197,11 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             )
             same.going_on_from(settled.job, partitions=asked.partitions)
             return SortReport.of_finished(settled.report, time.perf_counter() - began)
-    destination, held = check_destination(dst, overwrite=asked.overwrite)
+    try:
+        destination, held = check_destination(dst, overwrite=asked.overwrite)
+    except DestinationError as error:
+        _check_there(asked.src, error)
+        raise
     source = open_source(asked.src)
     check_apart(destination, asked.src, source.files)
     check_key_types(source.schema, keys)
@@ -198,10 +211,13 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     report.arrow_bytes = source.arrow_bytes
     report.phases.open_s = time.perf_counter() - began
     memory_bytes = asked.memory_bytes
+    default_of: MemoryOf | None = None
+    if asked.memory is None:
+        default_of = "machine" if asked.scheduler is None else "workers"
     if asked.scheduler is None:
         # told before a cluster is started for nothing
         n_processes = asked.workers or 1
-        plan_budget(memory_bytes, n_processes, asked.threads or n_processes)
+        plan_budget(memory_bytes, n_processes, asked.threads or n_processes, 0, default_of)
         check_row_groups(source, memory_bytes, n_processes)
     with ExitStack() as stack:
         client, size = stack.enter_context(_cluster(asked, memory_bytes))
@@ -218,6 +234,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             n_processes,
             n_threads,
             max((group.arrow_bytes for group in source.row_groups), default=0),
+            default_of,
         )
         n_parts = asked.partitions or count_parts(
             source,
@@ -263,6 +280,21 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     report.proved = True
     report.seconds = time.perf_counter() - began
     return report
+
+
+def _check_there(src: str, error: DestinationError) -> None:
+    """Raise if a source is not there, which says more than what is wrong with the destination.
+
+    Raises
+    ------
+    SourceNotFoundError
+        If so.
+    """
+    try:
+        with suppress(CorruptSourceError, BadOptionError):
+            find_files(src)
+    except SourceNotFoundError as missing:
+        raise missing from error
 
 
 @contextmanager

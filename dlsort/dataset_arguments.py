@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.keys import SortKey, parse_by
 from dlsort.options import parse_bytes
 from dlsort.sink import check_compression
-from dlsort.storage import without_scheme
+from dlsort.storage import is_store, without_scheme
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.joined import (
     EMBEDDED,
@@ -118,7 +119,36 @@ def read_arguments(
     if asked.temp_dir and asked.scheduler is None and not Path(asked.temp_dir).is_dir():
         msg = f"temp_dir is {str(temp_dir)!r}; expected an existing folder."
         raise BadOptionError(msg)
+    if asked.temp_dir:
+        _check_temp_dir(
+            Path(os.path.realpath(asked.temp_dir)), str(temp_dir), asked.src, asked.dst
+        )
     return asked
+
+
+def _check_temp_dir(folder: Path, named: str, src: str, dst: str) -> None:
+    """Raise if what is there for a while would be replaced, or read.
+
+    Raises
+    ------
+    BadOptionError
+        If it is the destination or the source folder, or lies in one.
+    """
+    for place, what, why in (
+        (dst, "destination", "be in the way of what is published there"),
+        (src, "source folder", "be taken for the source"),
+    ):
+        if is_store(place):
+            continue
+        path = Path(os.path.realpath(place))
+        if path.is_file() or not folder.is_relative_to(path):
+            continue
+        how = "is" if folder == path else "lies in"
+        msg = (
+            f"temp_dir (--temp-dir) is {named!r}, which {how} the {what} {place}: what is kept "
+            f"there meanwhile would {why}. Choose a folder outside of it."
+        )
+        raise BadOptionError(msg)
 
 
 def _read_overwrite(value: Any) -> Overwrite:

@@ -18,7 +18,15 @@ from dlsort.errors import (
     DlsortError,
     shown,
 )
-from dlsort.replaceable import TABLE_LOGS, Held, foreign, look, never_replaced, unseen
+from dlsort.replaceable import (
+    TABLE_LOGS,
+    Held,
+    foreign,
+    look,
+    never_replaced,
+    tables_apart,
+    unseen,
+)
 from dlsort.storage import filesystem, is_store
 
 __all__ = [
@@ -40,6 +48,10 @@ MARKER = "_SUCCESS"
 
 Overwrite = bool | Literal["force"]
 _MOST_NAMED = 5
+_FORCE = (
+    'Choose another folder, or pass overwrite="force" (--overwrite=force) to delete all '
+    "that is there."
+)
 
 
 def check_path(path: object, what: str) -> None:
@@ -159,7 +171,9 @@ def _check_held(place: str, dst: str | Path, overwrite: Overwrite) -> Held:
             "Pass overwrite=True (--overwrite) to replace them."
         )
         raise DestinationExistsError(msg)
-    strays = [] if overwrite == "force" else foreign(place, held)
+    if overwrite == "force":
+        return held
+    strays = foreign(place, held)
     if strays:
         what = (
             "1 thing that belongs"
@@ -172,10 +186,18 @@ def _check_held(place: str, dst: str | Path, overwrite: Overwrite) -> Held:
             if log in strays
         ]
         msg = (
-            f"{dst} holds {what} to no Parquet dataset: {named(strays)}. {''.join(logs)}"
-            'Choose another folder, or pass overwrite="force" (--overwrite=force) to delete '
-            "all that is there."
+            f"{dst} holds {what} to no Parquet dataset: {named(strays)}. "
+            f"{''.join(logs)}{_FORCE}"
         )
+        raise DestinationExistsError(msg)
+    apart = [named([name]) for name in tables_apart(place, held)]
+    if apart:
+        why = (
+            f"the footer of {apart[0]} can't be read"
+            if len(apart) == 1
+            else f"{apart[0]} and {apart[1]} hold different tables"
+        )
+        msg = f"{dst} does not look like one Parquet dataset: {why}. {_FORCE}"
         raise DestinationExistsError(msg)
     return held
 

@@ -24,6 +24,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from dlsort.wording import scaled
+
 __all__ = ["LiveProgress"]
 
 #: The phases of a sort that go through its rows, in order; those to come are known before.
@@ -212,7 +214,7 @@ def _share(phase: _Phase) -> float | None:
 def _line(phase: _Phase, now: float) -> tuple[str, str, str, str]:
     rows = _rows(phase.done, phase.total)
     rate = None if phase.name in QUICK else phase.rate(now)
-    speed = "" if rate is None else f"{_scaled(rate)}/s"
+    speed = "" if rate is None else f"{scaled(rate)}/s"
     return phase.name, rows, speed, _clock(phase.seconds(now))
 
 
@@ -234,20 +236,6 @@ def _rows(done: int, total: int) -> str:
     few, all_ = (f"{n / size:,.{digits}f}" for n in (done, total))
     head = f"{few} of " if 0 < done < total else ""
     return f"{head}{all_}{sign} row{'' if total == 1 else 's'}"
-
-
-def _scaled(n: float) -> str:
-    """Return a number in few columns.
-
-    Examples
-    --------
-    >>> _scaled(950), _scaled(4_120_000)
-    ('950', '4.1 M')
-    """
-    for size, sign in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if n >= size:
-            return f"{n / size:.1f}{sign}"
-    return f"{n:.0f}"
 
 
 def _clock(seconds: float) -> str:

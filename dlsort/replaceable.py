@@ -4,6 +4,7 @@ A folder is replaced that a reader would take for one dataset, whoever wrote it:
 in it or in folders such as ``day=1``, and what Dask, Spark and others put beside them to say
 that it is whole, or what its footers tell. All else is foreign: notes, a repository, links, a
 file that only has the name of a Parquet file, the log of a table, another folder with datasets.
+Nor are tables that lie side by side one dataset.
 """
 
 from __future__ import annotations
@@ -14,14 +15,24 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
 import fsspec
 
+from dlsort.one_table import of_no_one_table
 from dlsort.storage import filesystem, is_store, stamp_in
 
-__all__ = ["SUFFIXES", "TABLE_LOGS", "Held", "foreign", "look", "never_replaced", "unseen"]
+__all__ = [
+    "SUFFIXES",
+    "TABLE_LOGS",
+    "Held",
+    "foreign",
+    "look",
+    "never_replaced",
+    "tables_apart",
+    "unseen",
+]
 
 SUFFIXES = (".parquet", ".pq", ".parq")
 
@@ -117,6 +128,7 @@ def foreign(place: str, held: Held) -> list[str]:
     """
     found: set[str] = set()
     claims = []
+    above = _folders(held) if is_store(place) else set()
     for name, (size, what) in held.items():
         *folders, last = name.split("/")
         others = [n for n, part in enumerate(folders, 1) if not _HIVE_FOLDER.fullmatch(part)]
@@ -124,6 +136,8 @@ def foreign(place: str, held: Held) -> list[str]:
             found.add("/".join(folders[: others[0]]) + "/")
         elif size == _OTHER:
             found.add(f"{name} (a {what})")
+        elif size == 0 and name in above:  # an object that stands for a folder
+            continue
         elif last and not _MARKER.fullmatch(last) and not _OF_NFS.fullmatch(last):
             if _is_name(last):
                 claims.append((name, size))
@@ -133,12 +147,35 @@ def foreign(place: str, held: Held) -> list[str]:
     return sorted(found)
 
 
+def tables_apart(place: str, held: Held) -> list[str]:
+    """Return what shows that a destination, none of it foreign, is no one table.
+
+    As of :func:`dlsort.one_table.of_no_one_table`: one file, or two.
+
+    Parameters
+    ----------
+    place : str
+        A folder, or a prefix in a store.
+    held : mapping
+        What it holds, from :func:`look`.
+    """
+    return of_no_one_table(place, (name for name in held if _is_part(PurePath(name).name)))
+
+
+def _folders(names: Iterable[str]) -> set[str]:
+    return {str(folder) for name in names for folder in PurePosixPath(name).parents}
+
+
 def _is_name(name: str) -> bool:
     """Return whether a dataset's file can have a name."""
     if name.startswith(".") and name.endswith(".crc"):  # Hadoop's checksums of a file
         return _is_name(name[1:].removesuffix(".crc"))
     if name in _FOOTERS or _MARKER.fullmatch(name):
         return True
+    return _is_part(name)
+
+
+def _is_part(name: str) -> bool:
     return PurePath(name).suffix in SUFFIXES and not name.startswith(("_", "."))
 
 

@@ -8,13 +8,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from dlsort.errors import ResumeError
 from dlsort.options import TUNING
-from dlsort.wording import count, printable
+from dlsort.wording import count, printable, scaled
 
 __all__ = ["PhaseSeconds", "SortReport", "format_bytes", "peak_memory_bytes"]
+
+_WIDTH = 80
+_INDENT = " " * len("in threads ")
+_NO_BREAK = "\0"  # which is not printable
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
@@ -142,16 +147,16 @@ class SortReport:
         phases = self.phases
         steps = ", ".join(f"{name} {s:.2f}" for name, s in phases.work.items())
         where = _processes(self.workers) if self.workers else "embedded"
-        rate = f"{self.rows / self.seconds / 1e6:.2f} M rows/s" if self.seconds else ""
+        rate = f"{scaled(self.rows / self.seconds)} rows/s" if self.seconds else ""
         total_s, spent = self.startup_s + self.seconds, f", {rate}" if rate else ""
         if self.startup_s:
             at = f" at {rate}" if rate else ""
             spent = f": start-up {self.startup_s:.2f}, sort {self.seconds:.2f}{at}"
         read, written = format_bytes(self.input_bytes), format_bytes(self.output_bytes)
         lines = [
-            f"sorted     {count(self.rows, 'row')} by {self.by}",
-            f"from       {self.src} ({count(self.input_files, 'file')}, {read})",
-            f"to         {self.dst} ({count(self.output_parts, 'part')}, {written})",
+            f"sorted     {count(self.rows, 'row')} by {_whole(self.by)}",
+            f"from       {_whole(self.src)} ({count(self.input_files, 'file')}, {read})",
+            f"to         {_whole(self.dst)} ({count(self.output_parts, 'part')}, {written})",
             f"time       {total_s:.2f} s{spent}; {where}, {count(self.threads, 'thread')}",
             f"phases     open {phases.open_s:.2f}, start {phases.start_s:.2f}, "
             f"sample {phases.sample_s:.2f}, partition {phases.partition_s:.2f}, "
@@ -179,7 +184,25 @@ class SortReport:
         if self.proved:
             same = f"checksum {self.checksum} at source and sink"
             lines.append(f"proved     {count(self.rows, 'row')} in order, {same}")
-        return "\n".join(map(printable, lines))
+        return "\n".join(part for line in lines for part in _wrapped(line))
+
+
+def _whole(text: str) -> str:
+    """Return a name, for a line that may be wrapped before and after it, but not within."""
+    return printable(text).replace(" ", _NO_BREAK)
+
+
+def _wrapped(line: str) -> list[str]:
+    """Return a line as one or more that a terminal of the usual width shows as they are."""
+    head, rest = line[: len(_INDENT)].replace(" ", _NO_BREAK), line[len(_INDENT) :]
+    parts = wrap(
+        head + rest,
+        _WIDTH,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [part.replace(_NO_BREAK, " ") for part in parts]
 
 
 def _processes(n: int) -> str:

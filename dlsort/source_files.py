@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob as globbing
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath, PurePosixPath
 
 import pyarrow as pa
@@ -73,7 +73,7 @@ def _find_objects(url: str) -> list[str]:
                 if PurePosixPath(name).suffix in SUFFIXES
                 and not _hidden(PurePosixPath(name).relative_to(below))
             ]
-            _refuse_partition_folders(below, map(PurePosixPath, found))
+            _refuse_partition_folders(below, map(PurePosixPath, found), fs.unstrip_protocol)
     except OSError as error:
         raise CorruptSourceError(f"can't read {url}: {error.strerror or error}.") from error
     if not found:
@@ -110,14 +110,16 @@ def _files_below(folder: str) -> Iterator[str]:
             yield entry.path
 
 
-def _refuse_partition_folders(folder: PurePath, files: Iterable[PurePath]) -> None:
+def _refuse_partition_folders(
+    folder: PurePath, files: Iterable[PurePath], show: Callable[[str], str] = str
+) -> None:
     """Raise if files lie in folders such as ``day=1``, whose values they don't hold."""
     for file in files:
         for name in file.relative_to(folder).parent.parts:
             if "=" in name:
                 msg = (
-                    f"{file} lies in {name!r}: columns kept in folder names are not in "
-                    "the files and would be lost. Write them into the files first."
+                    f"{show(str(file))} lies in {name!r}: columns kept in folder names are not "
+                    "in the files and would be lost. Write them into the files first."
                 )
                 raise BadOptionError(msg)
 

@@ -34,15 +34,17 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def on_signal(handler: Handler) -> Iterator[None]:
-    """Have Ctrl-C, SIGTERM and SIGHUP handled for a while, if this thread may decide that."""
+    """Have Ctrl-C, SIGTERM and SIGHUP handled for a while, if this thread may decide that.
+
+    One that was ignored stays so.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    # `nohup` has it ignored, and means that.
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    before = {n: signal.signal(n, handler) for n in numbers}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # `nohup`, or a script that puts a job into the background, has one ignored, and means that.
+    wanted = [n for n in numbers if signal.getsignal(n) != signal.SIG_IGN]
+    before = {n: signal.signal(n, handler) for n in wanted}
     tell_unraisable = sys.unraisablehook
 
     def hook(lost: sys.UnraisableHookArgs) -> None:

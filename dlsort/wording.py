@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from dlsort_cluster.errors import printable
 
-__all__ = ["closest", "count", "printable", "without_internals"]
+__all__ = ["closest", "count", "printable", "scaled", "without_internals"]
 
 _RUN = re.compile(r"\brun [0-9a-f]{1,8}(\[\d+\])?(:| failed)")
 _IN_PROCESS = re.compile(r" (?:on|from|at) inproc://[^\s,;:]*[^\s,;:.]")
@@ -23,6 +23,20 @@ def count(n: int, noun: str) -> str:
     ('1 file', '1,200 rows')
     """
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def scaled(n: float) -> str:
+    """Return a number in few columns.
+
+    Examples
+    --------
+    >>> scaled(4.25), scaled(950), scaled(999_960), scaled(4_120_000)
+    ('4.2', '950', '1.0 M', '4.1 M')
+    """
+    for size, sign in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if n >= 0.99995 * size:  # shown as 1.0 of this
+            return f"{n / size:.1f}{sign}"
+    return f"{n:.0f}" if n >= 10 or n == int(n) else f"{n:.1f}"
 
 
 def closest(name: str, names: Iterable[str]) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -103,6 +104,34 @@ def test_the_memory_that_the_refusal_advises_is_enough(n_processes, n_threads):
         plan_budget(1, n_processes, n_threads)
     advised = str(caught.value).removesuffix(".").split("need at least ")[1]
     plan_budget(parse_bytes(advised, "memory"), n_processes, n_threads)
+
+
+def test_a_default_memory_that_is_too_small_is_told_as_such(tmp_path):
+    pq.write_table(pa.table({"k": [2, 1]}), tmp_path / "in.parquet")
+    with pytest.raises(BadOptionError) as told:
+        dlsort.sort_dataset(tmp_path / "in.parquet", tmp_path / "out", by="k", threads=10**6)
+    says = (
+        r"the memory of a job, by default 70% of this machine's, is \d+\.\d [GT]iB, too small "
+        r"to work with: 1 process and 1000000 threads need at least [\d.]+ [GT]iB\. Ask for "
+        r"fewer threads \(--threads\), or for more memory \(--memory\)\."
+    )
+    assert re.fullmatch(says, str(told.value))
+
+
+def test_a_default_share_of_workers_that_is_too_small_is_told_as_such():
+    with pytest.raises(BadOptionError, match="70% of the workers', is") as told:
+        plan_budget(GIB, 2, 100, 0, "workers")
+    assert str(told.value).endswith(" Give the workers fewer threads, or more memory.")
+    assert "--threads" not in str(told.value)
+
+
+@pytest.mark.parametrize("n_threads", [1, 7, 33, 100, 1000, 12345])
+def test_the_least_memory_is_told_in_the_unit_of_the_memory(n_threads):
+    with pytest.raises(BadOptionError) as told:
+        plan_budget(GIB, 1, n_threads) if n_threads > 7 else plan_budget(MIB, 1, n_threads)
+    advised = str(told.value).removesuffix(".").split("need at least ")[1]
+    assert advised.endswith(" GiB" if n_threads > 7 else " MiB")
+    plan_budget(parse_bytes(advised, "memory"), 1, n_threads)
 
 
 @pytest.mark.parametrize("memory", [1, 1000, MIB])

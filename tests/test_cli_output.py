@@ -173,7 +173,58 @@ def test_the_report_has_the_time_that_the_user_waited(work):
 
 def test_a_sort_from_python_has_no_start_up():
     report = dlsort.SortReport("in", "out", "id", rows=10, seconds=2.0, threads=1)
-    assert "time       2.00 s, 0.00 M rows/s; embedded, 1 thread\n" in report.to_text()
+    assert "time       2.00 s, 5 rows/s; embedded, 1 thread\n" in report.to_text()
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [(3, "1.5"), (7, "3.5"), (900, "450"), (2_469, "1.2 k"), (8_200_000, "4.1 M")],
+)
+def test_small_jobs_have_a_speed_too(rows, says):
+    report = dlsort.SortReport("in", "out", "id", rows=rows, seconds=2.0, threads=1)
+    assert f"time       2.00 s, {says} rows/s; embedded" in report.to_text()
+
+
+def test_the_report_is_whole_in_80_columns(work):
+    report = dlsort.SortReport(
+        *("/home/someone/data/lineitem", "/home/someone/data/sorted", "day,price:desc,note"),
+        rows=1_234_567_890,
+        seconds=1234.5,
+        startup_s=1.5,
+        threads=128,
+        input_files=1200,
+        output_parts=1200,
+        part_rows=[1_028_807] * 1200,
+        predicted_rows=1_028_806.5,
+        surprises=[1199],
+        resumed_parts=100,
+        workers=16,
+        moved=True,
+        proved=True,
+        checksum="c" * 32,
+    )
+    report.input_bytes = report.output_bytes = report.peak_memory_bytes = 2**40 - 2**30
+    for step in ("read", "sample", "partition", "sort", "gather", "encode", "write"):
+        report.phases.work[step] = 12345.67
+    lines = report.to_text().split("\n")
+    assert max(map(len, lines)) <= 80
+    assert max(map(len, sorted_well("in", "out").stdout.splitlines())) <= 80
+    heads = [line[:11] for line in lines]
+    assert [h for h in heads if h.strip()][-1] == "proved     "
+    assert heads.count(" " * 11) >= 3
+    words = " ".join(report.to_text().split())
+    assert (
+        f"proved 1,234,567,890 rows in order, checksum {'c' * 32} at source and sink" in words
+    )
+
+
+def test_a_path_is_never_broken(work):
+    path = "/somewhere far/" + "long name/" * 12
+    report = dlsort.SortReport(path, path + "out", "a key:desc", threads=1)
+    lines = report.to_text().split("\n")
+    assert f"from       {path}" in lines
+    assert f"to         {path}out" in lines
+    assert "sorted     0 rows by a key:desc" in lines
 
 
 def test_one_is_no_plural(work):
@@ -259,7 +310,7 @@ def test_a_terminal_that_has_no_sign_for_a_name(tmp_path):
     env = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = subprocess.run(line, capture_output=True, text=True, env=env, timeout=100)
     assert done.returncode == 0
-    assert r"a\xf1o \u65e5.parquet (1 file" in done.stdout
+    assert r"a\xf1o \u65e5.parquet (1 file" in " ".join(done.stdout.split())
 
 
 # ---------------------------------------------------------------- progress
@@ -316,19 +367,20 @@ def test_a_signal_that_arrives_while_it_is_set_up_stops_it(work, monkeypatch, nu
     assert contents(work) == before
 
 
-def test_what_nohup_began_goes_on_without_its_terminal(work, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_was_ignored_from_the_start_stays_so(work, monkeypatch, number):
     open_source = dlsort.dataset.open_source
 
-    def hang_up(src: object) -> object:
-        signal.raise_signal(signal.SIGHUP)
+    def go_on(src: object) -> object:
+        signal.raise_signal(number)
         return open_source(src)
 
-    monkeypatch.setattr(dlsort.dataset, "open_source", hang_up)
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    monkeypatch.setattr(dlsort.dataset, "open_source", go_on)
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         sorted_well("in", "out")
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)
 
 
 def test_a_report_that_waits_for_a_reader_can_be_stopped(work, monkeypatch):

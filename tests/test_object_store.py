@@ -676,6 +676,15 @@ def test_a_sort_that_lost_its_cluster_is_gone_on_from(store, bucket, monkeypatch
     assert in_order(read(store, f"{bucket}/out"))
 
 
+def test_an_object_in_a_partition_folder_is_named_by_its_url(store, bucket):
+    store.pipe_file(f"{bucket}/in/day=1/0.parquet", store.cat_file(f"{bucket}/in/0.parquet"))
+    with pytest.raises(BadOptionError, match="columns kept in folder names") as told:
+        sort(f"{bucket}/in", f"{bucket}/out")
+    url = str(told.value).split(" ")[0]
+    assert url.startswith("memory://")
+    assert store.isfile(url)
+
+
 def test_an_object_that_is_replaced_during_the_sort_is_named(store, bucket, monkeypatch):
     open_source = dlsort.dataset.open_source
 

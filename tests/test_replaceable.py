@@ -19,14 +19,14 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 import dlsort
 from commands import contents, dataset, sort, sorted_well, write
 from commands import dlsort as command
 from dlsort import replaceable
 from dlsort.errors import BadOptionError, DestinationError, DestinationExistsError
-from dlsort.replaceable import foreign, look, unseen
+from dlsort.replaceable import foreign, look, tables_apart, unseen
 
 TABLE = pa.table({"id": [3, 1, 2], "k": ["b", "a", "a"]})
 
@@ -240,7 +240,6 @@ OURS = {
     "data_0.parq": PARQUET,
     "0.pq": PARQUET,
     "part-00000-6d3a-c000.snappy.parquet": PARQUET,
-    "secret.parquet": ENCRYPTED,
     "k=1/data_0.parquet": PARQUET,
     "k=1/day=2024-01-01/part-0.parquet": PARQUET,
     "_k=__HIVE_DEFAULT_PARTITION__/part-0.parquet": PARQUET,
@@ -267,10 +266,84 @@ def test_what_is_a_datasets_is_replaced(base):
     assert dlsort.check_dataset(f"{base}/old", by="id", against=f"{base}/in").ok
 
 
+def of(*columns: str) -> bytes:
+    return parquet(pa.table({name: [1] for name in columns}))
+
+
+APART = {
+    ("customers.parquet", "part-00000.parquet"): of("id", "name"),
+    ("db=2/users.parquet", "part-00000.parquet"): of("id", "mail"),
+    ("part-00000.parquet", "part-00001.parquet"): of("user"),
+    ("part-00000.parquet", "table=users/part-00000.parquet"): of("user"),
+}
+
+
+@pytest.mark.parametrize("names", APART, ids=" ".join)
+def test_tables_side_by_side_are_not_one_dataset(base, names):
+    put(f"{base}/old", next(n for n in names if n != "part-00000.parquet"), APART[names])
+    put(f"{base}/old", "_SUCCESS", b"")
+    refused(
+        base,
+        f"old does not look like one Parquet dataset: {names[0]} and {names[1]} hold different "
+        'tables. Choose another folder, or pass overwrite="force"',
+    )
+    assert sort_onto(base, overwrite="force").proved
+
+
+def test_tables_of_which_each_has_more_columns_than_another_are_three(base):
+    for name, data in (
+        ("a", of("id", "k", "x")),
+        ("b", of("id", "k", "x", "y")),
+        ("c", of("z")),
+    ):
+        put(f"{base}/old", f"{name}.parquet", data)
+    refused(base, "c.parquet and part-00000.parquet hold different tables.")
+
+
+def test_types_may_differ_and_columns_be_missing(base):
+    put(f"{base}/old", "new.parquet", parquet(pa.table({"k": [1], "id": [1.0], "more": [0]})))
+    put(f"{base}/old", "older.parquet", of("id"))
+    assert sort_onto(base).proved
+
+
+@pytest.mark.parametrize("name", ["part-00001.parquet", "secret.parquet"])
+@pytest.mark.parametrize(
+    "data", [ENCRYPTED, b"PAR1" + b"x" * 40 + b"PAR1"], ids=["encrypted", "broken"]
+)
+def test_a_footer_that_cannot_be_read_is_refused(base, name, data):
+    put(f"{base}/old", name, data)
+    refused(base, f"one Parquet dataset: the footer of {name} can't be read. Choose")
+
+
+def test_of_many_files_with_names_alike_only_some_footers_are_read(work, monkeypatch):
+    for n in range(300):
+        put("old", f"k={n % 7}/part-{n:05}-{uuid.uuid4()}.snappy.parquet", PARQUET)
+    read, seen = pq.read_schema, []
+    monkeypatch.setattr(pq, "read_schema", lambda where: seen.append(where) or read(where))
+    assert tables_apart("old", look("old")) == []
+    assert 3 <= len(seen) <= 130
+    put("old", "k=3/other.parquet", of("z"))
+    assert "k=3/other.parquet" in tables_apart("old", look("old"))
+
+
 def test_a_store_may_hold_objects_that_stand_for_folders():
     held = {"k=1/": (0, ""), "k=1/part-0.parquet": (len(PARQUET), "")}
     assert foreign("memory://nowhere/out", held) == []  # what is gone meanwhile does not matter
+    assert tables_apart("memory://nowhere/out", held) == []
     assert foreign("memory://nowhere/out", {**held, "notes/": (0, "")}) == ["notes/"]
+    assert foreign("memory://nowhere/out", {**held, "k=1": (0, "")}) == []
+    assert foreign("memory://nowhere/out", {**held, "k=1": (1, "")}) == ["k=1"]
+    assert foreign("memory://nowhere/out", {**held, "k=2": (0, "")}) == ["k=2"]
+
+
+def test_an_object_that_stands_for_a_folder_is_seen_and_not_foreign(bucket):
+    store = fsspec.filesystem("memory")
+    put(f"{bucket}/old", "k=1/part-0.parquet", PARQUET)
+    marker = f"/{bucket.split('://')[1]}/old/k=1"
+    store.store[marker] = MemoryFile(store, marker, b"")  # `pipe_file` makes none, as S3 does
+    held = look(f"{bucket}/old")
+    assert sorted(held) == ["k=1", "k=1/part-0.parquet", "part-00000.parquet"]
+    assert foreign(f"{bucket}/old", held) == []
 
 
 def test_what_nfs_keeps_of_a_removed_file_is_nobodys(work):
@@ -292,7 +365,7 @@ def test_what_others_write_is_a_dataset(tmp_path):
     for folder in tmp_path.iterdir():
         held = look(str(folder))
         assert len(held) >= 1
-        assert foreign(str(folder), held) == []
+        assert foreign(str(folder), held) == tables_apart(str(folder), held) == []
     assert "_metadata" in look(str(tmp_path / "dask"))
     assert "k=a/" in look(str(tmp_path / "hive"))
 
@@ -308,6 +381,7 @@ def test_what_polars_and_duckdb_write_is_a_dataset(tmp_path):
         held = look(str(tmp_path / name))
         assert "k=a/" in held
         assert foreign(str(tmp_path / name), held) == []
+        assert tables_apart(str(tmp_path / name), held) == []
 
 
 def test_neighbours_whose_names_begin_alike_are_left_alone(base):

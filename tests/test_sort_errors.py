@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -81,6 +82,13 @@ def refused(*args: object, says: tuple[str, ...], by: str = "id") -> str:
 
 def test_a_source_that_does_not_exist(work):
     refused("nowhere", "out", says=("nowhere does not exist", "a folder of them or a glob"))
+
+
+def test_a_missing_source_is_told_before_a_destination_that_is_filled(work):
+    refused("nowhere", "old", says=("nowhere does not exist",))
+    write(work / "other/notes.parquet")
+    (work / "other/notes.txt").write_text("mine")
+    refused("in/*.pq", "other", "--overwrite", says=("in/*.pq matches no file",))
 
 
 def test_a_glob_that_matches_nothing(work):
@@ -317,6 +325,35 @@ def test_a_hidden_destination_inside_the_source_is_never_read_as_source(work):
     assert read(work / "in/_sorted").num_rows == 1200
 
 
+TEMP_DIRS = [("old", "is"), ("old/deep", "lies in"), ("link", "lies in"), ("in/../old", "is")]
+
+
+@pytest.mark.parametrize(("folder", "how"), TEMP_DIRS)
+def test_a_temp_dir_in_the_destination(work, folder, how):
+    (work / "old/deep").mkdir()
+    (work / "link").symlink_to("old/deep")
+    refused(
+        *("in", "old", "--overwrite=force", "--temp-dir", folder),
+        says=(f"temp_dir (--temp-dir) is {folder!r}, which {how} the destination old:",),
+    )
+
+
+@pytest.mark.parametrize("src", ["in", "file://{work}/in"])
+@pytest.mark.parametrize(("folder", "how"), [("in", "is"), ("in/deep", "lies in")])
+def test_a_temp_dir_in_the_source(work, src, folder, how):
+    (work / "in/deep").mkdir()
+    refused(
+        *(src.format(work=work), "out", "--temp-dir", folder),
+        says=(f"temp_dir (--temp-dir) is {folder!r}, which {how} the source folder ",),
+    )
+
+
+def test_a_temp_dir_above_or_beside_source_and_destination(work):
+    sorted_well("in", "out", "--temp-dir", ".")
+    (work / "out2").mkdir()
+    sorted_well("in", "out", "--temp-dir", "out2", "--overwrite")
+
+
 def test_a_source_inside_the_destination(work):
     refused("in/0.parquet", "in", "--overwrite", says=("in/0.parquet lies inside the dest",))
     refused("in/*.parquet", "in", "--overwrite", says=("in/0.parquet lies inside the dest",))
@@ -471,6 +508,61 @@ def test_a_report_that_cannot_be_written(work):
     refused("in", "out", "--report", "old", says=("--report old", "is a folder"))
     for out in ("out", f"file://{work}/out"):
         refused("in", out, "--report", "out/r.json", says=(f"inside the destination {out}",))
+
+
+REPORTS = [
+    ("in", "in/0.parquet"),
+    ("in/0.parquet", "in/0.parquet"),
+    ("in/*.parquet", "in/../in/0.parquet"),
+    ("in/0.parquet", "in/1.parquet"),
+    ("in", "old/part-0.parquet"),
+    ("in", "link.json"),
+    ("in", "hard.json"),
+]
+
+
+@pytest.mark.parametrize(("src", "report"), REPORTS)
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_report_never_replaces_data(work, src, report, absolute):
+    write(work / "old/part-0.parquet")
+    (work / "link.json").symlink_to("in/0.parquet")
+    (work / "hard.json").hardlink_to("in/0.parquet")
+    report = str(work / report) if absolute else report
+    refused(
+        src, "out", "--report", report, says=(f"--report {report} is a Parquet file; name",)
+    )
+
+
+@pytest.mark.parametrize("src", ["in", "in/*.parquet", "./*/?.parquet", "file://{work}/in"])
+@pytest.mark.parametrize("report", ["in/r.parquet", "in/deep/r.pq", "link/r.parq", "to.json"])
+def test_a_report_never_looks_like_the_source(work, src, report):
+    (work / "in/deep").mkdir()
+    (work / "link").symlink_to("in/deep")
+    (work / "to.json").symlink_to("in/new.parquet")
+    src = src.format(work=work)
+    refused(src, "out", "--report", report, says=(f"--report {report} lies inside the source",))
+
+
+def test_a_report_may_lie_beside_the_source_files(work):
+    (work / "to.json").symlink_to("in/new.json")
+    sorted_well("in", "out", "--report", "in/r.json")
+    sorted_well("in", "out2", "--report", "to.json")
+    sorted_well("in/0.parquet", "out3", "--report", "in/r.json")
+    assert json.loads((work / "in/new.json").read_text())["rows"] == 1200
+    assert json.loads((work / "in/r.json").read_text())["rows"] == 400
+
+
+def test_a_report_by_a_link_into_the_destination(work):
+    (work / "link").symlink_to("out")
+    refused("in", "out", "--report", "link/r.json", says=("lies inside the destination out",))
+
+
+def test_a_report_by_links_in_a_circle(work):
+    (work / "a").symlink_to("b")
+    (work / "b").symlink_to("a")
+    refused("in", "out", "--report", "a", says=("--report a can't be written: Too many",))
+    refused("a", "out", "--report", "r.parquet", says=("a does not exist",))
+    refused("a", "out", "--temp-dir", ".", says=("a does not exist",))
 
 
 def test_a_report_of_an_earlier_sort_outlives_a_failed_one(work):
