@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from dask.base import named_schedulers
 
 from dlsort.arguments import read_count, read_flag, read_folder, read_path
 from dlsort.budget import ask_memory
@@ -18,6 +19,7 @@ from dlsort.keys import SortKey, parse_by
 from dlsort.options import parse_bytes
 from dlsort.sink import check_compression
 from dlsort.storage import is_store, without_scheme
+from dlsort.wording import closest
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.joined import (
     EMBEDDED,
@@ -117,7 +119,7 @@ def read_arguments(
         msg = f"threads is {threads}, fewer than workers ({workers}); each process needs one."
         raise BadOptionError(msg)
     if asked.temp_dir and asked.scheduler is None and not Path(asked.temp_dir).is_dir():
-        msg = f"temp_dir is {str(temp_dir)!r}; expected an existing folder."
+        msg = f"temp_dir is {shown(asked.temp_dir)}; expected an existing folder."
         raise BadOptionError(msg)
     if asked.temp_dir:
         _check_temp_dir(
@@ -164,6 +166,13 @@ def _given(value: Any, read: Callable[[Any, str], T], name: str) -> T | None:
     return None if value is None else read(value, name)
 
 
+def _is_meant_here(scheduler: str) -> bool:
+    """Return whether a name is one of Dask's for this process, or ours with a slip in it."""
+    is_name = ":" not in scheduler and scheduler != EMBEDDED
+    is_dasks = scheduler.lower() in named_schedulers
+    return is_name and (is_dasks or closest(scheduler, [EMBEDDED]) is not None)
+
+
 def _cluster_to_join(scheduler: Any, workers: Any, threads: Any) -> Joinable | None:
     """Return the cluster that is given; or current, unless processes or threads are wanted."""
     is_current = scheduler is None
@@ -175,6 +184,12 @@ def _cluster_to_join(scheduler: Any, workers: Any, threads: Any) -> Joinable | N
         msg = (
             f"scheduler is {shown(scheduler)}; expected an address such as tcp://host:8786, a "
             f"Dask client or cluster, or {EMBEDDED!r}."
+        )
+        raise BadOptionError(msg)
+    elif isinstance(scheduler, str) and _is_meant_here(scheduler):
+        msg = (
+            f"scheduler is {shown(scheduler)}; expected an address such as tcp://host:8786. "
+            f"Did you mean {EMBEDDED!r}?"
         )
         raise BadOptionError(msg)
     elif isinstance(scheduler, str) and scheduler == EMBEDDED:

@@ -27,7 +27,7 @@ from dlsort.replaceable import (
     tables_apart,
     unseen,
 )
-from dlsort.storage import filesystem, is_store
+from dlsort.storage import filesystem, is_store, without_scheme
 
 __all__ = [
     "MARKER",
@@ -53,6 +53,9 @@ _FORCE = (
     "that is there."
 )
 
+# What Linux, macOS and their file systems take for one name, at most.
+_MOST_NAME_BYTES = 255
+
 
 def check_path(path: object, what: str) -> None:
     """Raise unless something can be the path of a file or folder.
@@ -60,16 +63,34 @@ def check_path(path: object, what: str) -> None:
     Raises
     ------
     BadOptionError
-        If it is empty, or no path at all.
+        If it is empty, no path at all, or one that is too long.
     """
     try:
         plain = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
         os.fsencode(plain)  # which text of no character at all can't be
-    except (TypeError, ValueError):
+    except Exception:  # whatever a stranger's __fspath__ raises
         plain = ""
     if not isinstance(plain, str) or not plain.strip() or "\0" in plain:
         msg = f"the {what} is {shown(path)}; expected the path of a file or folder."
         raise BadOptionError(msg)
+    local = without_scheme(plain)
+    if not is_store(local) and _is_too_long(Path(local)):
+        msg = (
+            f"the {what} is {shown(plain)}, of {len(plain):,} characters, which is longer than "
+            "a file system takes; expected the path of a file or folder."
+        )
+        raise BadOptionError(msg)
+
+
+def _is_too_long(path: Path) -> bool:
+    # Where a folder on the way is not there yet, the system does not look at the names below.
+    if any(len(os.fsencode(part)) > _MOST_NAME_BYTES for part in path.parts):
+        return True
+    try:
+        path.absolute().lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def place_of(dst: str | Path) -> str:
@@ -84,7 +105,8 @@ def place_of(dst: str | Path) -> str:
         scheme, mark, inner = str(dst).partition("://")
         return scheme + mark + inner.rstrip("/")
     path = Path(dst).absolute()
-    return str(path.resolve() if ".." in path.parts else path)
+    # other than Path.resolve it takes links that lead in a circle
+    return os.path.realpath(path) if ".." in path.parts else str(path)
 
 
 def check_destination(dst: str | Path, *, overwrite: Overwrite) -> tuple[str, Held]:
@@ -122,6 +144,8 @@ def _check_folder(dst: str | Path) -> str:
     if path.exists() and not path.is_dir():
         msg = f"{dst} is not a folder; expected a folder, or a path where one can be made."
         raise DestinationExistsError(msg)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.stat()  # links on the way may lead in a circle
     what = never_replaced(str(path))
     if what is not None:
         msg = (
@@ -273,7 +297,9 @@ def check_apart(destination: str, src: str | Path, files: Sequence[str]) -> None
 
 def _plain(path: str) -> PurePath:
     """Return a path without links in it."""
-    return PurePosixPath(filesystem(path)[1]) if is_store(path) else Path(path).resolve()
+    return (
+        PurePosixPath(filesystem(path)[1]) if is_store(path) else Path(os.path.realpath(path))
+    )
 
 
 def filled(destination: object, how: str = "") -> DestinationExistsError:

@@ -19,8 +19,8 @@ from dlsort.errors import (
     KeyTypeError,
     UnknownColumnError,
     UnsupportedError,
+    shown,
 )
-from dlsort.frame_options import shown
 from dlsort.frame_plan import check_key_dtypes, dtype_at
 from dlsort.frame_set_index import WithColumn
 
@@ -91,7 +91,7 @@ def check_frame(ddf: Any) -> pd.DataFrame:
         raise BadOptionError(msg)
     if not like.columns.is_unique:
         twice = list(like.columns[like.columns.duplicated()].unique())
-        msg = f"several columns are named {twice}; rename them so that each name is unique."
+        msg = f"several columns are named {shown(twice)}; rename them so that each is unique."
         raise BadKeyError(msg)
     return like
 
@@ -180,18 +180,18 @@ def _position(like: pd.DataFrame, label: Any, found: str) -> int:
     except (TypeError, ValueError):  # unhashable, or compared value by value
         raise BadKeyError(msg) from None
     if is_column and is_level:
-        msg = f"{label!r} is both an index level and a column label, which is ambiguous."
+        msg = f"{shown(label)} is both an index level and a column label, which is ambiguous."
         raise BadKeyError(msg)
     if is_column:
         place = like.columns.get_loc(label)
         if isinstance(place, int):
             return place
-        msg = f"{label!r} names several columns; give the whole label of one."
+        msg = f"{shown(label)} names several columns; give the whole label of one."
         raise BadKeyError(msg)
     if is_level:
         return parse_level(like, label)
     names = [str(column) for column in like.columns]
-    close = get_close_matches(str(label), names, n=1)
+    close = get_close_matches(label, names, n=1) if isinstance(label, str) else []
     hint = f" Did you mean {close[0]!r}?" if close else ""
     listed = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
     msg = f"there is no column {shown(label)}.{hint} The columns are: {listed}."
@@ -207,7 +207,7 @@ def parse_level(like: pd.DataFrame, level: Any) -> int:
     if is_number and -len(names) <= level < len(names):
         return -1 - int(level) % len(names)
     msg = (
-        f"level is {shown(level)}; expected one of the index's: {', '.join(map(repr, names))}."
+        f"level is {shown(level)}; expected one of the index's: {', '.join(map(shown, names))}."
     )
     raise BadKeyError(msg)
 
@@ -320,7 +320,7 @@ def parse_other(ddf: DataFrame, other: Any) -> tuple[DataFrame, int, Any, int] |
         found = list(other.columns) if isinstance(other, DataFrame) else other
         msg = (
             "Dask dataframe does not yet support multi-indexes, and one has no divisions; "
-            f"expected one column, got {found}."
+            f"other is {shown(found)}, expected one column."
         )
         raise UnsupportedError(msg)
     if isinstance(other, Series):

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dlsort.buffers import to_transport
-from dlsort.errors import KeyTypeError
+from dlsort.errors import KeyTypeError, shown
 from dlsort.frame_plan import FramePlan, is_objects
 from dlsort.object_keys import AWARE, Census, ObjectKey, agree, nanoseconds_of, take_census
 from dlsort.pandas_arrow import plain_array, replace_values, values_at
@@ -150,8 +150,8 @@ def raise_mixed(label: Any, dtypes: Sequence[Any]) -> NoReturn:
     KeyTypeError
     """
     msg = (
-        f"cannot sort by {label!r}: its partitions are {' and '.join(names(dtypes))}, and none "
-        "of these holds all their values. Convert the column to one dtype first."
+        f"cannot sort by {shown(label)}: its partitions are {' and '.join(names(dtypes))}, and "
+        "none of these holds all their values. Convert the column to one dtype first."
     )
     raise KeyTypeError(msg)
 
@@ -182,7 +182,7 @@ def agree_on_categories(found: Sequence[tuple[int, Any]], label: Any) -> Any:
     for part, dtype in found:
         if not (dtype == first or have_same_values(dtype, first)):
             msg = (
-                f"cannot sort by {label!r}: its categories differ between partitions "
+                f"cannot sort by {shown(label)}: its categories differ between partitions "
                 f"{first_part} and {part}. Make them agree first, with "
                 "ddf.categorize() or .cat.set_categories(…)."
             )

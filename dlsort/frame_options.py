@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dlsort.errors import BadOptionError
+from dlsort.errors import BadOptionError, shown
 from dlsort.notices import OptionIgnoredWarning, tell_once
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "parse_flag",
     "parse_na_position",
     "parse_sort_function",
-    "shown",
     "take_hints",
 ]
 
@@ -29,16 +28,6 @@ HINTS = {
     "shuffle": "Dask takes it no more either; the name is shuffle_method",
     "compute": "the result is lazy; call .compute() or .persist() on it",
 }
-
-
-def shown(value: Any) -> str:
-    """Return a value as a message shows it: what is long, by its type.
-
-    >>> shown(3), shown("x"), shown(list(range(100)))
-    ('3', "'x'", 'a list')
-    """
-    text = repr(value)
-    return text if len(text) <= 60 and "\n" not in text else f"a {type(value).__name__}"
 
 
 def take_hints(options: Mapping[str, Any]) -> None:
@@ -54,7 +43,7 @@ def take_hints(options: Mapping[str, Any]) -> None:
         if name not in HINTS:
             close = get_close_matches(name, names, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            msg = f"unexpected {name!r}: dlsort's sort has no such option.{hint}"
+            msg = f"unexpected {shown(name)}: dlsort's sort has no such option.{hint}"
             raise BadOptionError(msg)
         if name != "compute" or parse_flag("compute", value):
             msg = f"{name}={shown(value)} is ignored: {HINTS[name]}."
@@ -73,7 +62,7 @@ def check_plain(*, axis: Any, inplace: Any, kind: Any) -> None:
         msg = f"No axis named {shown(axis)} for object type DataFrame: expected 0 or 'index'."
         raise BadOptionError(msg)
     if axis not in (0, "index", "rows"):
-        msg = f"axis is {axis!r}; expected 0 or 'index': rows are sorted, not columns."
+        msg = f"axis is {shown(axis)}; expected 0 or 'index': rows are sorted, not columns."
         raise BadOptionError(msg)
     if parse_flag("inplace", inplace):
         msg = (

@@ -15,8 +15,7 @@ from dask.dataframe.dask_expr._expr import Expr
 from dask.dataframe.dask_expr.io import FromPandas, ReadParquet
 from dask.dataframe.dask_expr.io.parquet import ReadParquetPyarrowFS
 
-from dlsort.errors import BadOptionError
-from dlsort.frame_options import shown
+from dlsort.errors import BadOptionError, shown
 from dlsort.frame_plan import is_objects
 from dlsort.options import TUNING
 
@@ -87,8 +86,8 @@ def parse_divisions(
         raise BadOptionError(msg)
     if len(divisions) < 2:
         msg = (
-            f"divisions is {divisions!r}; expected the first value of each partition, and the "
-            "last of all."
+            f"divisions is {shown(divisions)}; expected the first value of each partition, and "
+            "the last of all."
         )
         raise BadOptionError(msg)
     try:

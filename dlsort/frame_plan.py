@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dlsort.errors import KeyTypeError
+from dlsort.errors import KeyTypeError, shown
 from dlsort.keys import SortKey
 
 __all__ = ["FramePlan", "check_key_dtypes", "dtype_at", "is_objects"]
@@ -207,8 +207,8 @@ def check_key_dtypes(like: pd.DataFrame, positions: Sequence[int]) -> None:
                 if _is_key_dtype(d)
             ]
             msg = (
-                f"cannot sort by {label_at(like, position)!r}: its dtype is {dtype}. Keys can "
-                "be numbers, booleans, dates and times, decimals, strings, binary or "
+                f"cannot sort by {shown(label_at(like, position))}: its dtype is {dtype}. Keys "
+                "can be numbers, booleans, dates and times, decimals, strings, binary or "
                 f"categories of these (here: {', '.join(usable) or 'none'})."
             )
             raise KeyTypeError(msg)

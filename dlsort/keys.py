@@ -85,7 +85,7 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
     seen: set[str] = set()
     for key in keys:
         if key.column in seen:
-            msg = f"the key names column {key.column!r} twice; name each column once."
+            msg = f"the key names column {shown(key.column)} twice; name each column once."
             raise BadKeyError(msg)
         seen.add(key.column)
     return keys
@@ -120,7 +120,7 @@ def _parse_one(text: object) -> SortKey:
     column, *marks = (part.strip() for part in text.split(":"))
     if not column:
         msg = (
-            f"the key {text!r} has no column name; "
+            f"the key {shown(text)} has no column name; "
             "write COLUMN[:asc|:desc][:nulls_first|:nulls_last], by comma."
         )
         raise BadKeyError(msg)
@@ -135,7 +135,7 @@ def _parse_one(text: object) -> SortKey:
             given.add("nulls")
         else:
             msg = (
-                f"can't read {mark!r} in the key {text!r}; "
+                f"can't read {shown(mark)} in the key {shown(text)}; "
                 "expected one of asc, desc and one of nulls_first, nulls_last."
             )
             raise BadKeyError(msg)
@@ -165,13 +165,12 @@ def check_columns(keys: Iterable[SortKey], names: Sequence[str]) -> None:
         count = list(names).count(key.column)
         if count == 1:
             continue
+        name = shown(key.column)
         if count > 1:
-            msg = (
-                f"{count} columns are named {key.column!r}; a key column must be the only one."
-            )
+            msg = f"{count} columns are named {name}; a key column must be the only one."
             raise UnknownColumnError(msg)
         close = closest(key.column, names)
         hint = f" Did you mean {close!r}?" if close else ""
-        shown = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
-        msg = f"there is no column {key.column!r}.{hint} The columns are: {shown}."
+        listed = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
+        msg = f"there is no column {name}.{hint} The columns are: {listed}."
         raise UnknownColumnError(msg)

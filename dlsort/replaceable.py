@@ -209,7 +209,7 @@ def never_replaced(place: str) -> str | None:
         url_inner = place.split("://", 1)[1]
         is_root = "/" not in url_inner or "/" not in filesystem(place)[1].rstrip("/")
         return "a bucket, or a whole store" if is_root else None
-    path = Path(place).resolve()
+    path = Path(os.path.realpath(place))  # which takes links that lead in a circle
     if not path.is_dir():
         return None
     if path == path.parent:

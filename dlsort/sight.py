@@ -23,8 +23,8 @@ from dlsort.errors import BadOptionError, ClusterError, DlsortError
 from dlsort.source import Source
 from dlsort.stage_folder import JOB
 from dlsort.storage import is_store, join, make_folder, remove_all, replace, stamp_of
-from dlsort_cluster.jobs import of_each_worker
-from dlsort_cluster.versions import worker_name
+from dlsort_cluster.addresses import worker_name
+from dlsort_cluster.jobs import ANSWER_S, of_each_worker
 
 __all__ = ["shared_storage"]
 
@@ -36,9 +36,6 @@ MARKS = "seen"
 
 # How long a shared file system may take to show what another machine has just made.
 PATIENCE_S = 2.0
-
-# How long a worker may take to answer; one that does not is not told of here.
-ANSWER_S = 30.0
 
 HOW = "Mount it under the same path there, or use what the client and all workers share."
 

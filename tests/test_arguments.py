@@ -43,6 +43,11 @@ class AsPath:
         return self.path
 
 
+class FailsAsPath:
+    def __fspath__(self) -> str:
+        raise KeyError
+
+
 WRONG = {
     "None": None,
     "5": 5,
@@ -59,6 +64,12 @@ WRONG = {
     "bytes": b"x",
     "path of bytes": AsPath(b"x"),
     "path of a number": AsPath(5),
+    "path that fails": FailsAsPath(),
+    "long path": "a" * 5000,
+    "long path of many names": "a/" * 2500,
+    "long name": "a" * 300,
+    "long name below nothing": f"nothing/{'a' * 300}/b",
+    "long name as a URL": f"file://{'a' * 300}",
     "list": [],
     "dict": {},
     "set": {"k"},
@@ -72,7 +83,8 @@ WRONG = {
     "awkward": Awkward(),
 }
 
-TEXTS = ("maybe", "null character", "half a character")
+LONG = tuple(what for what in WRONG if what.startswith("long "))
+TEXTS = ("maybe", "null character", "half a character", *LONG)
 
 # Where some of these are right, or are judged by what there is, not by what they are.
 RIGHT = {

@@ -253,6 +253,13 @@ def test_an_embedded_cluster_has_no_processes(work):
         sort(work, scheduler="embedded", workers=2)
 
 
+@pytest.mark.parametrize("given", ["Embedded", "EMBEDDED", "threads", "sync", "Processes"])
+def test_a_name_that_is_meant_for_this_process_gets_a_hint(work, given):
+    says = rf"scheduler is '{given}'; expected an address .* Did you mean 'embedded'\?"
+    with pytest.raises(BadOptionError, match=says):
+        sort(work, scheduler=given)
+
+
 def test_a_failure_leaves_their_cluster_as_it_was(work, cluster, monkeypatch):
     with Client(cluster) as client:
         before = state(client)

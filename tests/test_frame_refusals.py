@@ -30,6 +30,17 @@ FRAME = pd.DataFrame(
     },
     index=pd.Index([7, 5, 6, 8], name="i"),
 )
+
+
+class Awkward:
+    """Has no text."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+    __str__ = __repr__
+
+
 ODD = {
     "a list": [object()],
     "a dict": {"a": 1},
@@ -46,6 +57,9 @@ ODD = {
     "a complex number": 1j,
     "a class": dict,
     "an object": object(),
+    "an object without text": Awkward(),
+    "objects without text": [Awkward(), Awkward()],
+    "one object without text": [Awkward()],
 }
 # What is right for some parameter, whatever it looks like.
 RIGHT = {

@@ -25,7 +25,12 @@ import dlsort
 from commands import contents, dataset, sort, sorted_well, write
 from commands import dlsort as command
 from dlsort import replaceable
-from dlsort.errors import BadOptionError, DestinationError, DestinationExistsError
+from dlsort.errors import (
+    BadOptionError,
+    DestinationError,
+    DestinationExistsError,
+    SourceNotFoundError,
+)
 from dlsort.replaceable import foreign, look, tables_apart, unseen
 
 TABLE = pa.table({"id": [3, 1, 2], "k": ["b", "a", "a"]})
@@ -671,3 +676,20 @@ def test_what_others_remove_meanwhile_holds_nobody_up(base, monkeypatch):
     monkeypatch.setattr(dlsort.dataset, "check_visible", check_and_remove)
     assert sort_onto(base).proved
     assert dlsort.check_dataset(f"{base}/old", by="id", against=f"{base}/in").ok
+
+
+@pytest.mark.parametrize(
+    "name", ["loop/out", "loop/a/b/out", "loop/../loop/out", "a/../loop/out"]
+)
+def test_a_destination_below_links_that_lead_in_a_circle_is_refused(work, name):
+    (work / "loop").symlink_to("pool")
+    (work / "pool").symlink_to("loop")
+    says = r"loop/.*out can't be written: Too many levels of symbolic links\.$"
+    with pytest.raises(DestinationError, match=says):
+        dlsort.sort_dataset(work / "in", f"{work}/{name}", by="k")
+
+
+def test_a_source_below_links_that_lead_in_a_circle_is_not_there(work):
+    (work / "loop").symlink_to("loop")
+    with pytest.raises(SourceNotFoundError, match=r"loop/in does not exist"):
+        dlsort.sort_dataset(work / "loop" / "in", work / "new", by="k")

@@ -6,6 +6,7 @@ import errno
 import re
 import shutil
 
+import dask.dataframe as dd
 import pytest
 
 import dlsort
@@ -113,6 +114,31 @@ def test_a_worker_whose_writing_does_not_arrive_is_named(work, client):
     assert message.startswith(
         f"worker {worker} has another folder at {results} than the client"
     )
+
+
+@mounted
+@pytest.mark.parametrize(
+    ("door", "filesystem"),
+    [
+        (dlsort.sort_values, "fsspec"),  # of Arrow's, Dask reads footers itself before it sends
+        (dlsort.set_index, "fsspec"),
+        (dlsort.set_index, "arrow"),
+    ],
+)
+def test_a_worker_that_does_not_see_a_frames_files_is_named(work, client, door, filesystem):
+    frame = dd.read_parquet(work / "in", filesystem=filesystem)
+    with (
+        start_worker(client, mount=f"mount -t tmpfs none {work / 'in'}") as worker,
+        client.as_current(),
+        pytest.raises(FileNotFoundError) as error,
+    ):
+        door(frame, "id").compute()
+    assert error.value.errno in (None, errno.ENOENT)
+    message = str(error.value)
+    assert f"worker {worker} does not see " in message
+    assert f"{work}/in/" in message
+    assert message.endswith("mount it there under the same path, for the same user.")
+    assert message.count(worker) == 1
 
 
 @mounted

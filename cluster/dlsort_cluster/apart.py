@@ -29,6 +29,7 @@ from dask.dataframe.dask_expr._rolling import RollingReduction
 from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 from distributed import get_worker
 
+from dlsort_cluster.addresses import naming_this_worker
 from dlsort_cluster.memory import guard_of
 
 __all__ = ["Inlined", "apart", "choose", "inlined", "unfused"]
@@ -180,7 +181,7 @@ def _take_turns(make: Callable[..., Any], *args: Any) -> Any:
     except ValueError:
         return make(*args)
     guard.wake()
-    with guard.reading():
+    with guard.reading(), naming_this_worker():
         return make(*args)
 
 

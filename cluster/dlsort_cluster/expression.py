@@ -25,6 +25,7 @@ from dask.delayed import Delayed
 from dask.tokenize import tokenize
 from distributed import default_client, get_worker
 
+from dlsort_cluster.addresses import naming_this_worker
 from dlsort_cluster.apart import Inlined, apart, inlined
 from dlsort_cluster.exchange import Exchange, ExchangeError
 from dlsort_cluster.joined import is_distributed
@@ -283,7 +284,8 @@ class Known(Expr):
 def _call_each(func: Callable[[Any, int], Any], source: Any, index: int) -> Any:
     with suppress(ValueError):  # on no worker
         guard_of(get_worker()).wake()  # the partitions are read next
-    return func(source, index)
+    with naming_this_worker():
+        return func(source, index)
 
 
 def _call_with_all(func: Callable[[list[Any]], Any], *results: Any) -> Any:

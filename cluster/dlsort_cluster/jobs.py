@@ -6,7 +6,7 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import CancelledError, InvalidStateError, wait
 from concurrent.futures import Future as ConcurrentFuture
 from contextlib import suppress
@@ -16,10 +16,17 @@ from typing import Any, TypeVar
 from distributed import Client, Future, KilledWorker
 from distributed.comm.core import CommClosedError
 
+from dlsort_cluster.addresses import is_told
 from dlsort_cluster.exchange import ExchangeError, Layer
-from dlsort_cluster.versions import is_told
 
-__all__ = ["JobCancelledError", "Progress", "WorkersLostError", "of_each_worker", "run"]
+__all__ = [
+    "ANSWER_S",
+    "JobCancelledError",
+    "Progress",
+    "WorkersLostError",
+    "of_each_worker",
+    "run",
+]
 
 Progress = Callable[[list[Any], list[Any]], None]
 T = TypeVar("T")
@@ -40,6 +47,9 @@ _ASK_S = 0.2
 # How long to wait for what a job can do without: a worker may have been stopped that Dask takes
 # for alive for minutes more.
 _TELL_S = 3.0
+
+# How long a worker may take to answer before a job begins; one that does not is not waited for.
+ANSWER_S = 30.0
 
 # How long one that does not answer is taken for alive, and its tasks for at work, by a job that
 # is given up: its event loop may only be late.
@@ -312,15 +322,22 @@ def _spilled_bytes(client: Client, layer: Layer) -> int:
 
 
 def of_each_worker(
-    client: Client, function: Callable[..., Any], *args: Any, most_s: float
+    client: Client,
+    function: Callable[..., Any],
+    *args: Any,
+    most_s: float,
+    workers: Collection[str] | None = None,
 ) -> dict[str, Any]:
     """Return what a function returns on each worker, or what it raises there, by address.
 
-    A worker that is silent too long has a TimeoutError.
+    All workers are asked if none are given, by a scheduler that has dlsort. One that is silent
+    too long has a TimeoutError, one that has gone another OSError.
     """
 
     async def ask_all() -> dict[str, Any]:
-        addresses = await client.run_on_scheduler(_addresses, asynchronous=True)
+        addresses = workers
+        if addresses is None:
+            addresses = await client.run_on_scheduler(_addresses, asynchronous=True)
         answers = await asyncio.gather(
             *(asyncio.wait_for(ask(address), most_s) for address in addresses),
             return_exceptions=True,

@@ -22,11 +22,12 @@ from distributed.shuffle._limiter import ResourceLimiter
 from distributed.utils_comm import retry
 
 from dlsort_cluster import p2p_broken, p2p_lend
+from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
 from dlsort_cluster.memory import guard_of
 from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store import ShardStore, StoreClosedError
-from dlsort_cluster.versions import compare, installed, worker_name
+from dlsort_cluster.versions import compare, installed
 from dlsort_cluster.wire import (
     DamagedError,
     Message,

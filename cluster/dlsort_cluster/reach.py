@@ -71,7 +71,7 @@ def _reach(address: str, timeout_s: float) -> Client:
             msg = (
                 f"{_NO_ANSWER} at {address!r} within {timeout_s:g} s"
                 f" ({_reason(error)}). Start one with `dask scheduler`, or"
-                " leave the address out to sort on this machine."
+                ' sort on this machine with scheduler="embedded" (--scheduler embedded).'
             )
         raise SchedulerUnreachableError(msg) from error
 

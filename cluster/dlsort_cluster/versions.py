@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from distributed import Client
 
+from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.jobs import ANSWER_S, of_each_worker
 
 __all__ = [
     "PACKAGES",
@@ -26,8 +27,6 @@ __all__ = [
     "check_versions_once",
     "compare",
     "installed",
-    "is_told",
-    "worker_name",
 ]
 
 PACKAGES = ("dlsort", "numpy", "pyarrow", "dask", "distributed")
@@ -50,25 +49,7 @@ def installed() -> Mapping[str, str]:
     return found
 
 
-def is_told(address: str) -> bool:
-    """Return whether an address says something to people: one in this process does not."""
-    return "://" in address and not address.startswith("inproc://")
-
-
-def worker_name(address: str) -> str:
-    """Return what messages call a worker.
-
-    Examples
-    --------
-    >>> worker_name("tcp://10.0.0.4:4001"), worker_name("inproc://10.0.0.4/1/2")
-    ('worker tcp://10.0.0.4:4001', 'a worker in the process of the client')
-    """
-    if is_told(address):
-        return f"worker {address}"
-    return "a worker in the process of the client"
-
-
-def check_versions(client: Client, *, workers: Collection[str] | None = None) -> None:
+def check_versions(client: Client, *, workers: Collection[str] | None = None) -> frozenset[str]:
     """Compare the versions of scheduler and workers with this process's.
 
     Parameters
@@ -78,16 +59,25 @@ def check_versions(client: Client, *, workers: Collection[str] | None = None) ->
     workers : collection of str, optional
         Addresses of those to ask; all by default.
 
+    Returns
+    -------
+    frozenset of str
+        Addresses of those that answered. One that is silent for ``ANSWER_S``, or has gone, is
+        left to the run: it is asked there before it takes part.
+
     Raises
     ------
     VersionsDifferError
         If one has others, or no dlsort.
     """
     look = _make_look()
-    told: dict[str, Any] = client.run(
-        look, workers=None if workers is None else list(workers), on_error="return"
-    )
-    found = {worker_name(address): theirs for address, theirs in told.items()}
+    asked = _workers(client) if workers is None else workers
+    told = of_each_worker(client, look, workers=asked, most_s=ANSWER_S)
+    # Neither says anything of the versions: no answer in time, or a connection that was lost.
+    answers = {
+        where: theirs for where, theirs in told.items() if not isinstance(theirs, OSError)
+    }
+    found = {worker_name(address): theirs for address, theirs in answers.items()}
     try:
         found["the scheduler"] = client.run_on_scheduler(look)
     except Exception as error:
@@ -96,6 +86,11 @@ def check_versions(client: Client, *, workers: Collection[str] | None = None) ->
         if isinstance(theirs, BaseException):
             theirs = {"dlsort": f"none that answers ({type(theirs).__name__})"}
         compare(installed(), theirs, where)
+    return frozenset(answers)
+
+
+def _workers(client: Client) -> frozenset[str]:
+    return frozenset(client.scheduler_info(n_workers=-1)["workers"])
 
 
 # The workers that were found to have our versions, for each client.
@@ -114,9 +109,10 @@ def check_versions_once(client: Client) -> None:
         If one has others, or no dlsort.
     """
     known = _alike.get(client)
-    now = frozenset(client.scheduler_info(n_workers=-1)["workers"])
+    now = _workers(client)
     if known is None or not now <= known:
-        check_versions(client, workers=now - (known or frozenset()))
+        known = known or frozenset()
+        now = now & known | check_versions(client, workers=now - known)
     _alike[client] = now
 
 

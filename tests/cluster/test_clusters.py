@@ -135,6 +135,7 @@ def test_a_scheduler_that_is_not_there_is_told(hasty):
         f"no Dask scheduler answered at {address!r} within 0.3 s"
     )
     assert "\n" not in str(caught.value)
+    assert str(caught.value).endswith('with scheduler="embedded" (--scheduler embedded).')
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1", "http://127.0.0.1:1", ""])

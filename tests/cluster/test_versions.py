@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import builtins
+import os
+import signal
+import threading
 from weakref import WeakKeyDictionary
 
 import pytest
 
 import exchange_kit as kit
 from dlsort_cluster import p2p, versions
+from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.clusters import run
 from dlsort_cluster.versions import (
     VersionsDifferError,
@@ -14,9 +18,10 @@ from dlsort_cluster.versions import (
     check_versions_once,
     compare,
     installed,
-    worker_name,
 )
 from p2p_kit import assert_no_runs
+from patience import PATIENCE_S
+from worker_kit import start_scheduler, start_worker
 
 OTHER = {"dlsort": "0.0.1", "numpy": "1.26.4", "distributed": "2025.1.0"}
 
@@ -100,12 +105,39 @@ def test_workers_are_asked_once(three_workers, monkeypatch):
     monkeypatch.setattr(three_workers, "run", count)
     check_versions_once(three_workers)
     check_versions_once(three_workers)
-    (those,) = asked
-    assert set(those) == set(three_workers.scheduler_info()["workers"])
+    those = [address for (address,) in asked]
+    assert sorted(those) == sorted(three_workers.scheduler_info()["workers"])
     # one of them is new
     versions._alike[three_workers] -= {those[0]}
     check_versions_once(three_workers)
-    assert asked[1:] == [[those[0]]]
+    assert asked[3:] == [[those[0]]]
+
+
+def test_a_worker_that_has_gone_is_asked_nothing(three_workers, monkeypatch):
+    """It is not said to have no dlsort; once it is back, it is asked."""
+    monkeypatch.setattr(versions, "ANSWER_S", 2.0)
+    monkeypatch.setattr(versions, "_alike", WeakKeyDictionary())
+    there = frozenset(three_workers.scheduler_info()["workers"])
+    gone = "tcp://127.0.0.1:1"
+    assert check_versions(three_workers, workers={*there, gone}) == there
+    monkeypatch.setattr(versions, "_workers", lambda _: there | {gone})
+    check_versions_once(three_workers)
+    assert versions._alike[three_workers] == there
+
+
+@pytest.mark.parametrize("check", [check_versions, check_versions_once])
+def test_a_worker_that_stands_still_is_not_waited_for(monkeypatch, check):
+    monkeypatch.setattr(versions, "ANSWER_S", 2.0)
+    monkeypatch.setattr(versions, "_alike", WeakKeyDictionary())
+    ended = []
+    with start_scheduler() as client, start_worker(client) as worker:
+        pid = client.run(os.getpid)[worker]
+        os.kill(pid, signal.SIGSTOP)
+        checking = threading.Thread(target=lambda: ended.append(check(client)), daemon=True)
+        checking.start()
+        checking.join(PATIENCE_S)
+        os.kill(pid, signal.SIGCONT)
+        assert ended, "it waits"
 
 
 def test_workers_that_differ_are_asked_again(three_workers, monkeypatch):
