@@ -215,7 +215,7 @@ def test_an_array_of_directions_is_taken_where_a_list_is():
 @pytest.mark.parametrize(
     ("door", "wrong", "right"),
     [
-        ("sort_values", "acsending", "ascending"),
+        ("sort_values", "ascendng", "ascending"),
         ("sort_values", "npartition", "npartitions"),
         ("sort_values", "ignoreindex", "ignore_index"),
         ("set_index", "division", "divisions"),
