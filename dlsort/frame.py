@@ -21,6 +21,7 @@ from dlsort import frame_arguments as arguments
 from dlsort.errors import BadOptionError
 from dlsort.frame_expression import SortValues
 from dlsort.frame_options import (
+    as_flags,
     check_plain,
     parse_flag,
     parse_na_position,
@@ -71,9 +72,10 @@ def sort_values(
     ----------
     ddf : dask.dataframe.DataFrame or Series
         What to sort. Where partitions have other dtypes than it declares, they are cast
-        if that changes no value. Where it would and only the kind differs (a unit, a time
-        zone, bits, NumPy or nullable or Arrow), the result has the dtype that
-        ``pandas.concat`` gives; anything else is refused by name.
+        if all values compare equal then (1 and True do); nulls alone fit any dtype that has
+        nulls. Where they don't and only the kind differs (a unit, a time zone, bits, NumPy or
+        nullable or Arrow), the result has the dtype that ``pandas.concat`` gives; anything
+        else is refused by name.
     by : label or list of labels
         The key columns or levels of the index, most significant first: numbers, booleans,
         dates and times, decimals, strings, bytes, or categories, which sort in the order
@@ -81,7 +83,7 @@ def sort_values(
     npartitions : int or "auto", optional
         Number of output partitions; the input's by default. "auto": as many as partitions
         of ``partition_size`` take, if the source tells its size, and at most the input's.
-    ascending : bool or list of bool
+    ascending : bool, or list or array of bool
         Smallest first; one for all key columns or one each.
     na_position : {"last", "first"}
         Where rows go whose key is null or NaN, in either direction.
@@ -151,7 +153,8 @@ def sort_values(
     3  1  d
     """
     check_plain(axis=axis, inplace=inplace, kind=kind)
-    take_hints(options)
+    take_hints(options, sort_values)
+    ascending = as_flags(ascending)
     ignore_index = parse_flag("ignore_index", ignore_index)
     if isinstance(ddf, Series):
         arguments.refuse_sort_function(sort_function, sort_function_kwargs)
@@ -258,6 +261,7 @@ def sort_index(
     check_plain(axis=axis, inplace=inplace, kind=kind)
     ignore_index = parse_flag("ignore_index", ignore_index)
     sort_remaining = parse_flag("sort_remaining", sort_remaining)
+    ascending = as_flags(ascending)
     if isinstance(ddf, Series):
         frame, name = arguments.series_as_frame(ddf)
         found = sort_index(
@@ -366,7 +370,7 @@ def set_index(
     ['b', 'd']
     """
     check_plain(axis=0, inplace=inplace, kind=None)
-    take_hints({**options, "compute": compute})
+    take_hints({**options, "compute": compute}, set_index)
     flags = {"drop": drop, "sorted": sorted, "sort": sort, "append": append}
     drop, sorted, sort, append = (parse_flag(name, value) for name, value in flags.items())
     arguments.check_frame(ddf)

@@ -17,6 +17,7 @@ from dlsort.frame_keys import (
     agree_on_categories,
     agree_on_dtypes,
     align_agreed,
+    dtype_of,
     encode_keys,
     recode,
 )
@@ -47,22 +48,26 @@ def pick_first(
         The last ones.
     """
     frames = [align(frame, plan.like) for frame in frames]
-    found = [[values_at(f, plan, p).dtype for p in plan.by] for f in frames if len(f)]
+    found = [
+        [dtype_of(plan, p, values_at(f, plan, p)) for p in plan.by] for f in frames if len(f)
+    ]
     agreed, asked = agree_on_dtypes(plan, found), plan
     for i, each in enumerate(frames):
         plan, frames[i] = align_agreed(asked, each, agreed)
     for position in plan.by:
         if isinstance(plan.dtype(position), pd.CategoricalDtype):
-            of_key = [(i, values_at(f, plan, position).dtype) for i, f in enumerate(frames)]
+            of_key = [dtype_of(plan, position, values_at(f, plan, position)) for f in frames]
             dtype = agree_on_categories(
-                [each for each, f in zip(of_key, frames, strict=True) if len(f)],
+                [(i, each) for i, each in enumerate(of_key) if each is not None],
                 plan.label(position),
             )
+            dtype = values_at(frames[0], plan, position).dtype if dtype is None else dtype
             frames = [
                 replace_values(f, position, recode(values_at(f, plan, position), dtype))
                 for f in frames
                 if len(f)
             ] or frames[:1]
+    frames = _with_categories(frames, plan)
     frame = frames[0] if len(frames) == 1 else concat(list(frames))
     if last:
         frame = frame.iloc[::-1]
@@ -79,6 +84,19 @@ def pick_first(
     ]
     rows = first_rows(columns, keys, n)
     return frame.iloc[rows[::-1] if last else rows]
+
+
+def _with_categories(frames: list[pd.DataFrame], plan: FramePlan) -> list[pd.DataFrame]:
+    """Give categoricals without any category, which are null, those of another frame."""
+    for at in [*range(plan.like.shape[1]), *(-1 - i for i in range(plan.like.index.nlevels))]:
+        if isinstance(plan.dtype(at), pd.CategoricalDtype):
+            values = [values_at(frame, plan, at) for frame in frames]
+            dtypes = [v.dtype for v in values if isinstance(v, pd.Categorical)]
+            first = next((dtype for dtype in dtypes if len(dtype.categories)), None)
+            for i, each in enumerate(values):
+                if isinstance(each, pd.Categorical) and not len(each.categories):
+                    frames[i] = replace_values(frames[i], at, recode(each, first))
+    return frames
 
 
 def finish_first(frame: pd.DataFrame, plan: FramePlan) -> pd.DataFrame:

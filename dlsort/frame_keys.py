@@ -15,7 +15,7 @@ from dlsort.errors import KeyTypeError, shown
 from dlsort.frame_plan import FramePlan, is_objects
 from dlsort.object_keys import AWARE, Census, ObjectKey, agree, nanoseconds_of, take_census
 from dlsort.pandas_arrow import plain_array, replace_values, values_at
-from dlsort.pandas_casts import cast_exactly, common_dtype, kind_of
+from dlsort.pandas_casts import cast_exactly, common_dtype, filled_dtype, kind_of
 from dlsort.pandas_columns import codec_for, have_same_values, same_categories
 from dlsort.pandas_found import is_of, names
 
@@ -26,6 +26,7 @@ __all__ = [
     "align_agreed",
     "as_agreed",
     "census_of",
+    "dtype_of",
     "encode_keys",
     "find_types",
     "recode",
@@ -64,7 +65,8 @@ def find_types(
     censuses : sequence of dict
         Of each partition's object columns, by place in the key.
     dtypes : sequence of tuple
-        Of each partition with rows: its number, and the dtypes of its key columns.
+        Of each partition with rows: its number, and the dtypes of its key columns; None for
+        one without any value.
 
     Raises
     ------
@@ -78,13 +80,20 @@ def find_types(
         label = plan.label(position)
         if plan.is_object(position):
             found = [each.get(place) for each in censuses]
-            if place in agreed and found.count(None) > len(found) - len(dtypes):
-                raise_mixed(label, [each[place] for _, each in dtypes])
+            filled = [each[place] for _, each in dtypes if each[place] is not None]
+            if place in agreed and found.count(None) > len(found) - len(filled):
+                raise_mixed(label, filled)
             objects[place] = agree([each or Census() for each in found], label)
         elif isinstance(plan.dtype(position), pd.CategoricalDtype):
-            of_key = [(part, each[place]) for part, each in dtypes]
+            of_key = [(part, each[place]) for part, each in dtypes if each[place] is not None]
             categories[place] = agree_on_categories(of_key, label)
     return KeyTypes(objects, categories, agreed)
+
+
+def dtype_of(plan: FramePlan, position: int, values: Any) -> Any:
+    """Return a key column's dtype, or None if it is the declared one and all are null."""
+    is_declared = is_of(values.dtype, plan.dtype(position))
+    return filled_dtype(values) if is_declared else values.dtype
 
 
 def agree_on_dtypes(plan: FramePlan, found: Sequence[Sequence[Any]]) -> dict[int, Any]:
@@ -93,12 +102,14 @@ def agree_on_dtypes(plan: FramePlan, found: Sequence[Sequence[Any]]) -> dict[int
     Parameters
     ----------
     found : sequence
-        The dtypes of the key columns, of each partition with rows.
+        The dtypes of the key columns, of each partition with rows; None for one without any
+        value, which every dtype holds.
     """
     agreed = {}
     for place, position in enumerate(plan.by):
-        declared, dtypes = plan.dtype(position), [each[place] for each in found]
-        if not all(is_of(dtype, declared) for dtype in dtypes):
+        declared = plan.dtype(position)
+        dtypes = [each[place] for each in found]
+        if not all(dtype is None or is_of(dtype, declared) for dtype in dtypes):
             agreed[place] = common_dtype(dtypes)
     return agreed
 
@@ -206,4 +217,4 @@ def recode(values: Any, dtype: Any) -> Any:
     """Return a categorical with its categories in the order of another's."""
     if dtype is None or same_categories(values.dtype, dtype):
         return values
-    return values.set_categories(dtype.categories)
+    return values.set_categories(dtype.categories, ordered=dtype.ordered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from dlsort.errors import BadOptionError, shown
 from dlsort.notices import OptionIgnoredWarning, tell_once
 
 __all__ = [
+    "as_flags",
     "check_plain",
     "parse_flag",
     "parse_na_position",
@@ -30,15 +32,21 @@ HINTS = {
 }
 
 
-def take_hints(options: Mapping[str, Any]) -> None:
+def take_hints(options: Mapping[str, Any], door: Callable[..., Any]) -> None:
     """Warn of options that are right for Dask and mean nothing here, once for each.
+
+    Parameters
+    ----------
+    options : mapping
+    door : callable
+        What they were given to; its own parameters are told where one was misspelt.
 
     Raises
     ------
     BadOptionError
         If there are others: Dask takes whatever name it is given.
     """
-    names = ["axis", "inplace", "key", "kind", *HINTS]
+    names = [*(set(signature(door).parameters) - {"ddf", "options"}), *HINTS]
     for name, value in options.items():
         if name not in HINTS:
             close = get_close_matches(name, names, n=1)
@@ -81,6 +89,12 @@ def parse_flag(name: str, value: Any) -> bool:
         msg = f"{name} is {shown(value)}; expected True or False."
         raise BadOptionError(msg)
     return bool(value)
+
+
+def as_flags(ascending: Any) -> Any:
+    """Return an array of truth values as a list; anything else as it is."""
+    is_array = isinstance(ascending, np.ndarray) and ascending.ndim == 1
+    return ascending.tolist() if is_array and ascending.dtype == bool else ascending
 
 
 def parse_na_position(na_position: Any) -> bool:

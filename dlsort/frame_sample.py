@@ -14,7 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dlsort.frame_keys import KeyTypes, agree_on_dtypes, census_of, encode_keys, with_dtypes
+from dlsort.frame_keys import (
+    KeyTypes,
+    agree_on_dtypes,
+    census_of,
+    dtype_of,
+    encode_keys,
+    with_dtypes,
+)
 from dlsort.frame_plan import FramePlan
 from dlsort.keys import SortKey
 from dlsort.object_keys import Census, agree
@@ -70,6 +77,8 @@ class FrameSample:
     ranges : dict of int to (low, high)
         The footers' range of the first key column, by row group, where some stay unread
         although they may differ.
+    empty : frozenset of int
+        Places of key columns that are known to hold no value.
     """
 
     keys: list[Any]
@@ -83,6 +92,7 @@ class FrameSample:
     groups: Ints
     donors: Ints
     ranges: Mapping[int, Range] = field(default_factory=dict)
+    empty: frozenset[int] = frozenset()
 
 
 def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSample:
@@ -106,6 +116,11 @@ def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSam
         ends,
         has_null,
         *2 * (np.full(len(rows), first_group(input_id)),),
+        empty=frozenset(
+            place
+            for place, position in enumerate(plan.by)
+            if dtype_of(plan, position, keys[place]) is None
+        ),
     )
 
 

@@ -171,7 +171,11 @@ def _encode_ends(plan: FramePlan, samples: Sequence[FrameSample], types: KeyType
 
 
 def _types(plan: FramePlan, samples: Sequence[FrameSample]) -> KeyTypes:
-    dtypes = [(s.part, [values.dtype for values in s.keys]) for s in samples if s.n_rows]
+    dtypes = [
+        (s.part, [None if i in s.empty else each.dtype for i, each in enumerate(s.keys)])
+        for s in samples
+        if s.n_rows
+    ]
     return find_types(plan, [s.censuses for s in samples], dtypes)
 
 

@@ -40,8 +40,9 @@ NOTES = b"dlsort"
 def align(frame: Any, like: pd.DataFrame, input_id: int | None = None) -> pd.DataFrame:
     """Return a partition with the columns, dtypes and index that the frame declares.
 
-    A column whose dtype differs is cast, if that changes no value. If it would, and the dtypes
-    differ in kind only (a unit, a time zone, bits, who holds the nulls), it stays as it is.
+    A column whose dtype differs is cast, if all values compare equal then. If not, and the
+    dtypes differ in kind only (a unit, a time zone, bits, who holds the nulls), it stays as
+    it is.
 
     Parameters
     ----------
@@ -96,8 +97,9 @@ def _as_declared(column: Any, dtype: Any, where: str) -> Any:
     if (nullable := as_nullable(column, dtype)) is not None:
         return nullable
     converted = cast_exactly(column, dtype)
-    # The order of categories is lost with them.
-    if converted is not None and not isinstance(column.dtype, pd.CategoricalDtype):
+    # The order of categories is lost with them, where there are any.
+    keeps = isinstance(column.dtype, pd.CategoricalDtype) and column.notna().any()
+    if converted is not None and not keeps:
         return converted
     if converted is not None or differ_in_kind_only(column, dtype):
         return column

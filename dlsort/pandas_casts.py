@@ -1,7 +1,8 @@
 """Columns whose dtype is not the declared one: cast if no value changes, compared unboxed.
 
 A frame's meta is Dask's guess of what its partitions are. :func:`cast_exactly` makes a
-partition's column what the frame declares, if that changes no value. Where it would,
+partition's column what the frame declares, if all values compare equal (1 and True do, 0.0 and
+-0.0 too) and nulls stay nulls; a column of nulls alone fits all that have nulls. Where not,
 :func:`differ_in_kind_only` tells whether the column can stay as it was found (another unit, a
 time zone, more bits, the same values nullable), so that :func:`common_dtype` of all partitions
 holds them.
@@ -24,7 +25,7 @@ from dlsort.frame_plan import MASKED, is_objects
 from dlsort.pandas_columns import codec_for
 from dlsort.pandas_nulls import are_of
 
-__all__ = ["cast_exactly", "common_dtype", "differ_in_kind_only"]
+__all__ = ["cast_exactly", "common_dtype", "differ_in_kind_only", "filled_dtype"]
 
 Values = npt.NDArray[Any]
 NAT = np.iinfo(np.int64).min
@@ -55,10 +56,20 @@ def cast_exactly(column: pd.Series[Any], dtype: Any) -> Any:
     """
     if not len(column):
         return pd.Series([], index=column.index, dtype=dtype)
+    if column.dtype != dtype and not is_objects(dtype) and column.isna().all():
+        return nulls_of(dtype, column.index)
     try:
         return _cast(column, dtype)
     except (TypeError, ValueError, ArithmeticError, pa.ArrowException):
         return None
+
+
+def nulls_of(dtype: Any, index: Any) -> Any:
+    """Return a series of nulls, or None if the dtype has none; unknown categories stay so."""
+    if isinstance(dtype, pd.CategoricalDtype) and not is_known(dtype):
+        dtype = pd.CategoricalDtype([], ordered=dtype.ordered)
+    made = pd.Series([], dtype=dtype).reindex(range(len(index)))
+    return made.set_axis(index) if made.dtype == dtype else None
 
 
 def _cast(column: pd.Series[Any], dtype: Any) -> Any:
@@ -283,6 +294,8 @@ def _rescale(
 def differ_in_kind_only(column: pd.Series[Any], dtype: Any) -> bool:
     """Return whether a column is of the same sort of values as the dtype that can't hold it."""
     found = column.dtype
+    if column.isna().all():
+        return True
     if isinstance(dtype, pd.CategoricalDtype):
         if not is_known(dtype):
             return True
@@ -303,6 +316,18 @@ def differ_in_kind_only(column: pd.Series[Any], dtype: Any) -> bool:
     return left == right or {left, right} == {"datetime", "datetime with time zone"}
 
 
+def filled_dtype(values: Any) -> Any:
+    """Return the dtype of an array, or None if it holds nulls alone."""
+    return None if pd.isna(values[:1]).all() and pd.isna(values).all() else values.dtype
+
+
 def common_dtype(dtypes: Sequence[Any]) -> Any:
-    """Return the dtype of what pandas joins of columns with these dtypes."""
-    return pd.concat([pd.Series([], dtype=dtype) for dtype in dict.fromkeys(dtypes)]).dtype
+    """Return the dtype of what pandas joins of columns with these dtypes.
+
+    None stands for a column of nulls alone: any dtype will do that has nulls.
+    """
+    filled = [dtype for dtype in dict.fromkeys(dtypes) if dtype is not None]
+    found: Any = pd.concat([pd.Series([], dtype=dtype) for dtype in filled]).dtype
+    if None in dtypes and nulls_of(found, range(1)) is None:
+        found = pd.Series([], dtype=found).convert_dtypes().dtype
+    return found

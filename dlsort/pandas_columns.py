@@ -159,6 +159,9 @@ class Categories(Codec):
     ) -> Any:
         """Join the pieces; categories that differ are united in order of appearance."""
         dtypes = [self.dtype if note is None else note for note in notes]
+        # What has no categories is null, and takes the others'.
+        first = next((dtype for dtype in dtypes if len(dtype.categories)), dtypes[0])
+        dtypes = [dtype if len(dtype.categories) else first for dtype in dtypes]
         parts = [
             pd.Categorical.from_codes(_codes(piece), dtype=dtype)
             for piece, dtype in zip(pieces, dtypes, strict=True)

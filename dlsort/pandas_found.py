@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from dlsort.errors import SchemaMismatchError
 from dlsort.frame_plan import MASKED
-from dlsort.pandas_casts import cast_exactly, common_dtype
+from dlsort.pandas_casts import cast_exactly, common_dtype, filled_dtype
 from dlsort.pandas_columns import codec_for
 from dlsort.pandas_nulls import is_nullable
 from dlsort.shard_order import ShardOrder
@@ -79,6 +79,9 @@ def gather_found(
         If no dtype holds what the pieces hold.
     """
     held = [i for i, piece in enumerate(pieces) if len(piece)]
+    if not held and any(isinstance(note, Found) for note in notes):
+        none = pd.Series([], dtype=dtype)
+        return none.to_numpy() if isinstance(dtype, np.dtype) else none.array
     if not any(isinstance(notes[i], Found) for i in held):
         plain = [note.note if isinstance(note, Found) else note for note in notes]
         return codec_for(dtype, label).gather(pieces, plain, order)
@@ -100,7 +103,9 @@ def gather_found(
 
 def join(parts: Sequence[pd.Series[Any]], label: Any) -> pd.Series[Any]:
     """Join columns of several dtypes as pandas does, if that changes no value."""
-    dtype = common_dtype([part.dtype for part in parts])
+    dtypes = [filled_dtype(part.array) for part in parts]
+    is_empty = all(dtype is None for dtype in dtypes)
+    dtype = common_dtype([part.dtype for part in parts] if is_empty else dtypes)
     cast = [cast_exactly(part, dtype) for part in parts]
     if any(part is None for part in cast):
         msg = (

@@ -55,6 +55,8 @@ def as_nullable(column: pd.Series[Any], dtype: Any) -> Any:
 
 def are_of(values: Any, dtype: Any) -> bool:
     """Return whether all values are integers that the dtype holds, or all are booleans."""
+    if not len(values):
+        return bool(values.dtype.kind not in "iub")  # who has such nulls keeps them
     if values.dtype.kind == "O":
         kinds = set(map(type, values))
         if dtype.kind == "b":
@@ -62,7 +64,7 @@ def are_of(values: Any, dtype: Any) -> bool:
         limits = np.iinfo(dtype)
         return all(
             issubclass(kind, int | np.integer) and kind is not bool for kind in kinds
-        ) and (not len(values) or (limits.min <= min(values) and max(values) <= limits.max))
+        ) and (limits.min <= min(values) and max(values) <= limits.max)
     if values.dtype.kind != "f" or dtype.kind == "b":
         return False
     bits = 8 * dtype.itemsize - (dtype.kind == "i")

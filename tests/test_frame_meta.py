@@ -85,10 +85,11 @@ def boxed(values):
 
 def cast(values, dtype):
     """Return what the declared dtype makes of a column, or None if it changes a value."""
+    nulls = pd.Series([], dtype=dtype).reindex(values.index)
+    if values.isna().all() and nulls.dtype == dtype:
+        return nulls
     if isinstance(values.dtype, pd.CategoricalDtype) and dtype != "category":
         return None  # categories have an order
-    if values.isna().all() and (", " in str(values.dtype)) != (", " in dtype):
-        return None  # nulls alone, but with a time zone
     try:
         found = values.astype(dtype)
     except (TypeError, ValueError, ArithmeticError, pa.ArrowException):
@@ -153,7 +154,11 @@ def test_no_difference_from_pandas(drawn, ascending, na_position):
     got = check(local(dlsort.sort_values(ddf, "c", **options)), whole, order)
     # Partitions that could be cast are of the declared dtype when pandas' rule joins them.
     cast_first = [f.dtype if (f := cast(c, declared)) is not None else c.dtype for c in columns]
-    assert got["c"].dtype in (whole.dtype, pandas_casts.common_dtype(cast_first))
+    # Those without any value have no say.
+    filled = [d for c, d in zip(columns, cast_first, strict=True) if c.notna().any()]
+    say = [filled + [None] * (len(filled) < len(columns))] if filled else []
+    common = map(pandas_casts.common_dtype, [cast_first, *say])
+    assert got["c"].dtype in (whole.dtype, *common)
     n = len(whole)
     carried = local(dlsort.sort_values(ddf, "row", ascending=False))
     got = check(carried, whole, list(range(n))[::-1])
@@ -365,3 +370,112 @@ def test_files_of_another_unit(tmp_path):
     order = whole["c"].sort_values(kind="stable").index
     assert got["row"].tolist() == order.tolist()
     assert got["c"].tolist() == whole["c"][order].tolist()
+
+
+KNOWN = pd.CategoricalDtype(["b", "a"])
+UNKNOWN = pd.CategoricalDtype([dd.utils.UNKNOWN_CATEGORIES])
+FILLED = {
+    "str": pd.Series(["b", None, "a"], dtype="str"),
+    "datetime64[us]": stamps("2021", None, "2019"),
+    "datetime64[us, UTC]": stamps("2021", None, "2019", zone="UTC"),
+    "timedelta64[ns]": pd.Series(pd.to_timedelta([2, None, 1], unit="ns")),
+    "bool": pd.Series([True, False, True]),
+    "int8": pd.Series([3, 1, 2], dtype="int8"),
+    "date32[pyarrow]": pd.Series(
+        [dt.date(2021, 1, 1), None, dt.date(2019, 1, 1)], dtype="date32[pyarrow]"
+    ),
+    "known": categorical(["b", None, "a"], ["b", "a"], "str").astype(KNOWN),
+    "ordered": pd.Series(["b", None, "a"], dtype=pd.CategoricalDtype(["b", "a"], ordered=True)),
+    "unknown": categorical(["b", None, "a"], ["b", "a"], "str"),
+}
+WITHOUT_VALUES = {
+    "float64": pd.Series([np.nan] * 2),
+    "object": pd.Series([None] * 2, dtype=object),
+    "datetime64[ns, UTC]": pd.Series([pd.NaT] * 2, dtype="datetime64[ns, UTC]"),
+    "category": pd.Series([None] * 2, dtype=pd.CategoricalDtype([1.5])),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "empty"),
+    [
+        (name, empty)
+        for name, empty in itertools.product(FILLED, WITHOUT_VALUES)
+        # Categories that differ are another matter.
+        if not (empty == "category" and name in {"known", "ordered", "unknown"})
+    ],
+)
+def test_a_partition_without_any_value_is_of_every_dtype(name, empty):
+    filled = FILLED[name]
+    declared = UNKNOWN if name == "unknown" else filled.dtype
+    columns = [WITHOUT_VALUES[empty], filled, WITHOUT_VALUES[empty]]
+    whole = pd.Series([None, None, *filled.astype(object), None, None], dtype=object)
+    known = filled.astype("Int8" if name == "int8" else filled.dtype)
+    order = known.reindex(range(-2, 5)).sort_values(kind="stable", na_position="first").index
+    order = [int(row) + 2 for row in order]
+    ddf = frame_of(declared, columns)
+    check(local(dlsort.sort_values(ddf, "c", na_position="first")), whole, order)
+    with dask.config.set(scheduler="sync"):
+        first = dlsort.sort_values(ddf, "c", na_position="first").head(7, npartitions=-1)
+        check([first], whole, order)
+        check([dlsort.sort_values(ddf, "row").head(7, npartitions=-1)], whole, list(range(7)))
+        indexed = dask.compute(*dlsort.set_index(ddf, "c").to_delayed())
+    n_filled = int(filled.notna().sum())
+    assert [row for part in indexed for row in part["row"]][:n_filled] == order[-n_filled:]
+    (got,) = local(dlsort.sort_values(ddf, "row", npartitions=1))
+    check([got], whole, list(range(7)))
+    if name not in {"bool", "int8"}:
+        assert got["c"].dtype == filled.dtype
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_no_partition_has_a_value(name):
+    declared = UNKNOWN if name == "unknown" else FILLED[name].dtype
+    ddf = frame_of(declared, list(WITHOUT_VALUES.values())[:3])
+    for by in ("c", "row"):
+        got = pd.concat(local(dlsort.sort_values(ddf, by)))
+        assert got["row"].tolist() == list(range(6))
+        assert got["c"].isna().all()
+        with dask.config.set(scheduler="sync"):
+            first = dlsort.sort_values(ddf, by).head(8, npartitions=-1)
+        assert first["row"].tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("declared", ["datetime64[us]", "str", "int8"])
+def test_no_value_has_no_say_in_the_dtype_of_all(declared):
+    found = {
+        "datetime64[us]": stamps("2021", "2019", zone="UTC"),
+        "str": categorical(["b", "a"], ["b", "a"], "str"),
+        "int8": pd.Series([300, 200]),
+    }[declared]
+    ddf = frame_of(declared, [pd.Series([None] * 2, dtype=object), found])
+    for by, order in (("c", [3, 2, 0, 1]), ("row", [0, 1, 2, 3])):
+        by_value = {"str": [2, 3, 0, 1]}.get(declared, order) if by == "c" else order
+        (got,) = local(dlsort.sort_values(ddf, by, npartitions=1))
+        whole = pd.Series([None, None, *found], dtype=object)
+        got = check([got], whole, by_value)
+        assert got["c"].dtype == ("Int64" if declared == "int8" else found.dtype)
+
+
+def test_files_of_which_one_has_an_empty_column(tmp_path):
+    (tmp_path / "0.csv").write_text("note,row\nb,0\na,1\n")
+    (tmp_path / "1.csv").write_text("note,row\n,2\n,3\n")
+    ddf = dd.read_csv(str(tmp_path / "*.csv"))
+    for by, order in (("note", [1, 0, 2, 3]), ("row", [0, 1, 2, 3])):
+        got = pd.concat(local(dlsort.sort_values(ddf, by)))
+        assert got["row"].tolist() == order
+        assert got["note"].dtype == ddf["note"].dtype
+
+
+def test_what_compares_equal_is_cast():
+    """README and docstring say so."""
+    for declared, found in (("bool", [1, 0]), ("int64", [True, False]), ("int64", [-0.0, 1.0])):
+        (got,) = local(dlsort.sort_values(frame_of(declared, [pd.Series(found)]), "row"))
+        assert got["c"].dtype == declared
+        assert got["c"].tolist() == found
+
+
+def test_an_output_partition_without_rows_of_categories_that_are_objects():
+    columns = [categorical(["a"], ["a"], "str"), pd.Series([], dtype="str")]
+    got = local(dlsort.sort_values(frame_of("object", columns), "row", npartitions=2))
+    assert [part["c"].tolist() for part in got] in ([["a"], []], [[], ["a"]])

@@ -211,6 +211,35 @@ def test_numpys_scalars_are_taken_where_pythons_are():
         testing.assert_frame_equal(found.compute(), expected)
 
 
+def test_an_array_of_directions_is_taken_where_a_list_is():
+    directions = np.array([False, True])
+    with dask.config.set(scheduler="sync"):
+        found = dlsort.sort_values(ddf(), ["k", "s"], ascending=directions)
+        expected = FRAME.sort_values(["k", "s"], ascending=[False, True])
+        testing.assert_frame_equal(found.compute(), expected)
+        found = dlsort.sort_index(ddf(), ascending=directions[:1])
+        testing.assert_frame_equal(found.compute(), FRAME.sort_index(ascending=False))
+        found = dlsort.sort_values(ddf()["k"], ascending=directions[:1])
+        assert found.compute().tolist() == [3, 2, 1, 1]
+    with pytest.raises(DlsortError, match=r"Length of ascending \(2\)"):
+        dlsort.sort_values(ddf(), "k", ascending=directions)
+
+
+@pytest.mark.parametrize(
+    ("door", "wrong", "right"),
+    [
+        ("sort_values", "ascendng", "ascending"),
+        ("sort_values", "npartition", "npartitions"),
+        ("sort_values", "ignoreindex", "ignore_index"),
+        ("set_index", "division", "divisions"),
+        ("set_index", "max_branches", "max_branch"),
+    ],
+)
+def test_a_misspelt_name_is_told_the_right_one(door, wrong, right):
+    with pytest.raises(BadOptionError, match=f"{wrong!r}: .* Did you mean {right!r}"):
+        getattr(dlsort, door)(ddf(), "k", **{wrong: 1})
+
+
 def test_none_is_false_as_dask_has_it():
     found = dlsort.sort_values(ddf(), "k", ignore_index=None)
     with dask.config.set(scheduler="sync"):

@@ -198,6 +198,12 @@ def _engine() -> Engine:
 # ---------------------------------------------------------------- before the exchange
 
 
+def _named(prefix: str, frame: Any, token: str) -> str:
+    """Return the name of tasks, with what makes the partitions in them: errors show it."""
+    made = frame.frame._name.rpartition("-")[0] if isinstance(frame, Inlined) else ""
+    return "-".join(filter(None, [prefix, made, token]))
+
+
 class Each(Blockwise):
     """Call a function with every partition and its number."""
 
@@ -206,7 +212,7 @@ class Each(Blockwise):
 
     @functools.cached_property
     def _name(self) -> str:
-        return f"dlsort_sample-{self.deterministic_token}"
+        return _named("dlsort_sample", self.frame, self.deterministic_token)
 
     @property
     def _projection_columns(self) -> list[Any]:
@@ -350,7 +356,7 @@ class Transfer(Blockwise):
 
     @functools.cached_property
     def _name(self) -> str:
-        return f"dlsort_split-{self.deterministic_token}"
+        return _named("dlsort_split", self.frame, self.deterministic_token)
 
     @property
     def _projection_columns(self) -> list[Any]:

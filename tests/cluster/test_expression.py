@@ -128,6 +128,14 @@ def test_a_frame_with_a_second_reader_is_right_too(ddf, engine):
     assert both.compute() == 2 * sum(range(1, 51))
 
 
+def test_a_task_is_named_after_what_makes_its_partition(engine):
+    made = dd.from_map(make, range(5), meta=META).map_partitions(shift, meta=META)
+    graph = exchanged(made).optimize().__dask_graph__()
+    names = {key[0] for key in graph if isinstance(key, tuple)}
+    for prefix in ("dlsort_sample-", "dlsort_split-"):
+        assert any(name.startswith(prefix) and "shift" in name for name in names), names
+
+
 def test_branches_share_no_partition_wise_task(ddf):
     chain = ddf.map_partitions(shift).map_partitions(shift, 2)
     branch = apart(chain[["k"]].expr, chain.expr)
