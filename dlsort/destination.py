@@ -128,6 +128,12 @@ def check_destination(dst: str | Path, *, overwrite: Overwrite) -> tuple[str, He
     """
     check_path(dst, "destination")
     try:
+        str(dst).encode()
+    except UnicodeEncodeError:
+        name = shown(str(dst))
+        msg = f"the destination is {name}: its name is no text in UTF-8; choose another."
+        raise DestinationError(msg) from None
+    try:
         place = _check_prefix(str(dst)) if is_store(dst) else _check_folder(dst)
         return place, _check_held(place, dst, overwrite)
     except DlsortError:  # some are OSErrors

@@ -48,8 +48,8 @@ def set_index_unsorted(
     if flags["sorted"] and divisions and len(divisions) - 1 != ddf.npartitions:
         msg = (
             f"the divisions are those of {len(divisions) - 1} partitions and the frame has "
-            f"{ddf.npartitions}; with sorted=True expected as many. Leave them out, and call "
-            "`repartition` afterwards."
+            f"{ddf.npartitions}; with sorted=True they must be the same length. Leave them "
+            "out, and call `repartition` afterwards."
         )
         raise BadOptionError(msg)
     try:

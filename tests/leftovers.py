@@ -20,6 +20,8 @@ from patience import PATIENCE_S
 
 # Dask makes this one below the folder for temporary files, and leaves it there, empty or not.
 _OF_DASK = "dask-scratch-space"
+# So do Dask's own shuffles through the disk, under any scheduler but distributed's.
+_OF_PARTD = ".partd"
 # Environment variable of the run's processes: tests give some another TMPDIR.
 _MARK = "DLSORT_TESTS_RUN"
 # It outlives the process that started it, and removes its semaphores.
@@ -48,7 +50,11 @@ class Run:
         _, alive = psutil.wait_procs(self._processes(), timeout=patience_s)
         found = [f"process {each.pid}: {_command(each)}" for each in alive]
         found += [f"mount {place}" for place in self._mounts()]
-        files = [path for path in self.folder.iterdir() if path.name != _OF_DASK]
+        files = [
+            path
+            for path in self.folder.iterdir()
+            if path.name != _OF_DASK and path.suffix != _OF_PARTD
+        ]
         found += [f"file {path}" for path in sorted(files)]
         return found + docker_kit.left_behind()
 
