@@ -7,9 +7,11 @@ size suits the memory; pieces in order are the input's row order, which the stab
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, islice, pairwise
 from pathlib import Path
@@ -180,6 +182,10 @@ class Piece:
         n_groups = sum(len(file.row_groups) for file in self.files)
         return range(self.first_group, self.first_group + n_groups)
 
+    def __dask_tokenize__(self) -> object:
+        """Tell it from the others of its job, without a look at each of thousands of files."""
+        return self.first_group, self.n_rows, self.arrow_bytes, str(self.files[0])
+
     def without_rows(self) -> Piece:
         """Return a piece of none of its rows, which still has the columns."""
         none = self.files[0]._replace(row_groups=(), n_rows=0)
@@ -199,6 +205,26 @@ def open_source(src: str | Path) -> Source:
         If two files disagree on a column; the message names all three.
     """
     files = find_files(src)
+    with _no_collection():
+        return _read_source(files)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave the garbage collector out while many objects are made, all of which stay.
+
+    Looked through again and again, those of 30,000 footers took 0.9 s of 4.1.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read_source(files: Sequence[str]) -> Source:
     read = _footers(files)
     footers = [footer for footer, _ in read]
     schema = footers[0].schema
