@@ -38,7 +38,7 @@ class Tuning:
         busy to the end, at about 1 ms of task overhead each.
     small_file_bytes : int
         Files up to this size, Arrow's or their own, are read together with their neighbours:
-        a task for each would cost more than the rows.
+        a task for each would cost more than the rows. Larger ones keep all threads busy.
     joined_bytes : int
         What is read together at the most, so that all threads have something to read.
     open_bytes : int
@@ -191,7 +191,7 @@ class Tuning:
     fewest_parts_refused: int = 1000
     most_parts: int = 100_000
     input_bytes: int = 128 * MIB
-    small_file_bytes: int = MIB
+    small_file_bytes: int = MIB // 4
     joined_bytes: int = 16 * MIB
     open_bytes: int = MIB // 16
     whole_file_bytes: int = MIB // 4
