@@ -119,7 +119,7 @@ def read_arguments(
         msg = f"threads is {threads}, fewer than workers ({workers}); each process needs one."
         raise BadOptionError(msg)
     if asked.temp_dir and asked.scheduler is None and not Path(asked.temp_dir).is_dir():
-        msg = f"temp_dir is {shown(asked.temp_dir)}; expected an existing folder."
+        msg = f"temp_dir is {shown(os.fspath(temp_dir))}; expected an existing folder."
         raise BadOptionError(msg)
     if asked.temp_dir:
         _check_temp_dir(
