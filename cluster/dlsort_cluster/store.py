@@ -219,7 +219,6 @@ class ShardStore:
                 self._check_open()
                 self._ready = ready
                 self._units.clear()
-                self.memory_bytes = sum(ready.n_bytes)
             return ready
 
     def close(self) -> None:
@@ -305,7 +304,9 @@ class ShardStore:
         with self._lock:
             self._check_open()
             self._ready = on_disk(ready, place, run)
-            self.memory_bytes -= n_bytes
+            # What units hold beside their own rows goes with the last of them.
+            left = max(0, self.memory_bytes - n_bytes)
+            self.memory_bytes = left if self._ready.units else 0
         return max(1, n_bytes)
 
     def _take_small(self) -> dict[int, Kept]:
