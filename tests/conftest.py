@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,11 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 # For the processes that tests start; pytest's own filters are in pyproject.toml.
 SLOW_DISK = "ignore:Creating scratch directories is taking a surprisingly long time:UserWarning"
+
+
+# A shell's `&` has it ignored, and so would the commands that tests stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
