@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import dask
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -23,6 +24,15 @@ SLOW_DISK = "ignore:Creating scratch directories is taking a surprisingly long t
 # A shell's `&` has it ignored, and so would the commands that tests stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_client_leaves_its_scheduler():
+    """Put back Dask's choice: a client that is closed where it was current leaves its own."""
+    before = dask.config.get("scheduler", None)
+    yield
+    if dask.config.get("scheduler", None) != before:
+        dask.config.set(scheduler=before)
 
 
 @pytest.fixture(scope="session", autouse=True)

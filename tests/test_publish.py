@@ -664,7 +664,7 @@ def test_a_lock_is_of_the_file_that_is_there(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["new/deep/" + "x" * 240, "x" * 300, "new/" + "y" * 300])
 def test_names_that_are_too_long_are_refused_and_leave_nothing(tmp_path, source, name):
-    with pytest.raises(DestinationError, match="File name too long"):
+    with pytest.raises((DestinationError, BadOptionError), match=r"too long|longer than"):
         sort(source, name)
     assert names(tmp_path) == ["in"]
 
