@@ -16,8 +16,8 @@ from dlsort.storage import join, open_to_read
 
 __all__ = ["of_no_one_table"]
 
-# Files of names that are alike but for numbers are looked at here and there: 64 footers take
-# 30 ms on a disk, and 4 round trips to a store.
+# Files of names that are alike but for numbers are looked at here and there: of a store each
+# costs a round trip.
 _MOST_ALIKE = 64
 _THREADS = 16
 

@@ -45,7 +45,7 @@ BASE_BYTES = 320 * 2**20
 # Share of the rest for shards that wait; the other goes to the rows that threads work on.
 STORE_SHARE = 0.45
 # Dask's own defaults, where its configuration leaves one out.
-_TARGET, _SPILL, _TERMINATE = 0.6, 0.7, 0.95
+_SPILL, _TERMINATE = 0.7, 0.95
 # A task that takes no more than this share is tried, however little Python leaves.
 _SURELY = 0.25
 # A look costs 30 µs. A thread reads or gathers some 50 MB in that time.
