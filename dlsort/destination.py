@@ -30,6 +30,7 @@ from dlsort.replaceable import (
 from dlsort.storage import filesystem, is_store, without_scheme
 
 __all__ = [
+    "FULL",
     "MARKER",
     "Overwrite",
     "check_apart",
@@ -52,6 +53,9 @@ _FORCE = (
     'Choose another folder, or pass overwrite="force" (--overwrite=force) to delete all '
     "that is there."
 )
+
+# The errors of a disk, or of what one may use of it, that is full.
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 # What Linux, macOS and their file systems take for one name, at most.
 _MOST_NAME_BYTES = 255
@@ -317,7 +321,7 @@ def filled(destination: object, how: str = "") -> DestinationExistsError:
 
 def write_error(error: OSError, path: Path | str) -> DestinationError:
     """Return the sentence for an error while writing to a path."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         free = ""
         with suppress(OSError, StopIteration):
             if not is_store(path):

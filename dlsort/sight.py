@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlsort.errors import BadOptionError, ClusterError, DlsortError
+from dlsort.destination import FULL, write_error
+from dlsort.errors import BadOptionError, ClusterError, DestinationFullError, DlsortError
 from dlsort.source import Source
 from dlsort.stage_folder import JOB
 from dlsort.storage import is_store, join, make_folder, remove_all, replace, stamp_of
@@ -80,7 +81,7 @@ def shared_storage(
     try:
         yield
     except (DlsortError, OSError) as error:
-        if not isinstance(error, ClusterError):
+        if not isinstance(error, ClusterError | DestinationFullError):  # they say it themselves
             told = [path for path in source.files if path in str(error)][:MOST_FILES]
             try:
                 with suppress(OSError, TimeoutError):  # a cluster that is itself in trouble
@@ -99,7 +100,10 @@ def _check(
     client: Any, files: Sequence[str], destination: str, stage: str, temp_dir: str | None
 ) -> None:
     ours = {path: _stamp(path) for path in files}
-    make_folder(join(stage, MARKS))
+    try:
+        make_folder(join(stage, MARKS))
+    except OSError as error:
+        raise write_error(error, destination) from error
     try:
         found = of_each_worker(client, _look, files, stage, temp_dir, most_s=ANSWER_S)
         problems = [
@@ -150,6 +154,8 @@ def _problem(
             f"to be: it has no such folder, or another one. {HOW}"
         )
         return ClusterError(msg)
+    elif theirs.stage is not None and theirs.stage.errno in FULL:
+        return write_error(theirs.stage, above)
     elif theirs.stage is not None:
         msg = f"{worker} can't write to {above}, as the client can: {_why(theirs.stage)}."
         return ClusterError(msg)

@@ -12,7 +12,13 @@ import pytest
 import dlsort
 from commands import contents, dataset, read
 from dlsort import sight
-from dlsort.errors import BadOptionError, ClusterError, DestinationError, SourceChangedError
+from dlsort.errors import (
+    BadOptionError,
+    ClusterError,
+    DestinationError,
+    DestinationFullError,
+    SourceChangedError,
+)
 from worker_kit import can_mount, start_scheduler, start_worker
 
 mounted = pytest.mark.skipif(not can_mount(), reason="it takes unshare, and root")
@@ -262,6 +268,38 @@ def test_a_worker_in_this_process_is_not_called_by_an_address(work, one, answers
 def test_one_that_does_not_answer_is_not_told_of(work, one, answers):
     answers["tcp://a:1"] = lambda _: TimeoutError()
     assert sort(work, one).workers == 1
+
+
+def full(seen):
+    seen.mark = None
+    seen.stage = OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_called_full(work, one, answers):
+    answers["tcp://a:1"] = full
+    message = refused(work, one, DestinationFullError)
+    assert message.startswith(f"no space left while writing {work / 'results'} (")
+
+
+def test_a_disk_that_is_full_for_the_client_too_is_called_full(work, one, monkeypatch):
+    def fail(path):
+        assert path.endswith(sight.MARKS)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sight, "make_folder", fail)
+    message = refused(work, one, DestinationFullError)
+    assert message.startswith(f"no space left while writing {work / 'results' / 'out'} (")
+
+
+def test_what_filled_the_disk_stays_the_error(work, one, answers, monkeypatch):
+    """Workers that are asked again find it full as well: that says less."""
+
+    def fail(*_):
+        answers["tcp://a:1"] = full
+        raise DestinationFullError("no space left while writing part 3.")
+
+    monkeypatch.setattr(dlsort.dataset, "_make_parts", fail)
+    assert refused(work, one, DestinationFullError) == "no space left while writing part 3."
 
 
 @pytest.mark.parametrize(
