@@ -39,7 +39,7 @@ from rich.markdown import Markdown
 import dlsort
 import inputs
 import verify
-from dlsort.proof import Proof, prove, total
+from dlsort.proof.checksum import Proof, prove, total
 from page import machine, versions
 from watch import watch
 

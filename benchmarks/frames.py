@@ -29,7 +29,7 @@ from rich.markdown import Markdown
 
 import dlsort
 import inputs
-from dlsort.proof import Proof, prove, total
+from dlsort.proof.checksum import Proof, prove, total
 from inputs import Job
 from page import machine, readme_around, versions, write_readme
 

@@ -71,7 +71,7 @@ def _run(src: Path, kill_after_s: float | None) -> tuple[float, str]:
 
 def _warm() -> None:
     """Import what a job imports, so that no run pays for it."""
-    import dlsort.plan  # noqa: F401
+    import dlsort.strategies.exchange  # noqa: F401
 
 
 @click.command()

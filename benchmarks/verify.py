@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dlsort.proof import Proof, prove, total
+from dlsort.proof.checksum import Proof, prove, total
 
 
 def verdict(

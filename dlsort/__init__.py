@@ -10,17 +10,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dlsort.import_hook import import_after
+from dlsort.frames.import_hook import import_after
 
 if TYPE_CHECKING:
     from dlsort.arrays import argsort, is_sorted, rank
     from dlsort.check import CheckReport, check_dataset
     from dlsort.dataset import sort_dataset
-    from dlsort.drop_in import disable, enable, enabled
     from dlsort.errors import DlsortError
-    from dlsort.frame import set_index, sort_index, sort_values
+    from dlsort.frames.drop_in import disable, enable, enabled
+    from dlsort.frames.methods import set_index, sort_index, sort_values
+    from dlsort.frames.notices import ComputedTwiceWarning, DlsortWarning, OptionIgnoredWarning
     from dlsort.keys import SortKey
-    from dlsort.notices import ComputedTwiceWarning, DlsortWarning, OptionIgnoredWarning
     from dlsort.report import SortReport
     from dlsort.table import sort_table, top_k
 
@@ -51,25 +51,25 @@ __version__ = "0.1.0"
 
 _HOME = {
     "CheckReport": "check",
-    "ComputedTwiceWarning": "notices",
+    "ComputedTwiceWarning": "frames.notices",
     "DlsortError": "errors",
-    "DlsortWarning": "notices",
-    "OptionIgnoredWarning": "notices",
+    "DlsortWarning": "frames.notices",
+    "OptionIgnoredWarning": "frames.notices",
     "SortKey": "keys",
     "SortReport": "report",
     "argsort": "arrays",
     "check_dataset": "check",
-    "disable": "drop_in",
-    "enable": "drop_in",
-    "enabled": "drop_in",
+    "disable": "frames.drop_in",
+    "enable": "frames.drop_in",
+    "enabled": "frames.drop_in",
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
     "rank": "arrays",
-    "set_index": "frame",
-    "sort_index": "frame",
+    "set_index": "frames.methods",
+    "sort_index": "frames.methods",
     "sort_table": "table",
     "top_k": "table",
-    "sort_values": "frame",
+    "sort_values": "frames.methods",
 }
 
 
@@ -89,4 +89,4 @@ def __dir__() -> list[str]:
 
 
 # Dask's frames and series get their accessor, ``ddf.dlsort``.
-import_after("dask.dataframe", "dlsort.drop_in")
+import_after("dask.dataframe", "dlsort.frames.drop_in")

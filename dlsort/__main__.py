@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlsort.cli import main
+from dlsort.cli.main import main
 
 if __name__ == "__main__":
     main(prog_name="dlsort")

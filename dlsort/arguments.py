@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dlsort.destination import check_path
 from dlsort.errors import BadOptionError, shown
+from dlsort.publish.destination import check_path
 
 __all__ = [
     "read_choice",

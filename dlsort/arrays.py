@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from dlsort.arguments import read_choice
-from dlsort.disorder import first_disorder_of
-from dlsort.local_keys import check_threads, read_keys
-from dlsort.order import order_columns
-from dlsort.ranks import begins_key
+from dlsort.order.argsort import order_columns
+from dlsort.order.key_arrays import check_threads, read_keys
+from dlsort.order.ranks import begins_key
+from dlsort.proof.disorder import first_disorder_of
 
 __all__ = ["argsort", "is_sorted", "rank"]
 

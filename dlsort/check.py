@@ -22,17 +22,17 @@ import pyarrow.types as pt
 from dask.system import CPU_COUNT
 
 from dlsort.arguments import read_count, read_path
-from dlsort.buffers import concat_rows
-from dlsort.disorder import first_disorder
+from dlsort.arrow.views import concat_rows
+from dlsort.io.parquet.reader import read_piece
+from dlsort.io.source import Piece, Source, cut_pieces, dictionary_columns, open_source
+from dlsort.io.storage import without_scheme
 from dlsort.keys import By, SortKey, format_by, parse_by
-from dlsort.options import TUNING
-from dlsort.piece_reads import read_piece
-from dlsort.progress import Progress, progress_for
-from dlsort.proof import Proof, prove
-from dlsort.source import Piece, Source, cut_pieces, dictionary_columns, open_source
-from dlsort.storage import without_scheme
+from dlsort.order.words import check_key_types, key_table
+from dlsort.proof.checksum import Proof, prove
+from dlsort.proof.disorder import first_disorder
+from dlsort.terminal.progress import Progress, progress_for
+from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
-from dlsort.words import check_key_types, key_table
 from dlsort_cluster.sizes import machine_memory_bytes
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]

@@ -11,19 +11,7 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from dlsort.bands import count_bands
-from dlsort.budget import (
-    Budget,
-    MemoryOf,
-    ask_memory,
-    check_partitions,
-    check_row_groups,
-    count_parts,
-    plan_budget,
-)
 from dlsort.dataset_arguments import Asked, read_arguments
-from dlsort.destination import Overwrite, check_apart, check_destination
-from dlsort.encoding import choose_encodings
 from dlsort.errors import (
     BadOptionError,
     ClusterError,
@@ -32,27 +20,39 @@ from dlsort.errors import (
     DlsortError,
     SourceNotFoundError,
 )
-from dlsort.finished import PARTS
-from dlsort.job import check_outcome, check_visible, run_plan
-from dlsort.job_file import JobFile
+from dlsort.io.find import find_files
+from dlsort.io.parquet.layout import choose_encodings
+from dlsort.io.parquet.writer import Writer
+from dlsort.io.source import Source, cut_pieces, open_source
+from dlsort.io.storage import join
 from dlsort.keys import By, SortKey, format_by
-from dlsort.model_file import MODEL, read_model
-from dlsort.move_job import move_rows
-from dlsort.options import TUNING
-from dlsort.plan import DatasetPlan, Reader
-from dlsort.progress import Progress, progress_for
-from dlsort.put_back import put_back
+from dlsort.model.model_file import MODEL, read_model
+from dlsort.model.sample_plan import SamplePlan, plan_sample
+from dlsort.order.bands import count_bands
+from dlsort.order.words import check_key_types
+from dlsort.proof.stats import OutputStats
+from dlsort.publish.destination import Overwrite, check_apart, check_destination
+from dlsort.publish.finished import PARTS
+from dlsort.publish.job_file import JobFile
+from dlsort.publish.recover import put_back
+from dlsort.publish.staging import Staging, staging
+from dlsort.publish.verify import verify_finished
 from dlsort.report import SortReport
-from dlsort.sample_plan import SamplePlan, plan_sample
-from dlsort.sight import shared_storage
-from dlsort.sink import Writer
-from dlsort.source import Source, cut_pieces, open_source
-from dlsort.source_files import find_files
-from dlsort.staging import Staging, staging
-from dlsort.stats import OutputStats
-from dlsort.storage import join
-from dlsort.verify import verify_finished
-from dlsort.words import check_key_types
+from dlsort.strategies.budget import (
+    Budget,
+    MemoryOf,
+    ask_memory,
+    check_partitions,
+    check_row_groups,
+    count_parts,
+    plan_budget,
+)
+from dlsort.strategies.choose import move_rows
+from dlsort.strategies.exchange import DatasetPlan, Reader
+from dlsort.strategies.run import check_outcome, check_visible, run_plan
+from dlsort.strategies.shared_storage import shared_storage
+from dlsort.terminal.progress import Progress, progress_for
+from dlsort.tuning import TUNING
 from dlsort_cluster.clusters import connect
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.joined import Joinable

@@ -12,7 +12,7 @@ from textwrap import wrap
 from typing import Any
 
 from dlsort.errors import ResumeError
-from dlsort.options import TUNING
+from dlsort.tuning import TUNING
 from dlsort.wording import count, printable, scaled
 
 __all__ = ["PhaseSeconds", "SortReport", "format_bytes", "peak_memory_bytes"]

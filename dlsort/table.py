@@ -10,15 +10,15 @@ import numpy as np
 import pyarrow as pa
 
 from dlsort.arguments import read_count
-from dlsort.buffers import combine
+from dlsort.arrow.layouts import recast, without_views
+from dlsort.arrow.take import take_array
+from dlsort.arrow.views import combine
 from dlsort.errors import KeyTypeError
 from dlsort.keys import By, SortKey, check_columns, parse_by
-from dlsort.layouts import recast, without_views
-from dlsort.local_keys import check_row_count, check_threads, read_key
-from dlsort.local_sort import first_of, sort_rows
-from dlsort.order import first_rows, order_columns
-from dlsort.take import take_array
-from dlsort.words import check_key_types
+from dlsort.order.argsort import first_rows, order_columns
+from dlsort.order.key_arrays import check_row_count, check_threads, read_key
+from dlsort.order.sort_rows import first_of, sort_rows
+from dlsort.order.words import check_key_types
 
 __all__ = ["sort_table", "top_k"]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from dlsort import bands
-from dlsort.options import TUNING
+from dlsort.order import bands
+from dlsort.tuning import TUNING
 
 __all__ = ["bands_of"]
 

@@ -18,10 +18,10 @@ from click.testing import CliRunner, Result
 
 # Dask's loggers keep the stderr that they find when they are set up; let it be the real one.
 import dlsort.dataset
-from dlsort.cli import main
+from dlsort.cli.main import main
 from patience import PATIENCE_S
 
-COMMAND = [sys.executable, "-m", "dlsort.cli"]
+COMMAND = [sys.executable, "-m", "dlsort.cli.main"]
 
 T = TypeVar("T")
 

@@ -162,7 +162,13 @@ class Containers:
         command = ["dask", "worker", SCHEDULER, "--nthreads", str(threads)]
         # A worker would take only its threads' share of the machine's memory by itself.
         command += ["--no-nanny", "--memory-limit", memory, "--local-directory", "/scratch"]
-        command += ["--preload", "dlsort.plan", "--name", f"{self.name}-{name}", *options]
+        command += [
+            "--preload",
+            "dlsort.strategies.exchange",
+            "--name",
+            f"{self.name}-{name}",
+            *options,
+        ]
         mounts = [] if "--tmpfs" in args else ["--volume", "/scratch"]
         container = self._start(name, [*mounts, "--memory", memory, *args], command)
         self.workers.append(container)

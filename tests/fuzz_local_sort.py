@@ -30,8 +30,11 @@ import pandas as pd
 import pyarrow as pa
 
 import dlsort
-from dlsort import lead, take, word_order, word_source
-from dlsort import ranks as ranks_module
+from dlsort.arrow import take
+from dlsort.order import by_words as word_order
+from dlsort.order import lead
+from dlsort.order import ranks as ranks_module
+from dlsort.order import word_blocks as word_source
 from dlsort_kernels import groups, natural_runs, sort
 from dlsort_kernels import threads as kernel_threads
 from patterns import MOST, PATTERNS, Words

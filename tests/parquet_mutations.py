@@ -15,7 +15,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dlsort.thrift import BINARY, BOOLEAN, I32, I64, LIST, STRUCT, Struct, read_struct
+from dlsort.io.parquet.thrift import (
+    BINARY,
+    BOOLEAN,
+    I32,
+    I64,
+    LIST,
+    STRUCT,
+    Struct,
+    read_struct,
+)
 
 Rng = np.random.Generator
 
@@ -35,7 +44,7 @@ class Base(NamedTuple):
 
 
 def write_struct(struct: Struct) -> bytes:
-    """Return a struct as :func:`dlsort.thrift.read_struct` has read it."""
+    """Return a struct as :func:`dlsort.io.parquet.thrift.read_struct` has read it."""
     out = bytearray()
     last = 0
     for number, (kind, value) in struct.items():

@@ -18,10 +18,10 @@ import pytest
 
 import dlsort
 import dlsort.dataset
-from dlsort import progress
 from dlsort.arguments import read_count, read_flag, read_path
 from dlsort.errors import BadOptionError, DlsortError, shown
-from dlsort.progress import NoProgress, progress_for
+from dlsort.terminal import progress
+from dlsort.terminal.progress import NoProgress, progress_for
 
 
 class Awkward:

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, oracle, same_as_before
-from dlsort import argsort, is_sorted, rank, word_source
+from dlsort import argsort, is_sorted, rank
 from dlsort.keys import SortKey
+from dlsort.order import word_blocks as word_source
 from dlsort_kernels import groups
 from dlsort_kernels import threads as kernel_threads
 

@@ -10,16 +10,22 @@ from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, oracle
 from band_kit import bands_of
-from dlsort.bands import count_bands, join_bands, read_starts, without_starts, write_starts
-from dlsort.buffers import to_transport
+from dlsort.arrow.views import to_transport
 from dlsort.keys import SortKey
-from dlsort.local_sort import sort_shards
-from dlsort.model import fit_model
-from dlsort.options import TUNING
-from dlsort.partition import find_bands, group
-from dlsort.pieces import sort_in_pieces
-from dlsort.shard_order import ShardOrder
-from dlsort.words import key_table
+from dlsort.model.model import fit_model
+from dlsort.model.partition import find_bands, group
+from dlsort.order.bands import (
+    count_bands,
+    join_bands,
+    read_starts,
+    without_starts,
+    write_starts,
+)
+from dlsort.order.shard_order import ShardOrder
+from dlsort.order.sort_rows import sort_shards
+from dlsort.order.words import key_table
+from dlsort.strategies.oversized import sort_in_pieces
+from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import Shards
 
 
@@ -166,7 +172,7 @@ def test_rows_are_numbered_through_all_shards():
 
 
 def test_text_that_outgrows_its_offsets(monkeypatch):
-    from dlsort import shard_order
+    from dlsort.order import shard_order
 
     monkeypatch.setattr(shard_order, "NARROW_BYTES", 5)
     tables = [pa.table({"x": ["abc", "de"]}), pa.table({"x": ["f", "ghi"]})]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 import dlsort
 from dlsort import dataset
-from dlsort.budget import Budget, count_parts, plan_budget
 from dlsort.errors import BadOptionError
-from dlsort.options import GIB, MIB, TUNING, parse_bytes
+from dlsort.strategies.budget import Budget, count_parts, plan_budget
+from dlsort.tuning import GIB, MIB, TUNING, parse_bytes
 from dlsort_cluster.clusters import connect
 
 processes = st.integers(1, 16)

@@ -21,9 +21,10 @@ from distributed import LocalCluster
 import dlsort
 from commands import COMMAND, contents, dataset, process, read, rows, sort, sorted_well, write
 from commands import dlsort as command
-from dlsort import __version__, cli
-from dlsort.progress import NoProgress
-from dlsort.stop import Stopped, Watched
+from dlsort import __version__
+from dlsort.cli import main as cli
+from dlsort.cli.stop import Stopped, Watched
+from dlsort.terminal.progress import NoProgress
 
 
 def check(*args: object, by: str = "id") -> None:
@@ -330,9 +331,9 @@ def test_a_second_process_compiles_nothing(tmp_path):
         "1",
     ]
     code = f"""
-import dlsort.cli, dlsort_kernels
-dlsort.cli.main({args}, standalone_mode=False)
-dlsort.cli.main(["check", "out", "--by", "note,id:desc"], standalone_mode=False)
+import dlsort.cli.main, dlsort_kernels
+dlsort.cli.main.main({args}, standalone_mode=False)
+dlsort.cli.main.main(["check", "out", "--by", "note,id:desc"], standalone_mode=False)
 print("compiled", dlsort_kernels.compiled())
 """
     done = subprocess.run(

@@ -13,10 +13,10 @@ import pytest
 import dlsort
 from commands import command_options, dataset, read, sort, sorted_well, write
 from commands import dlsort as command
-from dlsort import cli
+from dlsort.cli import main as cli
 from dlsort.errors import BadOptionError, UnknownColumnError
 from dlsort.keys import check_columns, parse_by
-from dlsort.options import GIB, parse_bytes
+from dlsort.tuning import GIB, parse_bytes
 from dlsort_cluster.sizes import machine_memory_bytes
 
 #: A value that each option takes.

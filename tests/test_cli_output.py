@@ -398,13 +398,13 @@ def test_a_report_that_waits_for_a_reader_can_be_stopped(work, monkeypatch):
 
 
 def test_what_fails_after_publishing_is_a_warning(work, monkeypatch):
-    remove = dlsort.staging.remove_folder
+    remove = dlsort.publish.staging.remove_folder
 
     def fail(folder: str) -> None:
         remove(folder)
         raise PermissionError(13, "Permission denied", folder)
 
-    monkeypatch.setattr(dlsort.staging, "remove_folder", fail)
+    monkeypatch.setattr(dlsort.publish.staging, "remove_folder", fail)
     result = sort("in", "out")
     assert result.exit_code == 0, result.output
     assert "warning: out is sorted and complete; but after that: Permission denied" in (

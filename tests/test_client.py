@@ -263,7 +263,7 @@ def test_a_name_that_is_meant_for_this_process_gets_a_hint(work, given):
 def test_a_failure_leaves_their_cluster_as_it_was(work, cluster, monkeypatch):
     with Client(cluster) as client:
         before = state(client)
-        monkeypatch.setattr("dlsort.job.run", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr("dlsort.strategies.run.run", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             sort(work)
         assert state(client) == before

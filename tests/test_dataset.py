@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 import dlsort
 from arrow_data import KEY_TYPES, column, oracle, payload
 from band_kit import bands_of
-from dlsort import local_sort, pieces, plan
 from dlsort.errors import OutOfOrderError, RowsLostError
 from dlsort.keys import SortKey
-from dlsort.progress import NoProgress
+from dlsort.order import sort_rows as local_sort
+from dlsort.strategies import exchange as plan
+from dlsort.strategies import oversized as pieces
+from dlsort.terminal.progress import NoProgress
 
 #: Key types that a Parquet file keeps as they are.
 STORED = [k for k in KEY_TYPES if k not in ("date64", "decimal32", "decimal64", "decimal256")]
@@ -220,7 +222,7 @@ def test_shards_beyond_the_memory_are_spilled_and_gone_afterwards(tmp_path, monk
     spill = tmp_path / "spill"
     spill.mkdir()
     from dlsort import dataset
-    from dlsort.budget import Budget
+    from dlsort.strategies.budget import Budget
 
     monkeypatch.setattr(
         dataset, "plan_budget", lambda *_: Budget(2**20, 8 * 2**20, 2**20, 2**20)

@@ -14,7 +14,7 @@ import pytest
 
 import dlsort
 import frame_data as data
-from dlsort import frame
+from dlsort.frames import methods as frame
 from patience import PATIENCE_S
 
 ORIGINALS = {

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort
-from dlsort.encoding import choose_encodings, layouts, readable_as_dictionary
-from dlsort.footers import read_footer
+from dlsort.io.parquet.footers import read_footer
+from dlsort.io.parquet.layout import choose_encodings, layouts, readable_as_dictionary
 
 N = 20_000
 

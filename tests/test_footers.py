@@ -9,9 +9,9 @@ import pytest
 from commands import contents
 from dlsort import check_dataset, sort_dataset
 from dlsort.errors import BadOptionError, CorruptSourceError
-from dlsort.footers import read_footer
-from dlsort.source import open_source
-from dlsort.thrift import BINARY, BOOLEAN, I32, I64, LIST, STRUCT
+from dlsort.io.parquet.footers import read_footer
+from dlsort.io.parquet.thrift import BINARY, BOOLEAN, I32, I64, LIST, STRUCT
+from dlsort.io.source import open_source
 from parquet_mutations import bases, joined, split, with_footer
 
 USUAL = bases()[0].data  # columns i (int64, nulls), s (text), f (float64); 120 rows a row group
@@ -214,7 +214,7 @@ def test_a_column_whose_name_is_no_text(work):
 
 def test_many_small_row_groups_are_cut_into_pieces_in_no_time(tmp_path):
     """Time went up with the square of the row groups of a file: minutes for this one."""
-    from dlsort.source import RowGroup, Source, cut_pieces
+    from dlsort.io.source import RowGroup, Source, cut_pieces
 
     small = tuple(RowGroup(0, g, 1, 8, 8, {}) for g in range(100_000))
     path = tmp_path / "x.parquet"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import dlsort
 import frame_data as data
 from band_kit import bands_of
-from dlsort import frame_sample
+from dlsort.frame_tasks import sample as frame_sample
 
 KEYS = [name for name in data.KEYS if name not in data.VIEWS]
 PAYLOADS = [name for name in data.PAYLOADS if name not in data.VIEWS]

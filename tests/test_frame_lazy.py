@@ -243,7 +243,7 @@ def test_the_scheduler_needs_no_kernels():
 import pickle, sys
 expr = pickle.loads(bytes.fromhex(sys.stdin.read()))
 assert len(expr.__dask_graph__()) > 6
-assert "dlsort.frame_expression" in sys.modules
+assert "dlsort.frames.sort_values" in sys.modules
 print("numba" in sys.modules or "dlsort_kernels" in sys.modules)
 """
     frame = dd.from_pandas(pd.DataFrame({"k": range(6)}), npartitions=3)

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 import dlsort
 import frame_data as data
-from dlsort import pandas_casts
 from dlsort.errors import BadOptionError, KeyTypeError, SchemaMismatchError
+from dlsort.frame_tasks import casts as pandas_casts
 
 PARIS = "Europe/Paris"
 local = data.run_locally("sync")

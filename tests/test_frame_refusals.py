@@ -18,8 +18,10 @@ from pandas import testing
 
 import dlsort
 import frame_data as data
-from dlsort import OptionIgnoredWarning, frame, notices
+from dlsort import OptionIgnoredWarning
 from dlsort.errors import BadOptionError, DlsortError
+from dlsort.frames import methods as frame
+from dlsort.frames import notices
 from dlsort_cluster.exchange import ExchangeError, SpillFullError
 
 FRAME = pd.DataFrame(

@@ -15,7 +15,9 @@ import pytest
 
 import dlsort
 import frame_data as data
-from dlsort import ComputedTwiceWarning, frame_set_index, notices
+from dlsort import ComputedTwiceWarning
+from dlsort.frames import notices
+from dlsort.frames import set_index as frame_set_index
 
 CALLS: Counter[int] = Counter()
 FRAME = pd.DataFrame({"k": np.arange(40) * 7 % 20, "v": np.arange(40)})

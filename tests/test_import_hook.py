@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from dlsort.import_hook import import_after
+from dlsort.frames.import_hook import import_after
 
 
 @pytest.fixture

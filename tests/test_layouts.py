@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from arrow_data import payload
-from dlsort.layouts import recast, without_views
+from dlsort.arrow.layouts import recast, without_views
 
 NESTED = [
     (pa.string_view(), pa.string()),

@@ -7,8 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from dlsort.live import LiveProgress, _Phase, seconds_left
-from dlsort.progress import PlainProgress
+from dlsort.terminal.live import LiveProgress, _Phase, seconds_left
+from dlsort.terminal.progress import PlainProgress
 
 
 class Clock:
@@ -16,7 +16,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr("dlsort.live.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("dlsort.terminal.live.time.monotonic", lambda: self.now)
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import dlsort.take
+import dlsort.arrow.take
 from arrow_data import oracle, payload
 from dlsort import SortKey, sort_table, top_k
-from dlsort.options import TUNING
+from dlsort.tuning import TUNING
 from dlsort_kernels import groups
 from dlsort_kernels import threads as kernel_threads
 
@@ -22,7 +22,7 @@ def always_spread(monkeypatch):
     monkeypatch.setattr(groups, "GROUP_ROWS", 64)
     monkeypatch.setattr(kernel_threads, "THREAD_ROWS", 100)
     small = dataclasses.replace(TUNING, spread_bytes=0)
-    monkeypatch.setattr(dlsort.take, "TUNING", small)
+    monkeypatch.setattr(dlsort.arrow.take, "TUNING", small)
 
 
 KEYS: dict[str, object] = {

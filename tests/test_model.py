@@ -13,19 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, oracle
-from dlsort.cuts import cut_between_keys
+from dlsort.arrow.take import take_table
 from dlsort.keys import SortKey
-from dlsort.model import Model, fit_model
-from dlsort.partition import find_bands, group
-from dlsort.sample import rows_needed
-from dlsort.take import take_table
-from dlsort.words import key_table
+from dlsort.model.cuts import cut_between_keys
+from dlsort.model.model import Model, fit_model
+from dlsort.model.partition import find_bands, group
+from dlsort.model.sample import rows_needed
+from dlsort.order.words import key_table
 from dlsort_kernels import build_cells
 
 
 def fit(tables: list[pa.Table], keys, n_parts: int, rng, n_sample: int) -> Model:
     """Fit a model to a uniform sample of all inputs' rows."""
-    from dlsort.buffers import concat_rows
+    from dlsort.arrow.views import concat_rows
 
     samples, parts, rows = [], [], []
     for part, table in enumerate(tables):

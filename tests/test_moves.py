@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 import dlsort
 from arrow_data import oracle
-from dlsort import dataset, moves
+from dlsort import dataset
+from dlsort.io.parquet.statistics import Range
+from dlsort.io.source import open_source
 from dlsort.keys import parse_by
-from dlsort.ranges import Range
-from dlsort.source import open_source
+from dlsort.strategies import move as moves
 
 MAKERS = {
     "int64": lambda v: pa.array(v, pa.int64()),

@@ -17,7 +17,6 @@ import pytest
 
 import dlsort
 from commands import dlsort as command
-from dlsort import plan
 from dlsort.errors import (
     BadOptionError,
     ClusterError,
@@ -28,7 +27,8 @@ from dlsort.errors import (
     SourceChangedError,
     SourceNotFoundError,
 )
-from dlsort.finished import finished_parts, keep_finished
+from dlsort.publish.finished import finished_parts, keep_finished
+from dlsort.strategies import exchange as plan
 from dlsort_cluster.exchange import ExchangeError
 
 N_ROWS, N_PARTS = 3_000, 4
@@ -341,7 +341,7 @@ def test_a_record_that_names_other_files_is_refused(store, removing):
 @pytest.mark.parametrize("when", ["copied", "begun"])
 def test_of_two_that_publish_at_once_one_gives_way(store, bucket, monkeypatch, when):
     sort(f"{bucket}/in", f"{bucket}/out", by="s")
-    copy, begin = type(store).cp_file, dlsort.publish_store.begin
+    copy, begin = type(store).cp_file, dlsort.publish.to_store.begin
     refused: list[str] = []
 
     def sort_another() -> None:
@@ -367,7 +367,7 @@ def test_of_two_that_publish_at_once_one_gives_way(store, bucket, monkeypatch, w
         assert "has begun to publish" in refused[0]
         by = "k"
     else:
-        monkeypatch.setattr(dlsort.publish_store, "begin", begin_and_wait)
+        monkeypatch.setattr(dlsort.publish.to_store, "begin", begin_and_wait)
         with pytest.raises(DestinationExistsError, match="not what it was a moment ago"):
             sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
         by = "s:desc"
@@ -377,13 +377,13 @@ def test_of_two_that_publish_at_once_one_gives_way(store, bucket, monkeypatch, w
 
 
 def test_one_that_has_begun_to_publish_is_given_way_to(store, bucket, monkeypatch):
-    begin = dlsort.publish_store.begin
+    begin = dlsort.publish.to_store.begin
 
     def begin_after_another(*args: Any, **options: Any) -> Any:
         store.pipe_file(f"{bucket}/.out.0123456789ab.partial/publish.json", b"{}")
         return begin(*args, **options)
 
-    monkeypatch.setattr(dlsort.publish_store, "begin", begin_after_another)
+    monkeypatch.setattr(dlsort.publish.to_store, "begin", begin_after_another)
     with pytest.raises(DestinationExistsError, match="another sort publishes to it"):
         sort(f"{bucket}/in", f"{bucket}/out")
     assert not store.find(f"{bucket}/out")
@@ -425,7 +425,7 @@ def test_a_client_slow_to_say_that_all_is_copied_removes_nothing(
     """It hangs in that very call while another, told to resume, takes back its parts."""
     sort(f"{bucket}/in", f"{bucket}/out", by="s")
     before = objects(store, f"{bucket}/out")
-    keep, others = dlsort.publish_store.Record.keep, []
+    keep, others = dlsort.publish.to_store.Record.keep, []
 
     def keep_late(self: Any, path: str) -> None:
         if self.is_copied and not others:
@@ -435,7 +435,7 @@ def test_a_client_slow_to_say_that_all_is_copied_removes_nothing(
             others.append("gives way")
         keep(self, path)
 
-    monkeypatch.setattr(dlsort.publish_store.Record, "keep", keep_late)
+    monkeypatch.setattr(dlsort.publish.to_store.Record, "keep", keep_late)
     with pytest.raises(DestinationExistsError):
         sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True)
     assert len(others) == 2
@@ -445,7 +445,7 @@ def test_a_client_slow_to_say_that_all_is_copied_removes_nothing(
 def test_a_client_that_was_claimed_from_touches_nothing(store, bucket, monkeypatch):
     """Another has begun to take back what it copied when it says that all is there."""
     sort(f"{bucket}/in", f"{bucket}/out", by="s")
-    keep, seen = dlsort.publish_store.Record.keep, []
+    keep, seen = dlsort.publish.to_store.Record.keep, []
 
     def keep_after_claim(self: Any, path: str) -> None:
         if self.is_copied:
@@ -454,7 +454,7 @@ def test_a_client_that_was_claimed_from_touches_nothing(store, bucket, monkeypat
         if self.is_copied:
             seen.append(objects(store, bucket))
 
-    monkeypatch.setattr(dlsort.publish_store.Record, "keep", keep_after_claim)
+    monkeypatch.setattr(dlsort.publish.to_store.Record, "keep", keep_after_claim)
     with pytest.raises(DestinationExistsError, match="another client has gone on") as caught:
         sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
     assert "--resume" in caught.value.__notes__[0]
@@ -490,7 +490,7 @@ def test_the_marker_of_the_old_is_put_back_by_the_last_that_gives_way(
     """One copies a part while another, told to resume, takes back what it has copied."""
     sort(f"{bucket}/in", f"{bucket}/out", by="s")
     before = objects(store, f"{bucket}/out")
-    copy, look, late = type(store).cp_file, dlsort.publish_store._look, []
+    copy, look, late = type(store).cp_file, dlsort.publish.to_store._look, []
 
     def look_after_copy(folder: str) -> Any:
         if folder.endswith("/out") and len(late) == 1:
@@ -508,7 +508,7 @@ def test_the_marker_of_the_old_is_put_back_by_the_last_that_gives_way(
             sort(f"{bucket}/in", f"{bucket}/out", resume=True)
 
     monkeypatch.setattr(type(store), "cp_file", cp_file)
-    monkeypatch.setattr(dlsort.publish_store, "_look", look_after_copy)
+    monkeypatch.setattr(dlsort.publish.to_store, "_look", look_after_copy)
     with pytest.raises(DestinationError):
         sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
     assert late[1] == "copied"
@@ -548,7 +548,7 @@ def test_parts_that_are_gone_are_not_published(store, bucket, monkeypatch):
 
 def test_one_that_gives_way_leaves_the_marker_to_the_other(store, bucket, monkeypatch):
     sort(f"{bucket}/in", f"{bucket}/out", by="s")
-    begin = dlsort.publish_store.begin
+    begin = dlsort.publish.to_store.begin
 
     def begin_after_another(*args: Any, **options: Any) -> Any:
         record = begin(*args, **options)
@@ -556,7 +556,7 @@ def test_one_that_gives_way_leaves_the_marker_to_the_other(store, bucket, monkey
         store.rm_file(f"{bucket}/out/_SUCCESS")
         return record
 
-    monkeypatch.setattr(dlsort.publish_store, "begin", begin_after_another)
+    monkeypatch.setattr(dlsort.publish.to_store, "begin", begin_after_another)
     with pytest.raises(DestinationExistsError, match="another sort publishes to it"):
         sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
     assert not store.exists(f"{bucket}/out/_SUCCESS")
@@ -638,14 +638,14 @@ def test_a_store_that_goes_away_before_publishing_leaves_the_destination_alone(
 def test_a_store_that_goes_away_once_all_is_published_changes_nothing(
     store, bucket, away, monkeypatch
 ):
-    publish = dlsort.staging.publish
+    publish = dlsort.publish.staging.publish
 
     def publish_and_lose(*args: Any) -> None:
         publish(*args)
         for call in ("ls", "find", "info", "rm"):
             away.fail(call, OSError(5, "network gone"), once=False, among=bucket[9:], first=1)
 
-    monkeypatch.setattr(dlsort.staging, "publish", publish_and_lose)
+    monkeypatch.setattr(dlsort.publish.staging, "publish", publish_and_lose)
     assert sort(f"{bucket}/in", f"{bucket}/out").proved
     monkeypatch.undo()
     assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
@@ -761,7 +761,7 @@ def test_a_part_that_failed_is_not_there(store, bucket, monkeypatch):
     def fail(self: Any) -> None:
         raise OSError(5, "the store is away")
 
-    monkeypatch.setattr(dlsort.storage.Output, "commit", fail)
+    monkeypatch.setattr(dlsort.io.storage.Output, "commit", fail)
     with pytest.raises(DestinationError, match="the store is away"):
         sort(f"{bucket}/in", f"{bucket}/out")
     assert all(name.startswith("in/") for name in names(store, bucket))

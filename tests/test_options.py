@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlsort.errors import BadOptionError
-from dlsort.options import GIB, MIB, TUNING, parse_bytes
+from dlsort.tuning import GIB, MIB, TUNING, parse_bytes
 
 DECIMAL = {
     "": 1,

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, is_missing, oracle
-from dlsort.disorder import first_disorder
+from dlsort.arrow.take import take_table
 from dlsort.keys import SortKey
-from dlsort.order import argsort, order_columns
-from dlsort.ranks import rank_dictionaries
-from dlsort.take import take_table
-from dlsort.words import key_columns, key_table
+from dlsort.order.argsort import argsort, order_columns
+from dlsort.order.ranks import rank_dictionaries
+from dlsort.order.words import key_columns, key_table
+from dlsort.proof.disorder import first_disorder
 
 
 def argsort_runs(table: pa.Table, keys: tuple[SortKey, ...]) -> tuple:

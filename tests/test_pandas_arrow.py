@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 import frame_data as data
-from dlsort.frame_plan import FramePlan
-from dlsort.pandas_arrow import to_frame, to_table
-from dlsort.pandas_columns import codec_for
-from dlsort.shard_order import ShardOrder
+from dlsort.frame_tasks.columns import codec_for
+from dlsort.frame_tasks.plan import FramePlan
+from dlsort.frame_tasks.table import to_frame, to_table
+from dlsort.order.shard_order import ShardOrder
 
 
 class Local:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlsort import pandas_casts
-from dlsort.pandas_casts import cast_exactly, common_dtype, differ_in_kind_only
+from dlsort.frame_tasks import casts as pandas_casts
+from dlsort.frame_tasks.casts import cast_exactly, common_dtype, differ_in_kind_only
 
 UNITS = ("s", "ms", "us", "ns")
 NUMBERS = (

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort
-from dlsort.pandas_nulls import as_nullable, as_pandas_reads
+from dlsort.frame_tasks.nulls import as_nullable, as_pandas_reads
 
 # Dask's own reader
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column
-from dlsort.buffers import to_transport
-from dlsort.encoded_sizes import Runs, changes_of, delta_bytes, distinct_values
-from dlsort.encoding import Encodings
-from dlsort.finished import PARTS, make_folders
-from dlsort.options import TUNING
-from dlsort.part_encoding import encodings_of_part
-from dlsort.sink import COMPRESSIONS, Writer
+from dlsort.arrow.views import to_transport
+from dlsort.io.parquet.encoded_sizes import Runs, changes_of, delta_bytes, distinct_values
+from dlsort.io.parquet.encodings import encodings_of_part
+from dlsort.io.parquet.layout import Encodings
+from dlsort.io.parquet.writer import COMPRESSIONS, Writer
+from dlsort.publish.finished import PARTS, make_folders
+from dlsort.tuning import TUNING
 
 N = 1 << 17
 ROW_GROUP = 1 << 16

@@ -9,16 +9,17 @@ import pytest
 
 import dlsort
 from band_kit import bands_of
-from dlsort import dataset, plan
-from dlsort.bands import write_starts
-from dlsort.budget import Budget
-from dlsort.encoding import Encodings
+from dlsort import dataset
 from dlsort.errors import OutOfOrderError
-from dlsort.finished import make_folders
+from dlsort.io.parquet.layout import Encodings
+from dlsort.io.parquet.writer import Writer
 from dlsort.keys import SortKey
-from dlsort.options import MIB
-from dlsort.pieces import sort_in_pieces
-from dlsort.sink import Writer
+from dlsort.order.bands import write_starts
+from dlsort.publish.finished import make_folders
+from dlsort.strategies import exchange as plan
+from dlsort.strategies.budget import Budget
+from dlsort.strategies.oversized import sort_in_pieces
+from dlsort.tuning import MIB
 from dlsort_cluster.exchange import Shards, Slot
 
 KEYS = (SortKey("k"),)

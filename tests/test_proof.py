@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, payload
-from dlsort.proof import Proof, prove, total
+from dlsort.proof.checksum import Proof, prove, total
 
 
 @settings(max_examples=30, deadline=None)

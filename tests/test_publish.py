@@ -19,8 +19,9 @@ import pytest
 
 import dlsort
 from commands import contents
-from dlsort import put_back, stage_folder, staging
 from dlsort.errors import BadOptionError, DestinationError, DestinationExistsError
+from dlsort.publish import recover as put_back
+from dlsort.publish import stage_folder, staging
 
 N_PARTS = 3
 NAME = ".out.0123456789ab"
@@ -57,9 +58,11 @@ def killed(monkeypatch) -> Callable[[], Any]:
 
     def begin(*, exchange: bool) -> None:
         monkeypatch.setattr(staging, "remove_folder", lambda folder: None)
-        monkeypatch.setattr(dlsort.publish.shutil, "rmtree", lambda *args, **options: None)
+        monkeypatch.setattr(
+            dlsort.publish.to_folder.shutil, "rmtree", lambda *args, **options: None
+        )
         if not exchange:
-            monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+            monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", lambda *args: False)
 
     return begin
 
@@ -131,7 +134,7 @@ def test_a_folder_that_cannot_be_opened_is_published_to_all_the_same(
 @pytest.mark.parametrize("exchange", [True, False])
 def test_an_interrupt_after_the_rename_changes_nothing(tmp_path, source, monkeypatch, exchange):
     sort(source, by="note")
-    sync, calls = dlsort.publish._sync, []
+    sync, calls = dlsort.publish.to_folder._sync, []
 
     def interrupt(path: Path) -> None:
         sync(path)
@@ -139,9 +142,9 @@ def test_an_interrupt_after_the_rename_changes_nothing(tmp_path, source, monkeyp
             calls.append(path)
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(dlsort.publish, "_sync", interrupt)
+    monkeypatch.setattr(dlsort.publish.to_folder, "_sync", interrupt)
     if not exchange:
-        monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+        monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", lambda *args: False)
     assert sort(source, overwrite=True).proved
     assert calls
     assert sorted_by(tmp_path / "out", "k")
@@ -152,7 +155,7 @@ def test_an_interrupt_after_the_rename_changes_nothing(tmp_path, source, monkeyp
 def test_parts_that_are_gone_cost_no_old_data(tmp_path, source, monkeypatch, exchange):
     sort(source, by="note")
     before = contents(tmp_path / "out")
-    publish = dlsort.publish.publish
+    publish = dlsort.publish.to_folder.publish
 
     def lose_and_publish(asked: Any, *args: Any) -> None:
         shutil.rmtree(asked.parts)
@@ -160,7 +163,7 @@ def test_parts_that_are_gone_cost_no_old_data(tmp_path, source, monkeypatch, exc
 
     monkeypatch.setattr(staging, "publish", lose_and_publish)
     if not exchange:
-        monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+        monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", lambda *args: False)
     with pytest.raises(DestinationError, match=r"are not in .* any more"):
         sort(source, overwrite=True)
     assert contents(tmp_path / "out") == before
@@ -172,11 +175,11 @@ def test_a_client_that_was_gone_on_from_does_not_bring_the_old_back(
 ):
     """It wakes once the other has published; its file system has lost the lock meanwhile."""
     sort(source, by="note")
-    publish = dlsort.publish.publish
+    publish = dlsort.publish.to_folder.publish
 
     def sleep_and_publish(asked: Any, *args: Any) -> None:
         parts, out = Path(asked.parts), tmp_path / "out"
-        assert dlsort.publish._exchange(parts, out)
+        assert dlsort.publish.to_folder._exchange(parts, out)
         publish(asked, *args)
 
     monkeypatch.setattr(staging, "publish", sleep_and_publish)
@@ -254,7 +257,7 @@ def no_exchange(monkeypatch: Any, between: Callable[[], None], *, back: bool = T
             between()
         return renamed
 
-    monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+    monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", lambda *args: False)
     monkeypatch.setattr(Path, "rename", spy)
 
 
@@ -283,7 +286,7 @@ def test_where_the_old_stands_that_can_not_be_put_back_is_told(
 
 def write_once(monkeypatch: Any, folder: Path, *, exchange: bool) -> None:
     """Have someone write to the old folder just before it is moved away."""
-    move = dlsort.publish._exchange
+    move = dlsort.publish.to_folder._exchange
     written: list[Path] = []
 
     def write_and_exchange(*paths: Path) -> bool:
@@ -292,7 +295,7 @@ def write_once(monkeypatch: Any, folder: Path, *, exchange: bool) -> None:
             written[0].write_text("mine")
         return exchange and move(*paths)
 
-    monkeypatch.setattr(dlsort.publish, "_exchange", write_and_exchange)
+    monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", write_and_exchange)
 
 
 @pytest.mark.parametrize("overwrite", [True, "force"])
@@ -311,7 +314,7 @@ def test_what_is_written_to_the_old_at_the_last_moment_is_kept(
 
 def test_a_link_put_in_the_place_of_the_old_is_kept(tmp_path, source, monkeypatch):
     sort(source, by="note")
-    move = dlsort.publish._exchange
+    move = dlsort.publish.to_folder._exchange
 
     def link_and_exchange(one: Path, other: Path) -> bool:
         if not (tmp_path / "moved").exists():
@@ -319,7 +322,7 @@ def test_a_link_put_in_the_place_of_the_old_is_kept(tmp_path, source, monkeypatc
             other.symlink_to("moved")
         return move(one, other)
 
-    monkeypatch.setattr(dlsort.publish, "_exchange", link_and_exchange)
+    monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", link_and_exchange)
     with pytest.raises(DestinationExistsError, match="by someone meanwhile"):
         sort(source, overwrite=True)
     assert (tmp_path / "out").is_symlink()
@@ -331,16 +334,16 @@ def test_an_interrupt_while_the_old_is_looked_at_brings_it_back(
     tmp_path, source, monkeypatch, exchange
 ):
     sort(source, by="note")
-    check = dlsort.publish.check_unchanged
+    check = dlsort.publish.to_folder.check_unchanged
 
     def interrupt(folder: str, *args: Any) -> None:
         if folder != str(tmp_path / "out"):
             raise KeyboardInterrupt
         check(folder, *args)
 
-    monkeypatch.setattr(dlsort.publish, "check_unchanged", interrupt)
+    monkeypatch.setattr(dlsort.publish.to_folder, "check_unchanged", interrupt)
     if not exchange:
-        monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+        monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", lambda *args: False)
     with pytest.raises(KeyboardInterrupt):
         sort(source, overwrite=True)
     assert sorted_by(tmp_path / "out", "note")
@@ -349,7 +352,7 @@ def test_an_interrupt_while_the_old_is_looked_at_brings_it_back(
 
 def cannot_exchange_back(monkeypatch: Any, folder: Path, error: BaseException) -> None:
     write_once(monkeypatch, folder, exchange=True)
-    there = dlsort.publish._exchange
+    there = dlsort.publish.to_folder._exchange
     calls: list[int] = []
 
     def exchange(*paths: Path) -> bool:
@@ -358,7 +361,7 @@ def cannot_exchange_back(monkeypatch: Any, folder: Path, error: BaseException) -
             raise error
         return there(*paths)
 
-    monkeypatch.setattr(dlsort.publish, "_exchange", exchange)
+    monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", exchange)
 
 
 @pytest.mark.parametrize("error", [OSError(5, "broken"), KeyboardInterrupt()])
@@ -586,7 +589,7 @@ def test_parts_on_a_device_that_was_numbered_anew_are_gone_on_from(
     def refuse(*args: Any) -> bool:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(dlsort.publish, "_exchange", refuse)
+    monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", refuse)
     with pytest.raises(DestinationError, match="Input/output"):
         sort(source, overwrite=True, resume=True)
     monkeypatch.undo()
@@ -686,7 +689,7 @@ def test_a_name_that_is_none_is_refused(source):
 def test_a_long_name_that_only_an_exchange_can_replace(tmp_path, source, monkeypatch):
     name = "x" * 233
     sort(source, name, by="note")
-    monkeypatch.setattr(dlsort.publish, "_exchange", lambda *args: False)
+    monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", lambda *args: False)
     with pytest.raises(DestinationError, match="File name too long"):
         sort(source, name, overwrite=True)
     assert sorted_by(tmp_path / name, "note")

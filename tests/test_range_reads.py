@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlsort
-from dlsort import moves, range_reads
 from dlsort.errors import RowsLostError
+from dlsort.io.parquet.statistics import Range, read_ranges
+from dlsort.io.source import Piece, Source, open_source
 from dlsort.keys import parse_by
-from dlsort.options import TUNING
-from dlsort.plan import Reader
-from dlsort.range_reads import plan_range_reads
-from dlsort.ranges import Range, read_ranges
-from dlsort.source import Piece, Source, open_source
+from dlsort.strategies import move as moves
+from dlsort.strategies import range_reads
+from dlsort.strategies.exchange import Reader
+from dlsort.strategies.range_reads import plan_range_reads
+from dlsort.tuning import TUNING
 from test_moves import MAKERS, rows_of, sort, write
 
 
@@ -98,7 +99,7 @@ def test_parts_are_even(tmp_path):
 
 def test_bands_are_put_in_order_one_by_one(tmp_path, monkeypatch):
     small = replace(TUNING, band_rows=500, band_shard_rows=10)
-    monkeypatch.setattr("dlsort.bands.TUNING", small)
+    monkeypatch.setattr("dlsort.order.bands.TUNING", small)
     source = write(tmp_path / "in", late_events(), row_group_size=200)
     assert sort(source, "made:desc", 4).moved
 
@@ -189,12 +190,12 @@ def test_ranges_that_are_too_wide_cost_reads_only(tmp_path, monkeypatch):
 
 def test_rows_that_change_on_the_way_are_told_whatever_the_ranges_say(tmp_path, monkeypatch):
     source = write(tmp_path / "in", two_sorted(2000), row_group_size=50)
-    prove = dlsort.ordered.prove
+    prove = dlsort.proof.ordered.prove
 
-    def prove_another_row(table: pa.Table) -> dlsort.proof.Proof:
+    def prove_another_row(table: pa.Table) -> dlsort.proof.checksum.Proof:
         return replace(prove(table), low=1)
 
-    monkeypatch.setattr(dlsort.ordered, "prove", prove_another_row)
+    monkeypatch.setattr(dlsort.proof.ordered, "prove", prove_another_row)
     with pytest.raises(RowsLostError, match="checksum"):
         sort(source, "k", 4)
     assert not (tmp_path / "out-4").exists()

@@ -8,7 +8,7 @@ import pytest
 from distributed import LocalCluster
 
 import dlsort
-import dlsort.job
+import dlsort.strategies.run
 from dlsort.errors import BadKeyError, BadOptionError, ClusterError
 from dlsort_cluster import exchange, jobs
 
@@ -93,7 +93,7 @@ def test_every_error_of_the_cluster_is_a_dlsort_error(source, tmp_path, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise kind("what was found.")
 
-    monkeypatch.setattr(dlsort.job, "run", fail)
+    monkeypatch.setattr(dlsort.strategies.run, "run", fail)
     with pytest.raises(dlsort.DlsortError, match=r"what was found\.") as caught:
         dlsort.sort_dataset(source, tmp_path / "out", by="k")
     assert isinstance(caught.value.__cause__, kind)

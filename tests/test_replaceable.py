@@ -24,14 +24,14 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 import dlsort
 from commands import contents, dataset, sort, sorted_well, write
 from commands import dlsort as command
-from dlsort import replaceable
 from dlsort.errors import (
     BadOptionError,
     DestinationError,
     DestinationExistsError,
     SourceNotFoundError,
 )
-from dlsort.replaceable import foreign, look, tables_apart, unseen
+from dlsort.publish import replaceable
+from dlsort.publish.replaceable import foreign, look, tables_apart, unseen
 
 TABLE = pa.table({"id": [3, 1, 2], "k": ["b", "a", "a"]})
 

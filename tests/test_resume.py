@@ -20,10 +20,10 @@ import pytest
 import dlsort
 from commands import COMMAND, contents, while_it_runs
 from commands import dlsort as command
-from dlsort import plan
 from dlsort.errors import ClusterError, CorruptSourceError, DestinationError, ResumeError
-from dlsort.finished import find_finished, finished_parts, keep_finished
-from dlsort.staging import find_abandoned
+from dlsort.publish.finished import find_finished, finished_parts, keep_finished
+from dlsort.publish.staging import find_abandoned
+from dlsort.strategies import exchange as plan
 from dlsort_cluster.exchange import ExchangeError
 from patience import PATIENCE_S
 
@@ -451,7 +451,7 @@ def test_what_is_kept_of_a_sort_that_failed(tmp_path, after, way, error, resume,
     source = write(tmp_path / "in", way)
     if isinstance(error, KeyboardInterrupt):
 
-        class Interrupts(dlsort.progress.NoProgress):
+        class Interrupts(dlsort.terminal.progress.NoProgress):
             def rows(self, name: str, done: int) -> None:
                 if name == "sort" and done:
                     raise error

@@ -9,13 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort
-from dlsort import sample as sampling
-from dlsort import sample_plan
+from dlsort.io.source import RowGroup, Source, Stamp, cut_pieces, open_source
 from dlsort.keys import SortKey
-from dlsort.options import GIB, TUNING
-from dlsort.sample import draws_needed, take_sample
-from dlsort.sample_plan import plan_sample
-from dlsort.source import RowGroup, Source, Stamp, cut_pieces, open_source
+from dlsort.model import sample as sampling
+from dlsort.model import sample_plan
+from dlsort.model.sample import draws_needed, take_sample
+from dlsort.model.sample_plan import plan_sample
+from dlsort.tuning import GIB, TUNING
 
 
 class _NoFooter:

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 import dlsort
 import frame_data as data
 from band_kit import bands_of
-from dlsort import frame_sample
 from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnknownColumnError
+from dlsort.frame_tasks import sample as frame_sample
 
 # Values that make no index: pandas can't compare them, or Dask can't look one up.
 NO_INDEX = {"sparse", "sparse uint8", "object large int", "float16"}

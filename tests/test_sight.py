@@ -11,7 +11,6 @@ import pytest
 
 import dlsort
 from commands import contents, dataset, read
-from dlsort import sight
 from dlsort.errors import (
     BadOptionError,
     ClusterError,
@@ -19,6 +18,7 @@ from dlsort.errors import (
     DestinationFullError,
     SourceChangedError,
 )
+from dlsort.strategies import shared_storage as sight
 from worker_kit import can_mount, start_scheduler, start_worker
 
 mounted = pytest.mark.skipif(not can_mount(), reason="it takes unshare, and root")

@@ -14,14 +14,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dlsort
-from dlsort import piece_reads
-from dlsort import source as source_module
 from dlsort.errors import CorruptSourceError, SourceChangedError
+from dlsort.io import source as source_module
+from dlsort.io.parquet import reader as piece_reads
+from dlsort.io.parquet.reader import read_piece
+from dlsort.io.source import cut_pieces, open_source
 from dlsort.keys import parse_by
-from dlsort.options import MIB, TUNING
-from dlsort.piece_reads import read_piece
-from dlsort.sample_plan import plan_sample
-from dlsort.source import cut_pieces, open_source
+from dlsort.model.sample_plan import plan_sample
+from dlsort.tuning import MIB, TUNING
 from parquet_mutations import bases
 
 N = 400

@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort.dataset
-import dlsort.job
-import dlsort.staging
+import dlsort.publish.staging
+import dlsort.strategies.run
 from commands import (
     COMMAND,
     contents,
@@ -42,7 +42,7 @@ from commands import (
 )
 from commands import dlsort as command
 from dlsort.errors import DlsortError
-from dlsort.finished import ATTEMPTS, PARTS
+from dlsort.publish.finished import ATTEMPTS, PARTS
 from dlsort_cluster.exchange import SpillFullError
 from patience import PATIENCE_S
 
@@ -495,7 +495,7 @@ def test_an_error_of_the_exchange_is_told_alike(work, monkeypatch):
     def run(*args: object, **options: object) -> None:
         raise SpillFullError("run 7f3a[2]: no space left in scratch/ on tcp://10.0.0.4:4001.")
 
-    monkeypatch.setattr(dlsort.job, "run", run)
+    monkeypatch.setattr(dlsort.strategies.run, "run", run)
     message = refused("in", "out", says=("no space left in scratch/ on tcp://10.0.0.4:4001.",))
     assert "7f3a" not in message
 
@@ -592,7 +592,7 @@ def test_a_bug_is_told_in_one_line(work, monkeypatch):
     def run(*args: object, **options: object) -> None:
         raise ZeroDivisionError("division by zero\nand more")
 
-    monkeypatch.setattr(dlsort.job, "run", run)
+    monkeypatch.setattr(dlsort.strategies.run, "run", run)
     before = contents(work)
     result = sort("in", "out")
     assert result.exit_code == 3
@@ -710,14 +710,14 @@ def test_a_worker_killed_while_the_command_runs_costs_no_row(
 
 
 def test_half_written_files_of_a_killed_worker_are_not_published(work, monkeypatch):
-    open_part = dlsort.sink.Writer.open
+    open_part = dlsort.io.parquet.writer.Writer.open
 
     def open_and_leave(self, part, n_parts):
         attempt = f"part-{part:05}.parquet.0123456789ab.tmp"
         (Path(self.folder) / ATTEMPTS / attempt).write_bytes(b"PAR1 torn")
         return open_part(self, part, n_parts)
 
-    monkeypatch.setattr(dlsort.sink.Writer, "open", open_and_leave)
+    monkeypatch.setattr(dlsort.io.parquet.writer.Writer, "open", open_and_leave)
     sorted_well("in", "out", "--partitions", 2)
     names = sorted(path.name for path in (work / "out").iterdir())
     assert names == ["part-00000.parquet", "part-00001.parquet"]
@@ -731,13 +731,13 @@ def _alive(process: psutil.Process) -> bool:
 
 
 def test_a_signal_after_the_result_is_published_changes_nothing(work, monkeypatch):
-    publish = dlsort.staging.publish
+    publish = dlsort.publish.staging.publish
 
     def publish_and_stop(*args: object, **options: object) -> None:
         publish(*args, **options)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(dlsort.staging, "publish", publish_and_stop)
+    monkeypatch.setattr(dlsort.publish.staging, "publish", publish_and_stop)
     for target in ("out", "old"):
         sorted_well("in", target, "--overwrite")
         assert read(work / target).num_rows == 1200
@@ -768,13 +768,13 @@ def test_a_signal_stops_a_sort_whose_destination_was_made_meanwhile(work, monkey
 def test_a_signal_after_it_is_published_does_not_stop_tidying_up(work, monkeypatch, url):
     name = uuid.uuid4().hex
     target = url.format(work / "new") if "memory" not in url else url.format(f"{name}/new")
-    remove = dlsort.staging.remove_folder
+    remove = dlsort.publish.staging.remove_folder
 
     def stop_and_remove(folder: str) -> None:
         signal.raise_signal(signal.SIGTERM)
         remove(folder)
 
-    monkeypatch.setattr(dlsort.staging, "remove_folder", stop_and_remove)
+    monkeypatch.setattr(dlsort.publish.staging, "remove_folder", stop_and_remove)
     result = sort("in", target)
     assert (result.exit_code, result.stderr) == (0, "")
     assert dlsort.check_dataset(target, by="id").ok
@@ -787,7 +787,7 @@ def test_a_signal_after_it_is_published_does_not_stop_tidying_up(work, monkeypat
 
 @pytest.mark.parametrize("when", ["before the exchange", "before", "between"])
 def test_a_signal_while_the_result_is_published_keeps_the_old_one(work, monkeypatch, when):
-    rename, exchange = Path.rename, dlsort.publish._exchange
+    rename, exchange = Path.rename, dlsort.publish.to_folder._exchange
 
     def rename_and_stop(self: Path, target: Path) -> Path:
         if self.name == PARTS and when == "between":
@@ -804,7 +804,7 @@ def test_a_signal_while_the_result_is_published_keeps_the_old_one(work, monkeypa
 
     before = contents(work)
     monkeypatch.setattr(Path, "rename", rename_and_stop)
-    monkeypatch.setattr(dlsort.publish, "_exchange", exchange_and_stop)
+    monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", exchange_and_stop)
     result = sort("in", "old", "--overwrite")
     assert result.exit_code == 143
     assert result.stderr == "Error: stopped by SIGTERM; the destination is as it was.\n"

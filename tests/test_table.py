@@ -16,7 +16,7 @@ from arrow_data import KEY_TYPES, Array, Stream, batch, chunked, column, oracle,
 from dlsort import argsort, sort_table
 from dlsort.errors import BadKeyError, KeyTypeError, UnknownColumnError
 from dlsort.keys import SortKey
-from dlsort.local_keys import check_row_count
+from dlsort.order.key_arrays import check_row_count
 
 WAYS_IN: dict[str, Callable[[pa.Table], Any]] = {
     "pyarrow Table": lambda table: table,
@@ -293,7 +293,7 @@ def test_pandas_frames_with_views():
 
 @pytest.mark.parametrize("most", [3, 100])
 def test_lists_whose_items_are_more_than_rows_can_count(monkeypatch, most):
-    monkeypatch.setattr("dlsort.take.MOST_ROWS", most)
+    monkeypatch.setattr("dlsort.arrow.take.MOST_ROWS", most)
     lists = pa.array([[i, i + 1] for i in range(60)], pa.list_(pa.int32()))
     fixed = pa.array([[i, i + 1] for i in range(60)], pa.list_(pa.int32(), 2))
     for values in (lists, lists.cast(pa.large_list(pa.int32())), fixed):

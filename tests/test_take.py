@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import dlsort_kernels
 from arrow_data import KEY_TYPES, column, payload
-from dlsort.buffers import concat_rows, from_transport, to_transport
-from dlsort.take import take_table
+from dlsort.arrow.take import take_table
+from dlsort.arrow.views import concat_rows, from_transport, to_transport
 
 
 def taken(table: pa.Table, rows: list[int]) -> pa.Table:
@@ -75,7 +75,7 @@ def test_narrow_offsets_widen_where_rows_repeat_too_often(monkeypatch, narrow, w
             raise OverflowError  # what the kernel does beyond 2 GiB, which its own tests show
         return dlsort_kernels.gather_bytes(offsets, data, rows, **options)
 
-    monkeypatch.setattr("dlsort.take.gather_bytes", gather_bytes)
+    monkeypatch.setattr("dlsort.arrow.take.gather_bytes", gather_bytes)
     table = pa.table({"s": pa.array(["a", None, "", "bcd"], narrow), "id": range(4)})
     rows = [3, 0, 1, 3, 2]
     got = take_table(to_transport(table), np.array(rows, np.uint32))

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import oracle
-from dlsort import lead
 from dlsort.keys import SortKey
-from dlsort.options import TUNING
-from dlsort.order import argsort
-from dlsort.words import BytesColumn
+from dlsort.order import lead
+from dlsort.order.argsort import argsort
+from dlsort.order.words import BytesColumn
+from dlsort.tuning import TUNING
 
 CODED = dataclasses.replace(TUNING, coded_rows=1, coded_ties=-1.0)
 

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlsort.thrift import BINARY, I32, I64, LIST, STRUCT, ThriftError, field_of, read_struct
+from dlsort.io.parquet.thrift import (
+    BINARY,
+    I32,
+    I64,
+    LIST,
+    STRUCT,
+    ThriftError,
+    field_of,
+    read_struct,
+)
 from parquet_mutations import write_struct
 
 i32 = st.integers(-(2**31), 2**31 - 1)

@@ -180,7 +180,7 @@ def with_bombs(path: Path) -> pa.Table:
     )
     schema = pa.schema(
         [field, pa.field("id", pa.int64()), pa.field("data", pa.binary())],
-        metadata={"pandas": bomb, "dlsort.bands": bomb, "dlsort": bomb},
+        metadata={"pandas": bomb, "dlsort.order.bands": bomb, "dlsort": bomb},
     )
     return pa.table([[3, 1, 2], [1, 3, 2], [bomb] * 3], schema=schema)
 

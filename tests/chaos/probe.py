@@ -30,14 +30,14 @@ VERSIONS = "DLSORT_CHAOS_VERSIONS"
 
 # Phase: module, and the name in it of what is called there.
 PHASES = {
-    "sampling": ("dlsort.plan", "Reader.sample"),
-    "reading": ("dlsort.plan", "Reader.read"),
-    "transferring": ("dlsort.plan", "find_bands"),
+    "sampling": ("dlsort.strategies.exchange", "Reader.sample"),
+    "reading": ("dlsort.strategies.exchange", "Reader.read"),
+    "transferring": ("dlsort.strategies.exchange", "find_bands"),
     "barrier": ("dlsort_cluster.p2p", "_barrier"),
     "places": ("dlsort_cluster.p2p", "tell_places"),
-    "sorting": ("dlsort.plan", "sort_in_pieces"),
-    "writing": ("dlsort.sink", "PartFile.close"),
-    "reading ranges": ("dlsort.range_plan", "_read_and_keep"),
+    "sorting": ("dlsort.strategies.exchange", "sort_in_pieces"),
+    "writing": ("dlsort.io.parquet.writer", "PartFile.close"),
+    "reading ranges": ("dlsort.strategies.range_plan", "_read_and_keep"),
 }
 
 _ballast: list[bytearray] = []

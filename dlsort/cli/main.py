@@ -1,0 +1,371 @@
+"""The command line: ``dlsort sort`` and ``dlsort check``.
+
+Whatever is heavy is imported inside the commands, so that help answers at once.
+
+==============  ===========================================================
+exit code       means
+==============  ===========================================================
+0               done; for ``check``: in order, and the same rows if
+                compared. What could not be shown of it is a warning
+1               ``check`` found a row out of order, or other rows
+2               a wrong argument or option, or something outside that the
+                message names: a broken file, a full disk, a scheduler that
+                is away
+3               a bug: the message says how to see the traceback
+4               ``sort`` is done and published, but the report that was
+                asked for with ``--report`` could not be written
+129, 130, 143   stopped as the terminal went away, by Ctrl-C or by SIGTERM;
+                the destination is as it was
+==============  ===========================================================
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dlsort import __version__
+from dlsort.cli.failures import (
+    NOT_OK,
+    NOT_REPORTED,
+    TRACEBACK,
+    Command,
+    Commands,
+    Failure,
+    sentence,
+    tell,
+    waited_s,
+)
+from dlsort.cli.report_path import check_report_path
+from dlsort.cli.stop import Stopped, Watched, leave, on_signal
+from dlsort.errors import BadOptionError, DlsortError
+from dlsort.terminal.streams import write
+from dlsort.tuning import GIB, TUNING, parse_bytes
+from dlsort.wording import count
+
+if TYPE_CHECKING:
+    from dlsort.report import SortReport
+
+__all__ = ["main"]
+
+KEY_HELP = (
+    "Columns to sort by, most significant first, separated by commas: "
+    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. NaN goes with the nulls. Given again, it "
+    "names further columns."
+)
+
+
+class SortCommand(Command):
+    """``sort``, whose ``--overwrite`` stands alone or has a value after ``=``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Have what follows a plain ``--overwrite`` not taken for its value."""
+        n = args.index("--") if "--" in args else len(args)
+        known = ["--overwrite=yes" if arg == "--overwrite" else arg for arg in args[:n]]
+        return super().parse_args(ctx, known + args[n:])
+
+
+def _overwrite(ctx: click.Context, param: click.Parameter, value: str | None) -> bool | str:
+    return value if value == "force" else value is not None
+
+
+def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    try:
+        return None if value is None else parse_bytes(value, param.opts[0])
+    except BadOptionError as error:
+        raise Failure(str(error)) from error
+
+
+def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Check a size or a share; what the share is of is known later."""
+    try:
+        if value is not None:
+            parse_bytes(value, param.opts[0], whole_bytes=GIB)
+    except BadOptionError as error:
+        raise Failure(str(error)) from error
+    return value
+
+
+def _joined(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> str:
+    return ",".join(value)
+
+
+def _by(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the option for the key, which may be given more than once."""
+    return click.option(
+        "--by", required=True, multiple=True, callback=_joined, metavar="KEY", help=KEY_HELP
+    )(command)
+
+
+_no_progress = click.option(
+    "--no-progress",
+    is_flag=True,
+    help="Say nothing until the end: no live display, nor a line a phase off a terminal.",
+)
+
+
+@click.group("dlsort", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dlsort", message="%(prog)s %(version)s")
+def main() -> None:
+    """Sort Parquet datasets on Dask, and check that they are sorted.
+
+    \b
+    dlsort sort events/ sorted/ --by "day,price:desc"
+    dlsort check sorted/ --by "day,price:desc" --against events/
+    """
+
+
+@main.command("sort", cls=SortCommand)
+@click.argument("src")
+@click.argument("dst")
+@_by
+@click.option(
+    "--scheduler",
+    metavar="ADDR",
+    help="Run on this Dask cluster, as in tcp://host:8786. It must see SRC and DST under the "
+    "same paths. Default: an embedded cluster in this process.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Start N worker processes on this machine instead of the embedded cluster.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Threads of all workers together. Default: one a core.",
+)
+@click.option(
+    "--partitions",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of files to write. Default: files of about 128 MiB in memory.",
+)
+@click.option(
+    "--partition-size",
+    callback=_size,
+    metavar="SIZE",
+    help="Size of a file's rows in memory, as in 128MiB; not with --partitions.",
+)
+@click.option(
+    "--memory",
+    callback=_memory,
+    metavar="SIZE",
+    help="Memory for the whole job, as in 4GiB, or as in 50% of what there is: the machine's, "
+    "or the cluster's workers'. What does not fit goes to --temp-dir. Default: 70%.",
+)
+@click.option(
+    "--temp-dir",
+    metavar="DIR",
+    help="Existing folder for rows that do not fit the memory. Default: the system's.",
+)
+@click.option(
+    "--compression",
+    default="snappy",
+    show_default=True,
+    metavar="CODEC",
+    help="snappy, zstd, gzip, lz4, brotli or none.",
+)
+@click.option(
+    "--row-group-rows",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Rows of each row group of the files. Default: {TUNING.row_group_rows:,}.",
+)
+@click.option(
+    "--overwrite",
+    type=click.Choice(["yes", "force"]),
+    callback=_overwrite,
+    metavar="[=force]",
+    help="Replace DST, once the new one is proved, if it holds nothing but a Parquet dataset; "
+    "with =force whatever it holds.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on from what an earlier attempt has kept that was killed or lost its cluster; and "
+    "keep what is finished if this one fails.",
+)
+@click.option(
+    "--report",
+    metavar="FILE.json",
+    help="Write the report's figures there as JSON too; -: to standard output, and the report "
+    "for people to standard error.",
+)
+@_no_progress
+def sort_command(
+    src: str, dst: str, *, report: str | None, no_progress: bool, **options: Any
+) -> None:
+    """Sort the Parquet dataset SRC into the folder DST.
+
+    SRC is a Parquet file, a folder of them at any depth, or a quoted glob. DST
+    becomes a folder of files whose name order is the sort order. The sort is
+    stable. The result is proved (row count, checksum of whole rows, order) before
+    it is published; if anything fails, DST stays as it was.
+
+    Example: by day, largest price first, rows without a note before the others:
+
+    \b
+    dlsort sort "in/2024-*.parquet" sorted/ --memory 4GiB --report sorted.json \\
+        --by "day,price:desc,note:asc:nulls_first"
+    """
+    _refuse_both(options, "partitions", "partition_size")
+    _refuse_both(options, "scheduler", "workers")
+    _refuse_both(options, "scheduler", "threads")
+    report_path = None if report is None else check_report_path(report, src, dst)
+    with on_signal(leave):
+        with _silent_compiling(silent=no_progress):
+            from dlsort.dataset import sort_dataset
+            from dlsort.terminal.progress import NoProgress, live_progress
+        _hush_dask()
+        if not options["resume"]:
+            _tell_of_abandoned(dst)
+        watched = Watched(NoProgress())
+        with on_signal(watched.stop):
+            startup_s = waited_s()
+            try:
+                with live_progress(show=not no_progress) as watched.progress:
+                    done = sort_dataset(src, dst, progress=watched, **options)
+            except Exception as error:
+                if not watched.is_decided:
+                    raise
+                why, _ = sentence(error)
+                tell(f"warning: {dst} is sorted and complete; but after that: {why}")
+                if report_path is not None:
+                    raise click.exceptions.Exit(NOT_REPORTED) from error
+                return
+            done.startup_s = startup_s
+            watched.tidied()
+            _give_report(done, report, report_path)
+
+
+def _give_report(done: SortReport, report: str | None, path: Path | None) -> None:
+    """Show the report, and write it where it was asked for; the sort itself is done.
+
+    What can't be shown is a warning. What was asked for and can't be written is
+    an exit code of its own: other programs may wait for it.
+    """
+    is_for_pipe = report == "-"
+    try:
+        text = write(sys.stderr if is_for_pipe else sys.stdout, done.to_text())
+    except Stopped as stop:
+        text = f"stopped by {stop.name}"
+    if text is not None and not is_for_pipe:
+        tell(
+            f"warning: {done.dst} is sorted and complete, but the report could not be written "
+            f"to standard output: {text}."
+        )
+    if report is None:
+        return
+    try:
+        if path is None:
+            why = write(sys.stdout, done.to_json())
+        else:
+            done.to_json(path)
+            why = None
+    except OSError as error:
+        why = error.strerror or str(error)
+    except Stopped as stop:
+        why = f"stopped by {stop.name}"
+    if why is not None:
+        tell(
+            f"Error: {done.dst} is sorted and complete, but --report {report} could not be "
+            f"written: {why}."
+        )
+        raise click.exceptions.Exit(NOT_REPORTED)
+
+
+@main.command("check")
+@click.argument("dst")
+@_by
+@click.option(
+    "--against",
+    metavar="SRC",
+    help="Compare row count, columns and checksum of all rows with this dataset too.",
+)
+@_no_progress
+def check_command(dst: str, by: str, against: str | None, *, no_progress: bool) -> None:
+    """Check that the Parquet dataset DST is sorted.
+
+    Exit code 0: it is. Exit code 1: it is not, and the message names file, row
+    group and row of the first row out of order; or its rows are not those of SRC.
+
+    \b
+    dlsort check sorted/ --by "day,price:desc" --against in/
+    """
+    with on_signal(leave):
+        with _silent_compiling(silent=no_progress):
+            from dlsort.check import check_dataset
+            from dlsort.terminal.progress import NoProgress, live_progress
+        watched = Watched(NoProgress())
+        with on_signal(watched.stop):
+            with live_progress(show=not no_progress) as watched.progress:
+                found = check_dataset(dst, by=by, against=against, progress=watched)
+            why = write(sys.stdout if found.ok else sys.stderr, found.to_text())
+    if why is not None and found.ok:
+        tell(f"warning: {dst} is as it should be, but standard output can't be written: {why}.")
+    if not found.ok:
+        raise click.exceptions.Exit(NOT_OK)
+
+
+def _refuse_both(options: dict[str, Any], one: str, other: str) -> None:
+    if options[one] is not None and options[other] is not None:
+        names = [f"--{name.replace('_', '-')}" for name in (one, other)]
+        raise Failure(f"{names[0]} and {names[1]} exclude each other; give one of them.")
+
+
+def _tell_of_abandoned(dst: str) -> None:
+    """Say that an earlier attempt could be gone on from."""
+    from dlsort.io.storage import is_store, without_scheme
+    from dlsort.publish.destination import place_of
+    from dlsort.publish.staging import find_abandoned
+
+    place = without_scheme(dst)
+    found = []
+    with suppress(OSError, DlsortError):  # told by the sort itself
+        found = find_abandoned(place_of(place))
+    goes = (
+        "Unless a sort is still at work on them, remove them by hand."
+        if is_store(place)
+        else "They are removed once this one is done."
+    )
+    for left in found:
+        if left.n_finished:
+            tell(
+                f"note: an earlier sort into {dst} has left {left.n_finished:,} of "
+                f"{count(left.n_parts, 'part')} in {left.folder}; --resume would go on from "
+                f"them. {goes}"
+            )
+
+
+def _hush_dask() -> None:
+    """Keep Dask's log off the terminal: what goes wrong is told in a sentence."""
+    if not os.environ.get(TRACEBACK):
+        for handler in logging.getLogger("distributed").handlers:
+            handler.setLevel(logging.CRITICAL + 1)
+
+
+@contextmanager
+def _silent_compiling(*, silent: bool) -> Iterator[None]:
+    """Keep the word that kernels are compiled to oneself, if that is wanted."""
+    log = logging.getLogger("dlsort")
+    before = log.level
+    if silent:
+        log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Sample, for partitions that are pandas DataFrames: a few keys of every one.
+
+Where Dask reads them from Parquet files, see :mod:`dlsort.frame_tasks.sample_parquet`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from dlsort.frame_tasks.found import is_of
+from dlsort.frame_tasks.keys import (
+    KeyTypes,
+    agree_on_dtypes,
+    census_of,
+    dtype_of,
+    encode_keys,
+    with_dtypes,
+)
+from dlsort.frame_tasks.objects import Census, agree
+from dlsort.frame_tasks.plan import FramePlan
+from dlsort.frame_tasks.table import align, values_at
+from dlsort.keys import SortKey
+from dlsort.model.sample import rows_needed
+from dlsort.model.sample_plan import Range
+from dlsort.order.argsort import first_rows
+from dlsort.order.ranks import rank_dictionaries
+from dlsort.order.words import key_columns
+from dlsort.tuning import TUNING
+
+__all__ = [
+    "FrameSample",
+    "align_keys",
+    "count_draws",
+    "draw_rows",
+    "find_ends",
+    "first_group",
+    "lend_keys",
+    "sample_keys",
+    "span",
+]
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class FrameSample:
+    """Some keys of one partition, and what its whole key columns are.
+
+    Parameters
+    ----------
+    keys : list of array
+        (k) values of each key column, as pandas has them.
+    part : int
+        The input partition.
+    rows : (k,) int64
+        Which rows of it these are, or stand for.
+    n_rows : int
+        How many rows it has, about.
+    weights : (k,) float64
+        How many of its rows each one stands for.
+    censuses : dict of int to Census
+        Of each object column, by its place in the key.
+    ends : array
+        The first and last value of the first key column that is not null; none, if all are
+        or nobody asked.
+    has_null : bool
+        Whether one is, if somebody asked.
+    groups, donors : (k,) int64
+        The row group that each one stands for, and that it was read from.
+    ranges : dict of int to (low, high)
+        The footers' range of the first key column, by row group, where some stay unread
+        although they may differ.
+    empty : frozenset of int
+        Places of key columns that are known to hold no value.
+    """
+
+    keys: list[Any]
+    part: int
+    rows: Ints
+    n_rows: int
+    weights: npt.NDArray[np.float64]
+    censuses: dict[int, Census]
+    ends: Any
+    has_null: bool
+    groups: Ints
+    donors: Ints
+    ranges: Mapping[int, Range] = field(default_factory=dict)
+    empty: frozenset[int] = frozenset()
+
+
+def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSample:
+    """Draw rows of one partition's key columns, which are here as a whole."""
+    frame = align_keys(plan, frame, input_id)
+    rows = draw_rows(len(frame), count_draws(plan), input_id)
+    keys = [values_at(frame, plan, position) for position in plan.by]
+    censuses = {
+        place: census_of(keys[place])
+        for place, position in enumerate(plan.by)
+        if plan.is_object(position) or not is_of(keys[place].dtype, plan.dtype(position))
+    }
+    ends, has_null = find_ends(plan, keys[0], censuses) if plan.together else (None, False)
+    return FrameSample(
+        [values[rows] for values in keys],
+        input_id,
+        rows,
+        len(frame),
+        np.full(len(rows), len(frame) / max(len(rows), 1)),
+        censuses,
+        ends,
+        has_null,
+        *2 * (np.full(len(rows), first_group(input_id)),),
+        empty=frozenset(
+            place
+            for place, position in enumerate(plan.by)
+            if dtype_of(plan, position, keys[place]) is None
+        ),
+    )
+
+
+def align_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> pd.DataFrame:
+    """Return the key columns, and the index, as the frame declares them."""
+    if not plan.column_labels:
+        frame = frame.iloc[:, :0]  # one was read all the same, so that there are rows
+    return align(frame, plan.like[plan.column_labels], input_id)
+
+
+def count_draws(plan: FramePlan) -> int:
+    """Return how many rows to draw of a partition, if it has as many."""
+    share = TUNING.frame_oversample * plan.upsample * rows_needed(plan.n_parts)
+    return math.ceil(share / plan.n_inputs)
+
+
+def draw_rows(n_rows: int, n_draws: int, *seed: int) -> Ints:
+    """Draw one row from each of equally long runs of rows.
+
+    As good as a uniform sample where rows lie at random, and better where they are in order.
+    """
+    n_draws = min(n_rows, n_draws)
+    edges = np.arange(n_draws + 1) * n_rows // max(n_draws, 1)
+    rng = np.random.default_rng([TUNING.sample_seed, *seed])
+    return edges[:-1] + (rng.random(n_draws) * np.diff(edges)).astype(np.int64)
+
+
+def first_group(input_id: int) -> int:
+    """Return the number of a partition's first row group among those of all partitions."""
+    return input_id << 32
+
+
+def find_ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> tuple[Any, bool]:
+    """Return the first and last value of a key column that is not null; whether one is."""
+    only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
+    only = with_dtypes(only, agree_on_dtypes(only, [[values.dtype]]))
+    (position,) = only.by
+    objects = (
+        {0: agree([censuses[0]], only.label(position))} if only.is_object(position) else {}
+    )
+    table = encode_keys(only, [values], KeyTypes(objects, {}))
+    columns = key_columns(rank_dictionaries(table))
+    valid = np.flatnonzero(~columns[0].null) if columns[0].null is not None else None
+    if valid is not None:
+        columns = [columns[0].take(valid.astype(np.uint32))]
+    if not len(columns[0]):
+        return values[:0], valid is not None
+    (key,) = only.keys
+    turned = SortKey(key.column, not key.descending, key.nulls_first)
+    rows = np.concatenate([first_rows(columns, [k], 1) for k in (key, turned)])
+    return values[rows if valid is None else valid[rows]], valid is not None
+
+
+def lend_keys(samples: Sequence[FrameSample]) -> list[FrameSample]:
+    """Give partitions of which nothing was read the keys of the nearest that was."""
+    lenders = np.array([s.part for s in samples if len(s.rows)])
+    if not len(lenders):
+        return list(samples)
+    by_part = {s.part: s for s in samples}
+    found = []
+    for s in samples:
+        if len(s.rows) or not s.n_rows or not s.ranges:
+            found.append(s)
+            continue
+        donor = by_part[int(lenders[np.abs(lenders - s.part).argmin()])]
+        found.append(
+            replace(
+                s,
+                keys=donor.keys,
+                rows=donor.rows * s.n_rows // max(donor.n_rows, 1),
+                weights=donor.weights * (s.n_rows / max(float(donor.weights.sum()), 1.0)),
+                groups=np.full(len(donor.rows), first_group(s.part)),
+                donors=donor.donors,
+                ranges={first_group(s.part): span(s.ranges)},
+            )
+        )
+    return found
+
+
+def span(ranges: Mapping[int, Range]) -> Range:
+    """Return the range of all row groups together."""
+    return min(r[0] for r in ranges.values()), max(r[1] for r in ranges.values())

@@ -1,0 +1,1 @@
+"""Source and sink: files found, described, read and written."""

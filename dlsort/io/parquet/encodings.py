@@ -1,0 +1,291 @@
+"""The encodings of one part: what the source's footers told, put right by the part's own rows.
+
+::
+
+    sample       runs of 129 neighbouring rows, spread evenly over the part
+    candidates   for each column the encodings of its type: bytes a value, from the sample
+                 (encoded_sizes), and what writing them takes (options: WriteCosts)
+    choice       of those no larger than pyarrow's default by more than 5 % the cheapest
+
+The footers of the source can't know what sorting brings together, and say little where its
+writer made no dictionaries. Nested columns, dictionaries, booleans and small parts keep what
+the footers told. The same rows give the same choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+
+from dlsort.arrow.views import bytes_views, fixed_view, nulls, raw_view
+from dlsort.io.parquet.encoded_sizes import (
+    Numbers,
+    Runs,
+    changes_of,
+    compressed_bytes,
+    delta_bytes,
+    distinct_values,
+    index_bytes,
+    split_bytes,
+    text_sizes,
+)
+from dlsort.io.parquet.layout import DECIMAL_AS_INTEGER, Encodings
+from dlsort.tuning import TUNING, WRITE_COSTS
+
+__all__ = ["encodings_of_part"]
+
+RUN_ROWS = 129  # whose 128 differences are one block of DELTA_BINARY_PACKED
+DICTIONARY_PAGE_BYTES = 2**20  # where pyarrow gives a dictionary up
+TEXT_RUNS = 4  # one of so many runs is looked at letter by letter
+INT32_DIGITS = 9
+DAY_MS = 86_400_000
+
+PLAIN, DICTIONARY = "PLAIN", "DICTIONARY"
+DELTA, SPLIT = "DELTA_BINARY_PACKED", "BYTE_STREAM_SPLIT"
+DELTA_LENGTH, DELTA_TEXT = "DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"
+
+
+class _Candidate(NamedTuple):
+    """An encoding, its bytes a value and the nanoseconds a value that it takes beyond PLAIN."""
+
+    encoding: str
+    n_bytes: float
+    ns: float
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """The sampled values of a column that are not null, and what is to be written of it.
+
+    Parameters
+    ----------
+    array : pyarrow.Array
+        (m,) values.
+    runs : Runs
+        (m,) where they come from.
+    n_values : float
+        Values of a column chunk.
+    codec : pyarrow.Codec or None
+        Of its pages.
+    thorough : bool
+        Whether that is a slow one.
+    """
+
+    array: pa.Array
+    runs: Runs
+    n_values: float
+    codec: pa.Codec | None
+    thorough: bool
+
+
+@dataclass(frozen=True)
+class _Different:
+    """How many different values a column chunk has.
+
+    Parameters
+    ----------
+    n_chunk : float
+        In a column chunk, of ``n_values`` values.
+    n_seen : int
+        Among the ``n_sampled`` values of the sample.
+    changes : float
+        The share of rows that differ from the row before.
+    """
+
+    n_chunk: float
+    n_values: float
+    n_seen: int
+    n_sampled: int
+    changes: float
+
+    @classmethod
+    def of(cls, values: pa.Array, sampled: _Sampled) -> _Different:
+        """Count them."""
+        numbered = values.dictionary_encode()
+        code = numbered.indices.to_numpy()
+        changes = changes_of(code, sampled.runs)
+        n_chunk = distinct_values(code, changes, sampled.runs, sampled.n_values)
+        seen = len(numbered.dictionary)
+        return cls(n_chunk, sampled.n_values, seen, len(code), changes)
+
+    @property
+    def share(self) -> float:
+        """Different values over all."""
+        return self.n_chunk / self.n_values
+
+    def fits(self, width: float) -> bool:
+        """Return whether a dictionary stays within its page, so that no values fall back."""
+        return self.n_chunk * width <= WRITE_COSTS.dictionary_fill * DICTIONARY_PAGE_BYTES
+
+    def dictionary_bytes(self, width: float, plain_bytes: float) -> float:
+        """Return the bytes a value of a dictionary with its indices.
+
+        It compresses no better than all values do as PLAIN, to ``plain_bytes``.
+        """
+        ratio = min(1.0, plain_bytes * self.n_sampled / (self.n_seen * width))
+        return self.share * width * ratio + index_bytes(self.n_chunk, self.changes)
+
+
+def encodings_of_part(
+    table: pa.Table, told: Encodings, *, row_group_rows: int, compression: str
+) -> Encodings:
+    """Return the encodings that suit a part's rows.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        The part, sorted, in transport types.
+    told : Encodings
+        What the footers of the source told, for columns that the rows say nothing of.
+    row_group_rows : int
+        Rows of a row group: each has its own dictionaries.
+    compression : str
+        Codec of the pages, by Parquet's name in lower case.
+
+    Notes
+    -----
+    Time O(sample), whatever the part's size (DESIGN.md).
+    """
+    if table.num_rows < TUNING.encoding_rows:
+        return told
+    names = [name for name in table.column_names if _is_judged(table, name)]
+    sample, runs = _sample(table.select(names))
+    dictionary, other = set(told.dictionary), dict(told.other)
+    codec, thorough = _quickest(compression), compression in WRITE_COSTS.thorough_codecs
+    for name, column in zip(names, sample.columns, strict=True):
+        array = column.chunk(0)
+        if isinstance(array, pa.ExtensionArray):
+            array = array.storage
+        missing = nulls(array)
+        valid = runs if missing is None else Runs(runs.number[~missing])
+        if len(valid) < RUN_ROWS:  # too few to tell
+            continue
+        n_values = min(row_group_rows, table.num_rows) * len(valid) / len(runs)
+        chosen = _choose(_Sampled(array.drop_null(), valid, n_values, codec, thorough))
+        dictionary.discard(name)
+        other.pop(name, None)
+        if chosen == DICTIONARY:
+            dictionary.add(name)
+        elif chosen != PLAIN:
+            other[name] = chosen
+    return Encodings(tuple(sorted(dictionary)), other)
+
+
+def _is_judged(table: pa.Table, name: str) -> bool:
+    """Return whether a column's own rows decide, and its path names no other column."""
+    kind = table.schema.field(name).type
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if pt.is_nested(kind) or pt.is_dictionary(kind) or pt.is_boolean(kind) or pt.is_null(kind):
+        return False
+    if "." in name and any(name.startswith(f"{other}.") for other in table.column_names):
+        return False
+    column = table.column(name)
+    return not _is_bytes(kind) or column.nbytes <= TUNING.encoding_value_bytes * len(column)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    """Return whether values are of any length."""
+    is_text = pt.is_string(kind) or pt.is_large_string(kind)
+    return bool(is_text or pt.is_binary(kind) or pt.is_large_binary(kind))
+
+
+def _sample(table: pa.Table) -> tuple[pa.Table, Runs]:
+    """Return runs of neighbouring rows, spread evenly, and the run of each row."""
+    n_runs = TUNING.encoding_runs
+    starts = np.linspace(0, table.num_rows - RUN_ROWS, n_runs).astype(int)
+    pieces = [table.slice(start, RUN_ROWS) for start in starts.tolist()]
+    sample = pa.concat_tables(pieces).combine_chunks()
+    return sample, Runs(np.repeat(np.arange(n_runs, dtype=np.int32), RUN_ROWS))
+
+
+def _quickest(compression: str) -> pa.Codec | None:
+    """Return a codec at the level that is quickest to try."""
+    if compression == "none":
+        return None
+    has_levels = compression in WRITE_COSTS.thorough_codecs
+    return pa.Codec(compression, 1) if has_levels else pa.Codec(compression)
+
+
+def _choose(sampled: _Sampled) -> str:
+    """Return the cheapest encoding of those hardly larger than pyarrow's default."""
+    candidates = list(_candidates(sampled))
+    default = min(c.n_bytes for c in candidates if c.encoding in (PLAIN, DICTIONARY))
+    small = [c for c in candidates if c.n_bytes <= WRITE_COSTS.larger * default]
+    return min(small, key=lambda c: c.ns + WRITE_COSTS.byte_ns * c.n_bytes).encoding
+
+
+def _candidates(sampled: _Sampled) -> Iterator[_Candidate]:
+    is_bytes = _is_bytes(sampled.array.type)
+    return _text_candidates(sampled) if is_bytes else _fixed_candidates(sampled)
+
+
+def _fixed_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
+    array, runs, codec = sampled.array, sampled.runs, sampled.codec
+    integers = _stored_integers(array)
+    values = raw_view(array) if integers is None else integers
+    width = values.nbytes / len(values)
+    plain = compressed_bytes(values, codec) / len(values)
+    packing_ns = WRITE_COSTS.packing_byte_ns[sampled.thorough] * width
+    packs = plain < WRITE_COSTS.hopeless_ratio * width
+    yield _Candidate(PLAIN, plain, packing_ns if packs else 0.0)
+    different = _Different.of(array if values.ndim > 1 else pa.array(values), sampled)
+    if different.fits(width):
+        n_bytes = different.dictionary_bytes(width, plain)
+        ns = WRITE_COSTS.dictionary_ns + WRITE_COSTS.dictionary_share_ns * different.share
+        yield _Candidate(DICTIONARY, n_bytes, ns)
+    if integers is not None:
+        n_bytes = delta_bytes(integers, runs)
+        ns = WRITE_COSTS.delta_ns + WRITE_COSTS.delta_byte_ns * n_bytes
+        yield _Candidate(DELTA, n_bytes, ns)
+    elif pt.is_float32(array.type) or pt.is_float64(array.type):
+        yield _Candidate(SPLIT, split_bytes(values, codec), WRITE_COSTS.split_ns)
+
+
+def _stored_integers(array: pa.Array) -> Numbers | None:
+    """Return the integers that Parquet stores, (n,) int32 or int64; None if it stores none."""
+    kind = array.type
+    if pt.is_decimal(kind):
+        if kind.precision > DECIMAL_AS_INTEGER:
+            return None
+        values = fixed_view(array)
+        if values.ndim > 1:
+            values = values[:, 0].astype(np.int64)
+        return values.astype(np.int32 if kind.precision <= INT32_DIGITS else np.int64)
+    if pt.is_floating(kind) or pt.is_fixed_size_binary(kind):
+        return None
+    values = fixed_view(array)
+    if pt.is_date64(kind):
+        return (values // DAY_MS).astype(np.int32)
+    return values.astype(np.int32 if values.itemsize <= 4 else np.int64)
+
+
+def _text_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
+    array, runs = sampled.array, sampled.runs
+    offsets, _ = bytes_views(array)
+    letters = (int(offsets[-1]) - int(offsets[0])) / len(array)
+    width = letters + 4
+    different = _Different.of(array, sampled)
+    if different.share * width <= TUNING.dictionary_value_bytes:  # nothing else comes near
+        yield _Candidate(DICTIONARY, different.share * width, 0.0)
+        return
+    looked_at = np.flatnonzero(runs.number % TEXT_RUNS == 0)
+    fewer = Runs(runs.number[looked_at])
+    sizes = text_sizes(*bytes_views(array.take(pa.array(looked_at))), fewer, sampled.codec)
+    yield _Candidate(PLAIN, sizes.plain, 0.0)
+    if different.fits(width):
+        n_bytes = different.dictionary_bytes(width, sizes.plain)
+        ns = WRITE_COSTS.text_dictionary_share_ns * different.share
+        yield _Candidate(DICTIONARY, n_bytes, ns)
+    saved_ns = 0.0
+    if sampled.codec is not None and sizes.ratio > WRITE_COSTS.hopeless_ratio:
+        saved_ns = WRITE_COSTS.hopeless_byte_ns * letters
+    delta_length_ns = WRITE_COSTS.delta_length_ns[sampled.thorough]
+    yield _Candidate(DELTA_LENGTH, sizes.delta_length, delta_length_ns - saved_ns)
+    delta_text_ns = WRITE_COSTS.delta_text_ns[sampled.thorough]
+    yield _Candidate(DELTA_TEXT, sizes.delta, delta_text_ns - saved_ns)

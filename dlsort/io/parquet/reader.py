@@ -1,0 +1,194 @@
+"""Reads of pieces: the rows of their files, as the dataset's footers say that they are.
+
+A small file is read whole, by one request to an object store, many at once there. What its
+pages say is then looked at in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import groupby, zip_longest
+
+import pyarrow as pa
+
+from dlsort.errors import SourceChangedError
+from dlsort.io.find import UNREADABLE, corrupt
+from dlsort.io.parquet.bounded_read import UNBOUNDED, read_bounded
+from dlsort.io.parquet.footers import open_file
+from dlsort.io.parquet.joined_files import read_joined
+from dlsort.io.source import FOOTER_THREADS, FileGroups, Piece, Stamp
+from dlsort.io.storage import is_store, open_to_read, read_range, stamp_of
+from dlsort.tuning import TUNING
+
+__all__ = ["read_piece"]
+
+
+def read_piece(
+    piece: Piece,
+    source_schema: pa.Schema,
+    columns: list[str],
+    as_dictionary: Iterable[str] = (),
+    most_bytes: int = UNBOUNDED,
+) -> pa.Table:
+    """Read the rows of a piece.
+
+    Parameters
+    ----------
+    piece : Piece
+        What to read.
+    source_schema : pyarrow.Schema
+        The dataset's schema; its nullability is given to the columns.
+    columns : list of str
+        Which columns, in this order.
+    as_dictionary : iterable of str
+        Columns of strings to keep as dictionaries.
+    most_bytes : int
+        Memory for the rows.
+
+    Returns
+    -------
+    pyarrow.Table
+        ``piece.n_rows`` rows; dictionary columns differ from the schema's type.
+
+    Raises
+    ------
+    CorruptSourceError
+        If a file can't be read, holds other rows than its footer says, or takes more memory.
+    SourceChangedError
+        If one is not what it was any more when the job began.
+    """
+    dictionaries = [c for c in as_dictionary if c in columns]
+    tables: list[pa.Table] = []
+    left = most_bytes
+    for files, contents in _runs(piece.files):
+        found = None
+        if len(files) > 1:
+            found = read_joined(files, contents, columns, dictionaries, left)
+        if found is not None:
+            tables.append(found.select(columns))
+            left = max(0, left - found.nbytes)
+            continue
+        for file, data in zip_longest(files, contents):
+            tables.append(_read_file(file, data, columns, dictionaries, left))
+            left = max(0, left - tables[-1].nbytes)
+    fields = [
+        tables[0].schema.field(i).with_nullable(source_schema.field(name).nullable)
+        for i, name in enumerate(columns)
+    ]
+    schema = pa.schema(fields)
+    tables = [pa.Table.from_arrays(table.columns, schema=schema) for table in tables]
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+
+
+def _runs(
+    files: Sequence[FileGroups],
+) -> Iterator[tuple[list[FileGroups], list[bytes]]]:
+    """Yield runs of small files with all that is in them, and other files without."""
+    most = TUNING.whole_file_bytes
+    small = [f.stamp.n_bytes <= most and bool(f.row_groups) for f in files]
+    for is_small, run in groupby(zip(files, small, strict=True), lambda item: item[1]):
+        if is_small:
+            of_run = [file for file, _ in run]
+            yield of_run, _fetch_all(of_run)
+        else:
+            for file, _ in run:
+                yield [file], []
+
+
+def _fetch_all(files: Sequence[FileGroups]) -> list[bytes]:
+    """Return all of some files; a store is asked for many at once."""
+    if len(files) == 1 or not is_store(files[0].path):
+        return [_fetch(file) for file in files]
+    pool = ThreadPoolExecutor(FOOTER_THREADS)
+    try:
+        return list(pool.map(_fetch, files))
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _fetch(file: FileGroups) -> bytes:
+    """Return all of a file, if it is what it was."""
+    try:
+        data = read_range(file.path, 0, file.stamp.n_bytes)
+    except OSError as error:
+        _check_unchanged(file)
+        raise corrupt(file.path, error) from error
+    _check_unchanged(file)
+    if len(data) < file.stamp.n_bytes:
+        found = ValueError(f"{len(data):,} bytes where there were {file.stamp.n_bytes:,}")
+        raise corrupt(file.path, found)
+    return data
+
+
+def _read_file(
+    file: FileGroups,
+    data: bytes | None,
+    columns: Sequence[str],
+    dictionaries: Sequence[str],
+    most_bytes: int,
+) -> pa.Table:
+    """Return the rows of a file's row groups; the file is opened if it has not been read."""
+    try:
+        table = _read(file, data, columns, dictionaries, most_bytes)
+    except UNREADABLE as error:
+        if data is None:
+            _check_unchanged(file)
+        raise corrupt(file.path, error) from error
+    if data is None:
+        _check_unchanged(file)
+    # "a.b" also reads field b of a struct a, if there is one
+    if table.num_rows != file.n_rows or not set(columns) <= set(table.column_names):
+        found = ValueError(f"{table.num_rows:,} rows where there were {file.n_rows:,}")
+        raise corrupt(file.path, found)
+    return table.select(columns)
+
+
+def _read(
+    file: FileGroups,
+    data: bytes | None,
+    columns: Sequence[str],
+    dictionaries: Sequence[str],
+    most_bytes: int,
+) -> pa.Table:
+    with ExitStack() as stack:
+        where = (
+            stack.enter_context(open_to_read(file.path))
+            if data is None
+            else pa.BufferReader(data)
+        )
+        opened = stack.enter_context(
+            open_file(
+                where,
+                file.stamp.n_bytes,
+                read_dictionary=dictionaries,
+                # few large reads of what is far away
+                pre_buffer=data is None and is_store(file.path),
+                page_checksum_verification=True,  # of pages that have one; takes 3 % longer
+            )
+        )
+        path = None if is_store(file.path) else file.path
+        return read_bounded(
+            opened, path, file.row_groups, columns, dictionaries, most_bytes, data
+        )
+
+
+def _check_unchanged(file: FileGroups) -> None:
+    """Raise if a piece's file was changed, replaced or removed since the job began."""
+    try:
+        now = Stamp(*stamp_of(file.path))
+    except FileNotFoundError:
+        what = "removed"
+    except OSError as error:
+        raise corrupt(file.path, error) from error
+    else:
+        if now == file.stamp:
+            return
+        sizes = f"it had {file.stamp.n_bytes:,} bytes, now {now.n_bytes:,}"
+        what = "changed" if now.n_bytes == file.stamp.n_bytes else f"changed ({sizes})"
+    msg = (
+        f"{file.path} was {what} while it was being read; start again when nobody writes "
+        "to it any more."
+    )
+    raise SourceChangedError(msg)

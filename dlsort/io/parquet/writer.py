@@ -1,0 +1,246 @@
+"""Sink: sorted partitions as Parquet parts, in the types and metadata of the source."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from dlsort.arrow.views import concat_rows
+from dlsort.errors import BadOptionError, shown
+from dlsort.io.parquet.encodings import encodings_of_part
+from dlsort.io.parquet.layout import Encodings
+from dlsort.io.storage import Output, join
+from dlsort.keys import SortKey
+from dlsort.publish.destination import write_error
+from dlsort.publish.finished import ATTEMPTS, PARTS
+from dlsort_cluster.wire import value_bytes
+
+__all__ = ["COMPRESSIONS", "PartFile", "Writer", "check_compression", "part_name"]
+
+COMPRESSIONS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none")
+FEWEST_DIGITS = 5
+
+
+def check_compression(compression: object) -> str:
+    """Return the codec's name in lower case; raise if Parquet writing has none such.
+
+    Raises
+    ------
+    BadOptionError
+        If it is unknown.
+    """
+    name = compression.lower() if isinstance(compression, str) else ""
+    if name == "uncompressed":
+        name = "none"
+    if name not in COMPRESSIONS or (name != "none" and not pa.Codec.is_available(name)):
+        expected = ", ".join(COMPRESSIONS)
+        msg = f"compression is {shown(compression)}; expected one of {expected}."
+        raise BadOptionError(msg)
+    return name
+
+
+def part_name(part: int, n_parts: int) -> str:
+    """Return a part's file name, zero-padded so that names sort as rows do.
+
+    Examples
+    --------
+    >>> part_name(7, 12)
+    'part-00007.parquet'
+    """
+    digits = max(FEWEST_DIGITS, len(str(n_parts - 1)))
+    return f"part-{part:0{digits}d}.parquet"
+
+
+class PartFile:
+    """A part that is being written; a context, without which nothing is left behind.
+
+    It lies elsewhere, and under another name, until all of it is on disk: a run may be
+    restarted while an attempt of it still writes.
+
+    Attributes
+    ----------
+    name : str
+        Name of the file.
+    n_bytes : int
+        Size of the file, once it is closed.
+
+    Raises
+    ------
+    DestinationFullError
+        If there is no space.
+    DestinationError
+        If it can't be written for another reason.
+    """
+
+    def __init__(self, writer: Writer, name: str) -> None:
+        self.n_bytes = 0
+        self.name = name
+        self._writer = writer
+        self._path = join(writer.folder, PARTS, name)
+        attempt = f"{name}.{uuid.uuid4().hex[:12]}.tmp"
+        self._output = Output(self._path, join(writer.folder, ATTEMPTS, attempt))
+        self._file: pq.ParquetWriter | None = None
+        self._waiting: list[pa.Table] = []  # rows for the next row group
+
+    def __enter__(self) -> PartFile:
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        """Write the next rows, in order and checked; the last may wait for their row group."""
+        self._waiting.append(table)
+        size = self._writer.row_group_rows
+        n_rows = sum(waiting.num_rows for waiting in self._waiting)
+        n_bytes = sum(map(value_bytes, self._waiting))
+        ready = n_rows // size * size if n_bytes <= self._writer.part_bytes else n_rows
+        if ready:
+            self._write(ready)
+
+    def close(self) -> None:
+        """Write what is left, wait until it is on disk, and give the part its name."""
+        self._write(sum(waiting.num_rows for waiting in self._waiting))
+        with self._told():
+            assert self._file is not None
+            self._file.add_key_value_metadata(self._writer.metadata())
+            self._file.close()
+            self.n_bytes = self._output.commit()
+
+    def __exit__(self, *failure: object) -> None:
+        if self._file is not None:
+            with suppress(OSError, pa.ArrowException):
+                self._file.close()
+        self._output.discard()
+
+    def _write(self, n_rows: int) -> None:
+        """Write some of the rows that wait: none, if the part has none."""
+        if self._file is not None and not n_rows:
+            return
+        rows = concat_rows(self._waiting)
+        with self._told():
+            if self._file is None:
+                self._file = self._writer.open_file(self._output.where, rows)
+            if rows.schema != self._file.schema:
+                rows = rows.cast(self._file.schema)
+            self._file.write_table(rows.slice(0, n_rows), self._writer.row_group_rows)
+        self._waiting = [rows.slice(n_rows)]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise write_error(error, self._path) from error
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Writes parts. Picklable: it goes to the workers.
+
+    Parameters
+    ----------
+    folder : str
+        Where parts and what is told of them go (:mod:`dlsort.publish.finished`), the same path
+        on every worker.
+    schema : pyarrow.Schema
+        The source's schema, which the parts keep.
+    keys : tuple of SortKey
+        The key, written as ``sorting_columns``; parts are checked before.
+    encodings : Encodings
+        What the source's footers told; a part's own rows put it right.
+    compression : str
+        Codec of the pages.
+    row_group_rows : int
+        Rows of each row group but the last.
+    part_bytes : int
+        Arrow size of a part that fits the memory: a larger one is sorted in pieces, and no
+        more than this is kept back for a row group.
+    """
+
+    folder: str
+    schema: pa.Schema
+    keys: tuple[SortKey, ...]
+    encodings: Encodings
+    compression: str
+    row_group_rows: int
+    part_bytes: int
+
+    def open(self, part: int, n_parts: int) -> PartFile:
+        """Begin a part."""
+        return PartFile(self, part_name(part, n_parts))
+
+    def open_file(self, where: Any, table: pa.Table) -> pq.ParquetWriter:
+        """Begin a file of the types and the encodings that suit its first rows."""
+        chosen = encodings_of_part(
+            table,
+            self.encodings,
+            row_group_rows=self.row_group_rows,
+            compression=self.compression,
+        )
+        return pq.ParquetWriter(
+            where,
+            table.schema,
+            compression=self.compression,
+            use_dictionary=sorted(chosen.dictionary) or False,
+            column_encoding=chosen.other or None,
+            store_decimal_as_integer=True,
+            write_page_index=True,
+            store_schema=False,  # the source's is stored instead, see metadata
+            sorting_columns=self._sorting_columns(table.schema),
+        )
+
+    def metadata(self) -> dict[bytes, bytes]:
+        """Return the file's metadata: the source's, with its Arrow schema.
+
+        The rows come as dictionaries and offset strings where that saves work;
+        a reader is to see the types of the source.
+        """
+        metadata = {
+            k: v for k, v in (self.schema.metadata or {}).items() if k != b"ARROW:schema"
+        }
+        metadata[b"ARROW:schema"] = base64.b64encode(self.schema.serialize().to_pybytes())
+        return metadata
+
+    def _sorting_columns(self, schema: pa.Schema) -> list[pq.SortingColumn] | None:
+        """Return the claim that a part is sorted, where Parquet's order is the same.
+
+        Parquet puts NaN nowhere in particular, and orders an ordered
+        dictionary by value, so a float or ordered dictionary key is not claimed,
+        nor what comes after it.
+        """
+        claimed = []
+        leaves = _first_leaves(schema)
+        for key in self.keys:
+            kind = self.schema.field(key.column).type
+            if isinstance(kind, pa.BaseExtensionType):
+                kind = kind.storage_type
+            inner = kind.value_type if pt.is_dictionary(kind) else kind
+            if pt.is_floating(inner) or (pt.is_dictionary(kind) and kind.ordered):
+                break
+            claimed.append(
+                pq.SortingColumn(leaves[key.column], key.descending, key.nulls_first)
+            )
+        return claimed or None
+
+
+def _first_leaves(schema: pa.Schema) -> dict[str, int]:
+    """Return the number of each column's first Parquet leaf."""
+    leaves, number = {}, 0
+    for field in schema:
+        leaves[field.name] = number
+        number += _n_leaves(field.type)
+    return leaves
+
+
+def _n_leaves(kind: pa.DataType) -> int:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _n_leaves(kind.storage_type)
+    if pt.is_dictionary(kind) or not pt.is_nested(kind):
+        return 1
+    return sum(_n_leaves(kind.field(i).type) for i in range(kind.num_fields))

@@ -1,0 +1,1 @@
+"""From a sample of the keys to a model of their distribution, and from it to partitions."""

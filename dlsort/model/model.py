@@ -1,0 +1,237 @@
+"""The model: which partition a key belongs to.
+
+Exact splitters at equal-depth quantiles of a weighted sample, and a table over
+their leads that finds a key's place among them in O(1). A splitter is a whole
+key together with the input partition and row it was sampled from, so that equal
+keys are split too: rows are compared by (key, input partition, row).
+
+Whatever the sample was, a row's partition is exactly what a binary search over
+the splitters gives. A bad sample costs balance, never correctness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.types as pt
+
+from dlsort.arrow.take import take_table
+from dlsort.arrow.views import combine
+from dlsort.errors import KeyTypeError
+from dlsort.keys import SortKey
+from dlsort.model.cuts import cut_evenly
+from dlsort.order.argsort import argsort
+from dlsort.order.bands import count_bands
+from dlsort.order.lead import LeadCode, fit_lead
+from dlsort.order.ranks import look_up, rank_values
+from dlsort.order.words import Column, Words, key_columns
+from dlsort_kernels import build_cells
+
+__all__ = [
+    "Codebook",
+    "Model",
+    "fit_model",
+    "model_at",
+]
+
+Ids = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.uint32]
+Weights = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Codebook:
+    """Codes for a dictionary column that agree between inputs with other dictionaries.
+
+    A value that is the ``i``-th of the splitters' distinct values gets
+    ``2 i + 1``, one between two of them the even number between.
+
+    Parameters
+    ----------
+    values : pyarrow.Array
+        The splitters' distinct values in order, or, for an ordered
+        dictionary, all its values in their own order.
+    """
+
+    values: pa.Array
+    ordered: bool
+    column: str
+
+    def codes(self, array: pa.DictionaryArray) -> pa.Array:
+        """Return the code of each row, uint32, null where the value is.
+
+        Raises
+        ------
+        KeyTypeError
+            If an ordered dictionary is not the same in all inputs.
+        """
+        if self.ordered:
+            if not array.dictionary.equals(self.values):
+                msg = (
+                    f"the ordered categories of {self.column!r} differ between inputs; "
+                    "expected one dictionary in all, or an unordered one."
+                )
+                raise KeyTypeError(msg)
+            return look_up(rank_values(array.dictionary, ordered=True), array)
+        n = len(self.values)
+        both = pa.concat_arrays([self.values, array.dictionary.cast(self.values.type)])
+        ranks = rank_values(both, ordered=False)
+        reference = ranks[:n].to_numpy()
+        of_values = ranks[n:].fill_null(0).to_numpy()
+        place = np.searchsorted(reference, of_values, "left")
+        if n:
+            same = reference[np.minimum(place, n - 1)] == of_values
+        else:
+            same = np.zeros(len(place), np.bool_)
+        codes = (2 * place + same).astype(np.uint32)
+        return look_up(
+            pa.array(codes, mask=ranks[n:].is_null().to_numpy(zero_copy_only=False)), array
+        )
+
+
+@dataclass(frozen=True)
+class Model:
+    """The learned CDF, cut at the quantiles.
+
+    Parameters
+    ----------
+    keys : tuple of SortKey
+        The key.
+    n_parts, n_bands : int
+        Number of output partitions, and of bands in each.
+    splitters : pyarrow.Table
+        First key of bands 1 … n_parts · n_bands − 1: the key columns, in order.
+    splitter_part, splitter_row : (s,) int64
+        Input partition and row each splitter was sampled from.
+    codebooks : dict of int to Codebook
+        For each dictionary column, by its place in the key.
+    code : LeadCode
+        How a key becomes its lead.
+    leads : (s,) uint64
+        The splitters' leads, ascending.
+    cells : object
+        Lookup table over the leads (kernels).
+    """
+
+    keys: tuple[SortKey, ...]
+    n_parts: int
+    n_bands: int
+    splitters: pa.Table
+    splitter_part: npt.NDArray[np.int64]
+    splitter_row: npt.NDArray[np.int64]
+    codebooks: dict[int, Codebook]
+    code: LeadCode
+    leads: Words
+    cells: Any
+
+    def columns(self, table: pa.Table) -> list[Column]:
+        """Return a table's key columns as words, dictionaries by the codebooks."""
+        return key_columns(_coded(table, self.codebooks))
+
+
+def _coded(table: pa.Table, codebooks: dict[int, Codebook]) -> pa.Table:
+    for i, book in codebooks.items():
+        array = combine(table.column(i))
+        if pt.is_dictionary(array.type):
+            table = table.set_column(i, table.field(i).name, book.codes(array))
+    return table
+
+
+def fit_model(
+    sample: pa.Table,
+    part: npt.NDArray[np.int64],
+    row: npt.NDArray[np.int64],
+    weight: npt.NDArray[np.float64],
+    keys: Sequence[SortKey],
+    n_parts: int,
+    n_bands: int | None = None,
+) -> Model:
+    """Fit the model to a sample.
+
+    Parameters
+    ----------
+    sample : pyarrow.Table
+        (m) rows of exactly the key columns, in key order.
+    part, row : (m,) int64
+        Input partition and row number in it of each sampled row.
+    weight : (m,) float64
+        Rows of the input that each sampled row stands for.
+    keys : sequence of SortKey
+        The key.
+    n_parts : int
+        Number of output partitions, at least 1.
+    n_bands : int, optional
+        Bands of each; by default as many as are best for the cache.
+
+    Returns
+    -------
+    Model
+
+    Notes
+    -----
+    Time O(m log m). Equal-depth splitters from a sample follow ELSAR (Kristo
+    and Kraska, 2023); carrying (partition, row) in them to split equal keys
+    exactly is cudf-polars' idea.
+    """
+    n_bands = n_bands or count_bands(float(weight.sum()), n_parts)
+    chosen = cut_evenly(sample, part, row, weight, keys, n_parts * n_bands)
+    splitters = take_table(sample, chosen)
+    return model_at(splitters, part[chosen], row[chosen], keys, n_parts, n_bands)
+
+
+def model_at(
+    splitters: pa.Table,
+    part: Ids,
+    row: Ids,
+    keys: Sequence[SortKey],
+    n_parts: int,
+    n_bands: int = 1,
+) -> Model:
+    """Return the model with given splitters.
+
+    Parameters
+    ----------
+    splitters : pyarrow.Table
+        (s) rows of the key columns, in order.
+    part, row : (s,) int64
+        Input partition and row of each. Below all of those, −1, no key is split.
+    keys : sequence of SortKey
+        The key.
+    n_parts, n_bands : int
+        Number of output partitions, and of bands in each: together at least s + 1; those
+        after that are empty.
+
+    Returns
+    -------
+    Model
+    """
+    codebooks = _codebooks(splitters, keys)
+    columns = key_columns(_coded(splitters, codebooks))
+    code = fit_lead(columns, keys, for_others=True)
+    leads = code.lead(columns)
+    cells = build_cells(leads)
+    return Model(
+        tuple(keys), n_parts, n_bands, splitters, part, row, codebooks, code, leads, cells
+    )
+
+
+def _codebooks(splitters: pa.Table, keys: Sequence[SortKey]) -> dict[int, Codebook]:
+    books: dict[int, Codebook] = {}
+    for i, (field, key) in enumerate(zip(splitters.schema, keys, strict=True)):
+        if not pt.is_dictionary(field.type):
+            continue
+        array = combine(splitters.column(i))
+        if field.type.ordered:
+            books[i] = Codebook(array.dictionary, ordered=True, column=key.column)
+            continue
+        distinct = (
+            array.dictionary.take(array.indices.unique().drop_null()).unique().drop_null()
+        )
+        order = argsort(pa.table({"v": distinct}), [SortKey("v")])
+        books[i] = Codebook(distinct.take(pa.array(order)), ordered=False, column=key.column)
+    return books

@@ -1,0 +1,75 @@
+"""Model file: a model as an Arrow IPC file, so that a later attempt cuts where this one did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from dlsort.io import storage
+from dlsort.keys import SortKey
+from dlsort.model.model import Model, model_at
+from dlsort.publish.destination import write_error
+
+__all__ = ["MODEL", "keep_model", "read_model"]
+
+MODEL = "model.arrow"
+
+
+def keep_model(model: Model, path: str) -> None:
+    """Write a model's splitters; all else of it follows from them.
+
+    Raises
+    ------
+    DestinationError
+        If the file can't be written.
+    """
+    splitters = model.splitters
+    places = [pa.array(model.splitter_part), pa.array(model.splitter_row)]
+    fields = [
+        field.with_name(f"key {i}").remove_metadata()
+        for i, field in enumerate(splitters.schema)
+    ]
+    fields += [pa.field("part", pa.int64()), pa.field("row", pa.int64())]
+    numbers = {"n_parts": str(model.n_parts), "n_bands": str(model.n_bands)}
+    table = pa.Table.from_arrays(
+        [*splitters.columns, *places], schema=pa.schema(fields, metadata=numbers)
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table.combine_chunks())
+    try:
+        storage.replace(path, memoryview(sink.getvalue()))
+    except OSError as error:
+        raise write_error(error, path) from error
+
+
+def read_model(path: str, schema: pa.Schema, keys: Sequence[SortKey]) -> Model | None:
+    """Return the model of a file; None if there is none that can be read.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    schema : pyarrow.Schema
+        The key columns, in order, as they are partitioned.
+    keys : sequence of SortKey
+        The key.
+    """
+    try:
+        data = storage.read_bytes(path)
+        with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+            table = stream.read_all()
+        numbers = table.schema.metadata or {}
+        n_parts, n_bands = int(numbers[b"n_parts"]), int(numbers[b"n_bands"])
+        part, row = (table.column(name).to_numpy() for name in ("part", "row"))
+        columns = table.columns[:-2]
+        splitters = pa.Table.from_arrays(
+            [column.cast(kind) for column, kind in zip(columns, schema.types, strict=True)],
+            schema=schema,
+        )
+        if not 0 <= splitters.num_rows < n_parts * n_bands:
+            return None
+        return model_at(splitters, part, row, keys, n_parts, n_bands)
+    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError):
+        return None

@@ -1,0 +1,111 @@
+"""The stable order of rows by their key: where all of dlsort's sorting meets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from dlsort.keys import SortKey
+from dlsort.order.by_words import Order, first_words, order_by_words
+from dlsort.order.ranks import rank_dictionaries, rank_strings
+from dlsort.order.words import Column, key_columns
+from dlsort.tuning import TUNING
+from dlsort_kernels import lowest_rows
+
+__all__ = ["argsort", "first_rows", "order_columns"]
+
+Rows = npt.NDArray[np.uint32]
+
+
+def argsort(table: pa.Table, keys: Sequence[SortKey], *, threads: int = 1) -> Rows:
+    """Return the stable order of the rows of a table of key columns.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Exactly the key columns, in key order (:func:`dlsort.order.words.key_table`).
+    keys : sequence of SortKey
+        Direction and null place of each.
+    threads : int
+        At most so many; the order does not depend on it.
+
+    Returns
+    -------
+    (n,) uint32
+        Row numbers in sorted order; rows with equal keys keep their order.
+
+    Notes
+    -----
+    Expected time O(n) for one word a key; each further word is read for tied
+    rows only.
+    """
+    columns = key_columns(rank_dictionaries(table))
+    return order_columns(columns, keys, runs=False, threads=threads).rows
+
+
+def order_columns(
+    columns: Sequence[Column],
+    keys: Sequence[SortKey],
+    *,
+    runs: bool,
+    wide: bool = False,
+    by_place: bool = False,
+    threads: int = 1,
+) -> Order:
+    """Return the stable order of rows by their key columns, and the runs of equal keys.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        No dictionaries.
+    keys : sequence of SortKey
+        Direction and null place of each.
+    runs : bool
+        Whether the runs are wanted.
+    wide : bool
+        Row numbers as int64 rather than uint32.
+    by_place : bool
+        Places instead of row numbers will do, and save a gather.
+    threads : int
+        At most so many.
+    """
+    ranked = [rank_strings(column, threads) for column in columns]
+    return order_by_words(
+        ranked, keys, runs=runs, wide=wide, by_place=by_place, threads=threads
+    )
+
+
+def first_rows(
+    columns: Sequence[Column], keys: Sequence[SortKey], k: int, *, threads: int = 1
+) -> Rows:
+    """Return the first ``k`` row numbers of the stable order of rows.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        No dictionaries.
+    keys : sequence of SortKey
+        Direction and null place of each.
+    k : int
+        At least 0.
+
+    Returns
+    -------
+    (min(k, n),) uint32
+
+    Notes
+    -----
+    Expected time O(n + k).
+    """
+    n = len(columns[0])
+    if 0 < k <= n * TUNING.top_share:
+        source, _ = first_words(columns, keys, threads)
+        rows = lowest_rows(source, k, nulls_first=keys[0].nulls_first)
+        if rows is not None:
+            some = [column.take(rows) for column in columns]
+            order = order_columns(some, keys, runs=False, threads=threads).rows
+            return rows[order[:k]]
+    return order_columns(columns, keys, runs=False, threads=threads).rows[:k]

@@ -1,0 +1,278 @@
+"""Key columns to words: unsigned 64-bit integers that sort as the key part does.
+
+A :class:`Column` is one key column of one piece of rows. It has a *first word*
+a row, by which most rows are told apart, and it can go on to *refine* runs of
+rows that still tie. Three kinds cover every type:
+
+- :class:`FixedColumn`: numbers, booleans, dates, times, decimals and the ranks
+  of a dictionary. One word a row, or a few for wide decimals.
+- :class:`BytesColumn`: strings and binary. Eight big-endian bytes after a
+  prefix, then exact comparison.
+
+A null never has a value: a mask goes beside the words. NaN counts as null.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.types as pt
+
+from dlsort.arrow.views import bytes_views, combine, fixed_view, nulls, to_transport
+from dlsort.errors import KeyTypeError
+from dlsort.keys import SortKey, check_columns
+from dlsort_kernels import (
+    decimal_words,
+    float_words,
+    gather_bytes,
+    gather_fixed,
+    int_words,
+    limb_words,
+)
+
+__all__ = [
+    "BytesColumn",
+    "Column",
+    "FixedColumn",
+    "check_key_types",
+    "key_columns",
+    "key_table",
+]
+
+Words = npt.NDArray[np.uint64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class FixedColumn:
+    """A key column of one or a few words a row.
+
+    Parameters
+    ----------
+    values : (n,) integer, floating or bool; or (n, k) uint64
+        Values as they lie in memory. Those of two dimensions are integers in
+        two's complement, little-endian limbs.
+    mask : (n,) bool or None
+        Which rows are null.
+    missing : int or None
+        An integer that stands for null too: NumPy's not-a-time.
+    """
+
+    values: npt.NDArray[Any]
+    mask: Mask | None = None
+    missing: int | None = None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.values)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether values have several limbs."""
+        return self.values.ndim == 2
+
+    @property
+    def is_floating(self) -> bool:
+        """Whether values are floats."""
+        return self.values.dtype.kind == "f"
+
+    @property
+    def is_word(self) -> bool:
+        """Whether a word holds every value: of one limb, or none beyond a word's range."""
+        return not self.is_wide or self.outside is None
+
+    @property
+    def is_plain_integer(self) -> bool:
+        """Whether values are integers of one limb, and none is null."""
+        return self.is_integer and self.mask is None and self.missing is None
+
+    def slice(self, start: int, stop: int) -> FixedColumn:
+        """Return some rows, not copied."""
+        mask = None if self.mask is None else self.mask[start:stop]
+        return FixedColumn(self.values[start:stop], mask, self.missing)
+
+    def take(self, rows: npt.NDArray[np.uint32]) -> FixedColumn:
+        """Return rows by number."""
+        mask = None if self.mask is None else self.mask[rows]
+        return FixedColumn(gather_fixed(self.values, rows), mask, self.missing)
+
+    @cached_property
+    def _words(self) -> tuple[Words, npt.NDArray[np.int8] | None, Mask | None]:
+        if self.is_wide:
+            words, outside = decimal_words(self.values)
+            if self.mask is not None and outside is not None:
+                outside[self.mask] = 0
+            return words, outside, self.mask
+        if self.is_floating:
+            words, nan = float_words(self.values)
+            null = nan if self.mask is None or nan is None else nan | self.mask
+            return words, None, self.mask if null is None else null
+        return int_words(self.values), None, self._null_integers
+
+    @cached_property
+    def _null_integers(self) -> Mask | None:
+        if self.missing is None:
+            return self.mask
+        absent = self.values == self.missing
+        if not absent.any():
+            return self.mask
+        return absent if self.mask is None else self.mask | absent
+
+    @property
+    def first(self) -> Words:
+        """The word of each row, (n,) uint64; of a null row, anything."""
+        return self._words[0]
+
+    @property
+    def outside(self) -> npt.NDArray[np.int8] | None:
+        """−1 or +1 where a value is below or above what a word holds, (n,) int8, or None."""
+        return self._words[1]
+
+    @property
+    def null(self) -> Mask | None:
+        """Which rows are null or NaN, (n,) bool, or None if none is."""
+        return self._null_integers if self.is_integer else self._words[2]
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether values are integers of one limb."""
+        return not (self.is_wide or self.is_floating)
+
+    @property
+    def may_have_null(self) -> bool:
+        """Whether a row may be null, told without reading values."""
+        return self.mask is not None or self.missing is not None or self.is_floating
+
+    def levels(self) -> list[Words]:
+        """Return the words that tell any two values apart, most significant first."""
+        if self.outside is None:
+            return [self.first]
+        return list(limb_words(self.values))
+
+
+@dataclass
+class BytesColumn:
+    """A key column of strings or binary values.
+
+    Parameters
+    ----------
+    offsets : (n + 1,) int32 or int64
+        Value ``i`` is ``data[offsets[i]:offsets[i + 1]]``.
+    data : uint8
+        The bytes.
+    null : (n,) bool or None
+        Which rows are null.
+    """
+
+    offsets: npt.NDArray[Any]
+    data: npt.NDArray[np.uint8]
+    null: Mask | None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.offsets) - 1
+
+    def slice(self, start: int, stop: int) -> BytesColumn:
+        """Return some rows, not copied."""
+        null = None if self.null is None else self.null[start:stop]
+        return BytesColumn(self.offsets[start : stop + 1], self.data, null)
+
+    def take(self, rows: npt.NDArray[np.uint32]) -> BytesColumn:
+        """Return rows by number."""
+        null = None if self.null is None else self.null[rows]
+        return BytesColumn(*gather_bytes(self.offsets, self.data, rows), null)
+
+
+Column = FixedColumn | BytesColumn
+
+
+def key_table(table: pa.Table, keys: tuple[SortKey, ...]) -> pa.Table:
+    """Return the key columns of a table, in key order, ready for :func:`key_columns`."""
+    return to_transport(table.select([key.column for key in keys]))
+
+
+def key_columns(table: pa.Table) -> list[Column]:
+    """Return each column of a table of key columns as words.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Key columns only, from :func:`key_table`, with dictionaries replaced by
+        ranks (:func:`dlsort.order.ranks.rank_dictionaries`).
+
+    Returns
+    -------
+    list of Column
+    """
+    return [_column(combine(column)) for column in table.columns]
+
+
+def _column(array: pa.Array) -> Column:
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        return _column(array.storage)
+    null = nulls(array)
+    if pt.is_null(kind):
+        return FixedColumn(np.zeros(len(array), np.uint8), null)
+    if is_bytes(kind):
+        return BytesColumn(*bytes_views(array), null)
+    return FixedColumn(fixed_view(array), null)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Return whether values of a type compare as byte strings."""
+    return (
+        pt.is_string(kind)
+        or pt.is_large_string(kind)
+        or pt.is_binary(kind)
+        or pt.is_large_binary(kind)
+        or pt.is_fixed_size_binary(kind)
+        or kind in (pa.string_view(), pa.binary_view())
+    )
+
+
+def _is_key_type(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _is_key_type(kind.storage_type)
+    if pt.is_dictionary(kind):
+        return not pt.is_dictionary(kind.value_type) and _is_key_type(kind.value_type)
+    return (
+        pt.is_null(kind)
+        or pt.is_boolean(kind)
+        or pt.is_integer(kind)
+        or pt.is_floating(kind)
+        or pt.is_decimal(kind)
+        or pt.is_date(kind)
+        or pt.is_time(kind)
+        or pt.is_timestamp(kind)
+        or pt.is_duration(kind)
+        or is_bytes(kind)
+    )
+
+
+def check_key_types(schema: pa.Schema, keys: tuple[SortKey, ...]) -> None:
+    """Raise unless each key column is there and has a type that can be a key.
+
+    Raises
+    ------
+    UnknownColumnError
+        If a column is missing.
+    KeyTypeError
+        If a column is nested, an interval or of another type without order.
+    """
+    check_columns(keys, schema.names)
+    for key in keys:
+        kind = schema.field(key.column).type
+        if not _is_key_type(kind):
+            usable = [f.name for f in schema if _is_key_type(f.type)]
+            msg = (
+                f"cannot sort by {key.column!r}: its type is {kind}. Keys can be numbers, "
+                "booleans, dates and times, decimals, strings, binary or dictionaries of these"
+                f" (here: {', '.join(usable) or 'none'})."
+            )
+            raise KeyTypeError(msg)

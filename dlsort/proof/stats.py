@@ -1,0 +1,70 @@
+"""Stats: what an input and an output partition amounted to, small enough for the client."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from dlsort.proof.checksum import Proof
+from dlsort.report import peak_memory_bytes
+
+__all__ = ["Clock", "InputStats", "OutputStats"]
+
+
+@dataclass
+class Clock:
+    """Thread seconds by step, and where and when a task ran."""
+
+    began: float = field(default_factory=time.time)
+    ended: float = 0.0
+    process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    peak_bytes: int = 0
+    work: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Add the time inside to a step."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.work[name] = self.work.get(name, 0.0) + time.perf_counter() - start
+            self.ended = time.time()
+            self.peak_bytes = peak_memory_bytes()
+
+
+@dataclass(frozen=True)
+class InputStats:
+    """What an input partition amounted to."""
+
+    proof: Proof
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class OutputStats:
+    """What an output partition amounted to.
+
+    Parameters
+    ----------
+    part : int
+        Which one.
+    proof : Proof
+        Of the rows as they went to the writer.
+    file_bytes : int
+        Size of the part.
+    edges : pyarrow.Table
+        Key columns of its first and last row; no rows where it is empty.
+    """
+
+    part: int
+    proof: Proof
+    file_bytes: int
+    edges: pa.Table
+    clock: Clock

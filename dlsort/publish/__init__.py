@@ -1,0 +1,1 @@
+"""From a job's folder to the destination: staging, finished parts, publishing, resuming."""

@@ -1,0 +1,338 @@
+"""Destination: whether a folder can be published where it was asked for."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Literal
+
+from dlsort.errors import (
+    BadOptionError,
+    DestinationError,
+    DestinationExistsError,
+    DestinationFullError,
+    DlsortError,
+    shown,
+)
+from dlsort.io.storage import filesystem, is_store, without_scheme
+from dlsort.publish.replaceable import (
+    TABLE_LOGS,
+    Held,
+    foreign,
+    look,
+    never_replaced,
+    tables_apart,
+    unseen,
+)
+
+__all__ = [
+    "FULL",
+    "MARKER",
+    "Overwrite",
+    "check_apart",
+    "check_destination",
+    "check_path",
+    "check_unchanged",
+    "filled",
+    "named",
+    "place_of",
+    "write_error",
+]
+
+
+# What is written last into a destination in a store: without it, that is not whole.
+MARKER = "_SUCCESS"
+
+Overwrite = bool | Literal["force"]
+_MOST_NAMED = 5
+_FORCE = (
+    'Choose another folder, or pass overwrite="force" (--overwrite=force) to delete all '
+    "that is there."
+)
+
+# The errors of a disk, or of what one may use of it, that is full.
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+# What Linux, macOS and their file systems take for one name, at most.
+_MOST_NAME_BYTES = 255
+
+
+def check_path(path: object, what: str) -> None:
+    """Raise unless something can be the path of a file or folder.
+
+    Raises
+    ------
+    BadOptionError
+        If it is empty, no path at all, or one that is too long.
+    """
+    try:
+        plain = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
+        os.fsencode(plain)  # which text of no character at all can't be
+    except Exception:  # whatever a stranger's __fspath__ raises
+        plain = ""
+    if not isinstance(plain, str) or not plain.strip() or "\0" in plain:
+        msg = f"the {what} is {shown(path)}; expected the path of a file or folder."
+        raise BadOptionError(msg)
+    local = without_scheme(plain)
+    if not is_store(local) and _is_too_long(Path(local)):
+        msg = (
+            f"the {what} is {shown(plain)}, of {len(plain):,} characters, which is longer than "
+            "a file system takes; expected the path of a file or folder."
+        )
+        raise BadOptionError(msg)
+
+
+def _is_too_long(path: Path) -> bool:
+    # Where a folder on the way is not there yet, the system does not look at the names below.
+    if any(len(os.fsencode(part)) > _MOST_NAME_BYTES for part in path.parts):
+        return True
+    try:
+        path.absolute().lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
+
+
+def place_of(dst: str | Path) -> str:
+    """Return a destination in one form, whoever asks.
+
+    Examples
+    --------
+    >>> place_of("/data/in/../out/"), place_of("memory://bucket/out/"), place_of("memory://")
+    ('/data/out', 'memory://bucket/out', 'memory://')
+    """
+    if is_store(dst):
+        scheme, mark, inner = str(dst).partition("://")
+        return scheme + mark + inner.rstrip("/")
+    path = Path(dst).absolute()
+    # other than Path.resolve it takes links that lead in a circle
+    return os.path.realpath(path) if ".." in path.parts else str(path)
+
+
+def check_destination(dst: str | Path, *, overwrite: Overwrite) -> tuple[str, Held]:
+    """Return the absolute destination if a folder can be published there, and what it holds.
+
+    Parameters
+    ----------
+    dst : str or Path
+        As given; a URL if it is in a store.
+    overwrite : bool or "force"
+        It may hold a dataset; with ``"force"`` anything.
+
+    Raises
+    ------
+    DestinationExistsError
+        If something is there that must not be overwritten.
+    DestinationError
+        If it can't be written, or never is replaced.
+    """
+    check_path(dst, "destination")
+    try:
+        str(dst).encode()
+    except UnicodeEncodeError:
+        name = shown(str(dst))
+        msg = f"the destination is {name}: its name is no text in UTF-8; choose another."
+        raise DestinationError(msg) from None
+    try:
+        place = _check_prefix(str(dst)) if is_store(dst) else _check_folder(dst)
+        return place, _check_held(place, dst, overwrite)
+    except DlsortError:  # some are OSErrors
+        raise
+    except OSError as error:
+        raise write_error(error, dst) from error
+
+
+def _check_folder(dst: str | Path) -> str:
+    path = Path(place_of(dst))
+    if path.is_symlink():
+        msg = f"{dst} is a symbolic link; name the folder that it points to."
+        raise DestinationExistsError(msg)
+    if path.exists() and not path.is_dir():
+        msg = f"{dst} is not a folder; expected a folder, or a path where one can be made."
+        raise DestinationExistsError(msg)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.stat()  # links on the way may lead in a circle
+    what = never_replaced(str(path))
+    if what is not None:
+        msg = (
+            f"{dst} is {what}, which is never replaced; name a folder below it, such as "
+            f"{path / 'sorted'}."
+        )
+        raise DestinationError(msg)
+    if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
+        msg = f"{dst} can't be replaced: no permission to write to it."
+        raise DestinationError(msg)
+    parent = _existing(path.parent)
+    if not parent.is_dir():
+        msg = f"{dst} can't be written: {parent} is a file, not a folder."
+        raise DestinationError(msg)
+    if not os.access(parent, os.W_OK | os.X_OK):
+        msg = f"{dst} can't be written: no permission to make files in {parent}."
+        raise DestinationError(msg)
+    return str(path)
+
+
+def _check_prefix(url: str) -> str:
+    """Return a destination in a store if objects can be there."""
+    url = place_of(url)
+    if {".", ".."} & set(url.split("/")):
+        msg = f"{url} has a . or .. in it, which a store takes for a name; leave it out."
+        raise DestinationError(msg)
+    what = never_replaced(url)
+    if what is not None:
+        below = f"{url}/sorted" if not url.endswith("://") else f"{url}bucket/sorted"
+        msg = f"{url} is {what}: it has no folder in it; name one below it, such as {below}."
+        raise DestinationError(msg)
+    fs, path = filesystem(url)
+    if fs.isfile(path):
+        msg = f"{url} is an object; expected a folder, or a name where one can be made."
+        raise DestinationExistsError(msg)
+    return url
+
+
+def _check_held(place: str, dst: str | Path, overwrite: Overwrite) -> Held:
+    """Return what a destination holds, if it may be replaced."""
+    held = look(place, deep=overwrite == "force")
+    if held and not overwrite:
+        n_files = len(held) if is_store(dst) else sum("/" not in n.rstrip("/") for n in held)
+        kind = "object" if is_store(dst) else "file"
+        msg = (
+            f"{dst} already holds {n_files:,} {kind}{'s' if n_files > 1 else ''}. "
+            "Pass overwrite=True (--overwrite) to replace them."
+        )
+        raise DestinationExistsError(msg)
+    if overwrite == "force":
+        return held
+    strays = foreign(place, held)
+    if strays:
+        what = (
+            "1 thing that belongs"
+            if len(strays) == 1
+            else f"{len(strays):,} things that belong"
+        )
+        logs = [
+            f"{log} is the log of {t} tables. "
+            for log, t in TABLE_LOGS.items()
+            if log in strays
+        ]
+        msg = (
+            f"{dst} holds {what} to no Parquet dataset: {named(strays)}. "
+            f"{''.join(logs)}{_FORCE}"
+        )
+        raise DestinationExistsError(msg)
+    apart = [named([name]) for name in tables_apart(place, held)]
+    if apart:
+        why = (
+            f"the footer of {apart[0]} can't be read"
+            if len(apart) == 1
+            else f"{apart[0]} and {apart[1]} hold different tables"
+        )
+        msg = f"{dst} does not look like one Parquet dataset: {why}. {_FORCE}"
+        raise DestinationExistsError(msg)
+    return held
+
+
+def named(names: Sequence[str]) -> str:
+    """Return the first few of some names, and how many more there are."""
+    shown = [name if name.isprintable() else ascii(name) for name in names[:_MOST_NAMED]]
+    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
+    return ", ".join(shown) + more
+
+
+def check_unchanged(folder: str, held: Held, destination: str) -> None:
+    """Raise if a folder holds what a destination did not when the sort began.
+
+    Raises
+    ------
+    DestinationExistsError
+        If it does: someone wrote that meanwhile, and nobody asked for its removal.
+    """
+    new = unseen(look(folder), held)
+    if new:
+        raise filled(destination, named(sorted(new)))
+
+
+def check_apart(destination: str, src: str | Path, files: Sequence[str]) -> None:
+    """Raise if source and destination overlap in a way that loses or doubles rows.
+
+    To sort a folder onto itself is fine: the old files go once the new are proved.
+
+    Parameters
+    ----------
+    destination : str
+        From :func:`check_destination`.
+    src : str or Path
+        The source as given.
+    files : sequence of str
+        Its files.
+
+    Raises
+    ------
+    DestinationError
+        If the destination lies in the source folder, where a later sort would
+        read its own output; or if only some of its files are the source, since
+        all of them would be replaced.
+    """
+    inside, outside = _plain(destination), _plain(str(src))
+    if is_store(destination) != is_store(src) or inside == outside:
+        return
+    if inside.is_relative_to(outside) and (is_store(src) or Path(outside).is_dir()):
+        hidden = any(p.startswith(("_", ".")) for p in inside.relative_to(outside).parts)
+        if not hidden:
+            msg = (
+                f"the destination {destination} lies inside the source {src}, so a later sort "
+                "would read its own output; choose a destination outside of it."
+            )
+            raise DestinationError(msg)
+    # Folder by folder, where there may be thousands of files in each.
+    apart: set[str] = set()
+    for mine in files:
+        is_link = not is_store(mine) and Path(mine).is_symlink()
+        folder = mine if is_link else mine.rpartition("/")[0]
+        if folder in apart:
+            continue
+        if not (_plain(folder).is_relative_to(inside) or _plain(mine) == inside):
+            apart.add(folder)
+            continue
+        msg = (
+            f"the source file {mine} lies inside the destination {destination}, which would "
+            "be replaced as a whole; choose another one, or give that folder as the source."
+        )
+        raise DestinationError(msg)
+
+
+def _plain(path: str) -> PurePath:
+    """Return a path without links in it."""
+    return (
+        PurePosixPath(filesystem(path)[1]) if is_store(path) else Path(os.path.realpath(path))
+    )
+
+
+def filled(destination: object, how: str = "") -> DestinationExistsError:
+    """Return the error for a destination that isn't ours alone any more."""
+    more = f" ({how})" if how else ""
+    msg = f"{destination} was filled by someone meanwhile{more}; nothing was published."
+    return DestinationExistsError(msg)
+
+
+def write_error(error: OSError, path: Path | str) -> DestinationError:
+    """Return the sentence for an error while writing to a path."""
+    if error.errno in FULL:
+        free = ""
+        with suppress(OSError, StopIteration):
+            if not is_store(path):
+                n_bytes = shutil.disk_usage(_existing(Path(path))).free
+                free = f" ({n_bytes / 2**20:,.0f} MiB free)"
+        return DestinationFullError(
+            f"no space left while writing {path}{free}. Nothing was published; free some space "
+            "or choose another destination."
+        )
+    return DestinationError(f"{path} can't be written: {error.strerror or error}.")
+
+
+def _existing(path: Path) -> Path:
+    return next(p for p in (path, *path.parents) if p.exists())

@@ -1,0 +1,143 @@
+"""Finished parts: what a job's folder tells of the parts that are whole, and need no more work.
+
+A part is first moved to its place, then recorded: its proof, size and edges, as a small
+Arrow IPC file. So a job that is started again, in the same or another cluster, makes none
+a second time. Where records and parts lie in the folder of a way (move, range, exchange):
+
+    attempts/    parts that are being written, each under a name of its own
+    parts/       whole parts
+    finished/    their records
+    model.arrow  the model that cut them
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from dlsort.io import storage
+from dlsort.io.storage import join
+from dlsort.proof.checksum import Proof
+from dlsort.proof.stats import Clock, OutputStats
+from dlsort.publish.destination import write_error
+
+__all__ = [
+    "ATTEMPTS",
+    "FINISHED",
+    "PARTS",
+    "FinishedPart",
+    "find_finished",
+    "find_output",
+    "finished_parts",
+    "forget_finished",
+    "keep_finished",
+    "make_folders",
+]
+
+ATTEMPTS, PARTS, FINISHED = "attempts", "parts", "finished"
+_RECORD = b"dlsort"
+
+
+class FinishedPart(NamedTuple):
+    """A part that is whole.
+
+    Attributes
+    ----------
+    name : str
+        Its file's.
+    written : OutputStats
+        What it amounts to.
+    read : Proof or None
+        What was read for it, if it was made without an exchange.
+    """
+
+    name: str
+    written: OutputStats
+    read: Proof | None
+
+
+def make_folders(folder: str) -> None:
+    """Make a way's folder, and those in it, where they aren't there."""
+    for inner in (ATTEMPTS, PARTS, FINISHED):
+        storage.make_folder(join(folder, inner))
+
+
+def keep_finished(
+    folder: str, name: str, written: OutputStats, read: Proof | None = None
+) -> None:
+    """Record that a part is whole; see :class:`FinishedPart`.
+
+    Raises
+    ------
+    DestinationError
+        If the record can't be written.
+    """
+    proofs = [p and [p.rows, p.low, p.high] for p in (written.proof, read)]
+    record = {
+        "name": name,
+        "part": written.part,
+        "file_bytes": written.file_bytes,
+        "written": proofs[0],
+        "read": proofs[1],
+    }
+    edges = written.edges
+    metadata = {**(edges.schema.metadata or {}), _RECORD: json.dumps(record).encode()}
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, edges.schema.with_metadata(metadata)) as stream:
+        stream.write_table(edges.replace_schema_metadata(metadata))
+    path = _record_of(folder, written.part)
+    try:
+        storage.replace(path, memoryview(sink.getvalue()))
+    except OSError as error:
+        raise write_error(error, path) from error
+
+
+def find_finished(folder: str, part: int) -> FinishedPart | None:
+    """Return a part's record, if it has one and its file is there and has the size.
+
+    A record that can't be read counts as none.
+    """
+    try:
+        data = storage.read_bytes(_record_of(folder, part))
+        with pa.ipc.open_stream(pa.py_buffer(data)) as stream:
+            edges = stream.read_all()
+        metadata = dict(edges.schema.metadata or {})
+        record = json.loads(metadata.pop(_RECORD))
+        name = PurePath(record["name"]).name
+        path = join(folder, PARTS, name)
+        if not storage.is_store(path) and Path(path).is_symlink():
+            return None
+        n_bytes = storage.size_of(path)
+        if record["part"] != part or record["file_bytes"] != n_bytes:
+            return None
+        proof = Proof(*map(int, record["written"]))
+        read = record["read"] and Proof(*map(int, record["read"]))
+    except (OSError, pa.ArrowException, LookupError, TypeError, ValueError):
+        return None
+    edges = edges.replace_schema_metadata(metadata or None)
+    return FinishedPart(name, OutputStats(part, proof, n_bytes, edges, Clock()), read)
+
+
+def find_output(folder: str, part: int) -> OutputStats | None:
+    """Return what a finished part amounts to; None if it is to be made."""
+    found = find_finished(folder, part)
+    return None if found is None else found.written
+
+
+def finished_parts(folder: str) -> list[int]:
+    """Return the numbers of the parts that have a record, ascending."""
+    names = storage.names_in(join(folder, FINISHED))
+    numbers = (name.removesuffix(".arrow") for name in names if name.endswith(".arrow"))
+    return sorted(int(number) for number in numbers if number.isdecimal())
+
+
+def forget_finished(folder: str, part: int) -> None:
+    """Drop a part's record, so that the part is made again."""
+    storage.remove(_record_of(folder, part))
+
+
+def _record_of(folder: str, part: int) -> str:
+    return join(folder, FINISHED, f"{part}.arrow")

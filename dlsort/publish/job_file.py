@@ -1,0 +1,151 @@
+"""Job file: what a job is, written before it starts, so that a later attempt can go on.
+
+JSON. What was asked for must be the same then; what was chosen is taken over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import pyarrow as pa
+
+from dlsort import __version__
+from dlsort.errors import ResumeError
+from dlsort.io.source import Source
+from dlsort.io.storage import read_bytes
+
+__all__ = ["JobFile"]
+
+_BEGINS = b'{"format": "dlsort job", '
+
+
+@dataclass(frozen=True)
+class JobFile:
+    """What a job is.
+
+    Parameters
+    ----------
+    by : str
+        The key, in the form of ``--by``.
+    files : list of [path, bytes, time]
+        The source's, in order, with size and time of writing (ns).
+    compression, row_group_rows
+        How parts are written.
+    partition_size : int or None
+        As asked for, in bytes.
+    n_parts : int
+        Number of output partitions, asked for or chosen.
+    piece_bytes, part_bytes : int
+        Largest input and output partition that fit the memory; chosen.
+    dlsort, pyarrow : str
+        The versions that the parts are written with.
+    """
+
+    by: str
+    files: list[list[Any]]
+    compression: str
+    row_group_rows: int
+    partition_size: int | None
+    n_parts: int
+    piece_bytes: int
+    part_bytes: int
+    dlsort: str = __version__
+    pyarrow: str = pa.__version__
+
+    @staticmethod
+    def files_of(source: Source) -> list[list[Any]]:
+        """Return ``files`` of a source."""
+        return [[path, *stamp] for path, stamp in zip(source.files, source.stamps, strict=True)]
+
+    def to_json(self) -> bytes:
+        """Return it as the file has it: with a checksum."""
+        told = asdict(self)
+        return _BEGINS + json.dumps({**told, "checksum": _checksum(told)})[1:].encode()
+
+    @staticmethod
+    def is_one(path: str) -> bool:
+        """Return whether a file is a job's, though it may be damaged."""
+        try:
+            return read_bytes(path).startswith(_BEGINS)
+        except OSError:
+            return False
+
+    @classmethod
+    def read(cls, path: str) -> JobFile | None:
+        """Return what a file tells; None if it can't be read, or is not as it was written."""
+        try:
+            told = json.loads(read_bytes(path))
+            del told["format"]
+            checksum = told.pop("checksum")
+            job = cls(**{field.name: told[field.name] for field in fields(cls)})
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return None
+        return job if checksum == _checksum(told) else None
+
+    def going_on_from(self, kept: JobFile, *, partitions: int | None) -> JobFile:
+        """Return this job with what an earlier attempt of it has chosen.
+
+        Parameters
+        ----------
+        kept : JobFile
+            The earlier attempt's.
+        partitions : int or None
+            Number of parts, if this time asked for.
+
+        Raises
+        ------
+        ResumeError
+            If it was another job.
+        """
+        asked = {
+            "dlsort": ("dlsort's version", self.dlsort, kept.dlsort),
+            "pyarrow": ("pyarrow's version", self.pyarrow, kept.pyarrow),
+            "by": ("by", self.by, kept.by),
+            "compression": ("compression", self.compression, kept.compression),
+            "rows": ("row_group_rows", self.row_group_rows, kept.row_group_rows),
+        }
+        if partitions is not None:
+            asked["partitions"] = ("partitions", partitions, kept.n_parts)
+        if self.partition_size is not None:
+            asked["size"] = ("partition_size", self.partition_size, kept.partition_size)
+        for what, now, before in asked.values():
+            if now != before:
+                msg = (
+                    f"{what} is {now!r}, but it was {before!r} in the attempt to go on from. "
+                    "Give the same, or leave resume (--resume) out to start anew."
+                )
+                raise ResumeError(msg)
+        if self.files != kept.files:
+            msg = (
+                "the source is not what it was in the attempt to go on from: "
+                f"{self._change(kept)}. Leave resume (--resume) out to start anew."
+            )
+            raise ResumeError(msg)
+        return replace(
+            self,
+            n_parts=kept.n_parts,
+            piece_bytes=kept.piece_bytes,
+            part_bytes=kept.part_bytes,
+            partition_size=kept.partition_size,
+        )
+
+    def _change(self, kept: JobFile) -> str:
+        """Say how the source has changed since."""
+        now = {file[0]: file[1:] for file in self.files}
+        before = {file[0]: file[1:] for file in kept.files}
+        for path in before:
+            if path not in now:
+                return f"{path} is gone"
+        for path, stamp in now.items():
+            if path not in before:
+                return f"{path} is new"
+            if stamp != before[path]:
+                return f"{path} has changed"
+        return "its files are in another order"
+
+
+def _checksum(told: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,134 @@
+"""Put back: what a client has left that ended while it replaced the destination.
+
+What it had published is tidied up; old data that stand aside are put back in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dlsort.errors import DestinationExistsError, DlsortError, ResumeError
+from dlsort.io.storage import filesystem, is_store, join, remove_all
+from dlsort.publish.destination import check_path, place_of, write_error
+from dlsort.publish.job_file import JobFile
+from dlsort.publish.stage_folder import (
+    JOB,
+    PARTIAL,
+    REPLACED,
+    folders_beside,
+    is_locked,
+    remove_folder,
+    try_lock,
+    unlock,
+)
+from dlsort.publish.to_folder import may_be_halfway, settle
+
+__all__ = ["Settled", "put_back"]
+
+
+class Settled(NamedTuple):
+    """A job whose client ended after, or while, its parts were published."""
+
+    job: JobFile
+    report: Mapping[str, Any]
+
+
+def put_back(dst: str | Path, *, resume: bool) -> Settled | None:
+    """Bring to an end what a client has left that ended while it replaced the destination.
+
+    Parameters
+    ----------
+    dst : str or Path
+        The destination as given.
+    resume : bool
+        In a store: nobody is at work on it. If all new parts are there, bring that to its end.
+
+    Returns
+    -------
+    Settled or None
+        The job that is published now, if there is one.
+
+    Raises
+    ------
+    ResumeError
+        If a sort in a store may still publish.
+    DestinationExistsError
+        If there are old and new data, and nobody can tell which are wanted.
+    DestinationError
+        If it can't be read or written.
+    """
+    check_path(dst, "destination")
+    try:
+        if is_store(dst):
+            return _settle_store(place_of(dst), resume=resume)
+        return _settle_folder(place_of(dst))
+    except DlsortError:  # some are OSErrors
+        raise
+    except OSError as error:
+        raise write_error(error, dst) from error
+
+
+def _settle_folder(destination: str) -> Settled | None:
+    settled = None
+    for stage in folders_beside(destination, PARTIAL):
+        lock = try_lock(stage)
+        try:
+            job = JobFile.read(join(stage, JOB))
+            done = settle(stage, destination) if lock is not None and job is not None else None
+            if done is not None and job is not None:
+                if done.is_intact:
+                    settled = Settled(job, done.report)
+                    remove_all(stage.removesuffix(PARTIAL) + REPLACED)
+                remove_folder(stage)
+        finally:
+            unlock(lock, stage)
+    for old in folders_beside(destination, REPLACED):
+        at_work = is_locked(old.removesuffix(REPLACED) + PARTIAL)
+        with suppress(OSError):
+            if not at_work:
+                Path(destination).rmdir()  # one that is empty, made by who missed it
+        if Path(destination).exists():
+            if at_work or not Path(old).exists():  # put back by another client
+                continue
+            msg = (
+                f"{destination} was filled by someone while a sort that was killed, or failed, "
+                f"had moved what it held to {old}. Keep one of the two, and remove or rename "
+                "the other."
+            )
+            raise DestinationExistsError(msg)
+        if at_work:
+            msg = (
+                f"a sort is replacing {destination}, or was killed while it did: its file "
+                f"system has no locks to tell which. What it held is in {old}; if no sort is "
+                f"at work, rename that to {destination}."
+            )
+            raise DestinationExistsError(msg)
+        with suppress(FileNotFoundError):  # another client was faster
+            Path(old).rename(destination)
+    return settled
+
+
+def _settle_store(destination: str, *, resume: bool) -> Settled | None:
+    if "/" not in destination.split("://", 1)[1]:
+        return None
+    filesystem(destination)  # refused by its own name if there is none
+    settled = None
+    for stage in folders_beside(destination, PARTIAL):
+        if not may_be_halfway(stage, destination):
+            continue
+        if not resume:
+            msg = (
+                f"a sort has begun to publish to {destination}, and is still at it, or ended "
+                "before that was done. If it ended, resume=True (--resume) goes on from it."
+            )
+            raise ResumeError(msg)
+        done = settle(stage, destination)
+        if done is not None:
+            job = JobFile.read(join(stage, JOB))
+            if job is not None and done.is_intact:
+                settled = Settled(job, done.report)
+            remove_folder(stage)
+    return settled

@@ -1,0 +1,290 @@
+"""Staging: the hidden folder beside the destination that a job writes to until it is proved.
+
+    .out.5f0c….partial/
+        job.json          what the job is; locked as long as its client lives
+        publish.json      how far it has published (see :mod:`dlsort.publish.to_folder`)
+        move, range, exchange/
+            parts/ …      of one way to make them (see :mod:`dlsort.publish.finished`)
+
+Once every part is there and proved, one rename makes ``parts`` the destination; until then
+that is as it was. What a client leaves that is killed, or loses its cluster, is gone on from
+by the next one that is told to resume; and removed by the next one that publishes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dlsort.errors import (
+    ClusterError,
+    CorruptSourceError,
+    DestinationExistsError,
+    DlsortError,
+    NotProvedError,
+    ResumeError,
+    SourceChangedError,
+)
+from dlsort.io.storage import (
+    is_store,
+    join,
+    make_folder,
+    names_in,
+    remove_all,
+    replace,
+)
+from dlsort.publish.destination import write_error
+from dlsort.publish.finished import finished_parts, make_folders
+from dlsort.publish.job_file import JobFile
+from dlsort.publish.replaceable import Held
+from dlsort.publish.stage_folder import (
+    JOB,
+    PARTIAL,
+    REPLACED,
+    folders_beside,
+    is_locked,
+    remove_folder,
+    split_name,
+    try_lock,
+    unlock,
+    write_locked,
+)
+from dlsort.publish.to_folder import Publication, may_be_halfway, publish
+
+__all__ = ["Abandoned", "Staging", "find_abandoned", "staging"]
+
+
+class Abandoned(NamedTuple):
+    """What an earlier attempt has left, whose client is not there any more."""
+
+    folder: str
+    n_finished: int
+    n_parts: int
+
+
+class Staging:
+    """A job's folder.
+
+    Attributes
+    ----------
+    folder : str
+        The folder itself.
+    job : JobFile
+        What the job is; with what an earlier attempt has chosen, if it goes on from one.
+    is_resumed : bool
+        It goes on from one.
+    parts : str or None
+        The folder that is to be published, once it is whole and proved.
+    sizes : mapping of str to int
+        The parts' names and sizes.
+    told : mapping
+        What is told with it in a store.
+    report : mapping
+        The job's.
+    """
+
+    def __init__(self, folder: str, job: JobFile, *, is_resumed: bool) -> None:
+        self.folder = folder
+        self.job = job
+        self.is_resumed = is_resumed
+        self.parts: str | None = None
+        self.sizes: Mapping[str, int] = {}
+        self.told: Mapping[str, Any] = {}
+        self.report: Mapping[str, Any] = {}
+
+    def way(self, name: str) -> str:
+        """Return the folder of one way to make the parts, made if it isn't there."""
+        folder = join(self.folder, name)
+        try:
+            make_folders(folder)
+        except OSError as error:
+            raise write_error(error, folder) from error
+        return folder
+
+    def has_way(self, name: str) -> bool:
+        """Return whether parts were made in a way, or begun."""
+        return bool(names_in(join(self.folder, name)))
+
+    def drop_way(self, name: str) -> None:
+        """Remove all that was made in a way."""
+        remove_all(join(self.folder, name))
+
+
+@contextmanager
+def staging(
+    destination: str,
+    job: JobFile,
+    *,
+    held: Held,
+    resume: bool,
+    partitions: int | None,
+    on_decided: Callable[[], None],
+) -> Iterator[Staging]:
+    """Give a folder for the parts; publish ``Staging.parts``, or leave no trace.
+
+    What is finished is kept on failure if the cluster failed, or if ``resume`` is set:
+    unless it is the source or the proof that failed.
+
+    Parameters
+    ----------
+    destination : str
+        Where the folder goes. What is there is kept until the new is complete.
+    job : JobFile
+        What the job is.
+    held : mapping
+        What the destination holds, which is replaced.
+    resume : bool
+        Go on from what an earlier attempt has left, if it has.
+    partitions : int or None
+        As asked for.
+    on_decided : callable
+        Called once nothing takes back what is published any more.
+
+    Yields
+    ------
+    Staging
+
+    Raises
+    ------
+    ResumeError
+        If what is left is of another job, or its client is still at work.
+    DestinationError
+        If the folder can't be made or moved.
+    """
+    made = _missing_above(destination)
+    lock, folder, is_publishing = None, None, False
+    try:
+        try:
+            stage, lock = _open(destination, job, resume=resume, partitions=partitions)
+        except DlsortError:  # some are OSErrors
+            raise
+        except OSError as error:
+            raise write_error(error, destination) from error
+        folder = stage.folder
+        yield stage
+        assert stage.parts is not None
+        aside = folder.removesuffix(PARTIAL) + REPLACED
+        asked = Publication(
+            parts=stage.parts,
+            destination=destination,
+            held=held,
+            stage=folder,
+            aside=aside,
+            sizes=stage.sizes,
+            told=stage.told,
+            report=stage.report,
+        )
+        is_publishing = True
+        publish(asked, lambda: folders_beside(destination, PARTIAL), on_decided)
+    except BaseException as error:
+        if folder is not None:
+            if is_publishing and may_be_halfway(folder, destination):
+                error.add_note(
+                    f"{destination} may be neither what it was nor whole: the same again with "
+                    f"resume=True (--resume) makes it whole from {folder}."
+                )
+                raise
+            n_finished = _n_finished(folder)
+            if n_finished and _is_worth_keeping(error, resume=resume):
+                error.add_note(
+                    f"{n_finished:,} of {stage.job.n_parts:,} parts are finished and kept in "
+                    f"{folder}: the same again with resume=True (--resume) goes on from them."
+                )
+                raise
+            remove_folder(folder)
+        for parent in made:
+            with suppress(OSError):
+                parent.rmdir()
+        raise
+    else:
+        remove_folder(folder)
+    finally:
+        if folder is not None:
+            unlock(lock, folder)
+    if is_store(destination):  # there nobody can tell if a client is still at work
+        return
+    for other in folders_beside(destination, PARTIAL):
+        left = try_lock(other)
+        if left is not None:
+            remove_folder(other)
+            unlock(left, other)
+
+
+def find_abandoned(destination: str) -> list[Abandoned]:
+    """Return what earlier attempts at a destination have left, most finished parts first.
+
+    One whose job file is damaged has no parts that could be gone on from.
+    """
+    found = []
+    for folder in folders_beside(destination, PARTIAL):
+        lock = try_lock(folder)
+        if lock is not None:
+            job = JobFile.read(join(folder, JOB))
+            found.append(
+                Abandoned(folder, _n_finished(folder), job.n_parts)
+                if job is not None
+                else Abandoned(folder, 0, 0)
+            )
+        unlock(lock, folder)
+    return sorted(found, key=lambda left: left.n_finished, reverse=True)
+
+
+def _n_finished(folder: str) -> int:
+    ways = [join(folder, name) for name in names_in(folder) if name != JOB]
+    return max((len(finished_parts(way)) for way in ways), default=0)
+
+
+def _is_worth_keeping(error: BaseException, *, resume: bool) -> bool:
+    hopeless = (NotProvedError, CorruptSourceError, SourceChangedError, DestinationExistsError)
+    return isinstance(error, ClusterError) or (resume and not isinstance(error, hopeless))
+
+
+def _missing_above(destination: str) -> list[Path]:
+    """Return the folders above a destination that will have to be made."""
+    if is_store(destination):
+        return []
+    parent = Path(destination).parent
+    return [path for path in (parent, *parent.parents) if not path.exists()]
+
+
+def _open(
+    destination: str, job: JobFile, *, resume: bool, partitions: int | None
+) -> tuple[Staging, int | None]:
+    """Return the folder and its lock: one that was left, or a fresh one."""
+    if resume:
+        differs = None
+        for left in find_abandoned(destination):
+            lock = try_lock(left.folder)
+            kept = JobFile.read(join(left.folder, JOB))
+            if lock is not None and kept is not None:
+                try:
+                    goes_on = job.going_on_from(kept, partitions=partitions)
+                    return Staging(left.folder, goes_on, is_resumed=True), lock
+                except ResumeError as error:
+                    differs = differs or error
+            unlock(lock, left.folder)
+        if differs is not None:
+            raise differs
+        if any(map(is_locked, folders_beside(destination, PARTIAL))):
+            msg = (
+                f"another sort is at work on {destination}, or its file system has no locks to "
+                "tell; wait until it has ended, or leave resume (--resume) out."
+            )
+            raise ResumeError(msg)
+    above, name = split_name(destination)
+    folder = join(above, f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
+    lock = None
+    try:
+        if is_store(folder):
+            replace(join(folder, JOB), job.to_json())
+        else:
+            make_folder(folder)
+            lock = write_locked(Path(folder, JOB), job.to_json())
+    except BaseException:
+        remove_all(folder)
+        unlock(lock, folder)
+        raise
+    return Staging(folder, job, is_resumed=False), lock

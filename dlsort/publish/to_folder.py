@@ -1,0 +1,297 @@
+"""Publish: finished parts become the destination.
+
+In a file system by one rename, or an exchange of two folders' names, so that a reader sees all
+of them or what was there before. A store has neither; see :mod:`dlsort.publish.to_store`.
+In both a record in the job's folder, written first, lets a later attempt find out how far that
+went.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlsort.errors import DestinationError, DestinationExistsError
+from dlsort.io import storage
+from dlsort.io.storage import is_store, join
+from dlsort.publish import to_store
+from dlsort.publish.destination import check_unchanged, filled, named, write_error
+from dlsort.publish.replaceable import Held, look, unseen
+from dlsort.publish.to_store import Settlement
+
+__all__ = ["RECORD", "Publication", "may_be_halfway", "publish", "settle"]
+
+RECORD = "publish.json"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is to be published, where, and how.
+
+    Attributes
+    ----------
+    parts, destination : str
+        Folders of one file system or store.
+    held : mapping
+        What the destination held when the sort began, which is replaced.
+    stage : str
+        The job's folder, which goes next: what is replaced may be left in it.
+    aside : str
+        Where the old destination stands for a moment, beside it, in a file system whose
+        folders can't be exchanged.
+    sizes : mapping of str to int
+        The parts' names and sizes, as they were proved.
+    told : mapping
+        What the marker in a store tells.
+    report : mapping
+        The job's, for whoever brings this to an end.
+    """
+
+    parts: str
+    destination: str
+    held: Held
+    stage: str
+    aside: str
+    sizes: Mapping[str, int]
+    told: Mapping[str, Any]
+    report: Mapping[str, Any]
+
+
+def publish(
+    asked: Publication,
+    others: Callable[[], Sequence[str]],
+    on_decided: Callable[[], None],
+) -> None:
+    """Make a folder of parts the destination.
+
+    Parameters
+    ----------
+    asked : Publication
+        What is to be done.
+    others : callable
+        Returns the folders of all jobs with this destination.
+    on_decided : callable
+        Called once nothing takes the new back any more.
+
+    Raises
+    ------
+    DestinationExistsError
+        If it was filled by someone meanwhile.
+    DestinationError
+        If it can't be written. It is as it was then, unless :func:`may_be_halfway`.
+    """
+    if is_store(asked.destination):
+        to_store.publish(
+            to_store.begin(
+                asked.parts,
+                asked.destination,
+                asked.sizes,
+                asked.told,
+                asked.report,
+                held=asked.held,
+            ),
+            asked.parts,
+            asked.destination,
+            join(asked.stage, RECORD),
+            [join(stage, RECORD) for stage in others() if stage != asked.stage],
+            on_decided,
+        )
+    else:
+        _rename(asked, on_decided)
+
+
+def may_be_halfway(stage: str, destination: str) -> bool:
+    """Return whether a destination may be neither what it was nor whole, and all told of that.
+
+    In a file system: whether it is the new, and what it was in the job's folder.
+    """
+    if not is_store(stage):
+        told = _read_record(stage)
+        return told is not None and _is(Path(destination), told["identity"])
+    try:
+        storage.stamp_of(join(stage, RECORD))
+    except FileNotFoundError:
+        return False
+    except OSError:  # out of reach: nothing may be removed
+        return True
+    return True
+
+
+def settle(stage: str, destination: str) -> Settlement | None:
+    """Bring what a job had begun to publish to an end, or take it back.
+
+    Returns
+    -------
+    Settlement or None
+        If it is published.
+
+    Raises
+    ------
+    DestinationError
+        If a store does not let it, the destination was changed by others since, or what was
+        replaced while it was.
+    """
+    if is_store(stage):
+        return to_store.settle(join(stage, RECORD), destination)
+    told = _read_record(stage)
+    if told is None:
+        return None
+    identity, sizes, held = told["identity"], told["sizes"], told["held"]
+    parts, aside = Path(stage, told["parts"]), Path(stage, told["aside"])
+    is_there = _is(Path(destination), identity)
+    # A device may have another number since: then its files tell.
+    if not is_there and (_is(parts, identity) or _sizes(parts) == sizes):
+        return None
+    # What is in the job's folder now, or aside, is what was replaced.
+    for old in (parts, aside):
+        new = sorted(unseen(look(str(old)), held))
+        if new:
+            msg = (
+                f"{old} is what {destination} held before it was replaced, but someone has "
+                f"written to it meanwhile: {named(new)}. Move that away from there, and try "
+                "again."
+            )
+            raise DestinationExistsError(msg)
+    return Settlement(told["report"], is_intact=is_there and _sizes(Path(destination)) == sizes)
+
+
+def _sizes(folder: Path) -> dict[str, int] | None:
+    with suppress(OSError):
+        return {path.name: path.lstat().st_size for path in folder.iterdir()}
+    return None
+
+
+def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
+    parts, destination, aside = Path(asked.parts), Path(asked.destination), Path(asked.aside)
+    identity = _identity(parts)
+    if identity is None:
+        msg = f"the finished parts are not in {parts} any more; nothing was published."
+        raise DestinationError(msg)
+    if _sizes(parts) != dict(asked.sizes):  # old data, if another client has gone on from us
+        msg = f"{parts} does not hold the parts that were proved; nothing was published."
+        raise DestinationError(msg)
+    is_done = False
+    try:
+        check_unchanged(asked.destination, asked.held, asked.destination)
+        if destination.is_dir():  # who may read the old may read the new
+            parts.chmod(stat.S_IMODE(destination.stat().st_mode))
+        _keep_record(asked, identity)
+        for path in (Path(asked.stage, RECORD), Path(asked.stage), parts):
+            _sync(path)
+        if not (asked.held and destination.is_dir()):
+            is_done = True
+            parts.rename(destination)  # also in place of an empty folder
+        elif _exchange(parts, destination):
+            check_unchanged(asked.parts, asked.held, asked.destination)
+            is_done = True
+        else:
+            destination.rename(aside)
+            check_unchanged(asked.aside, asked.held, asked.destination)
+            is_done = True
+            parts.rename(destination)
+        _sync(destination.parent)
+        on_decided()
+    except BaseException as error:  # Ctrl-C too: the old one must not stay aside
+        if _is(destination, identity) and is_done:
+            on_decided()
+            return  # all that was wanted is done
+        with suppress(OSError):
+            if _is(destination, identity):
+                _exchange(parts, destination)
+            elif not destination.exists() and aside.exists():
+                aside.rename(destination)
+        told = _told(error, destination)
+        if _identity(aside) is not None:
+            told.add_note(f"What {destination} held is in {aside}: rename that back.")
+        if told is error:
+            raise
+        raise told from error
+    finally:
+        if _is(destination, identity) and is_done:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _keep_record(asked: Publication, identity: list[int]) -> None:
+    record = {
+        "identity": identity,
+        "parts": os.path.relpath(asked.parts, asked.stage),
+        "aside": os.path.relpath(asked.aside, asked.stage),
+        "sizes": dict(asked.sizes),
+        "held": dict(asked.held),
+        "report": asked.report,
+    }
+    with suppress(OSError):  # a full disk: only a later attempt could tell less
+        storage.replace(join(asked.stage, RECORD), json.dumps(record).encode())
+
+
+def _read_record(stage: str) -> dict[str, Any] | None:
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        told = json.loads(Path(stage, RECORD).read_bytes())
+        kinds = {"identity": list, "parts": str, "aside": str}
+        kinds |= {"sizes": dict, "held": dict, "report": dict}
+        if all(isinstance(told[name], kind) for name, kind in kinds.items()):
+            return dict(told)
+    return None
+
+
+def _told(error: BaseException, destination: Path) -> BaseException:
+    """Return the sentence for what a file system has refused; any other error as it is."""
+    if not isinstance(error, OSError) or isinstance(error, DestinationError):
+        return error
+    if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        return filled(destination)
+    return write_error(error, destination)
+
+
+def _identity(folder: Path) -> list[int] | None:
+    """Return what stays with a folder when it is renamed; None if there is none."""
+    with suppress(OSError):
+        status = folder.lstat()
+        return [status.st_dev, status.st_ino]
+    return None
+
+
+def _is(folder: Path, identity: object) -> bool:
+    return identity is not None and _identity(folder) == identity
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two folders' names in one step; False where no system call can.
+
+    Linux' ``renameat2``, which Python has no function for.
+
+    Raises
+    ------
+    OSError
+        If it fails for another reason.
+    """
+    at_cwd, exchange = -100, 2
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError):
+        return False
+    if rename(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM):  # NFS, FUSE, gVisor
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _sync(path: Path) -> None:
+    """Have a file, or a folder's entries, on disk, where that can be done."""
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

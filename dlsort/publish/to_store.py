@@ -1,0 +1,370 @@
+"""Publish to a store, which has no rename.
+
+The parts are copied beside what is there, under names of their own; when all are there, the old
+objects are removed, and a marker, ``_SUCCESS``, is written last: while it isn't there, the
+destination is not whole. A record says which objects are the old and which the new. Whatever
+else is found in the destination on the way is someone else's: then nothing is removed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Container, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+from dlsort.errors import DestinationError
+from dlsort.io import storage
+from dlsort.io.storage import filesystem, join, remove
+from dlsort.publish.destination import MARKER, filled, named, write_error
+from dlsort.publish.replaceable import Held, look, unseen
+
+__all__ = ["Record", "Settlement", "begin", "publish", "settle"]
+
+
+_GONE_ON = "another client has gone on from this sort"
+
+
+class _OthersError(Exception):
+    """The destination holds what neither was there nor was put there."""
+
+
+class _ClaimedError(_OthersError):
+    """Another client takes back what this one has copied, or brings it to its end."""
+
+
+class Settlement(NamedTuple):
+    """A job that is published, whose client did not tidy up.
+
+    Attributes
+    ----------
+    report : mapping
+        The job's.
+    is_intact : bool
+        The destination holds its parts, and nothing else.
+    """
+
+    report: Mapping[str, Any]
+    is_intact: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """How a job publishes, kept in its folder until that is done.
+
+    Attributes
+    ----------
+    tag : str
+        12 hexadecimal digits of this attempt's own: another client may go on from the job.
+    files : dict of str to int
+        The parts' names in the destination, with the tag, and their sizes.
+    old : dict of str to [int, str]
+        What was there, but for the marker, and its stamps.
+    marker : str or None
+        The marker that was there.
+    told : mapping
+        What the new one tells.
+    report : mapping
+        The job's.
+    is_copied : bool
+        All parts are there: what is old may go.
+    """
+
+    tag: str
+    files: dict[str, int]
+    old: dict[str, list[Any]]
+    marker: str | None
+    told: Mapping[str, Any]
+    report: Mapping[str, Any]
+    is_copied: bool = False
+
+    @staticmethod
+    def read(path: str) -> Record | None:
+        """Return what a file tells; None if it isn't there.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it tells nothing that can be.
+        """
+        try:
+            record = Record(**json.loads(storage.read_bytes(path)))
+        except FileNotFoundError:
+            return None
+        form = re.compile(rf"part-\d+-{record.tag}\.parquet")
+        is_tag = re.fullmatch("[0-9a-f]{12}", record.tag)
+        if not is_tag or not all(map(form.fullmatch, record.files)):
+            msg = "it names files that are none of the job's"
+            raise ValueError(msg)
+        return record
+
+    def keep(self, path: str) -> None:
+        """Write it."""
+        storage.replace(path, json.dumps(asdict(self)).encode())
+
+    @property
+    def new_marker(self) -> bytes:
+        """The marker that says that all is there."""
+        return json.dumps({**self.told, "files": sorted(self.files)}, indent=2).encode()
+
+
+def begin(
+    parts: str,
+    destination: str,
+    sizes: Mapping[str, int],
+    told: Mapping[str, Any],
+    report: Mapping[str, Any],
+    *,
+    held: Held,
+) -> Record:
+    """Look at both folders, and return what is to be done.
+
+    ``held`` is what the destination held when the sort began.
+
+    Raises
+    ------
+    DestinationExistsError
+        If the destination holds something else now.
+    DestinationError
+        If the store can't be read, or the parts aren't those of ``sizes`` any more.
+    """
+    try:
+        found, marker = _look(destination)
+        new, _ = _look(parts)
+    except OSError as error:
+        raise write_error(error, destination) from error
+    strays = sorted(unseen(found, held))
+    if marker is not None and MARKER not in held:
+        strays.append(MARKER)
+    if strays:
+        raise filled(destination, named(strays))
+    if {name: size for name, (size, _) in new.items()} != dict(sizes):
+        msg = f"{parts} does not hold the parts that were proved; nothing was published."
+        raise DestinationError(msg)
+    tag = uuid.uuid4().hex[:12]
+    files = {_tagged(name, tag): size for name, size in sorted(sizes.items())}
+    return Record(tag, files, found, marker, told, report)
+
+
+def publish(
+    record: Record,
+    parts: str,
+    destination: str,
+    path: str,
+    others: Sequence[str],
+    on_decided: Callable[[], None],
+) -> None:
+    """Copy the parts, remove what is old, and write the marker.
+
+    Parameters
+    ----------
+    record : Record
+        From :func:`begin`.
+    parts, destination : str
+        Folders of one store.
+    path : str
+        Where the record is kept.
+    others : sequence of str
+        Where those of other jobs with this destination are, if they publish.
+    on_decided : callable
+        Called once all parts are there, before anything that is old is removed.
+
+    Raises
+    ------
+    DestinationError
+        If the store does not let it, or someone else writes to the destination too. It is as it
+        was then, unless the record is still there.
+    """
+    is_begun = False
+    try:
+        _check_first(path)
+        remove(_claim(path))  # of who went on from an earlier attempt, and ended
+        record.keep(path)
+        try:
+            _check_alone(record, destination, others)
+            is_begun = True
+            fs, inner = filesystem(destination)
+            _remove(fs, inner, MARKER)
+            source = filesystem(parts)[1].rstrip("/")
+            for name in record.files:
+                fs.cp_file(f"{source}/{_untagged(name)}", f"{inner.rstrip('/')}/{name}")
+            _check(record, destination)
+            _check_ours(record, path)
+            record = replace(record, is_copied=True)
+            record.keep(path)
+            _check_unclaimed(path)
+            _check_ours(record, path)
+            _check(record, destination)
+            on_decided()
+        except _ClaimedError:
+            raise
+        except BaseException:
+            with suppress(OSError):  # a store out of reach: then the record stays
+                if is_begun:
+                    _take_back(record, destination, path)
+                elif _is_ours(record, path):
+                    remove(path)
+            raise
+        _complete(record, destination, path)
+    except _OthersError as error:
+        raise filled(destination, str(error)) from error
+    except NotImplementedError as error:
+        msg = f"{destination} can't be written: its store can't copy objects."
+        raise DestinationError(msg) from error
+    except OSError as error:
+        raise write_error(error, destination) from error
+
+
+def settle(path: str, destination: str) -> Settlement | None:
+    """Bring what a job had begun to an end, or take it back, as ``to_folder.settle``."""
+    try:
+        record = Record.read(path)
+        if record is None:
+            return None
+        if not record.is_copied:
+            # Its client may only be slow. Either it sees the claim, or we what it has kept.
+            storage.replace(_claim(path), b"")
+            record = Record.read(path)
+        if record is None or not record.is_copied:
+            if record is not None:
+                _take_back(record, destination, path)
+            remove(_claim(path))
+            return None
+        if _look(destination)[1] != record.new_marker.decode("latin-1"):
+            _check(record, destination)
+            _complete(record, destination, path)
+        found, _ = _look(destination)
+        remove(_claim(path))
+        remove(path)
+    except (OSError, ValueError, TypeError, _OthersError) as error:
+        msg = (
+            f"what a sort has begun to publish to {destination} can't be brought to its end: "
+            f"{str(error).rstrip('.')}. Nothing was changed: put that right, or remove {path} "
+            "to give that sort up."
+        )
+        raise DestinationError(msg) from error
+    sizes = {name: size for name, (size, _) in found.items()}
+    return Settlement(record.report, is_intact=sizes == record.files)
+
+
+def _look(folder: str) -> tuple[dict[str, list[Any]], str | None]:
+    """Return the stamps of all objects below a folder but the marker, and what that says."""
+    found = {name: list(stamp) for name, stamp in look(folder).items()}
+    marker = None
+    if found.pop(MARKER, None) is not None:
+        marker = storage.read_bytes(join(folder, MARKER)).decode("latin-1")
+    return found, marker
+
+
+def _check_first(path: str) -> None:
+    if storage.is_there(path):
+        msg = "another client publishes the same job"
+        raise _OthersError(msg)
+
+
+def _check_alone(record: Record, destination: str, others: Sequence[str]) -> None:
+    """Raise if others publish too, or have since the record was made."""
+    if any(map(storage.is_there, others)):
+        msg = "another sort publishes to it"
+        raise _OthersError(msg)
+    if _look(destination) != (record.old, record.marker):
+        msg = "it is not what it was a moment ago"
+        raise _OthersError(msg)
+
+
+def _without(found: dict[str, list[Any]], names: Container[str]) -> dict[str, list[Any]]:
+    return {name: stamp for name, stamp in found.items() if name not in names}
+
+
+def _check(record: Record, destination: str) -> None:
+    """Raise unless a destination holds the new, what is left of the old, and nothing else."""
+    found, marker = _look(destination)
+    if marker is not None:
+        msg = f"another sort has written {MARKER}"
+        raise _OthersError(msg)
+    for name, size in record.files.items():
+        if name not in found or found[name][0] != size:
+            msg = f"{name} is not there as it was copied"
+            raise _OthersError(msg)
+    for name, stamp in _without(found, record.files).items():
+        if record.old.get(name) != stamp:
+            msg = f"{name} was written there by others"
+            raise _OthersError(msg)
+
+
+def _is_ours(record: Record, path: str) -> bool:
+    """Return whether the record there is still this attempt's."""
+    with suppress(ValueError, TypeError):
+        found = Record.read(path)
+        return found is not None and found.tag == record.tag
+    return False
+
+
+def _check_ours(record: Record, path: str) -> None:
+    if not _is_ours(record, path):
+        raise _OthersError(_GONE_ON)
+
+
+def _check_unclaimed(path: str) -> None:
+    """Raise if someone has taken this client for dead: it may have hung until now."""
+    if storage.is_there(_claim(path)):
+        raise _ClaimedError(_GONE_ON)
+
+
+def _claim(path: str) -> str:
+    """Return where a client says that it takes back what another has begun."""
+    return f"{path}.claim"
+
+
+def _take_back(record: Record, destination: str, path: str) -> None:
+    """Have a destination as it was, as far as that is up to us."""
+    fs, inner = filesystem(destination)
+    is_ours = _is_ours(record, path)
+    if is_ours and record.is_copied:
+        record = replace(record, is_copied=False)
+        record.keep(path)
+    for name in record.files:
+        _remove(fs, inner, name)
+    if not is_ours and storage.is_there(path):
+        return  # what is old is another's affair now
+    found, marker = _look(destination)
+    if record.marker is not None and marker is None and found == record.old:
+        fs.pipe_file(f"{inner.rstrip('/')}/{MARKER}", record.marker.encode("latin-1"))
+    if is_ours:
+        remove(path)
+
+
+def _complete(record: Record, destination: str, path: str) -> None:
+    """Remove what was there before, and say that the new is whole."""
+    _check_ours(record, path)
+    fs, inner = filesystem(destination)
+    for name in record.old:
+        _remove(fs, inner, name)
+    fs.pipe_file(f"{inner.rstrip('/')}/{MARKER}", record.new_marker)
+    with suppress(OSError):  # all is published; the job's folder goes next
+        remove(path)
+
+
+def _remove(fs: Any, inner: str, name: str) -> None:
+    with suppress(FileNotFoundError):
+        fs.rm_file(f"{inner.rstrip('/')}/{name}")
+
+
+def _tagged(name: str, tag: str) -> str:
+    """Return a part's name that no other job gives; by name, parts keep their order.
+
+    Examples
+    --------
+    >>> _tagged("part-00007.parquet", "5f0c")
+    'part-00007-5f0c.parquet'
+    """
+    return f"{PurePath(name).stem}-{tag}{PurePath(name).suffix}"
+
+
+def _untagged(name: str) -> str:
+    stem, suffix = PurePath(name).stem, PurePath(name).suffix
+    return stem.rsplit("-", 1)[0] + suffix

@@ -1,0 +1,167 @@
+"""Moves: which rows make which part, where the source's order makes an exchange unnecessary.
+
+Two kinds of sources need none, by what their footers say:
+
+- all of it is in order already: every row group claims the wanted order in its
+  ``sorting_columns``, and their ranges follow one another. It is cut anywhere.
+- the ranges of some row groups are apart from those of all others (each file has its
+  own day): a part takes whole row groups, if that leaves parts even.
+
+Footers may lie. What is made from moves is sorted and proved as any other part, and
+where two parts turn out to touch or overlap the exchange is done after all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from dlsort.io.parquet.bounded_read import UNBOUNDED
+from dlsort.io.parquet.statistics import Range, rank_raw, read_ranges
+from dlsort.io.source import Piece, Source, cut_groups, top_columns
+from dlsort.keys import SortKey
+from dlsort.tuning import TUNING
+
+__all__ = ["Moves", "Slice", "plan_moves"]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Rows ``first : first + n_rows`` of a piece."""
+
+    piece: Piece
+    first: int
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The rows of each part, as slices in the source's order.
+
+    Parameters
+    ----------
+    parts : tuple of tuple of Slice
+        One a part, in sort order.
+    is_sorted : bool
+        The source claims to be in order as it is; else parts have been put in
+        order, and no key may be in two of them.
+    """
+
+    parts: tuple[tuple[Slice, ...], ...]
+    is_sorted: bool
+
+
+def plan_moves(source: Source, keys: Sequence[SortKey], n_parts: int) -> Moves | None:
+    """Return which rows make which part, or None where an exchange is needed.
+
+    Parameters
+    ----------
+    source : Source
+        The dataset's footers.
+    keys : sequence of SortKey
+        The key.
+    n_parts : int
+        Number of output partitions, at least 2.
+    """
+    ranges = read_ranges(source, keys[0].column)
+    if not ranges or any(r.n_nulls for r in ranges.values()):
+        return None
+    filled = list(ranges)
+    low, high = _ranked(list(ranges.values()), keys[0])
+    rows = np.array([source.row_groups[g].n_rows for g in filled])
+    if rows.sum() < n_parts:
+        return None
+    if (low[1:] >= high[:-1]).all() and _is_claimed(source, keys):
+        parts = _cut_rows(source, filled, rows, n_parts)
+        n_read = sum(s.piece.n_rows for part in parts for s in part)
+        if n_read <= TUNING.most_rereads * rows.sum():
+            return Moves(parts, is_sorted=True)
+    chosen = _cut_ranges(low, high, rows, n_parts)
+    if chosen is None:
+        return None
+    groups = (np.sort(np.array(filled)[part]).tolist() for part in chosen)
+    return Moves(tuple(_whole(source, part) for part in groups), is_sorted=False)
+
+
+def _ranked(
+    ranges: Sequence[Range], key: SortKey
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the first and last key of each row group, as ranks in the wanted order."""
+    ranks = rank_raw([end for r in ranges for end in (r.low, r.high)], key).reshape(-1, 2)
+    return ranks.min(axis=1), ranks.max(axis=1)
+
+
+def _is_claimed(source: Source, keys: Sequence[SortKey]) -> bool:
+    """Return whether every row group says that its rows are in the wanted order."""
+    places_of = [top_columns(footer) for footer in source.footers]
+    for group in source.row_groups:
+        claims = source.footers[group.file].metadata.row_group(group.index).sorting_columns
+        if len(claims) < len(keys):
+            return False
+        places = places_of[group.file]
+        for key, claim in zip(keys, claims, strict=False):
+            wanted = (places.get(key.column), key.descending, key.nulls_first)
+            if (claim.column_index, claim.descending, claim.nulls_first) != wanted:
+                return False
+    return True
+
+
+def _cut_rows(
+    source: Source, filled: Sequence[int], rows: npt.NDArray[np.int64], n_parts: int
+) -> tuple[tuple[Slice, ...], ...]:
+    """Cut the source as it is into parts of equal rows."""
+    first_row = np.concatenate([[0], np.cumsum(rows)])
+    edges = first_row[-1] * np.arange(n_parts + 1) // n_parts
+    parts = []
+    for begin, end in pairwise(edges.tolist()):
+        inside = np.flatnonzero((first_row[1:] > begin) & (first_row[:-1] < end))
+        slices: list[Slice] = []
+        at = int(first_row[inside[0]])
+        for whole in _whole(source, [filled[i] for i in inside.tolist()]):
+            first, last = max(begin, at), min(end, at + whole.n_rows)
+            slices.append(Slice(whole.piece, first - at, last - first))
+            at += whole.n_rows
+        parts.append(tuple(slices))
+    return tuple(parts)
+
+
+def _cut_ranges(
+    low: npt.NDArray[np.int64],
+    high: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    n_parts: int,
+) -> list[npt.NDArray[np.int64]] | None:
+    """Return the row groups of each part, none of whose ranges meets another part's.
+
+    None if there are too few gaps between the ranges, or they leave parts uneven.
+    """
+    order = np.lexsort((high, low))
+    reach = np.maximum.accumulate(high[order])
+    gaps = np.flatnonzero(low[order][1:] > reach[:-1]) + 1  # in places of ``order``
+    passed = np.concatenate([[0], np.cumsum(rows[order])])
+    wanted = passed[-1] * np.arange(1, n_parts) / n_parts
+    if len(gaps) < n_parts - 1:
+        return None
+    after = np.minimum(np.searchsorted(passed[gaps], wanted), len(gaps) - 1)
+    before = np.maximum(after - 1, 0)
+    nearer = np.abs(passed[gaps[before]] - wanted) <= np.abs(passed[gaps[after]] - wanted)
+    cuts = gaps[np.where(nearer, before, after)]
+    parts = np.split(order, cuts)
+    sizes = np.array([rows[part].sum() for part in parts])
+    return parts if sizes.max() <= TUNING.balance * sizes.mean() and sizes.min() else None
+
+
+def _whole(source: Source, groups: Sequence[int]) -> tuple[Slice, ...]:
+    """Return row groups, ascending, as slices of as few pieces as can be."""
+    slices = []
+    for _, run in groupby(enumerate(groups), lambda item: item[1] - item[0]):
+        first = next(run)[1]
+        chosen = [source.row_groups[g] for g in (first, *(g for _, g in run))]
+        for begin, end in cut_groups(source, chosen, UNBOUNDED):
+            piece = source.piece(first + begin, first + end)
+            slices.append(Slice(piece, 0, piece.n_rows))
+    return tuple(slices)

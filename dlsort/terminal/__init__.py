@@ -1,0 +1,1 @@
+"""What a job says on a terminal while it runs."""
