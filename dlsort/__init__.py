@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from dlsort.frames.import_hook import import_after
+from dlsort.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dlsort.arrays import argsort, is_sorted, rank
@@ -47,7 +48,6 @@ __all__ = [
     "top_k",
 ]
 
-__version__ = "0.1.0"
 
 _HOME = {
     "CheckReport": "check",

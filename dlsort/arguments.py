@@ -6,24 +6,15 @@ booleans, and whatever ``os.fspath`` knows.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dlsort.errors import BadOptionError, shown
-from dlsort.publish.destination import check_path
 
-__all__ = [
-    "read_choice",
-    "read_count",
-    "read_flag",
-    "read_folder",
-    "read_path",
-]
+__all__ = ["read_choice", "read_count", "read_flag"]
 
 MOST_COUNT = 2**63 - 1  # of 64 bits
 
@@ -70,31 +61,3 @@ def read_flag(value: Any, name: str) -> bool:
         msg = f"{name} is {shown(value)}; expected True or False."
         raise BadOptionError(msg)
     return bool(value)
-
-
-def read_path(value: Any, what: str) -> str:
-    """Return a path, or a URL, as text.
-
-    Raises
-    ------
-    BadOptionError
-        If it is empty, or no path at all.
-    """
-    check_path(value, what)
-    return str(os.fspath(value))
-
-
-def read_folder(value: Any, name: str) -> str:
-    """Return the absolute path of a folder, which need not be there.
-
-    Raises
-    ------
-    BadOptionError
-        If it can't be the path of one.
-    """
-    try:
-        check_path(value, name)
-    except BadOptionError:
-        msg = f"{name} is {shown(value)}; expected an existing folder."
-        raise BadOptionError(msg) from None
-    return str(Path(value).absolute())

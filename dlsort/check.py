@@ -21,11 +21,11 @@ import pyarrow as pa
 import pyarrow.types as pt
 from dask.system import CPU_COUNT
 
-from dlsort.arguments import read_count, read_path
+from dlsort.arguments import read_count
 from dlsort.arrow.views import concat_rows
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.source import Piece, Source, cut_pieces, dictionary_columns, open_source
-from dlsort.io.storage import without_scheme
+from dlsort.io.storage import read_path, without_scheme
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.order.words import check_key_types, key_table
 from dlsort.proof.checksum import Proof, prove

@@ -23,6 +23,7 @@ from dlsort.errors import (
 from dlsort.io.find import find_files
 from dlsort.io.parquet.layout import choose_encodings
 from dlsort.io.parquet.writer import Writer
+from dlsort.io.parts import PARTS
 from dlsort.io.source import Source, cut_pieces, open_source
 from dlsort.io.storage import join
 from dlsort.keys import By, SortKey, format_by
@@ -30,9 +31,10 @@ from dlsort.model.model_file import MODEL, read_model
 from dlsort.model.sample_plan import SamplePlan, plan_sample
 from dlsort.order.bands import count_bands
 from dlsort.order.words import check_key_types
+from dlsort.proof.outcome import check_outcome
 from dlsort.proof.stats import OutputStats
 from dlsort.publish.destination import Overwrite, check_apart, check_destination
-from dlsort.publish.finished import PARTS
+from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile
 from dlsort.publish.recover import put_back
 from dlsort.publish.staging import Staging, staging
@@ -49,7 +51,7 @@ from dlsort.strategies.budget import (
 )
 from dlsort.strategies.choose import move_rows
 from dlsort.strategies.exchange import DatasetPlan, Reader
-from dlsort.strategies.run import check_outcome, check_visible, run_plan
+from dlsort.strategies.run import run_plan
 from dlsort.strategies.shared_storage import shared_storage
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,16 +10,15 @@ from textwrap import wrap
 from typing import Any
 
 from dlsort.errors import ResumeError
+from dlsort.sizes import format_bytes
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable, scaled
 
-__all__ = ["PhaseSeconds", "SortReport", "format_bytes", "peak_memory_bytes"]
+__all__ = ["PhaseSeconds", "SortReport"]
 
 _WIDTH = 80
 _INDENT = " " * len("in threads ")
 _NO_BREAK = "\0"  # which is not printable
-
-UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 @dataclass
@@ -207,24 +204,3 @@ def _wrapped(line: str) -> list[str]:
 
 def _processes(n: int) -> str:
     return f"{n:,} worker process{'' if n == 1 else 'es'}"
-
-
-def format_bytes(n_bytes: float) -> str:
-    """Return a size for people.
-
-    Examples
-    --------
-    >>> format_bytes(1536), format_bytes(0)
-    ('1.5 KiB', '0 B')
-    """
-    for unit in UNITS:
-        if n_bytes < 1024 or unit == UNITS[-1]:
-            break
-        n_bytes /= 1024
-    return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
-
-
-def peak_memory_bytes() -> int:
-    """Return this process's highest resident memory so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) * (1 if sys.platform == "darwin" else 1024)

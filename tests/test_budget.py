@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 import dlsort
 from dlsort import dataset
 from dlsort.errors import BadOptionError
+from dlsort.sizes import GIB, MIB, parse_bytes
 from dlsort.strategies.budget import Budget, count_parts, plan_budget
-from dlsort.tuning import GIB, MIB, TUNING, parse_bytes
+from dlsort.tuning import TUNING
 from dlsort_cluster.clusters import connect
 
 processes = st.integers(1, 16)

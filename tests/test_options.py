@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlsort.errors import BadOptionError
-from dlsort.tuning import GIB, MIB, TUNING, parse_bytes
+from dlsort.sizes import GIB, MIB, parse_bytes
+from dlsort.tuning import TUNING
 
 DECIMAL = {
     "": 1,

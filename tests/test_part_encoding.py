@@ -19,7 +19,7 @@ from dlsort.io.parquet.encoded_sizes import Runs, changes_of, delta_bytes, disti
 from dlsort.io.parquet.encodings import encodings_of_part
 from dlsort.io.parquet.layout import Encodings
 from dlsort.io.parquet.writer import COMPRESSIONS, Writer
-from dlsort.publish.finished import PARTS, make_folders
+from dlsort.io.parts import PARTS, make_folders
 from dlsort.tuning import TUNING
 
 N = 1 << 17

@@ -13,13 +13,13 @@ from dlsort import dataset
 from dlsort.errors import OutOfOrderError
 from dlsort.io.parquet.layout import Encodings
 from dlsort.io.parquet.writer import Writer
+from dlsort.io.parts import make_folders
 from dlsort.keys import SortKey
 from dlsort.order.bands import write_starts
-from dlsort.publish.finished import make_folders
+from dlsort.sizes import MIB
 from dlsort.strategies import exchange as plan
 from dlsort.strategies.budget import Budget
 from dlsort.strategies.oversized import sort_in_pieces
-from dlsort.tuning import MIB
 from dlsort_cluster.exchange import Shards, Slot
 
 KEYS = (SortKey("k"),)

@@ -15,7 +15,8 @@ from dlsort.model import sample as sampling
 from dlsort.model import sample_plan
 from dlsort.model.sample import draws_needed, take_sample
 from dlsort.model.sample_plan import plan_sample
-from dlsort.tuning import GIB, TUNING
+from dlsort.sizes import GIB
+from dlsort.tuning import TUNING
 
 
 class _NoFooter:

@@ -21,7 +21,8 @@ from dlsort.io.parquet.reader import read_piece
 from dlsort.io.source import cut_pieces, open_source
 from dlsort.keys import parse_by
 from dlsort.model.sample_plan import plan_sample
-from dlsort.tuning import MIB, TUNING
+from dlsort.sizes import MIB
+from dlsort.tuning import TUNING
 from parquet_mutations import bases
 
 N = 400

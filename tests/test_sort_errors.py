@@ -42,7 +42,7 @@ from commands import (
 )
 from commands import dlsort as command
 from dlsort.errors import DlsortError
-from dlsort.publish.finished import ATTEMPTS, PARTS
+from dlsort.io.parts import ATTEMPTS, PARTS
 from dlsort_cluster.exchange import SpillFullError
 from patience import PATIENCE_S
 

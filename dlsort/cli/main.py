@@ -31,7 +31,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlsort import __version__
 from dlsort.cli.failures import (
     NOT_OK,
     NOT_REPORTED,
@@ -46,8 +45,10 @@ from dlsort.cli.failures import (
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
 from dlsort.errors import BadOptionError, DlsortError
+from dlsort.sizes import GIB, parse_bytes
 from dlsort.terminal.streams import write
-from dlsort.tuning import GIB, TUNING, parse_bytes
+from dlsort.tuning import TUNING
+from dlsort.version import __version__
 from dlsort.wording import count
 
 if TYPE_CHECKING:

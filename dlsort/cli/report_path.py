@@ -23,8 +23,8 @@ def check_report_path(report: str, src: str, dst: str) -> Path | None:
     Failure
         If it can't, or lies where readers would take it for data, or is data.
     """
+    from dlsort.io.find import SUFFIXES
     from dlsort.io.storage import is_store, without_scheme
-    from dlsort.publish.replaceable import SUFFIXES
 
     if report == "-":
         return None

@@ -13,11 +13,11 @@ from dask.utils import natural_sort_key
 from dlsort.errors import BadOptionError, CorruptSourceError, SourceNotFoundError
 from dlsort.io.parquet.footers import BadFooterError
 from dlsort.io.parquet.pages import BadPageError
-from dlsort.io.storage import filesystem, is_store
-from dlsort.publish.destination import check_path
-from dlsort.publish.replaceable import SUFFIXES
+from dlsort.io.storage import check_path, filesystem, is_store
 
-__all__ = ["UNREADABLE", "corrupt", "find_files"]
+__all__ = ["SUFFIXES", "UNREADABLE", "corrupt", "find_files"]
+
+SUFFIXES = (".parquet", ".pq", ".parq")
 
 # What reading a file raises that is not as it should be.
 UNREADABLE = (pa.ArrowException, OSError, IndexError, BadFooterError, BadPageError)

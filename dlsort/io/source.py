@@ -24,10 +24,10 @@ import pyarrow.types as pt
 
 from dlsort.errors import SchemaMismatchError
 from dlsort.io.find import UNREADABLE, corrupt, find_files
-from dlsort.io.parquet.bounded_read import UNBOUNDED
 from dlsort.io.parquet.footers import Footer, read_footer
 from dlsort.io.parquet.layout import ColumnLayout, layouts, readable_as_dictionary
 from dlsort.io.storage import is_store, stamp_of
+from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import TUNING
 
 __all__ = [

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from dlsort.io import storage
+from dlsort.io.storage import write_error
 from dlsort.keys import SortKey
 from dlsort.model.model import Model, model_at
-from dlsort.publish.destination import write_error
 
 __all__ = ["MODEL", "keep_model", "read_model"]
 

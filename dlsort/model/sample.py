@@ -19,13 +19,13 @@ import pyarrow.types as pt
 
 from dlsort.arrow.take import take_table
 from dlsort.arrow.views import combine, concat_rows, fixed_view, nulls
-from dlsort.io.parquet.bounded_read import UNBOUNDED
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.source import Piece
 from dlsort.keys import SortKey
 from dlsort.order.argsort import argsort
 from dlsort.order.bands import count_bands
 from dlsort.order.words import key_table
+from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import TUNING
 
 __all__ = [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +14,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from dlsort.proof.checksum import Proof
-from dlsort.report import peak_memory_bytes
 
-__all__ = ["Clock", "InputStats", "OutputStats"]
+__all__ = ["Clock", "InputStats", "OutputStats", "peak_memory_bytes"]
 
 
 @dataclass
@@ -68,3 +69,9 @@ class OutputStats:
     file_bytes: int
     edges: pa.Table
     clock: Clock
+
+
+def peak_memory_bytes() -> int:
+    """Return this process's highest resident memory so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) * (1 if sys.platform == "darwin" else 1024)

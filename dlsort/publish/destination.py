@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Literal
 
 from dlsort.errors import (
-    BadOptionError,
     DestinationError,
     DestinationExistsError,
-    DestinationFullError,
     DlsortError,
     shown,
 )
-from dlsort.io.storage import filesystem, is_store, without_scheme
+from dlsort.io.storage import (
+    check_path,
+    existing,
+    filesystem,
+    is_store,
+    write_error,
+)
 from dlsort.publish.replaceable import (
     TABLE_LOGS,
     Held,
@@ -30,17 +32,14 @@ from dlsort.publish.replaceable import (
 )
 
 __all__ = [
-    "FULL",
     "MARKER",
     "Overwrite",
     "check_apart",
     "check_destination",
-    "check_path",
     "check_unchanged",
     "filled",
     "named",
     "place_of",
-    "write_error",
 ]
 
 
@@ -53,48 +52,6 @@ _FORCE = (
     'Choose another folder, or pass overwrite="force" (--overwrite=force) to delete all '
     "that is there."
 )
-
-# The errors of a disk, or of what one may use of it, that is full.
-FULL = (errno.ENOSPC, errno.EDQUOT)
-
-# What Linux, macOS and their file systems take for one name, at most.
-_MOST_NAME_BYTES = 255
-
-
-def check_path(path: object, what: str) -> None:
-    """Raise unless something can be the path of a file or folder.
-
-    Raises
-    ------
-    BadOptionError
-        If it is empty, no path at all, or one that is too long.
-    """
-    try:
-        plain = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
-        os.fsencode(plain)  # which text of no character at all can't be
-    except Exception:  # whatever a stranger's __fspath__ raises
-        plain = ""
-    if not isinstance(plain, str) or not plain.strip() or "\0" in plain:
-        msg = f"the {what} is {shown(path)}; expected the path of a file or folder."
-        raise BadOptionError(msg)
-    local = without_scheme(plain)
-    if not is_store(local) and _is_too_long(Path(local)):
-        msg = (
-            f"the {what} is {shown(plain)}, of {len(plain):,} characters, which is longer than "
-            "a file system takes; expected the path of a file or folder."
-        )
-        raise BadOptionError(msg)
-
-
-def _is_too_long(path: Path) -> bool:
-    # Where a folder on the way is not there yet, the system does not look at the names below.
-    if any(len(os.fsencode(part)) > _MOST_NAME_BYTES for part in path.parts):
-        return True
-    try:
-        path.absolute().lstat()
-    except OSError as error:
-        return error.errno == errno.ENAMETOOLONG
-    return False
 
 
 def place_of(dst: str | Path) -> str:
@@ -166,7 +123,7 @@ def _check_folder(dst: str | Path) -> str:
     if path.is_dir() and not os.access(path, os.W_OK | os.X_OK):
         msg = f"{dst} can't be replaced: no permission to write to it."
         raise DestinationError(msg)
-    parent = _existing(path.parent)
+    parent = existing(path.parent)
     if not parent.is_dir():
         msg = f"{dst} can't be written: {parent} is a file, not a folder."
         raise DestinationError(msg)
@@ -317,22 +274,3 @@ def filled(destination: object, how: str = "") -> DestinationExistsError:
     more = f" ({how})" if how else ""
     msg = f"{destination} was filled by someone meanwhile{more}; nothing was published."
     return DestinationExistsError(msg)
-
-
-def write_error(error: OSError, path: Path | str) -> DestinationError:
-    """Return the sentence for an error while writing to a path."""
-    if error.errno in FULL:
-        free = ""
-        with suppress(OSError, StopIteration):
-            if not is_store(path):
-                n_bytes = shutil.disk_usage(_existing(Path(path))).free
-                free = f" ({n_bytes / 2**20:,.0f} MiB free)"
-        return DestinationFullError(
-            f"no space left while writing {path}{free}. Nothing was published; free some space "
-            "or choose another destination."
-        )
-    return DestinationError(f"{path} can't be written: {error.strerror or error}.")
-
-
-def _existing(path: Path) -> Path:
-    return next(p for p in (path, *path.parents) if p.exists())

@@ -13,31 +13,29 @@ a second time. Where records and parts lie in the folder of a way (move, range, 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from dlsort.errors import DestinationError, RowsLostError
 from dlsort.io import storage
-from dlsort.io.storage import join
+from dlsort.io.parts import FINISHED, PARTS, part_name
+from dlsort.io.storage import join, names_in, size_of, write_error
 from dlsort.proof.checksum import Proof
 from dlsort.proof.stats import Clock, OutputStats
-from dlsort.publish.destination import write_error
 
 __all__ = [
-    "ATTEMPTS",
-    "FINISHED",
-    "PARTS",
     "FinishedPart",
+    "check_visible",
     "find_finished",
     "find_output",
     "finished_parts",
     "forget_finished",
     "keep_finished",
-    "make_folders",
 ]
 
-ATTEMPTS, PARTS, FINISHED = "attempts", "parts", "finished"
 _RECORD = b"dlsort"
 
 
@@ -57,12 +55,6 @@ class FinishedPart(NamedTuple):
     name: str
     written: OutputStats
     read: Proof | None
-
-
-def make_folders(folder: str) -> None:
-    """Make a way's folder, and those in it, where they aren't there."""
-    for inner in (ATTEMPTS, PARTS, FINISHED):
-        storage.make_folder(join(folder, inner))
 
 
 def keep_finished(
@@ -141,3 +133,46 @@ def forget_finished(folder: str, part: int) -> None:
 
 def _record_of(folder: str, part: int) -> str:
     return join(folder, FINISHED, f"{part}.arrow")
+
+
+def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> dict[str, int]:
+    """Make sure that the folder of whole parts holds the workers' parts, and nothing else.
+
+    Returns
+    -------
+    dict of str to int
+        The parts' names and sizes.
+
+    Raises
+    ------
+    RowsLostError
+        If a part is missing or has another size.
+    DestinationError
+        If there is a file that no worker wrote.
+    """
+    names = [part_name(stats.part, n_parts) for stats in outputs]
+    strays = {
+        name
+        for name in set(names_in(folder)) - set(names)
+        # stores list a folder in itself; NFS names so what was removed while it was open
+        if name != PARTS and not name.startswith(".nfs")
+    }
+    if strays:
+        msg = (
+            f"{join(folder, min(strays))} is none of this sort's parts. Nothing was published; "
+            "see what it is, remove it, and sort again."
+        )
+        raise DestinationError(msg)
+    for name, stats in zip(names, outputs, strict=True):
+        try:
+            n_bytes = size_of(join(folder, name))
+        except OSError:
+            n_bytes = -1
+        if n_bytes != stats.file_bytes:
+            msg = (
+                f"{name} was written by a worker but is not in {folder} here. "
+                "Nothing was published; source and destination must be on storage that the "
+                "client and all workers share under the same paths."
+            )
+            raise RowsLostError(msg)
+    return {name: stats.file_bytes for name, stats in zip(names, outputs, strict=True)}

@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from dlsort import __version__
 from dlsort.errors import ResumeError
 from dlsort.io.source import Source
 from dlsort.io.storage import read_bytes
+from dlsort.version import __version__
 
 __all__ = ["JobFile"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dlsort.errors import DestinationExistsError, DlsortError, ResumeError
-from dlsort.io.storage import filesystem, is_store, join, remove_all
-from dlsort.publish.destination import check_path, place_of, write_error
+from dlsort.io.storage import check_path, filesystem, is_store, join, remove_all, write_error
+from dlsort.publish.destination import place_of
 from dlsort.publish.job_file import JobFile
 from dlsort.publish.stage_folder import (
     JOB,

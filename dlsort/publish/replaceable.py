@@ -20,21 +20,12 @@ from typing import Any
 
 import fsspec
 
+from dlsort.io.find import SUFFIXES
 from dlsort.io.one_table import of_no_one_table
 from dlsort.io.storage import filesystem, is_store, stamp_in
 
-__all__ = [
-    "SUFFIXES",
-    "TABLE_LOGS",
-    "Held",
-    "foreign",
-    "look",
-    "never_replaced",
-    "tables_apart",
-    "unseen",
-]
+__all__ = ["TABLE_LOGS", "Held", "foreign", "look", "never_replaced", "tables_apart", "unseen"]
 
-SUFFIXES = (".parquet", ".pq", ".parq")
 
 # What tells the files of a table: without it, or they without that, it is none.
 TABLE_LOGS = {"_delta_log/": "Delta", "metadata/": "Iceberg", ".hoodie/": "Hudi"}

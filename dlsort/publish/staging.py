@@ -28,6 +28,7 @@ from dlsort.errors import (
     ResumeError,
     SourceChangedError,
 )
+from dlsort.io.parts import make_folders
 from dlsort.io.storage import (
     is_store,
     join,
@@ -35,9 +36,9 @@ from dlsort.io.storage import (
     names_in,
     remove_all,
     replace,
+    write_error,
 )
-from dlsort.publish.destination import write_error
-from dlsort.publish.finished import finished_parts, make_folders
+from dlsort.publish.finished import finished_parts
 from dlsort.publish.job_file import JobFile
 from dlsort.publish.replaceable import Held
 from dlsort.publish.stage_folder import (

@@ -22,9 +22,9 @@ from typing import Any
 
 from dlsort.errors import DestinationError, DestinationExistsError
 from dlsort.io import storage
-from dlsort.io.storage import is_store, join
+from dlsort.io.storage import is_store, join, write_error
 from dlsort.publish import to_store
-from dlsort.publish.destination import check_unchanged, filled, named, write_error
+from dlsort.publish.destination import check_unchanged, filled, named
 from dlsort.publish.replaceable import Held, look, unseen
 from dlsort.publish.to_store import Settlement
 

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 
 from dlsort.errors import DestinationError
 from dlsort.io import storage
-from dlsort.io.storage import filesystem, join, remove
-from dlsort.publish.destination import MARKER, filled, named, write_error
+from dlsort.io.storage import filesystem, join, remove, write_error
+from dlsort.publish.destination import MARKER, filled, named
 from dlsort.publish.replaceable import Held, look, unseen
 
 __all__ = ["Record", "Settlement", "begin", "publish", "settle"]

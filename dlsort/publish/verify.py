@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 from dlsort.arrow.views import concat_rows, to_transport
 from dlsort.errors import ClusterError, OutOfOrderError
 from dlsort.io.parquet.writer import Writer
+from dlsort.io.parts import PARTS
 from dlsort.io.storage import join, open_to_read
 from dlsort.keys import SortKey
 from dlsort.proof.disorder import first_disorder
 from dlsort.proof.ordered import Ordered
-from dlsort.publish.finished import PARTS, find_finished, finished_parts, forget_finished
+from dlsort.publish.finished import find_finished, finished_parts, forget_finished
 from dlsort_cluster.clusters import run
 from dlsort_cluster.exchange import ExchangeError, Layer
 from dlsort_cluster.tasks import call

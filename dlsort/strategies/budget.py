@@ -13,8 +13,8 @@ from typing import Literal
 
 from dlsort.errors import BadOptionError
 from dlsort.io.source import Source
-from dlsort.report import format_bytes
-from dlsort.tuning import GIB, MIB, TUNING, parse_bytes
+from dlsort.sizes import GIB, MIB, format_bytes, parse_bytes
+from dlsort.tuning import TUNING
 from dlsort.wording import count
 
 __all__ = [

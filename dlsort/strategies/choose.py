@@ -11,6 +11,7 @@ from dlsort.io.parquet.writer import Writer
 from dlsort.io.source import Source
 from dlsort.keys import SortKey
 from dlsort.model.sample_plan import plan_sample
+from dlsort.proof.outcome import check_keys_apart, check_outcome
 from dlsort.proof.stats import OutputStats
 from dlsort.report import SortReport
 from dlsort.strategies.exchange import Reader
@@ -18,7 +19,7 @@ from dlsort.strategies.move import Moves, plan_moves
 from dlsort.strategies.move_plan import MovePlan
 from dlsort.strategies.range_plan import RangePlan
 from dlsort.strategies.range_reads import RangeReads, plan_range_reads
-from dlsort.strategies.run import check_keys_apart, check_outcome, run_plan
+from dlsort.strategies.run import run_plan
 from dlsort.terminal.progress import Progress
 
 __all__ = ["move_rows"]

@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from dlsort.arrow.take import take_table
 from dlsort.arrow.views import to_transport, transport_schema
-from dlsort.io.parquet.bounded_read import UNBOUNDED
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.source import Piece, Source, dictionary_columns
@@ -40,6 +39,7 @@ from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.ordered import Ordered
 from dlsort.proof.stats import Clock, InputStats, OutputStats
 from dlsort.publish.finished import find_output, finished_parts, keep_finished
+from dlsort.sizes import UNBOUNDED
 from dlsort.strategies.oversized import sort_in_pieces
 from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split

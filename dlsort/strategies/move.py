@@ -20,10 +20,10 @@ from itertools import groupby, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dlsort.io.parquet.bounded_read import UNBOUNDED
 from dlsort.io.parquet.statistics import Range, rank_raw, read_ranges
 from dlsort.io.source import Piece, Source, cut_groups, top_columns
 from dlsort.keys import SortKey
+from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import TUNING
 
 __all__ = ["Moves", "Slice", "plan_moves"]

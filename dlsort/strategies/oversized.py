@@ -23,7 +23,8 @@ from dlsort.model.sample import rows_needed
 from dlsort.order.bands import read_starts, without_starts
 from dlsort.order.sort_rows import sort_rows, sort_shards
 from dlsort.order.words import key_table
-from dlsort.tuning import GIB, TUNING
+from dlsort.sizes import GIB
+from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import Shards
 
 __all__ = ["sort_in_pieces"]

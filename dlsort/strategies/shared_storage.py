@@ -21,8 +21,16 @@ from typing import Any
 
 from dlsort.errors import BadOptionError, ClusterError, DestinationFullError, DlsortError
 from dlsort.io.source import Source
-from dlsort.io.storage import is_store, join, make_folder, remove_all, replace, stamp_of
-from dlsort.publish.destination import FULL, write_error
+from dlsort.io.storage import (
+    FULL,
+    is_store,
+    join,
+    make_folder,
+    remove_all,
+    replace,
+    stamp_of,
+    write_error,
+)
 from dlsort.publish.stage_folder import JOB
 from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.jobs import ANSWER_S, of_each_worker

@@ -18,12 +18,11 @@ import pyarrow.types as pt
 
 from dlsort.io.parquet.pages import BadPageError, longest_repeated, read_pages
 from dlsort.io.parquet.stored_schema import VALUE_BYTES, sizes_of
-from dlsort.report import format_bytes
+from dlsort.sizes import format_bytes
 from dlsort_cluster.wire import count_bytes
 
-__all__ = ["BATCH_SHARE", "UNBOUNDED", "read_bounded"]
+__all__ = ["BATCH_SHARE", "read_bounded"]
 
-UNBOUNDED = 2**63 - 1  # memory without a limit
 BATCH_SHARE = 4  # a batch may take a fourth of the memory
 
 

@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from dlsort.errors import SourceChangedError
 from dlsort.io.find import UNREADABLE, corrupt
-from dlsort.io.parquet.bounded_read import UNBOUNDED, read_bounded
+from dlsort.io.parquet.bounded_read import read_bounded
 from dlsort.io.parquet.footers import open_file
 from dlsort.io.parquet.joined_files import read_joined
 from dlsort.io.source import FOOTER_THREADS, FileGroups, Piece, Stamp
 from dlsort.io.storage import is_store, open_to_read, read_range, stamp_of
+from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import TUNING
 
 __all__ = ["read_piece"]

@@ -17,16 +17,14 @@ from dlsort.arrow.views import concat_rows
 from dlsort.errors import BadOptionError, shown
 from dlsort.io.parquet.encodings import encodings_of_part
 from dlsort.io.parquet.layout import Encodings
-from dlsort.io.storage import Output, join
+from dlsort.io.parts import ATTEMPTS, PARTS, part_name
+from dlsort.io.storage import Output, join, write_error
 from dlsort.keys import SortKey
-from dlsort.publish.destination import write_error
-from dlsort.publish.finished import ATTEMPTS, PARTS
 from dlsort_cluster.wire import value_bytes
 
-__all__ = ["COMPRESSIONS", "PartFile", "Writer", "check_compression", "part_name"]
+__all__ = ["COMPRESSIONS", "PartFile", "Writer", "check_compression"]
 
 COMPRESSIONS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none")
-FEWEST_DIGITS = 5
 
 
 def check_compression(compression: object) -> str:
@@ -45,18 +43,6 @@ def check_compression(compression: object) -> str:
         msg = f"compression is {shown(compression)}; expected one of {expected}."
         raise BadOptionError(msg)
     return name
-
-
-def part_name(part: int, n_parts: int) -> str:
-    """Return a part's file name, zero-padded so that names sort as rows do.
-
-    Examples
-    --------
-    >>> part_name(7, 12)
-    'part-00007.parquet'
-    """
-    digits = max(FEWEST_DIGITS, len(str(n_parts - 1)))
-    return f"part-{part:0{digits}d}.parquet"
 
 
 class PartFile:

@@ -1,0 +1,32 @@
+"""Parts: their names, and the folders in which a job keeps them until it has all."""
+
+from __future__ import annotations
+
+from dlsort.io import storage
+from dlsort.io.storage import join
+
+__all__ = ["ATTEMPTS", "FEWEST_DIGITS", "FINISHED", "PARTS", "make_folders", "part_name"]
+
+ATTEMPTS = "attempts"
+PARTS = "parts"
+FINISHED = "finished"
+
+FEWEST_DIGITS = 5
+
+
+def make_folders(folder: str) -> None:
+    """Make a way's folder, and those in it, where they aren't there."""
+    for inner in (ATTEMPTS, PARTS, FINISHED):
+        storage.make_folder(join(folder, inner))
+
+
+def part_name(part: int, n_parts: int) -> str:
+    """Return a part's file name, zero-padded so that names sort as rows do.
+
+    Examples
+    --------
+    >>> part_name(7, 12)
+    'part-00007.parquet'
+    """
+    digits = max(FEWEST_DIGITS, len(str(n_parts - 1)))
+    return f"part-{part:0{digits}d}.parquet"
