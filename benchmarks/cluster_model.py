@@ -168,7 +168,7 @@ def forecast(
 def measure(src: Path, workers: int, repeat: int) -> dict[str, Any]:
     """Return the report of the median run on so many worker processes."""
     import dlsort
-    from dlsort_cluster.clusters import connect
+    from dlsort_cluster.clusters.connect import connect
 
     reports = []
     with connect(workers=workers, threads=workers) as client:
@@ -187,7 +187,7 @@ def task_seconds(workers: int = 2, n: int = 1_000) -> float:
     """Return how long a cluster takes for a task that does nothing."""
     import time
 
-    from dlsort_cluster.clusters import connect
+    from dlsort_cluster.clusters.connect import connect
 
     with connect(workers=workers, threads=workers) as client:
         client.gather(client.map(abs, range(100), pure=False))

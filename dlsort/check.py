@@ -22,7 +22,7 @@ import pyarrow.types as pt
 from dask.system import CPU_COUNT
 
 from dlsort.arguments import read_count
-from dlsort.arrow.views import concat_rows
+from dlsort.arrow.transport import concat_rows
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.source import Piece, Source, cut_pieces, dictionary_columns, open_source
 from dlsort.io.storage import read_path, without_scheme
@@ -33,7 +33,7 @@ from dlsort.proof.disorder import first_disorder
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
-from dlsort_cluster.sizes import machine_memory_bytes
+from dlsort_cluster.clusters.sizes import machine_memory_bytes
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
 

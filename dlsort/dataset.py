@@ -50,16 +50,17 @@ from dlsort.strategies.budget import (
     plan_budget,
 )
 from dlsort.strategies.choose import move_rows
-from dlsort.strategies.exchange import DatasetPlan, Reader
+from dlsort.strategies.exchange import DatasetPlan
+from dlsort.strategies.reader import Reader
 from dlsort.strategies.run import run_plan
 from dlsort.strategies.shared_storage import shared_storage
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING
-from dlsort_cluster.clusters import connect
+from dlsort_cluster.clusters.check_versions import check_versions
+from dlsort_cluster.clusters.connect import connect
+from dlsort_cluster.clusters.joined import Joinable
+from dlsort_cluster.clusters.sizes import ClusterSize, machine_memory_bytes, size_of
 from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.joined import Joinable
-from dlsort_cluster.sizes import ClusterSize, machine_memory_bytes, size_of
-from dlsort_cluster.versions import check_versions
 
 __all__ = ["sort_dataset"]
 

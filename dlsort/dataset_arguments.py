@@ -20,15 +20,15 @@ from dlsort.publish.destination import Overwrite
 from dlsort.sizes import parse_bytes
 from dlsort.strategies.budget import ask_memory
 from dlsort.wording import closest
-from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.joined import (
+from dlsort_cluster.clusters.joined import (
     EMBEDDED,
     Joinable,
     check_usable,
     current_client,
     is_joinable,
 )
-from dlsort_cluster.sizes import machine_memory_bytes
+from dlsort_cluster.clusters.sizes import machine_memory_bytes
+from dlsort_cluster.exchange import ExchangeError
 
 __all__ = ["Asked", "read_arguments"]
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from dlsort.arguments import read_count
 from dlsort.arrow.layouts import recast, without_views
 from dlsort.arrow.take import take_array
-from dlsort.arrow.views import combine
+from dlsort.arrow.transport import combine
 from dlsort.errors import KeyTypeError
 from dlsort.keys import By, SortKey, check_columns, parse_by
 from dlsort.order.argsort import first_rows, order_columns

@@ -19,8 +19,8 @@ from distributed import Client, LocalCluster
 
 import arrow_data
 from dlsort.keys import SortKey
-from dlsort_cluster.apart import Inlined
-from dlsort_cluster.expression import EachParquet
+from dlsort_cluster.frames.apart import Inlined
+from dlsort_cluster.frames.learn import EachParquet
 
 Make = Callable[[np.random.Generator, int], Any]
 ARROW = "arrow "

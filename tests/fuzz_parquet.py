@@ -69,7 +69,7 @@ class Outcome(NamedTuple):
 
 def serve(connection: Connection, seed: int, folder: str) -> None:
     """Take numbers of files and send what became of them, until there are none."""
-    from dlsort_cluster.clusters import connect
+    from dlsort_cluster.clusters.connect import connect
 
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
     warnings.simplefilter("error")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, oracle
 from band_kit import bands_of
-from dlsort.arrow.views import to_transport
+from dlsort.arrow.transport import to_transport
 from dlsort.keys import SortKey
 from dlsort.model.model import fit_model
 from dlsort.model.partition import find_bands, group

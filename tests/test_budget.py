@@ -17,7 +17,7 @@ from dlsort.errors import BadOptionError
 from dlsort.sizes import GIB, MIB, parse_bytes
 from dlsort.strategies.budget import Budget, count_parts, plan_budget
 from dlsort.tuning import TUNING
-from dlsort_cluster.clusters import connect
+from dlsort_cluster.clusters.connect import connect
 
 processes = st.integers(1, 16)
 threads = st.integers(1, 64)

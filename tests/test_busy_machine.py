@@ -11,7 +11,7 @@ import pytest
 from distributed import LocalCluster
 from distributed.utils import warn_on_duration
 
-from dlsort_cluster.clusters import connect
+from dlsort_cluster.clusters.connect import connect
 
 # As Dask has it; the pattern that it is told by is in pyproject.toml, and in conftest.py.
 SLOW = "Creating scratch directories is taking a surprisingly long time. (1.07s) This is often"

@@ -14,7 +14,7 @@ from distributed.client import _current_client
 import dlsort
 from commands import dataset, read
 from dlsort.errors import BadOptionError, ClusterError
-from dlsort_cluster.joined import check_usable, current_client
+from dlsort_cluster.clusters.joined import check_usable, current_client
 
 OURS, THEIRS = 0, 2  # workers that are reported
 

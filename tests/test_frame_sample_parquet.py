@@ -23,7 +23,7 @@ import frame_data as data
 from dlsort.frame_tasks import sample as frame_sample
 from dlsort.frame_tasks import sample_parquet as frame_sample_parquet
 from dlsort.tuning import TUNING
-from dlsort_cluster.parquet import PartitionReads
+from dlsort_cluster.frames.parquet import PartitionReads
 
 N_ROWS, GROUP_ROWS = 20_000, 1_000  # of a file, of a row group
 

@@ -25,7 +25,7 @@ from dlsort_kernels import build_cells
 
 def fit(tables: list[pa.Table], keys, n_parts: int, rng, n_sample: int) -> Model:
     """Fit a model to a uniform sample of all inputs' rows."""
-    from dlsort.arrow.views import concat_rows
+    from dlsort.arrow.transport import concat_rows
 
     samples, parts, rows = [], [], []
     for part, table in enumerate(tables):

@@ -155,7 +155,7 @@ def test_an_interrupt_after_the_rename_changes_nothing(tmp_path, source, monkeyp
 def test_parts_that_are_gone_cost_no_old_data(tmp_path, source, monkeypatch, exchange):
     sort(source, by="note")
     before = contents(tmp_path / "out")
-    publish = dlsort.publish.to_folder.publish
+    publish = dlsort.publish.publish.publish
 
     def lose_and_publish(asked: Any, *args: Any) -> None:
         shutil.rmtree(asked.parts)
@@ -175,7 +175,7 @@ def test_a_client_that_was_gone_on_from_does_not_bring_the_old_back(
 ):
     """It wakes once the other has published; its file system has lost the lock meanwhile."""
     sort(source, by="note")
-    publish = dlsort.publish.to_folder.publish
+    publish = dlsort.publish.publish.publish
 
     def sleep_and_publish(asked: Any, *args: Any) -> None:
         parts, out = Path(asked.parts), tmp_path / "out"

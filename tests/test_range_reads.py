@@ -18,8 +18,8 @@ from dlsort.io.source import Piece, Source, open_source
 from dlsort.keys import parse_by
 from dlsort.strategies import move as moves
 from dlsort.strategies import range_reads
-from dlsort.strategies.exchange import Reader
 from dlsort.strategies.range_reads import plan_range_reads
+from dlsort.strategies.reader import Reader
 from dlsort.tuning import TUNING
 from test_moves import MAKERS, rows_of, sort, write
 

@@ -10,7 +10,8 @@ from distributed import LocalCluster
 import dlsort
 import dlsort.strategies.run
 from dlsort.errors import BadKeyError, BadOptionError, ClusterError
-from dlsort_cluster import exchange, jobs
+from dlsort_cluster import exchange
+from dlsort_cluster.clusters import jobs
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import dlsort_kernels
 from arrow_data import KEY_TYPES, column, payload
 from dlsort.arrow.take import take_table
-from dlsort.arrow.views import concat_rows, from_transport, to_transport
+from dlsort.arrow.transport import concat_rows, from_transport, to_transport
 
 
 def taken(table: pa.Table, rows: list[int]) -> pa.Table:

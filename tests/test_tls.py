@@ -14,8 +14,8 @@ from distributed import Client, LocalCluster, Security
 import dlsort
 from commands import contents, dataset, process, read, sort
 from dlsort.errors import ClusterError
-from dlsort_cluster import shared
-from dlsort_cluster.clusters import SchedulerUnreachableError, connect
+from dlsort_cluster.clusters.connect import SchedulerUnreachableError, connect
+from dlsort_cluster.store import shared
 from tls_kit import Authority, environment
 
 

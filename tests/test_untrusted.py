@@ -17,8 +17,8 @@ import pytest
 from commands import contents, rows, write
 from dlsort import check_dataset, sort_dataset
 from dlsort.errors import SourceNotFoundError
-from dlsort_cluster.clusters import connect
-from dlsort_cluster.spill import SpillFile
+from dlsort_cluster.clusters.connect import connect
+from dlsort_cluster.store.spill import SpillFile
 from dlsort_cluster.wire import read_stream
 
 

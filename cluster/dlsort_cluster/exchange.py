@@ -5,7 +5,7 @@
 
 ``split`` groups one input's rows by output partition, ``merge`` makes one
 output partition from the rows that every input had for it. What lies between
-is the business of :mod:`dlsort_cluster.p2p` or :mod:`dlsort_cluster.taskgraph`;
+is the business of :mod:`dlsort_cluster.p2p.build` or :mod:`dlsort_cluster.taskgraph`;
 neither knows how a row finds its partition, nor what happens to it then.
 
 Everything here travels with the task graph, so this module imports nothing
@@ -92,7 +92,7 @@ class Shards:
     @classmethod
     def of(cls, tables: Sequence[pa.Table]) -> Shards:
         """Return shards that are in memory."""
-        from dlsort_cluster.wire import value_bytes
+        from dlsort_cluster.arrow_sizes import value_bytes
 
         return cls(
             [table.schema for table in tables],
@@ -172,7 +172,7 @@ class Exchange:
         it writes should bear a name of its own until it is complete.
     store_bytes : int or None
         Shards kept in memory by each worker before they go to disk. ``None``:
-        as the worker's memory limit leaves it (:mod:`dlsort_cluster.memory`), or of the
+        as the worker's memory limit leaves it (:mod:`dlsort_cluster.store.memory`), or of the
         machine's memory where the worker has no limit.
     temp_dir : str or None
         Where they go then. ``None``: the worker's ``local_directory``.

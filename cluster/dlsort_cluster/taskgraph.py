@@ -47,7 +47,7 @@ def build(
     context: Any,
     parts: Sequence[int] | None = None,
 ) -> Layer:
-    """Lay the tasks of an exchange; see :func:`dlsort_cluster.p2p.build`."""
+    """Lay the tasks of an exchange; see :func:`dlsort_cluster.p2p.build.build`."""
     token = graph_token(exchange, parts)
     split_keys = [(f"dlsort-split-{token}", i) for i in range(len(sources))]
     transfer_keys = [(f"dlsort-transfer-{token}", i) for i in range(len(sources))]

@@ -1,4 +1,4 @@
-"""Single tasks, for what comes before an exchange."""
+"""Single tasks, for what comes before an exchange, and their names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from dask._task_spec import List, Task, TaskRef
 from dask.typing import Key
 
-__all__ = ["call", "call_with_all", "ref"]
+__all__ = ["call", "call_with_all", "name_of", "ref"]
 
 
 def call(key: Key, func: Callable[..., Any], *args: Any) -> Task:
@@ -24,3 +24,8 @@ def call_with_all(key: Key, func: Callable[..., Any], keys: Sequence[Key]) -> Ta
 def ref(key: Key) -> TaskRef:
     """Return a placeholder for the result of another task."""
     return TaskRef(key)
+
+
+def name_of(key: Any) -> Any:
+    """Return what a task's key has in common with those of its kind."""
+    return key[0] if isinstance(key, tuple) else key

@@ -3,7 +3,7 @@
 A unit is what one input has for one worker: the rows of all partitions that
 the worker owns, and where each partition starts. Between workers it is two
 byte arrays: the starts, and one IPC stream of the rows. Where the two can see the
-same memory, the stream is there instead (:mod:`dlsort_cluster.shared`), and only its
+same memory, the stream is there instead (:mod:`dlsort_cluster.store.shared`), and only its
 place is sent. What is sent together has a checksum: TCP's own misses one damaged
 segment in 65,536.
 """
@@ -18,22 +18,21 @@ import pyarrow as pa
 import pyarrow.types as pt
 from xxhash import xxh3_64
 
+from dlsort_cluster.arrow_sizes import count_bytes, held_bytes
+
 __all__ = [
     "DamagedError",
     "Message",
     "Unit",
     "compact",
-    "count_bytes",
     "cut",
     "frame",
-    "held_bytes",
     "join",
     "pack",
     "pack_starts",
     "read_stream",
     "unframe",
     "unpack",
-    "value_bytes",
     "write_stream",
 ]
 
@@ -210,28 +209,6 @@ def join(units: Sequence[Unit]) -> Unit | None:
         return Unit(table.take(pa.array(rows)), starts.sum(axis=0))
     except pa.ArrowNotImplementedError:  # views
         return None
-
-
-def count_bytes(table: pa.Table) -> int:
-    """Return how many bytes a table's own rows take."""
-    try:
-        return int(table.nbytes)
-    except pa.ArrowException:  # older versions can't measure views
-        return int(table.get_total_buffer_size())
-
-
-def value_bytes(table: pa.Table) -> int:
-    """Return how many bytes a table's own rows take beside dictionaries, which others share."""
-    chunks = (chunk for column in table.columns for chunk in column.chunks)
-    try:
-        return sum(int(getattr(chunk, "indices", chunk).nbytes) for chunk in chunks)
-    except pa.ArrowException:  # as above
-        return int(table.get_total_buffer_size())
-
-
-def held_bytes(table: pa.Table) -> int:
-    """Return how many bytes a table keeps alive, its own rows and others."""
-    return int(table.get_total_buffer_size())
 
 
 def compact(table: pa.Table) -> pa.Table:

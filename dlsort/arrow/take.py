@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from dlsort.arrow.views import bitmap, bytes_views, combine, raw_view
+from dlsort.arrow.transport import combine
+from dlsort.arrow.views import bitmap, bytes_views, raw_view
 from dlsort.tuning import TUNING
 from dlsort_kernels import (
     SERIAL,
@@ -185,7 +186,7 @@ def take_table(table: pa.Table, rows: Rows | Picked) -> pa.Table:
     Parameters
     ----------
     table : pyarrow.Table
-        Views must have been cast (:func:`dlsort.arrow.views.to_transport`).
+        Views must have been cast (:func:`dlsort.arrow.transport.to_transport`).
     rows : (m,) uint32 or Picked
         Row numbers, each below ``table.num_rows``; not checked here.
 

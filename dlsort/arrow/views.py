@@ -9,7 +9,6 @@ or spilled without dragging all of them along.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,21 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort.arrow.layouts import without_views
 from dlsort_kernels import unpack_bits, use_allocator
 
-__all__ = [
-    "bitmap",
-    "bytes_views",
-    "combine",
-    "concat_rows",
-    "fixed_view",
-    "from_transport",
-    "nulls",
-    "raw_view",
-    "to_transport",
-    "transport_schema",
-]
+__all__ = ["bitmap", "bytes_views", "fixed_view", "nulls", "raw_view"]
 
 
 def _allocate(n_bytes: int) -> npt.NDArray[np.uint8]:
@@ -40,8 +27,6 @@ def _allocate(n_bytes: int) -> npt.NDArray[np.uint8]:
 
 
 use_allocator(_allocate)
-
-NARROW_BYTES = 2**31 - 1  # most bytes that 32-bit offsets can reach
 
 
 def _view(
@@ -132,133 +117,3 @@ def bytes_views(array: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8
         return offsets, np.empty(0, np.uint8)
     data = buffers[2]
     return offsets, _view(data, np.uint8, 0, 0 if data is None else data.size)
-
-
-def combine(column: pa.ChunkedArray | pa.Array) -> pa.Array:
-    """Return a column as one array, widening 32-bit offsets where they would overflow."""
-    if isinstance(column, pa.Array):
-        return column
-    if column.num_chunks == 1:
-        return column.chunk(0)
-    kind = column.type
-    # Arrow can't join an empty chunk that has an offset
-    filled = [chunk for chunk in column.chunks if len(chunk)]
-    if len(filled) < column.num_chunks:
-        return combine(pa.chunked_array(filled or [pa.array([], kind)], kind))
-    if pt.is_string(kind) or pt.is_binary(kind):
-        n_bytes = sum(_value_bytes(chunk) for chunk in column.chunks)
-        if n_bytes > NARROW_BYTES:
-            column = column.cast(pa.large_string() if pt.is_string(kind) else pa.large_binary())
-    if pt.is_dictionary(kind):
-        chunks = [_without_null_value(chunk) for chunk in column.chunks]
-        try:
-            column = pa.chunked_array(chunks, kind).unify_dictionaries()
-        except pa.ArrowInvalid:  # more values together than the indices count
-            wide = pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
-            chunks = [chunk.cast(wide) for chunk in chunks]
-            column = pa.chunked_array(chunks, wide).unify_dictionaries()
-    combined = column.combine_chunks()
-    if isinstance(combined, pa.ChunkedArray):  # pyarrow keeps chunks that can't be joined
-        combined = pa.concat_arrays(combined.chunks)
-    return combined
-
-
-def _without_null_value(array: pa.DictionaryArray) -> pa.DictionaryArray:
-    """Return the same values with no null in the dictionary: Arrow joins none that hold one."""
-    values = array.dictionary
-    if not values.null_count:
-        return array
-    valid = values.is_valid()
-    places = np.cumsum(valid.to_numpy(zero_copy_only=False)) - 1
-    new = pa.array(places, array.type.index_type, mask=values.is_null().to_numpy(False))
-    return pa.DictionaryArray.from_arrays(
-        new.take(array.indices), values.drop_null(), ordered=array.type.ordered
-    )
-
-
-def concat_rows(tables: Sequence[pa.Table]) -> pa.Table:
-    """Return the rows of all tables, one after the other, each column one chunk.
-
-    Tables must agree on names and types, but for offset widths and the
-    dictionaries of dictionary columns, which are joined.
-    """
-    if len(tables) == 1:
-        return to_transport(tables[0])
-    columns = []
-    for i in range(tables[0].num_columns):
-        pieces = [table.column(i) for table in tables]
-        kinds = {piece.type for piece in pieces}
-        if len(kinds) > 1:
-            wide = next((k for k in kinds if _is_large(k)), pieces[0].type)
-            pieces = [piece.cast(wide) for piece in pieces]
-        chunks = [chunk for piece in pieces for chunk in piece.chunks]
-        columns.append(combine(pa.chunked_array(chunks, pieces[0].type)))
-    fields = [f.with_type(c.type) for f, c in zip(tables[0].schema, columns, strict=True)]
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields, tables[0].schema.metadata))
-
-
-def _is_large(kind: pa.DataType) -> bool:
-    return bool(pt.is_large_string(kind) or pt.is_large_binary(kind))
-
-
-def _value_bytes(array: pa.Array) -> int:
-    offsets, _ = bytes_views(array)
-    return int(offsets[-1] - offsets[0])
-
-
-def _transport_type(kind: pa.DataType) -> pa.DataType:
-    if isinstance(kind, pa.BaseExtensionType):
-        storage = _transport_type(kind.storage_type)
-        return kind if storage == kind.storage_type else storage
-    # Arrow joins no dictionaries that lie deeper
-    kind = without_views(kind, nested_dictionaries=False)
-    if pt.is_dictionary(kind):
-        # joining dictionaries may need more indices than a narrow type has
-        return pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
-    return kind
-
-
-def transport_schema(schema: pa.Schema) -> pa.Schema:
-    """Return the schema with every view type replaced by its offset layout."""
-    return pa.schema([field.with_type(_transport_type(field.type)) for field in schema])
-
-
-def to_transport(table: pa.Table) -> pa.Table:
-    """Return the table with view columns cast to an offset layout, each column one chunk."""
-    columns, fields = [], []
-    for field, column in zip(table.schema, table.columns, strict=True):
-        kind = _transport_type(field.type)
-        if kind != field.type:
-            column = _cast_views(column, kind)
-        array = combine(column)
-        columns.append(array)
-        fields.append(field.with_type(array.type))
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields, table.schema.metadata))
-
-
-def _cast_views(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if isinstance(column.type, pa.BaseExtensionType):
-        storage = [chunk.storage for chunk in column.chunks]
-        column = pa.chunked_array(storage, column.type.storage_type)
-    try:
-        return column.cast(kind)
-    except pa.ArrowInvalid:  # more bytes than 32-bit offsets reach
-        wide = pa.large_binary() if pt.is_binary(kind) else pa.large_string()
-        return column.cast(wide)
-
-
-def from_transport(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return the table with the types of ``schema`` again."""
-    columns = [
-        column if column.type == field.type else _cast_back(column, field.type)
-        for field, column in zip(schema, table.columns, strict=True)
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
-def _cast_back(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if not isinstance(kind, pa.BaseExtensionType):
-        return column.cast(kind)
-    stored = column.cast(kind.storage_type)
-    chunks = [pa.ExtensionArray.from_storage(kind, chunk) for chunk in stored.chunks]
-    return pa.chunked_array(chunks, kind)

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 from dask.dataframe.utils import UNKNOWN_CATEGORIES
 
-from dlsort.arrow.views import combine
+from dlsort.arrow.transport import combine
 from dlsort.frame_tasks.columns import codec_for
 from dlsort.frame_tasks.nulls import are_of
 from dlsort.frame_tasks.plan import MASKED, is_objects

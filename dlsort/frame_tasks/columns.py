@@ -31,7 +31,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 from pandas.api.types import union_categoricals
 
-from dlsort.arrow.views import combine, fixed_view, from_transport, nulls, raw_view
+from dlsort.arrow.transport import combine, from_transport
+from dlsort.arrow.views import fixed_view, nulls, raw_view
 from dlsort.errors import SchemaMismatchError
 from dlsort.frame_tasks.nulls import as_pandas_reads, is_nullable
 from dlsort.frame_tasks.plan import MASKED

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dlsort.arrow.views import to_transport
+from dlsort.arrow.transport import to_transport
 from dlsort.errors import KeyTypeError, shown
 from dlsort.frame_tasks.casts import cast_exactly, common_dtype, filled_dtype, kind_of
 from dlsort.frame_tasks.columns import codec_for, have_same_values, same_categories

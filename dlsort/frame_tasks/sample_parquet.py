@@ -34,7 +34,7 @@ from dlsort.model.sample import Sample, are_mixed
 from dlsort.model.sample_plan import Range, choose_donors, choose_evenly, overlap
 from dlsort.order.words import key_table
 from dlsort.tuning import TUNING
-from dlsort_cluster.parquet import PartitionReads, RowGroup
+from dlsort_cluster.frames.parquet import PartitionReads, RowGroup
 
 __all__ = ["sample_parquet"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dlsort.arrow.views import to_transport
+from dlsort.arrow.transport import to_transport
 from dlsort.errors import SchemaMismatchError
 from dlsort.frame_tasks.casts import cast_exactly, differ_in_kind_only
 from dlsort.frame_tasks.found import agrees, encode_found, gather_found

@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dlsort.arrow.take import take_table
-from dlsort.arrow.views import concat_rows
+from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError, shown
 from dlsort.frame_tasks.keys import (
     KeyTypes,

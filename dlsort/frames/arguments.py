@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from dask._collections import new_collection
 from dask.base import is_dask_collection
-from dask.dataframe.dask_expr import DataFrame, Index, Series
-from dask.dataframe.dispatch import meta_nonempty
+from dask.dataframe.dask_expr import DataFrame
 
 from dlsort.errors import (
     BadKeyError,
     BadOptionError,
     KeyTypeError,
     UnknownColumnError,
-    UnsupportedError,
     shown,
 )
 from dlsort.frame_tasks.plan import check_key_dtypes, dtype_at
-from dlsort.frames.set_index import WithColumn
-
-OF_SERIES = "__dlsort_series__"
-ADDED = "__dlsort_key_{}__"
 
 # Dask's own, before anybody routes it through dlsort.
 _DASK_SET_INDEX = DataFrame.set_index
@@ -96,16 +89,6 @@ def check_frame(ddf: Any) -> pd.DataFrame:
     return like
 
 
-def series_as_frame(series: Series) -> tuple[DataFrame, Any]:
-    """Return a series as a frame of one column, and the name it had."""
-    if isinstance(series, Index):
-        msg = "cannot sort an Index by itself; sort the frame with sort_index."
-        raise BadOptionError(msg)
-    name = series.name
-    taken = name is None or name in series._meta.index.names
-    return series.to_frame(OF_SERIES if taken else name), name
-
-
 def refuse_sort_function(function: Any, kwargs: Any) -> None:
     """Raise if a series is to be sorted by a function of frames."""
     if function is not None or kwargs is not None:
@@ -152,7 +135,7 @@ def parse_by(
         raise BadKeyError(msg)
     found: dict[int, bool] = {}
     for label, flag in zip(labels, flags, strict=True):
-        found.setdefault(_position(like, label, "by holds"), parse_direction(flag))
+        found.setdefault(position_of(like, label, "by holds"), parse_direction(flag))
     return tuple(found), tuple(found.values())
 
 
@@ -170,7 +153,8 @@ def parse_direction(ascending: Any) -> bool:
     return not ascending
 
 
-def _position(like: pd.DataFrame, label: Any, found: str) -> int:
+def position_of(like: pd.DataFrame, label: Any, found: str) -> int:
+    """Return the position of a column; what was found instead is named by ``found``."""
     msg = f"{found} a {type(label).__name__}; expected the label of a column."
     if is_dask_collection(label):
         raise BadKeyError(msg)
@@ -241,118 +225,9 @@ def parse_levels(
     return every_one, (descending,) * len(every_one), len(positions)
 
 
-def with_keys(ddf: DataFrame, positions: Sequence[int], key: Any) -> DataFrame:
-    """Return a frame with more columns at its end: the key columns, through a function."""
-    if not callable(key):
-        msg = f"key is {shown(key)}; expected a function of a key column."
-        raise BadOptionError(msg)
-    positions, as_objects = tuple(positions), False
-    try:
-        meta = add_keys(meta_nonempty(ddf._meta), positions, key)
-    except BadKeyError:
-        raise
-    except Exception:
-        # Made-up values are none that it knows. What it returns will show, as objects.
-        as_objects = True
-        meta = add_keys(ddf._meta.iloc[:0], positions, _same, as_objects=True)
-    return ddf.map_partitions(
-        add_keys, positions, key, as_objects=as_objects, meta=meta.iloc[:0]
-    )
-
-
-def _same(column: Any) -> Any:
-    return column
-
-
-def add_keys(
-    frame: pd.DataFrame,
-    positions: tuple[int, ...],
-    key: Callable[[Any], Any],
-    *,
-    as_objects: bool = False,
-) -> pd.DataFrame:
-    """Return a partition with a column more for each key column, of objects if asked for.
-
-    Raises
-    ------
-    BadKeyError
-        If the function changes the number of rows.
-    """
-    found = frame.copy(deep=False)
-    for i, position in enumerate(positions):
-        old: Any = frame.iloc[:, position] if position >= 0 else frame.index
-        if position < -1 or frame.index.nlevels > 1:
-            old = frame.index.get_level_values(-1 - position) if position < 0 else old
-        new = key(old)
-        if np.ndim(new) != 1 or len(new) != len(frame):
-            msg = (
-                f"key gave {np.shape(new)} for a column of {len(frame):,} rows; "
-                "User-provided `key` function must not change the shape of the array."
-            )
-            raise BadKeyError(msg)
-        values: Any = new.array if isinstance(new, pd.Series | pd.Index) else np.asarray(new)
-        if as_objects:
-            values = np.asarray(values, dtype=object)
-            values = pd.Series(values, index=frame.index, dtype=object)
-        found.insert(len(found.columns), added_label(frame.columns, i), values)
-    return found
-
-
-def added_label(columns: pd.Index[Any], i: int) -> Any:
-    """Return the label of an added column."""
-    label = ADDED.format(i)
-    while label in columns.get_level_values(0):
-        label = f"_{label}"
-    return label if columns.nlevels == 1 else (label, *[""] * (columns.nlevels - 1))
-
-
-def parse_other(ddf: DataFrame, other: Any) -> tuple[DataFrame, int, Any, int] | None:
-    """Return a frame with the new index in a column, its position and name, and columns added.
-
-    None if it is the index already.
-    """
-    if isinstance(other, list) and len(other) == 1:
-        (other,) = other
-    if isinstance(other, list | DataFrame):
-        if isinstance(other, list) and any(isinstance(c, DataFrame | Series) for c in other):
-            msg = "List[FrameBase] not supported by set_index: give one column."
-            raise KeyTypeError(msg)
-        found = list(other.columns) if isinstance(other, DataFrame) else other
-        msg = (
-            "Dask dataframe does not yet support multi-indexes, and one has no divisions; "
-            f"other is {shown(found)}, expected one column."
-        )
-        raise UnsupportedError(msg)
-    if isinstance(other, Series):
-        if other._name == ddf.index._name:
-            return None
-        label = added_label(ddf._meta.columns, 0)
-        n = len(ddf.columns)
-        return _assigned(ddf, label, other), n, other.name, 1
-    like = ddf._meta
-    if not isinstance(other, Hashable) or is_dask_collection(other):
-        msg = f"other is a {type(other).__name__}; expected a column's label or a Dask Series."
-        raise BadKeyError(msg)
-    if other is not None and other == like.index.name and other not in like.columns:
-        return None
-    return ddf, _position(like, other, "other is"), other, 0
-
-
 def check_index_dtype(like: pd.DataFrame, position: int) -> None:
     """Raise unless a column can be a key, and the index of a pandas frame."""
     check_key_dtypes(like, (position,))
     if dtype_at(like, position) == np.float16:
         msg = "pandas has no index of float16; convert the column to float32 first."
         raise KeyTypeError(msg)
-
-
-def _assigned(ddf: DataFrame, label: Any, series: Series) -> DataFrame:
-    """Return a frame with a series as its last column."""
-    if ddf.npartitions == series.npartitions and series._meta.ndim == 1:
-        made: Any = WithColumn
-        return new_collection(made(ddf.expr, label, series.expr))
-    msg = (
-        f"the series has {series.npartitions} partitions and the frame {ddf.npartitions}; "
-        "expected a series of the frame's own partitions."
-    )
-    raise BadKeyError(msg)

@@ -12,7 +12,7 @@ from dask.dataframe.dask_expr._reductions import ApplyConcatApply
 
 from dlsort.errors import ClusterError
 from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.expression import check_cluster
+from dlsort_cluster.frames.scheduler import check_cluster
 
 __all__ = ["FirstRows", "look_at_cluster"]
 

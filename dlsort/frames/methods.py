@@ -5,7 +5,7 @@ What is asked for is checked here (:mod:`dlsort.frames.arguments`) and becomes a
 pandas has beyond them.
 """
 
-# ruff: noqa: FBT001, FBT002, RUF012 - flags, and lists in classes, as pandas and Dask have them.
+# ruff: noqa: FBT001, FBT002 - flags as pandas and Dask have them.
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any
 import pandas as pd
 from dask._collections import new_collection
 from dask.dataframe.dask_expr import DataFrame, Series
-from dask.dataframe.dask_expr._expr import Elemwise
 
 from dlsort.errors import BadOptionError
 from dlsort.frame_tasks.plan import check_key_dtypes, dtype_at
-from dlsort.frames import arguments
+from dlsort.frames import added_columns, arguments
+from dlsort.frames.added_columns import as_series
 from dlsort.frames.options import (
     as_flags,
     check_plain,
@@ -160,7 +160,7 @@ def sort_values(
         arguments.refuse_sort_function(sort_function, sort_function_kwargs)
         arguments.check_series_by(by)
         arguments.check_series_ascending(ascending)
-        frame, name = arguments.series_as_frame(ddf)
+        frame, name = added_columns.series_as_frame(ddf)
         found = sort_values(
             frame,
             list(frame.columns),
@@ -173,7 +173,7 @@ def sort_values(
             shuffle_method=shuffle_method,
             key=key,
         )
-        return _as_series(found, name)
+        return as_series(found, name)
     like = arguments.check_frame(ddf)
     sort_function = parse_sort_function(sort_function, sort_function_kwargs)
     if isinstance(by, list) and not by and not ignore_index:
@@ -183,7 +183,7 @@ def sort_values(
     n_parts = parse_n_parts(npartitions, ddf, partition_size)
     n_added = 0
     if key is not None:
-        ddf = arguments.with_keys(ddf, positions, key)
+        ddf = added_columns.with_keys(ddf, positions, key)
         n_added = len(positions)
         positions = tuple(len(like.columns) + i for i in range(n_added))
         like = ddf._meta
@@ -263,7 +263,7 @@ def sort_index(
     sort_remaining = parse_flag("sort_remaining", sort_remaining)
     ascending = as_flags(ascending)
     if isinstance(ddf, Series):
-        frame, name = arguments.series_as_frame(ddf)
+        frame, name = added_columns.series_as_frame(ddf)
         found = sort_index(
             frame,
             level=level,
@@ -276,7 +276,7 @@ def sort_index(
             partition_size=partition_size,
             shuffle_method=shuffle_method,
         )
-        return _as_series(found, name)
+        return as_series(found, name)
     like = arguments.check_frame(ddf)
     by, descending, n_named = arguments.parse_levels(
         like, level, ascending, sort_remaining=sort_remaining
@@ -286,7 +286,7 @@ def sort_index(
     engine = parse_shuffle_method(shuffle_method)
     n_added = 0
     if key is not None:
-        ddf = arguments.with_keys(ddf, by[:n_named], key)
+        ddf = added_columns.with_keys(ddf, by[:n_named], key)
         n_added = n_named
         by = (*(len(like.columns) + i for i in range(n_added)), *by[n_named:])
     check_key_dtypes(ddf._meta, by)
@@ -377,7 +377,7 @@ def set_index(
     if sorted or not sort:
         parse_shuffle_method(shuffle_method)
         parse_upsample(upsample)
-        if not isinstance(other, Series) and arguments.parse_other(ddf, other) is None:
+        if not isinstance(other, Series) and added_columns.parse_other(ddf, other) is None:
             return ddf
         given = parse_divisions(divisions, None)
         return arguments.set_index_unsorted(
@@ -389,7 +389,7 @@ def set_index(
             "use sort=False."
         )
         raise BadOptionError(msg)
-    found = arguments.parse_other(ddf, other)
+    found = added_columns.parse_other(ddf, other)
     if found is None:
         return ddf
     ddf, position, name, n_added = found
@@ -412,17 +412,6 @@ def set_index(
     )
 
 
-class AsSeries(Elemwise):
-    """The only column of a frame, as a series of some name."""
-
-    _parameters = ["frame", "name_of_series"]
-
-    @staticmethod
-    def operation(frame: pd.DataFrame, name: Any) -> pd.Series[Any]:
-        """Return the column."""
-        return frame.iloc[:, 0].rename(name)
-
-
 class LazyDivisionsFrame(DataFrame):
     """A frame that can be looked at before its divisions are learned."""
 
@@ -438,11 +427,6 @@ class LazyDivisionsFrame(DataFrame):
 # It is a Dask DataFrame to who looks at it.
 LazyDivisionsFrame.__name__ = "DataFrame"
 lazy_divisions: Any = LazyDivisionsFrame
-
-
-def _as_series(frame: Any, name: Any) -> Series:
-    made: Any = AsSeries
-    return new_collection(made(frame.expr, name))
 
 
 def _sort_partition_by_index(frame: pd.DataFrame) -> pd.DataFrame:

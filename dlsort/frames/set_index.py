@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
-from dask.dataframe.dask_expr._expr import Blockwise, Expr, Projection
+from dask.dataframe.dask_expr._expr import Expr
 from dask.dataframe.dask_expr._shuffle import SetIndexBlockwise
 
 from dlsort.errors import ClusterError
@@ -27,11 +27,12 @@ from dlsort.frames.sort_values import (
     tell_if_remade,
     to_learn,
 )
-from dlsort_cluster.apart import unfused
 from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.expression import find, is_async, known
+from dlsort_cluster.frames.apart import unfused
+from dlsort_cluster.frames.learn import find, known
+from dlsort_cluster.frames.scheduler import is_async
 
-__all__ = ["SetIndex", "WithColumn"]
+__all__ = ["SetIndex"]
 
 # Contexts that were learned, newest last: divisions are asked for again and again.
 _learned: OrderedDict[str, Any] = OrderedDict()
@@ -257,33 +258,3 @@ class SortEach(SetIndexBlockwise):
         from dlsort.frame_tasks.first_rows import finish_first, pick_first
 
         return finish_first(pick_first([frame], plan, len(frame), last=False), plan)
-
-
-class WithColumn(Blockwise):
-    """A frame with a series, row by row whatever its index, as its last column."""
-
-    _parameters = ["frame", "label", "series"]
-    _is_length_preserving = True
-
-    def _divisions(self) -> Any:
-        return self.frame.divisions
-
-    @staticmethod
-    def operation(frame: pd.DataFrame, label: Any, series: Any) -> pd.DataFrame:
-        """Return a partition with the column."""
-        found = frame.copy(deep=False)
-        found.insert(len(found.columns), label, series.array)
-        return found
-
-    def _simplify_up(self, parent: Any, dependents: Any) -> Any:
-        if not isinstance(parent, Projection) or not isinstance(parent.columns, list):
-            return None
-        kept = [c for c in self.frame.columns if c in parent.columns]
-        if self.label not in parent.columns:
-            return type(parent)(self.frame, *parent.operands[1:])
-        if kept == list(self.frame.columns):
-            return None
-        made: Any = type(self)
-        return type(parent)(
-            made(self.frame[kept], self.label, self.series), *parent.operands[1:]
-        )

@@ -1,7 +1,7 @@
 """Lazy expressions of sorted frames.
 
     SortValues ─┐
-                ├─ lowered ─▶ an exchange (dlsort_cluster.expression)
+                ├─ lowered ─▶ an exchange (dlsort_cluster.frames.expression)
     SetIndex ───┤   (frame_set_index.py)
                 └─ its head or tail ─▶ FirstRows: a reduction, no exchange
 
@@ -37,11 +37,12 @@ from dlsort.errors import ClusterError
 from dlsort.frame_tasks.plan import FramePlan
 from dlsort.frames.first_rows import FirstRows
 from dlsort.frames.notices import ComputedTwiceWarning, tell_once
-from dlsort_cluster.apart import choose
 from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.expression import exchange_frame, learn
-from dlsort_cluster.remade import find_remade
-from dlsort_cluster.rowwise import gives_a_value_a_row
+from dlsort_cluster.frames.apart import choose
+from dlsort_cluster.frames.expression import exchange_frame
+from dlsort_cluster.frames.learn import learn
+from dlsort_cluster.frames.remade import find_remade
+from dlsort_cluster.frames.rowwise import gives_a_value_a_row
 
 if TYPE_CHECKING:
     from dlsort_cluster.exchange import Shards, Slot, Split

@@ -18,80 +18,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.types as pt
 
 from dlsort.arrow.take import take_table
-from dlsort.arrow.views import combine
-from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
+from dlsort.model.codebook import Codebook, coded, fit_codebooks
 from dlsort.model.cuts import cut_evenly
-from dlsort.order.argsort import argsort
 from dlsort.order.bands import count_bands
 from dlsort.order.lead import LeadCode, fit_lead
-from dlsort.order.ranks import look_up, rank_values
 from dlsort.order.words import Column, Words, key_columns
 from dlsort_kernels import build_cells
 
-__all__ = [
-    "Codebook",
-    "Model",
-    "fit_model",
-    "model_at",
-]
+__all__ = ["Model", "fit_model", "model_at"]
 
 Ids = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.uint32]
 Weights = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Codebook:
-    """Codes for a dictionary column that agree between inputs with other dictionaries.
-
-    A value that is the ``i``-th of the splitters' distinct values gets
-    ``2 i + 1``, one between two of them the even number between.
-
-    Parameters
-    ----------
-    values : pyarrow.Array
-        The splitters' distinct values in order, or, for an ordered
-        dictionary, all its values in their own order.
-    """
-
-    values: pa.Array
-    ordered: bool
-    column: str
-
-    def codes(self, array: pa.DictionaryArray) -> pa.Array:
-        """Return the code of each row, uint32, null where the value is.
-
-        Raises
-        ------
-        KeyTypeError
-            If an ordered dictionary is not the same in all inputs.
-        """
-        if self.ordered:
-            if not array.dictionary.equals(self.values):
-                msg = (
-                    f"the ordered categories of {self.column!r} differ between inputs; "
-                    "expected one dictionary in all, or an unordered one."
-                )
-                raise KeyTypeError(msg)
-            return look_up(rank_values(array.dictionary, ordered=True), array)
-        n = len(self.values)
-        both = pa.concat_arrays([self.values, array.dictionary.cast(self.values.type)])
-        ranks = rank_values(both, ordered=False)
-        reference = ranks[:n].to_numpy()
-        of_values = ranks[n:].fill_null(0).to_numpy()
-        place = np.searchsorted(reference, of_values, "left")
-        if n:
-            same = reference[np.minimum(place, n - 1)] == of_values
-        else:
-            same = np.zeros(len(place), np.bool_)
-        codes = (2 * place + same).astype(np.uint32)
-        return look_up(
-            pa.array(codes, mask=ranks[n:].is_null().to_numpy(zero_copy_only=False)), array
-        )
 
 
 @dataclass(frozen=True)
@@ -131,15 +72,7 @@ class Model:
 
     def columns(self, table: pa.Table) -> list[Column]:
         """Return a table's key columns as words, dictionaries by the codebooks."""
-        return key_columns(_coded(table, self.codebooks))
-
-
-def _coded(table: pa.Table, codebooks: dict[int, Codebook]) -> pa.Table:
-    for i, book in codebooks.items():
-        array = combine(table.column(i))
-        if pt.is_dictionary(array.type):
-            table = table.set_column(i, table.field(i).name, book.codes(array))
-    return table
+        return key_columns(coded(table, self.codebooks))
 
 
 def fit_model(
@@ -210,28 +143,11 @@ def model_at(
     -------
     Model
     """
-    codebooks = _codebooks(splitters, keys)
-    columns = key_columns(_coded(splitters, codebooks))
+    codebooks = fit_codebooks(splitters, keys)
+    columns = key_columns(coded(splitters, codebooks))
     code = fit_lead(columns, keys, for_others=True)
     leads = code.lead(columns)
     cells = build_cells(leads)
     return Model(
         tuple(keys), n_parts, n_bands, splitters, part, row, codebooks, code, leads, cells
     )
-
-
-def _codebooks(splitters: pa.Table, keys: Sequence[SortKey]) -> dict[int, Codebook]:
-    books: dict[int, Codebook] = {}
-    for i, (field, key) in enumerate(zip(splitters.schema, keys, strict=True)):
-        if not pt.is_dictionary(field.type):
-            continue
-        array = combine(splitters.column(i))
-        if field.type.ordered:
-            books[i] = Codebook(array.dictionary, ordered=True, column=key.column)
-            continue
-        distinct = (
-            array.dictionary.take(array.indices.unique().drop_null()).unique().drop_null()
-        )
-        order = argsort(pa.table({"v": distinct}), [SortKey("v")])
-        books[i] = Codebook(distinct.take(pa.array(order)), ordered=False, column=key.column)
-    return books

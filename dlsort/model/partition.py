@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dlsort.arrow.take import Grouped, take_table
-from dlsort.arrow.views import concat_rows
+from dlsort.arrow.transport import concat_rows
 from dlsort.model.model import Model
 from dlsort.order.argsort import argsort
 from dlsort.order.bands import write_starts

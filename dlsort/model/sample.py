@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.take import take_table
-from dlsort.arrow.views import combine, concat_rows, fixed_view, nulls
+from dlsort.arrow.transport import combine, concat_rows
+from dlsort.arrow.views import fixed_view, nulls
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.source import Piece
 from dlsort.keys import SortKey

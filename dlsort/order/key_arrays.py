@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlsort.arguments import read_choice, read_count, read_flag
-from dlsort.arrow.views import to_transport
+from dlsort.arrow.transport import to_transport
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
 from dlsort.order.ranks import rank_dictionaries

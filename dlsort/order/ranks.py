@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort.arrow.views import combine
+from dlsort.arrow.transport import combine
 from dlsort.keys import SortKey
 from dlsort.order.by_words import order_by_words
 from dlsort.order.words import BytesColumn, Column, FixedColumn, key_columns

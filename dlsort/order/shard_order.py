@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.take import take_array
-from dlsort.arrow.views import NARROW_BYTES, bytes_views, combine, concat_rows, nulls, raw_view
+from dlsort.arrow.transport import NARROW_BYTES, combine, concat_rows
+from dlsort.arrow.views import bytes_views, nulls, raw_view
 from dlsort.keys import SortKey
 from dlsort.order.argsort import argsort
 from dlsort.order.bands import without_starts

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dlsort.arrow.take import Picked, take_table
-from dlsort.arrow.views import concat_rows
+from dlsort.arrow.transport import concat_rows
 from dlsort.keys import SortKey
 from dlsort.order.argsort import first_rows, order_columns
 from dlsort.order.bands import join_bands, without_starts
@@ -61,7 +61,7 @@ def sort_rows(table: pa.Table, keys: tuple[SortKey, ...], *, threads: int = 1) -
     Parameters
     ----------
     table : pyarrow.Table
-        In transport types, each column one chunk (:func:`dlsort.arrow.views.to_transport`).
+        In transport types, each column one chunk (:func:`dlsort.arrow.transport.to_transport`).
     keys : tuple of SortKey
         The key.
     threads : int

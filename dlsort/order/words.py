@@ -23,7 +23,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort.arrow.views import bytes_views, combine, fixed_view, nulls, to_transport
+from dlsort.arrow.transport import combine, to_transport
+from dlsort.arrow.views import bytes_views, fixed_view, nulls
 from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey, check_columns
 from dlsort_kernels import (

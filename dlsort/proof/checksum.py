@@ -19,7 +19,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort.arrow.views import bytes_views, combine, fixed_view, nulls, to_transport
+from dlsort.arrow.transport import combine, to_transport
+from dlsort.arrow.views import bytes_views, fixed_view, nulls
 from dlsort.order.words import is_bytes
 from dlsort_kernels import (
     fold,

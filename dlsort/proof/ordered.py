@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from dlsort.arrow.views import concat_rows
+from dlsort.arrow.transport import concat_rows
 from dlsort.errors import OutOfOrderError
 from dlsort.keys import SortKey
 from dlsort.order.words import key_table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from dlsort.arrow.views import concat_rows
+from dlsort.arrow.transport import concat_rows
 from dlsort.errors import OutOfOrderError, RowsLostError
 from dlsort.keys import SortKey
 from dlsort.proof.checksum import total

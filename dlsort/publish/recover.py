@@ -14,6 +14,7 @@ from dlsort.errors import DestinationExistsError, DlsortError, ResumeError
 from dlsort.io.storage import check_path, filesystem, is_store, join, remove_all, write_error
 from dlsort.publish.destination import place_of
 from dlsort.publish.job_file import JobFile
+from dlsort.publish.publish import may_be_halfway, settle
 from dlsort.publish.stage_folder import (
     JOB,
     PARTIAL,
@@ -24,7 +25,6 @@ from dlsort.publish.stage_folder import (
     try_lock,
     unlock,
 )
-from dlsort.publish.to_folder import may_be_halfway, settle
 
 __all__ = ["Settled", "put_back"]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dlsort.io.storage import is_store, join, names_in, remove, remove_all
 from dlsort.publish.job_file import JobFile
-from dlsort.publish.to_folder import RECORD
+from dlsort.publish.publication import RECORD
 
 __all__ = [
     "JOB",

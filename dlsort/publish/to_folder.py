@@ -1,9 +1,6 @@
-"""Publish: finished parts become the destination.
+"""Publish to a folder: by one rename, or an exchange of two folders' names.
 
-In a file system by one rename, or an exchange of two folders' names, so that a reader sees all
-of them or what was there before. A store has neither; see :mod:`dlsort.publish.to_store`.
-In both a record in the job's folder, written first, lets a later attempt find out how far that
-went.
+A reader sees all of the parts, or what was there before.
 """
 
 from __future__ import annotations
@@ -14,163 +11,23 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dlsort.errors import DestinationError, DestinationExistsError
 from dlsort.io import storage
-from dlsort.io.storage import is_store, join, write_error
-from dlsort.publish import to_store
+from dlsort.io.storage import join, write_error
 from dlsort.publish.destination import check_unchanged, filled, named
-from dlsort.publish.replaceable import Held, look, unseen
-from dlsort.publish.to_store import Settlement
+from dlsort.publish.publication import RECORD, Publication, Settlement
+from dlsort.publish.replaceable import look, unseen
 
-__all__ = ["RECORD", "Publication", "may_be_halfway", "publish", "settle"]
-
-RECORD = "publish.json"
+__all__ = ["is_published", "publish", "settle"]
 
 
-@dataclass(frozen=True)
-class Publication:
-    """What is to be published, where, and how.
-
-    Attributes
-    ----------
-    parts, destination : str
-        Folders of one file system or store.
-    held : mapping
-        What the destination held when the sort began, which is replaced.
-    stage : str
-        The job's folder, which goes next: what is replaced may be left in it.
-    aside : str
-        Where the old destination stands for a moment, beside it, in a file system whose
-        folders can't be exchanged.
-    sizes : mapping of str to int
-        The parts' names and sizes, as they were proved.
-    told : mapping
-        What the marker in a store tells.
-    report : mapping
-        The job's, for whoever brings this to an end.
-    """
-
-    parts: str
-    destination: str
-    held: Held
-    stage: str
-    aside: str
-    sizes: Mapping[str, int]
-    told: Mapping[str, Any]
-    report: Mapping[str, Any]
-
-
-def publish(
-    asked: Publication,
-    others: Callable[[], Sequence[str]],
-    on_decided: Callable[[], None],
-) -> None:
-    """Make a folder of parts the destination.
-
-    Parameters
-    ----------
-    asked : Publication
-        What is to be done.
-    others : callable
-        Returns the folders of all jobs with this destination.
-    on_decided : callable
-        Called once nothing takes the new back any more.
-
-    Raises
-    ------
-    DestinationExistsError
-        If it was filled by someone meanwhile.
-    DestinationError
-        If it can't be written. It is as it was then, unless :func:`may_be_halfway`.
-    """
-    if is_store(asked.destination):
-        to_store.publish(
-            to_store.begin(
-                asked.parts,
-                asked.destination,
-                asked.sizes,
-                asked.told,
-                asked.report,
-                held=asked.held,
-            ),
-            asked.parts,
-            asked.destination,
-            join(asked.stage, RECORD),
-            [join(stage, RECORD) for stage in others() if stage != asked.stage],
-            on_decided,
-        )
-    else:
-        _rename(asked, on_decided)
-
-
-def may_be_halfway(stage: str, destination: str) -> bool:
-    """Return whether a destination may be neither what it was nor whole, and all told of that.
-
-    In a file system: whether it is the new, and what it was in the job's folder.
-    """
-    if not is_store(stage):
-        told = _read_record(stage)
-        return told is not None and _is(Path(destination), told["identity"])
-    try:
-        storage.stamp_of(join(stage, RECORD))
-    except FileNotFoundError:
-        return False
-    except OSError:  # out of reach: nothing may be removed
-        return True
-    return True
-
-
-def settle(stage: str, destination: str) -> Settlement | None:
-    """Bring what a job had begun to publish to an end, or take it back.
-
-    Returns
-    -------
-    Settlement or None
-        If it is published.
-
-    Raises
-    ------
-    DestinationError
-        If a store does not let it, the destination was changed by others since, or what was
-        replaced while it was.
-    """
-    if is_store(stage):
-        return to_store.settle(join(stage, RECORD), destination)
-    told = _read_record(stage)
-    if told is None:
-        return None
-    identity, sizes, held = told["identity"], told["sizes"], told["held"]
-    parts, aside = Path(stage, told["parts"]), Path(stage, told["aside"])
-    is_there = _is(Path(destination), identity)
-    # A device may have another number since: then its files tell.
-    if not is_there and (_is(parts, identity) or _sizes(parts) == sizes):
-        return None
-    # What is in the job's folder now, or aside, is what was replaced.
-    for old in (parts, aside):
-        new = sorted(unseen(look(str(old)), held))
-        if new:
-            msg = (
-                f"{old} is what {destination} held before it was replaced, but someone has "
-                f"written to it meanwhile: {named(new)}. Move that away from there, and try "
-                "again."
-            )
-            raise DestinationExistsError(msg)
-    return Settlement(told["report"], is_intact=is_there and _sizes(Path(destination)) == sizes)
-
-
-def _sizes(folder: Path) -> dict[str, int] | None:
-    with suppress(OSError):
-        return {path.name: path.lstat().st_size for path in folder.iterdir()}
-    return None
-
-
-def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
+def publish(asked: Publication, on_decided: Callable[[], None]) -> None:
+    """Rename the folder of parts, as :func:`dlsort.publish.publish.publish`."""
     parts, destination, aside = Path(asked.parts), Path(asked.destination), Path(asked.aside)
     identity = _identity(parts)
     if identity is None:
@@ -218,6 +75,42 @@ def _rename(asked: Publication, on_decided: Callable[[], None]) -> None:
     finally:
         if _is(destination, identity) and is_done:
             shutil.rmtree(aside, ignore_errors=True)
+
+
+def is_published(stage: str, destination: str) -> bool:
+    """Return whether a destination is what a job has made."""
+    told = _read_record(stage)
+    return told is not None and _is(Path(destination), told["identity"])
+
+
+def settle(stage: str, destination: str) -> Settlement | None:
+    """Say how a job has ended, as :func:`dlsort.publish.publish.settle`."""
+    told = _read_record(stage)
+    if told is None:
+        return None
+    identity, sizes, held = told["identity"], told["sizes"], told["held"]
+    parts, aside = Path(stage, told["parts"]), Path(stage, told["aside"])
+    is_there = _is(Path(destination), identity)
+    # A device may have another number since: then its files tell.
+    if not is_there and (_is(parts, identity) or _sizes(parts) == sizes):
+        return None
+    # What is in the job's folder now, or aside, is what was replaced.
+    for old in (parts, aside):
+        new = sorted(unseen(look(str(old)), held))
+        if new:
+            msg = (
+                f"{old} is what {destination} held before it was replaced, but someone has "
+                f"written to it meanwhile: {named(new)}. Move that away from there, and try "
+                "again."
+            )
+            raise DestinationExistsError(msg)
+    return Settlement(told["report"], is_intact=is_there and _sizes(Path(destination)) == sizes)
+
+
+def _sizes(folder: Path) -> dict[str, int] | None:
+    with suppress(OSError):
+        return {path.name: path.lstat().st_size for path in folder.iterdir()}
+    return None
 
 
 def _keep_record(asked: Publication, identity: list[int]) -> None:

@@ -15,15 +15,16 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import Any
 
 from dlsort.errors import DestinationError
 from dlsort.io import storage
 from dlsort.io.storage import filesystem, join, remove, write_error
 from dlsort.publish.destination import MARKER, filled, named
+from dlsort.publish.publication import Settlement
 from dlsort.publish.replaceable import Held, look, unseen
 
-__all__ = ["Record", "Settlement", "begin", "publish", "settle"]
+__all__ = ["Record", "begin", "publish", "settle"]
 
 
 _GONE_ON = "another client has gone on from this sort"
@@ -35,21 +36,6 @@ class _OthersError(Exception):
 
 class _ClaimedError(_OthersError):
     """Another client takes back what this one has copied, or brings it to its end."""
-
-
-class Settlement(NamedTuple):
-    """A job that is published, whose client did not tidy up.
-
-    Attributes
-    ----------
-    report : mapping
-        The job's.
-    is_intact : bool
-        The destination holds its parts, and nothing else.
-    """
-
-    report: Mapping[str, Any]
-    is_intact: bool
 
 
 @dataclass(frozen=True)

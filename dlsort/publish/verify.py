@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dlsort.arrow.views import concat_rows, to_transport
+from dlsort.arrow.transport import concat_rows, to_transport
 from dlsort.errors import ClusterError, OutOfOrderError
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.parts import PARTS
@@ -17,7 +17,7 @@ from dlsort.keys import SortKey
 from dlsort.proof.disorder import first_disorder
 from dlsort.proof.ordered import Ordered
 from dlsort.publish.finished import find_finished, finished_parts, forget_finished
-from dlsort_cluster.clusters import run
+from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ExchangeError, Layer
 from dlsort_cluster.tasks import call
 

@@ -14,11 +14,11 @@ from dlsort.model.sample_plan import plan_sample
 from dlsort.proof.outcome import check_keys_apart, check_outcome
 from dlsort.proof.stats import OutputStats
 from dlsort.report import SortReport
-from dlsort.strategies.exchange import Reader
 from dlsort.strategies.move import Moves, plan_moves
 from dlsort.strategies.move_plan import MovePlan
 from dlsort.strategies.range_plan import RangePlan
 from dlsort.strategies.range_reads import RangeReads, plan_range_reads
+from dlsort.strategies.reader import Reader
 from dlsort.strategies.run import run_plan
 from dlsort.terminal.progress import Progress
 

@@ -8,120 +8,27 @@ same graph, so nothing comes back to the client on the way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from dlsort.arrow.take import take_table
-from dlsort.arrow.views import to_transport, transport_schema
-from dlsort.io.parquet.reader import read_piece
 from dlsort.io.parquet.writer import Writer
-from dlsort.io.source import Piece, Source, dictionary_columns
-from dlsort.io.storage import is_there, join
-from dlsort.keys import SortKey
-from dlsort.model.model import Model, fit_model
-from dlsort.model.model_file import MODEL, keep_model, read_model
+from dlsort.io.source import Piece
+from dlsort.model.model import Model
 from dlsort.model.partition import find_bands, group
-from dlsort.model.sample import (
-    Sample,
-    SampleTask,
-    are_mixed,
-    join_samples,
-    move_keys,
-    take_sample,
-)
-from dlsort.model.sample_plan import SamplePlan, batches
-from dlsort.proof.checksum import Proof, prove
-from dlsort.proof.ordered import Ordered
-from dlsort.proof.stats import Clock, InputStats, OutputStats
-from dlsort.publish.finished import find_output, finished_parts, keep_finished
-from dlsort.sizes import UNBOUNDED
-from dlsort.strategies.oversized import sort_in_pieces
-from dlsort.tuning import TUNING
-from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
-from dlsort_cluster.layers import build, engine_of_clients
-from dlsort_cluster.tasks import call, call_with_all, ref
+from dlsort.model.sample_plan import SamplePlan
+from dlsort.proof.checksum import prove
+from dlsort.proof.stats import Clock, InputStats
+from dlsort.publish.finished import find_output, finished_parts
+from dlsort.strategies.part import write_partition
+from dlsort.strategies.reader import Reader, model_tasks
+from dlsort_cluster.engine import build, engine_of_clients
+from dlsort_cluster.exchange import Exchange, Layer, Split
+from dlsort_cluster.tasks import ref
 
-__all__ = [
-    "DatasetPlan",
-    "Reader",
-    "model_tasks",
-    "split_piece",
-    "write_partition",
-]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """How to read input partitions; the same for all of them."""
-
-    schema: pa.Schema
-    as_dictionary: tuple[str, ...]
-    keys: tuple[SortKey, ...]
-    most_bytes: int = UNBOUNDED
-
-    @classmethod
-    def of(cls, source: Source, keys: tuple[SortKey, ...]) -> Reader:
-        """Return the reader of a dataset."""
-        return cls(source.schema, dictionary_columns(source), keys, source.most_bytes)
-
-    def read(self, piece: Piece) -> pa.Table:
-        """Return the piece's rows, views cast, each column one chunk."""
-        names = self.schema.names
-        return to_transport(
-            read_piece(piece, self.schema, names, self.as_dictionary, self.most_bytes)
-        )
-
-    def sample(self, tasks: Sequence[SampleTask]) -> Sample:
-        """Return some keys of some row groups."""
-        how = self.schema, self.keys, self.as_dictionary, self.most_bytes
-        return self._join([take_sample(task, *how) for task in tasks])
-
-    def sample_rest(self, tasks: Sequence[SampleTask], *, mixed: bool) -> Sample:
-        """Return keys of row groups that weren't read, if that is needed."""
-        return self.sample(() if mixed else tasks)
-
-    def are_mixed(self, n_parts: int, samples: Sequence[Sample]) -> bool:
-        """Return whether the row groups read first have keys of one distribution."""
-        return are_mixed(self._join(samples), self.keys, n_parts)
-
-    def fit(
-        self,
-        n_parts: int,
-        n_bands: int | None,
-        n_first: int,
-        ranges: Mapping[int, tuple[Any, Any]],
-        samples: Sequence[Sample],
-    ) -> Model:
-        """Return the model that the samples teach.
-
-        The first ``n_first`` samples are of the row groups read first, the others of
-        those that were read too, if they were.
-        """
-        sample = self._join(samples[:n_first])
-        rest = [s for s in samples[n_first:] if len(s.part)]
-        if rest:
-            sample = self._join([sample.at(sample.group == sample.donor), *rest])
-        elif ranges and not are_mixed(sample, self.keys, n_parts):
-            sample = move_keys(sample, ranges)
-        return fit_model(
-            sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts, n_bands
-        )
-
-    def key_schema(self) -> pa.Schema:
-        """Return the key columns, in order, as rows are partitioned by them."""
-        return transport_schema(pa.schema([self.schema.field(key.column) for key in self.keys]))
-
-    def _join(self, samples: Sequence[Sample]) -> Sample:
-        return join_samples(samples, self.key_schema().empty_table())
-
-
-def _sample_rest(reader: Reader, tasks: Sequence[SampleTask], mixed: bool) -> Sample:  # noqa: FBT001 - a task's arguments have no names
-    return reader.sample_rest(tasks, mixed=mixed)
+__all__ = ["DatasetPlan", "split_piece"]
 
 
 def split_piece(
@@ -142,101 +49,6 @@ def split_piece(
             table, band = take_table(table, rows), band[rows]
         grouped, starts = group(table, band, model.n_parts, model.n_bands)
     return Split(grouped, starts, InputStats(proof, clock))
-
-
-def write_partition(
-    writer: Writer,
-    shards: Shards,
-    model: Model | None,
-    slot: Slot,
-    read: Proof | None = None,
-) -> OutputStats:
-    """Sort, check, prove, write and record one output partition; no model is needed for that.
-
-    Parameters
-    ----------
-    writer : Writer
-        Where it goes.
-    shards : Shards
-        Its rows.
-    model : Model or None
-        Not used.
-    slot : Slot
-        Which partition it is.
-    read : Proof, optional
-        Of what was read for it, to be recorded too.
-
-    Raises
-    ------
-    OutOfOrderError
-        If the rows are not in order after the sort.
-    """
-    del model
-    clock = Clock()
-    pieces = sort_in_pieces(shards, writer.keys, slot.part, slot.n_parts, writer.part_bytes)
-    checked = Ordered(writer.keys, slot.part)
-    with writer.open(slot.part, slot.n_parts) as file:
-        while True:
-            with clock.step("sort"):
-                table = next(pieces, None)
-            if table is None:
-                break
-            with clock.step("prove"):
-                checked.add(table)
-            with clock.step("write"):
-                file.write(table)
-            del table  # before there is another
-        with clock.step("write"):
-            file.close()
-    written = OutputStats(slot.part, checked.proof, file.n_bytes, checked.edges(), clock)
-    keep_finished(writer.folder, file.name, written, read)
-    return written
-
-
-def model_tasks(
-    key: str,
-    token: str,
-    reader: Reader,
-    folder: str,
-    samples: SamplePlan,
-    n_parts: int,
-    n_threads: int,
-    *,
-    n_bands: int | None = None,
-) -> dict[str, Any]:
-    """Return the tasks sample → model; that of the model is named ``key``.
-
-    The model is kept in the folder. If it is there already, one task reads it.
-    """
-    path = join(folder, MODEL)
-    if is_there(path):
-        return {key: call(key, read_model, path, reader.key_schema(), reader.keys)}
-    graph: dict[str, Any] = {}
-    for i, tasks in enumerate(batches(samples.first)):
-        sample = f"dlsort-sample-{token}-{i}"
-        graph[sample] = call(sample, reader.sample, tasks)
-    first = list(graph)
-    sampled = list(first)
-    if samples.rest:
-        mixed = f"dlsort-mixed-{token}"
-        graph[mixed] = call_with_all(mixed, partial(reader.are_mixed, n_parts), first)
-        # Most often there is nothing to do for them: a few for each thread.
-        most = TUNING.sample_rest_tasks * n_threads
-        for i, tasks in enumerate(batches(samples.rest, most)):
-            sample = f"dlsort-rest-{token}-{i}"
-            graph[sample] = call(sample, _sample_rest, reader, tasks, ref(mixed))
-            sampled.append(sample)
-    fit = partial(reader.fit, n_parts, n_bands, len(first), samples.ranges)
-    graph[key] = call_with_all(key, partial(_fit_and_keep, fit, path), sampled)
-    return graph
-
-
-def _fit_and_keep(
-    fit: Callable[[Sequence[Sample]], Model], path: str, samples: Sequence[Sample]
-) -> Model:
-    model = fit(samples)
-    keep_model(model, path)
-    return model
 
 
 @dataclass(frozen=True)

@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import numpy as np
 
 from dlsort.io.parquet.writer import Writer
 from dlsort.proof.checksum import prove, total
-from dlsort.proof.stats import Clock, InputStats, OutputStats
-from dlsort.publish.finished import find_finished
-from dlsort.strategies.exchange import Reader, write_partition
+from dlsort.proof.stats import Clock, InputStats
 from dlsort.strategies.move import Moves, Slice
-from dlsort_cluster.exchange import Layer, Shards, Slot, Transferred
-from dlsort_cluster.tasks import call, ref
+from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
+from dlsort.strategies.reader import Reader
+from dlsort_cluster.exchange import Layer, Shards, Slot
 
-__all__ = ["MovePlan", "Moved", "find_moved", "lay_parts"]
-
-
-class Moved(NamedTuple):
-    """What was read and what was written for a part."""
-
-    read: InputStats
-    written: OutputStats
-
-
-def lay_parts(token: str, calls: Iterable[Sequence[Any]], before: Mapping[Any, Any]) -> Layer:
-    """Return the tasks that make the parts, and what they refer to.
-
-    Parameters
-    ----------
-    token : str
-        Names the job's tasks; unique.
-    calls : iterable of (function, *arguments)
-        One a part, in order; each gives a :class:`Moved`.
-    before : mapping
-        The tasks that arguments refer to.
-    """
-    graph = dict(before)
-    receipts, outputs = [], []
-    for part, (function, *arguments) in enumerate(calls):
-        moved, receipt, output = (
-            f"dlsort-{step}-{token}-{part}" for step in ("move", "read", "part")
-        )
-        graph[moved] = call(moved, function, *arguments)
-        graph[receipt] = call(receipt, _receipt, ref(moved))
-        graph[output] = call(output, _output, ref(moved))
-        receipts.append(receipt)
-        outputs.append(output)
-    return Layer(graph, receipts, outputs)
+__all__ = ["MovePlan"]
 
 
 @dataclass(frozen=True)
@@ -101,19 +64,3 @@ def _move(
     slot = Slot(part, n_parts, 0, proof.rows)
     written = write_partition(writer, Shards.of(tables), None, slot, proof)
     return Moved(InputStats(proof, clock), written)
-
-
-def find_moved(writer: Writer, part: int) -> Moved | None:
-    """Return what was read and written for a part, if it is finished."""
-    found = find_finished(writer.folder, part)
-    if found is None or found.read is None:
-        return None
-    return Moved(InputStats(found.read, Clock()), found.written)
-
-
-def _receipt(moved: Moved) -> Transferred:
-    return Transferred(0, np.empty(0, np.int64), moved.read)
-
-
-def _output(moved: Moved) -> OutputStats:
-    return moved.written

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dlsort.arrow.take import take_table
-from dlsort.arrow.views import concat_rows, to_transport
+from dlsort.arrow.transport import concat_rows, to_transport
 from dlsort.keys import SortKey
 from dlsort.model.cuts import cut_evenly
 from dlsort.model.model import Model, model_at

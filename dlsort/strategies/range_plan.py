@@ -16,9 +16,9 @@ from dlsort.model.sample_plan import SamplePlan
 from dlsort.order.bands import write_starts
 from dlsort.proof.checksum import prove, total
 from dlsort.proof.stats import Clock, InputStats
-from dlsort.strategies.exchange import Reader, model_tasks, write_partition
-from dlsort.strategies.move_plan import Moved, find_moved, lay_parts
+from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
 from dlsort.strategies.range_reads import RangeReads, Readers, find_readers
+from dlsort.strategies.reader import Reader, model_tasks
 from dlsort_cluster.exchange import Layer, Shards, Slot
 from dlsort_cluster.tasks import call, ref
 

@@ -14,7 +14,7 @@ from dlsort.errors import ClusterError
 from dlsort.proof.stats import InputStats, OutputStats
 from dlsort.report import SortReport
 from dlsort.terminal.progress import Progress
-from dlsort_cluster.clusters import run
+from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ExchangeError, Layer
 
 __all__ = ["Plan", "run_plan"]

@@ -33,7 +33,7 @@ from dlsort.io.storage import (
 )
 from dlsort.publish.stage_folder import JOB
 from dlsort_cluster.addresses import worker_name
-from dlsort_cluster.jobs import ANSWER_S, of_each_worker
+from dlsort_cluster.clusters.ask import ANSWER_S, of_each_worker
 
 __all__ = ["shared_storage"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dlsort_cluster import shared
-from dlsort_cluster.clusters import connect
+from dlsort_cluster.clusters.connect import connect
+from dlsort_cluster.store import shared
 from p2p_kit import start_three_workers
 
 

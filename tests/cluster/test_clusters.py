@@ -14,8 +14,8 @@ import dask
 import pytest
 from distributed import default_client
 
-from dlsort_cluster import reach
-from dlsort_cluster.clusters import SchedulerUnreachableError, connect
+from dlsort_cluster.clusters import reach
+from dlsort_cluster.clusters.connect import SchedulerUnreachableError, connect
 from dlsort_cluster.exchange import SpillError
 from patience import PATIENCE_S
 
@@ -199,7 +199,7 @@ def test_a_script_without_a_main_guard_starts_processes_once(tmp_path):
     process = start_script(
         tmp_path,
         f"""
-        from dlsort_cluster.clusters import connect
+        from dlsort_cluster.clusters.connect import connect
         print("begins")
         def twice(x):
             return 2 * x
@@ -217,8 +217,8 @@ def test_what_is_put_right_or_raised_is_not_logged_too(tmp_path, trouble):
         tmp_path,
         f"""
         import exchange_kit as kit
-        from dlsort_cluster import p2p
-        from dlsort_cluster.clusters import connect, run
+        from dlsort_cluster.p2p import build as p2p
+        from dlsort_cluster.clusters.connect import connect, run
 
         marker = {str(tmp_path / "marker")!r}
         inputs = kit.sources(20, trouble={trouble!r}, at=11, marker=marker)
@@ -242,8 +242,8 @@ def test_ctrl_c_ends_everything_without_noise(tmp_path, workers):
         tmp_path,
         f"""
         import signal, sys, time, exchange_kit as kit
-        from dlsort_cluster import p2p
-        from dlsort_cluster.clusters import connect, run
+        from dlsort_cluster.p2p import build as p2p
+        from dlsort_cluster.clusters.connect import connect, run
 
         # a shell that runs the tests in the background has it ignored
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,9 +11,10 @@ import pytest
 from dask._collections import new_collection
 from distributed import Client, LocalCluster
 
-from dlsort_cluster.apart import apart
 from dlsort_cluster.exchange import ExchangeError, Slot, Split
-from dlsort_cluster.expression import exchange_frame, find, known, learn
+from dlsort_cluster.frames.apart import apart
+from dlsort_cluster.frames.expression import exchange_frame
+from dlsort_cluster.frames.learn import find, known, learn
 
 META = pd.DataFrame({"k": np.zeros(0, int), "v": np.zeros(0, int)})
 

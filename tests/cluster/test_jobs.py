@@ -15,9 +15,10 @@ import pytest
 from distributed import Client, LocalCluster, get_worker
 
 import exchange_kit as kit
-from dlsort_cluster import jobs, p2p
-from dlsort_cluster.clusters import connect
-from dlsort_cluster.jobs import JobCancelledError, WorkersLostError, run
+from dlsort_cluster.clusters import jobs
+from dlsort_cluster.clusters.connect import connect
+from dlsort_cluster.clusters.jobs import JobCancelledError, WorkersLostError, run
+from dlsort_cluster.p2p import build as p2p
 from patience import PATIENCE_S
 
 

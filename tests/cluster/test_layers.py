@@ -5,8 +5,9 @@ import logging
 import pytest
 
 import exchange_kit as kit
-from dlsort_cluster import layers, p2p
-from dlsort_cluster.clusters import connect
+from dlsort_cluster import engine as layers
+from dlsort_cluster.clusters.connect import connect
+from dlsort_cluster.p2p import build as p2p
 
 
 @pytest.fixture(autouse=True)

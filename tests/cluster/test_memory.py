@@ -19,12 +19,14 @@ from distributed import Client, LocalCluster
 from distributed.core import Status
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, spill
-from dlsort_cluster.clusters import run
+from dlsort_cluster.arrow_sizes import held_bytes
+from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import MemoryNeededError, SpillError
-from dlsort_cluster.memory import BASE_BYTES, MemoryGuard, guard_of
-from dlsort_cluster.store import ShardStore
-from dlsort_cluster.wire import Unit, held_bytes
+from dlsort_cluster.p2p import build as p2p
+from dlsort_cluster.store import spill
+from dlsort_cluster.store.memory import BASE_BYTES, MemoryGuard, guard_of
+from dlsort_cluster.store.store import ShardStore
+from dlsort_cluster.wire import Unit
 from p2p_kit import assert_no_runs
 
 GB = 10**9

@@ -6,8 +6,7 @@ import pytest
 from dask._task_spec import Task, TaskRef
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, p2p_places, p2p_run, spill
-from dlsort_cluster.clusters import run
+from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import (
     ExchangeError,
     Shards,
@@ -15,7 +14,11 @@ from dlsort_cluster.exchange import (
     SpillFullError,
     Split,
 )
-from dlsort_cluster.store import ShardStore
+from dlsort_cluster.p2p import build as p2p
+from dlsort_cluster.p2p import places as p2p_places
+from dlsort_cluster.p2p import run as p2p_run
+from dlsort_cluster.store import spill
+from dlsort_cluster.store.store import ShardStore
 from p2p_kit import assert_no_runs, count_shards, start_three_workers
 
 pytestmark = pytest.mark.usefixtures("way")

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pytest
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, p2p_lend, p2p_places
-from dlsort_cluster.clusters import run
+from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ShardsDamagedError
-from dlsort_cluster.p2p_lend import Lender
+from dlsort_cluster.p2p import build as p2p
+from dlsort_cluster.p2p import lend as p2p_lend
+from dlsort_cluster.p2p import places as p2p_places
+from dlsort_cluster.p2p.lend import Lender
 from dlsort_cluster.versions import VersionsDifferError, installed
 from dlsort_cluster.wire import frame, unframe
 from p2p_kit import assert_no_runs, start_three_workers

@@ -12,9 +12,11 @@ import pytest
 from distributed import Client, LocalCluster
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, p2p_run, shared
-from dlsort_cluster.clusters import run
+from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ShardsDamagedError
+from dlsort_cluster.p2p import build as p2p
+from dlsort_cluster.p2p import run as p2p_run
+from dlsort_cluster.store import shared
 from p2p_kit import assert_no_runs, count_shards, n_mapped
 from patience import PATIENCE_S
 

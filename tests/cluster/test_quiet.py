@@ -8,7 +8,7 @@ import logging
 import pytest
 from tornado.ioloop import IOLoop
 
-from dlsort_cluster.quiet import quiet
+from dlsort_cluster.clusters.quiet import quiet
 
 
 def sync(then):

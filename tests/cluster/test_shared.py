@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dlsort_cluster import shared
-from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
+from dlsort_cluster.store import shared
+from dlsort_cluster.store.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.wire import read_stream
 
 TABLE = pa.table({"x": range(50_000), "s": pa.array(["a", None] * 25_000)})

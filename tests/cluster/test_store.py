@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 import exchange_kit as kit
-from dlsort_cluster import spill
 from dlsort_cluster.exchange import ShardsLostError, SpillError, SpillFullError
-from dlsort_cluster.store import ShardStore, StoreClosedError
+from dlsort_cluster.store import spill
+from dlsort_cluster.store.store import ShardStore, StoreClosedError
 from dlsort_cluster.wire import Unit
 
 N_ROWS = 10_000

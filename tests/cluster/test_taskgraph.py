@@ -7,7 +7,7 @@ from dask._task_spec import Task, TaskRef
 
 import exchange_kit as kit
 from dlsort_cluster import taskgraph
-from dlsort_cluster.clusters import connect, run
+from dlsort_cluster.clusters.connect import connect, run
 from dlsort_cluster.exchange import ShardsLostError
 
 GETTERS = {"threads": dask.threaded.get, "sync": dask.get}

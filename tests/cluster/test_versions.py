@@ -9,16 +9,12 @@ from weakref import WeakKeyDictionary
 import pytest
 
 import exchange_kit as kit
-from dlsort_cluster import p2p, versions
+from dlsort_cluster import versions
 from dlsort_cluster.addresses import worker_name
-from dlsort_cluster.clusters import run
-from dlsort_cluster.versions import (
-    VersionsDifferError,
-    check_versions,
-    check_versions_once,
-    compare,
-    installed,
-)
+from dlsort_cluster.clusters.check_versions import check_versions, check_versions_once
+from dlsort_cluster.clusters.connect import run
+from dlsort_cluster.p2p import build as p2p
+from dlsort_cluster.versions import VersionsDifferError, compare, installed
 from p2p_kit import assert_no_runs
 from patience import PATIENCE_S
 from worker_kit import start_scheduler, start_worker
@@ -86,7 +82,7 @@ def test_a_worker_without_dlsort_answers_all_the_same(three_workers, monkeypatch
 def test_a_worker_that_joined_later_is_refused_by_the_run(three_workers, monkeypatch):
     layer = p2p.build(kit.exchange(), kit.name(), kit.sources(5), 6)
     ours = installed()
-    monkeypatch.setattr("dlsort_cluster.p2p_run.installed", lambda: {**ours, "numpy": "1.0"})
+    monkeypatch.setattr("dlsort_cluster.p2p.run.installed", lambda: {**ours, "numpy": "1.0"})
     with pytest.raises(VersionsDifferError, match=r"^a worker in .* has numpy 1.0"):
         run(three_workers, layer)
     monkeypatch.undo()

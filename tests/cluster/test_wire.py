@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlsort_cluster.store import ShardStore
+from dlsort_cluster.store.store import ShardStore
 from dlsort_cluster.wire import (
     DamagedError,
     Message,

@@ -19,7 +19,7 @@ import pyarrow.types as pt
 from dlsort.io.parquet.pages import BadPageError, longest_repeated, read_pages
 from dlsort.io.parquet.stored_schema import VALUE_BYTES, sizes_of
 from dlsort.sizes import format_bytes
-from dlsort_cluster.wire import count_bytes
+from dlsort_cluster.arrow_sizes import count_bytes
 
 __all__ = ["BATCH_SHARE", "read_bounded"]
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dlsort.arrow.views import combine, fixed_view, nulls
+from dlsort.arrow.transport import combine
+from dlsort.arrow.views import fixed_view, nulls
 from dlsort.io.source import Source, column_chunks
 from dlsort.keys import SortKey
 

@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dlsort.arrow.views import concat_rows
+from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError, shown
 from dlsort.io.parquet.encodings import encodings_of_part
 from dlsort.io.parquet.layout import Encodings
 from dlsort.io.parts import ATTEMPTS, PARTS, part_name
 from dlsort.io.storage import Output, join, write_error
 from dlsort.keys import SortKey
-from dlsort_cluster.wire import value_bytes
+from dlsort_cluster.arrow_sizes import value_bytes
 
 __all__ = ["COMPRESSIONS", "PartFile", "Writer", "check_compression"]
 

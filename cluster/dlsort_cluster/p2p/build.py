@@ -1,6 +1,6 @@
 """An exchange on Dask's peer-to-peer shuffle engine.
 
-With :mod:`dlsort_cluster.p2p_run` (a worker's share of a run), ``p2p_places`` and
+With :mod:`dlsort_cluster.p2p.run` (a worker's share of a run), ``p2p_places`` and
 ``p2p_lend`` (which worker makes an output) the only module that knows
 ``distributed.shuffle``, and tied to the versions that it is tested with. From
 the engine come run ids, restarts when a worker is lost, back-pressure on sending,
@@ -59,10 +59,11 @@ from dlsort_cluster.exchange import (
     check_split,
     slot_of,
 )
-from dlsort_cluster.memory import guard_of
-from dlsort_cluster.p2p_lend import Lender
-from dlsort_cluster.p2p_places import give_back, tell_places
-from dlsort_cluster.p2p_run import ExchangeSpec, spilled_bytes
+from dlsort_cluster.p2p.lend import Lender
+from dlsort_cluster.p2p.places import give_back, tell_places
+from dlsort_cluster.p2p.run import ExchangeSpec
+from dlsort_cluster.p2p.stores import spilled_bytes
+from dlsort_cluster.store.memory import guard_of
 from dlsort_cluster.versions import installed
 
 __all__ = ["build", "spilled_bytes", "supported"]

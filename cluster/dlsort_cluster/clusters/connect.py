@@ -14,12 +14,12 @@ import dask
 from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster
 
+from dlsort_cluster.clusters.jobs import run
+from dlsort_cluster.clusters.joined import Joinable, join
+from dlsort_cluster.clusters.quiet import quiet
+from dlsort_cluster.clusters.reach import SchedulerUnreachableError
+from dlsort_cluster.clusters.scratch import make_scratch
 from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.jobs import run
-from dlsort_cluster.joined import Joinable, join
-from dlsort_cluster.quiet import quiet
-from dlsort_cluster.reach import SchedulerUnreachableError
-from dlsort_cluster.scratch import make_scratch
 
 __all__ = ["SchedulerUnreachableError", "connect", "run"]
 
@@ -182,7 +182,7 @@ def _own_main() -> Iterator[None]:
         data = prepare(name)
         if name.startswith("Dask Worker process"):
             data.pop("init_main_from_path", None)
-            data["init_main_from_name"] = "dlsort_cluster.worker_main"
+            data["init_main_from_name"] = "dlsort_cluster.clusters.worker_main"
         return data
 
     spawn.get_preparation_data = prepare_worker

@@ -1,6 +1,6 @@
 """One worker's share of an exchange on Dask's peer-to-peer shuffle engine.
 
-See :mod:`dlsort_cluster.p2p`, which lays the tasks that come here.
+See :mod:`dlsort_cluster.p2p.build`, which lays the tasks that come here.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ import numpy as np
 from distributed.comm.addressing import get_address_host
 from distributed.core import ErrorMessage, OKMessage
 from distributed.metrics import context_meter
-from distributed.shuffle._core import ShuffleRun, ShuffleSpec, id_from_key
+from distributed.shuffle._core import ShuffleRun, ShuffleSpec
 from distributed.shuffle._exceptions import ShuffleClosedError
 from distributed.shuffle._limiter import ResourceLimiter
 from distributed.utils_comm import retry
 
-from dlsort_cluster import p2p_broken, p2p_lend
 from dlsort_cluster.addresses import worker_name
+from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
-from dlsort_cluster.memory import guard_of
-from dlsort_cluster.shared import NotSharedError, SharedStream, attach, share
-from dlsort_cluster.store import ShardStore, StoreClosedError
+from dlsort_cluster.p2p import broken, lend
+from dlsort_cluster.p2p.messages import Packed, placed, sent
+from dlsort_cluster.p2p.stores import keep_store
+from dlsort_cluster.store.memory import guard_of
+from dlsort_cluster.store.shared import NotSharedError, SharedStream, attach, share
+from dlsort_cluster.store.store import ShardStore, StoreClosedError
 from dlsort_cluster.versions import compare, installed
 from dlsort_cluster.wire import (
     DamagedError,
     Message,
     Unit,
-    count_bytes,
     cut,
     frame,
     pack,
@@ -44,33 +46,14 @@ from dlsort_cluster.wire import (
 if TYPE_CHECKING:
     from distributed.shuffle._worker_plugin import ShuffleWorkerPlugin
 
-__all__ = ["ExchangeRun", "ExchangeSpec", "spilled_bytes"]
+__all__ = ["ExchangeRun", "ExchangeSpec"]
 
-# The stores of the latest runs by worker and run; closed ones are empty but can
-# still tell what they wrote. A run is closed before anyone could ask.
-_stores: dict[tuple[str, str | None], list[ShardStore]] = {}
-_N_STORES = 100
 
 # How often messages are sent that arrive damaged.
 _TRIES = 3
 
 # Share of a worker's memory for rows that wait to be sent.
 _SENDING_SHARE = 0.1
-
-
-def spilled_bytes(keys: Sequence[Any], dask_worker: Any) -> int:
-    """Return what one worker's stores have written to disk for a graph's runs.
-
-    Parameters
-    ----------
-    keys : sequence
-        The graph's keys.
-    dask_worker : distributed.Worker
-        Passed by ``Client.run``.
-    """
-    address = dask_worker.address
-    stores = [s for key in keys for s in _stores.get((address, id_from_key(key)), ())]
-    return sum(store.spilled_bytes for store in stores)
 
 
 @dataclass(frozen=True)
@@ -109,10 +92,6 @@ class ExchangeSpec(ShuffleSpec[int]):
         """
         compare(self.versions, installed(), worker_name(plugin.worker.address))
         return ExchangeRun(self, run_id, span_id, worker_for, plugin)
-
-
-# A unit's starts, and its rows: in the message, or in memory that both workers see.
-_Packed = tuple[np.ndarray, np.ndarray | SharedStream]
 
 
 class ExchangeRun(ShuffleRun[int, Any]):
@@ -157,8 +136,8 @@ class ExchangeRun(ShuffleRun[int, Any]):
         owned: dict[str, list[int]] = {}
         for part in sorted(worker_for):
             owned.setdefault(worker_for[part], []).append(part)
-        p2p_lend.listen(plugin)
-        p2p_broken.listen(plugin)
+        lend.listen(plugin)
+        broken.listen(plugin)
         self._parts_of = {address: np.array(parts) for address, parts in owned.items()}
         here = get_address_host(self.local_address)
         # Workers that may see this one's memory, until one turns out not to.
@@ -180,16 +159,12 @@ class ExchangeRun(ShuffleRun[int, Any]):
             has_room=self.guard.has_room if most is None else None,
         )
         self.guard.watch(self.store, self._lose_rows, planned=most is not None)
-        _stores.setdefault((self.local_address, self.id), []).append(self.store)
-        while len(_stores) > _N_STORES:
-            del _stores[next(iter(_stores))]
+        keep_store(self.local_address, self.id, self.store)
 
     # -- sending, in the transfer task's thread
 
-    def _shard_partition(
-        self, data: Split, partition_id: int
-    ) -> dict[str, tuple[int, _Packed]]:
-        messages: dict[str, tuple[int, _Packed]] = {}
+    def _shard_partition(self, data: Split, partition_id: int) -> dict[str, tuple[int, Packed]]:
+        messages: dict[str, tuple[int, Packed]] = {}
         n_bytes = 0
         try:
             for address, parts in self._parts_of.items():
@@ -207,7 +182,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         context_meter.digest_metric("p2p-shards", len(messages), "count")
         return messages
 
-    def _pack(self, address: str, unit: Unit, n_bytes: int) -> _Packed:
+    def _pack(self, address: str, unit: Unit, n_bytes: int) -> Packed:
         shared = share(unit.table, n_bytes) if address in self._neighbours else None
         if shared is None:
             return pack(unit)
@@ -215,18 +190,18 @@ class ExchangeRun(ShuffleRun[int, Any]):
         return pack_starts(unit), shared
 
     async def send(
-        self, address: str, shards: list[tuple[int, _Packed]]
+        self, address: str, shards: list[tuple[int, Packed]]
     ) -> OKMessage | ErrorMessage:
         """Send messages; what the other worker can look at itself, only its place."""
         shared = [s for _, (_, s) in shards if isinstance(s, SharedStream)]
         try:
             if not shared:
-                return await self._send_whole(address, [_sent(*shard) for shard in shards])
+                return await self._send_whole(address, [sent(*shard) for shard in shards])
             try:
-                return await self._send_whole(address, [_placed(*shard) for shard in shards])
+                return await self._send_whole(address, [placed(*shard) for shard in shards])
             except NotSharedError:
                 self._neighbours.discard(address)
-                return await self._send_whole(address, [_sent(*shard) for shard in shards])
+                return await self._send_whole(address, [sent(*shard) for shard in shards])
         finally:
             self._close_shared(shared)
 
@@ -318,7 +293,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
             self.store.put(input_id, unit)
         except StoreClosedError as error:
             if self._broken is not None:  # no other attempt would do better
-                raise p2p_broken.alone(self._broken) from None
+                raise broken.alone(self._broken) from None
             raise ShuffleClosedError(str(error)) from None
 
     async def inputs_done(self) -> None:
@@ -328,14 +303,14 @@ class ExchangeRun(ShuffleRun[int, Any]):
         except ExchangeError as error:
             self._exception = None
             self.break_off(error)
-            await p2p_broken.tell(self, set(self._parts_of) - {self.local_address}, error)
+            await broken.tell(self, set(self._parts_of) - {self.local_address}, error)
 
     # -- reading, in the unpack task's thread
 
     def break_off(self, error: ExchangeError) -> None:
         """Have each output raise what is wrong; the first that is heard of."""
         if self._broken is None:
-            self._broken = p2p_broken.alone(error)
+            self._broken = broken.alone(error)
 
     def _lose_rows(self, error: ExchangeError) -> None:
         """Drop all rows, since they can't be written to disk and the memory is full.
@@ -366,7 +341,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
     def shards(self, part: int) -> Shards:
         """Return what has arrived of a partition, once the barrier has passed."""
         if self._broken is not None:
-            raise p2p_broken.alone(self._broken)  # one for each task
+            raise broken.alone(self._broken)  # one for each task
         try:
             return self.store.read(part, self.n_inputs)
         except StoreClosedError as error:
@@ -419,18 +394,3 @@ class ExchangeRun(ShuffleRun[int, Any]):
     def deserialize(self, buffer: Any) -> Any:
         """Refuse: nothing is kept in the engine's own buffers."""
         raise NotImplementedError
-
-
-def _sent(input_id: int, packed: _Packed) -> Message:
-    starts, stream = packed
-    if isinstance(stream, SharedStream):
-        stream = stream.read()
-    return Message(input_id, starts, stream, is_place=False)
-
-
-def _placed(input_id: int, packed: _Packed) -> Message:
-    starts, stream = packed
-    if not isinstance(stream, SharedStream):
-        return _sent(input_id, packed)
-    place = np.frombuffer(stream.place(), np.uint8)
-    return Message(input_id, starts, place, is_place=True)

@@ -27,8 +27,8 @@ from dask.dataframe.dask_expr.io.io import BlockwiseIO, FromGraph, FusedIO
 from dask.delayed import Delayed
 from dask.utils import key_split
 
-from dlsort_cluster.apart import Apart, Inlined
-from dlsort_cluster.expression import EachParquet
+from dlsort_cluster.frames.apart import Apart, Inlined
+from dlsort_cluster.frames.learn import EachParquet
 
 __all__ = ["find_remade"]
 
@@ -43,7 +43,7 @@ def find_remade(context: Expr, *, ahead: bool = False) -> str | None:
     Parameters
     ----------
     context : Expr
-        What :func:`dlsort_cluster.expression.learn` returned.
+        What :func:`dlsort_cluster.frames.learn.learn` returned.
     ahead : bool
         It is learned by a computation of its own.
     """

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -28,8 +28,6 @@ from dlsort_cluster.wire import DamagedError, Message, Unit, frame, pack, read_s
 if TYPE_CHECKING:
     from distributed.shuffle._worker_plugin import ShuffleWorkerPlugin
 
-    from dlsort_cluster.p2p_run import ExchangeRun
-
 __all__ = ["Lender", "listen"]
 
 T = TypeVar("T")
@@ -41,6 +39,18 @@ _HANDLER = "dlsort_lend"
 # What an answer holds, about: the lender has work and memory of its own.
 _ANSWER_BYTES = 16 * 2**20
 _TRIES = 3
+
+
+class _Run(Protocol):
+    """A worker's share of a run, as far as it lends its shards."""
+
+    id: ShuffleId
+    run_id: int
+    local_address: str
+    worker_for: dict[int, str]
+
+    def shards(self, part: int) -> Shards:
+        """Return what has arrived of a partition."""
 
 
 def listen(plugin: ShuffleWorkerPlugin) -> None:
@@ -60,7 +70,7 @@ def listen(plugin: ShuffleWorkerPlugin) -> None:
     plugin.worker.handlers[_HANDLER] = lend
 
 
-def _lend(run: ExchangeRun, part: int, rows: Sequence[Rows] | None) -> list[np.ndarray]:
+def _lend(run: _Run, part: int, rows: Sequence[Rows] | None) -> list[np.ndarray]:
     answered: dict[str, Any] = {"run": run.id, "run_id": run.run_id, "part": int(part)}
     messages: list[Message] = []
     if run.worker_for.get(part) != run.local_address:  # misheard, as the answer tells

@@ -55,7 +55,7 @@ def engine_of_clients() -> Engine:
         Once, if ``distributed`` is not a tested version.
     """
     try:
-        from dlsort_cluster import p2p
+        from dlsort_cluster.p2p import build as p2p
 
         fits = p2p.supported()
     except ImportError:
@@ -82,7 +82,7 @@ def build(
     *,
     engine: Engine | None = None,
 ) -> Layer:
-    """Lay the tasks of an exchange; see :func:`dlsort_cluster.p2p.build`.
+    """Lay the tasks of an exchange; see :func:`dlsort_cluster.p2p.build.build`.
 
     Parameters
     ----------
@@ -91,6 +91,6 @@ def build(
     """
     if (engine or pick_engine()) == "taskgraph":
         return taskgraph.build(exchange, name, sources, context, parts)
-    from dlsort_cluster import p2p
+    from dlsort_cluster.p2p import build as p2p
 
     return p2p.build(exchange, name, sources, context, parts)

@@ -25,7 +25,8 @@ import pyarrow as pa
 import pyarrow.types as pt
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from dlsort_cluster.wire import Unit, count_bytes
+from dlsort_cluster.arrow_sizes import count_bytes
+from dlsort_cluster.wire import Unit
 
 __all__ = ["BATCH_BYTES", "Run", "SpillFile", "can_join", "read", "read_rows", "write"]
 

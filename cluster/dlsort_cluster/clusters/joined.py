@@ -15,8 +15,8 @@ from distributed import Client, get_client, rejoin, secede
 from distributed.core import Status
 from distributed.deploy.cluster import Cluster
 
+from dlsort_cluster.clusters.reach import SchedulerUnreachableError, reach
 from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.reach import SchedulerUnreachableError, reach
 
 __all__ = [
     "EMBEDDED",

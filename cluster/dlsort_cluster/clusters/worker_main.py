@@ -1,4 +1,4 @@
-"""The main module of worker processes that :func:`dlsort_cluster.clusters.connect` starts.
+"""The main module of worker processes that :func:`connect.connect` starts.
 
 Ctrl-C reaches every process of the terminal's group. The caller's process
 decides what follows; a worker that obeyed too would be started again.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 
-from dlsort_cluster.quiet import silence
+from dlsort_cluster.clusters.quiet import silence
 
 if __name__ == "__mp_main__":
     silence()

@@ -30,7 +30,7 @@ from distributed.system import MEMORY_LIMIT
 from distributed.utils import sync
 
 from dlsort_cluster.exchange import ExchangeError, MemoryNeededError
-from dlsort_cluster.store import ShardStore, StoreClosedError
+from dlsort_cluster.store.store import ShardStore, StoreClosedError
 
 if TYPE_CHECKING:
     from distributed import Worker

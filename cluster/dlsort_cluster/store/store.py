@@ -18,9 +18,10 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from dlsort_cluster import spill
+from dlsort_cluster.arrow_sizes import count_bytes, held_bytes
 from dlsort_cluster.exchange import Shards, ShardsLostError, SpillError, SpillFullError
-from dlsort_cluster.ready import (
+from dlsort_cluster.store import spill
+from dlsort_cluster.store.ready import (
     Kept,
     Ready,
     Spilled,
@@ -30,7 +31,7 @@ from dlsort_cluster.ready import (
     on_disk,
     read_all,
 )
-from dlsort_cluster.wire import Unit, compact, count_bytes, held_bytes
+from dlsort_cluster.wire import Unit, compact
 
 __all__ = ["ShardStore", "StoreClosedError"]
 

@@ -30,7 +30,7 @@ from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 from distributed import get_worker
 
 from dlsort_cluster.addresses import naming_this_worker
-from dlsort_cluster.memory import guard_of
+from dlsort_cluster.store.memory import guard_of
 
 __all__ = ["Inlined", "apart", "choose", "inlined", "unfused"]
 

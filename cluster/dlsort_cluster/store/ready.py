@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dlsort_cluster import spill
-from dlsort_cluster.wire import Unit, count_bytes, join
+from dlsort_cluster.arrow_sizes import count_bytes
+from dlsort_cluster.store import spill
+from dlsort_cluster.wire import Unit, join
 
 __all__ = [
     "Kept",

@@ -2,7 +2,7 @@
 
 Rows are on their way to the workers that were there when a run began. A worker that comes
 later, until the barrier, is lent its share of the outputs: their tasks run there and fetch
-the rows (:mod:`dlsort_cluster.p2p_lend`).
+the rows (:mod:`dlsort_cluster.p2p.lend`).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from dask.dataframe.dask_expr.io.parquet import (
 from dask.dataframe.dispatch import concat
 from dask.dataframe.io.parquet.core import ParquetFunctionWrapper
 
-from dlsort_cluster.rowwise import is_rowwise
+from dlsort_cluster.frames.rowwise import is_rowwise
 
 __all__ = ["ParquetBranch", "PartitionReads", "RowGroup", "find_parquet"]
 

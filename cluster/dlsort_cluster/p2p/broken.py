@@ -13,14 +13,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from distributed.core import clean_exception, error_message
-from distributed.shuffle._core import ShuffleId
+from distributed.shuffle._core import ShuffleId, ShuffleRun
 
 from dlsort_cluster.exchange import ExchangeError
 
 if TYPE_CHECKING:
     from distributed.shuffle._worker_plugin import ShuffleWorkerPlugin
-
-    from dlsort_cluster.p2p_run import ExchangeRun
 
 __all__ = ["alone", "listen", "tell"]
 
@@ -45,7 +43,9 @@ def listen(plugin: ShuffleWorkerPlugin) -> None:
     plugin.worker.handlers[_HANDLER] = hear
 
 
-async def tell(run: ExchangeRun, addresses: Iterable[str], error: ExchangeError) -> None:
+async def tell(
+    run: ShuffleRun[Any, Any], addresses: Iterable[str], error: ExchangeError
+) -> None:
     """Tell other workers what is wrong with a run, as far as they can be reached."""
     told = {k: v for k, v in error_message(alone(error)).items() if k != "status"}
     telling = [

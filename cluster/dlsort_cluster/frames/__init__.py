@@ -1,0 +1,1 @@
+"""An exchange laid over a Dask DataFrame."""

@@ -1,0 +1,1 @@
+"""An exchange on Dask's peer-to-peer shuffle engine: the only place that knows it."""

@@ -1,0 +1,40 @@
+"""The stores of a worker's latest runs, which are asked after a run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from distributed.shuffle._core import id_from_key
+
+from dlsort_cluster.store.store import ShardStore
+
+__all__ = ["keep_store", "spilled_bytes"]
+
+
+# The stores of the latest runs by worker and run; closed ones are empty but can
+# still tell what they wrote. A run is closed before anyone could ask.
+_stores: dict[tuple[str, str | None], list[ShardStore]] = {}
+_N_STORES = 100
+
+
+def keep_store(address: str, run: str, store: ShardStore) -> None:
+    """Keep the store of one of a worker's runs, and forget that of a run long ago."""
+    _stores.setdefault((address, run), []).append(store)
+    while len(_stores) > _N_STORES:
+        del _stores[next(iter(_stores))]
+
+
+def spilled_bytes(keys: Sequence[Any], dask_worker: Any) -> int:
+    """Return what one worker's stores have written to disk for a graph's runs.
+
+    Parameters
+    ----------
+    keys : sequence
+        The graph's keys.
+    dask_worker : distributed.Worker
+        Passed by ``Client.run``.
+    """
+    address = dask_worker.address
+    stores = [s for key in keys for s in _stores.get((address, id_from_key(key)), ())]
+    return sum(store.spilled_bytes for store in stores)

@@ -1,0 +1,1 @@
+"""Where a worker keeps shards: in memory, on disk, or lent to others of its machine."""

@@ -1,0 +1,95 @@
+"""Publish: finished parts become the destination.
+
+A file system does it by a rename (:mod:`dlsort.publish.to_folder`). A store has none, so it
+takes copies and a marker (:mod:`dlsort.publish.to_store`). In both a record in the job's
+folder, written first, lets a later attempt find out how far that went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dlsort.io import storage
+from dlsort.io.storage import is_store, join
+from dlsort.publish import to_folder, to_store
+from dlsort.publish.publication import RECORD, Publication, Settlement
+
+__all__ = ["may_be_halfway", "publish", "settle"]
+
+
+def publish(
+    asked: Publication,
+    others: Callable[[], Sequence[str]],
+    on_decided: Callable[[], None],
+) -> None:
+    """Make a folder of parts the destination.
+
+    Parameters
+    ----------
+    asked : Publication
+        What is to be done.
+    others : callable
+        Returns the folders of all jobs with this destination.
+    on_decided : callable
+        Called once nothing takes the new back any more.
+
+    Raises
+    ------
+    DestinationExistsError
+        If it was filled by someone meanwhile.
+    DestinationError
+        If it can't be written. It is as it was then, unless :func:`may_be_halfway`.
+    """
+    if is_store(asked.destination):
+        to_store.publish(
+            to_store.begin(
+                asked.parts,
+                asked.destination,
+                asked.sizes,
+                asked.told,
+                asked.report,
+                held=asked.held,
+            ),
+            asked.parts,
+            asked.destination,
+            join(asked.stage, RECORD),
+            [join(stage, RECORD) for stage in others() if stage != asked.stage],
+            on_decided,
+        )
+    else:
+        to_folder.publish(asked, on_decided)
+
+
+def may_be_halfway(stage: str, destination: str) -> bool:
+    """Return whether a destination may be neither what it was nor whole, and all told of that.
+
+    In a file system: whether it is the new, and what it was in the job's folder.
+    """
+    if not is_store(stage):
+        return to_folder.is_published(stage, destination)
+    try:
+        storage.stamp_of(join(stage, RECORD))
+    except FileNotFoundError:
+        return False
+    except OSError:  # out of reach: nothing may be removed
+        return True
+    return True
+
+
+def settle(stage: str, destination: str) -> Settlement | None:
+    """Bring what a job had begun to publish to an end, or take it back.
+
+    Returns
+    -------
+    Settlement or None
+        If it is published.
+
+    Raises
+    ------
+    DestinationError
+        If a store does not let it, the destination was changed by others since, or what was
+        replaced while it was.
+    """
+    if is_store(stage):
+        return to_store.settle(join(stage, RECORD), destination)
+    return to_folder.settle(stage, destination)

@@ -1,0 +1,118 @@
+"""A part: its rows sorted, checked and written, and the tasks of ways that need no exchange."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dlsort.io.parquet.writer import Writer
+from dlsort.model.model import Model
+from dlsort.proof.checksum import Proof
+from dlsort.proof.ordered import Ordered
+from dlsort.proof.stats import Clock, InputStats, OutputStats
+from dlsort.publish.finished import find_finished, keep_finished
+from dlsort.strategies.oversized import sort_in_pieces
+from dlsort_cluster.exchange import Layer, Shards, Slot, Transferred
+from dlsort_cluster.tasks import call, ref
+
+__all__ = ["Moved", "find_moved", "lay_parts", "write_partition"]
+
+
+def write_partition(
+    writer: Writer,
+    shards: Shards,
+    model: Model | None,
+    slot: Slot,
+    read: Proof | None = None,
+) -> OutputStats:
+    """Sort, check, prove, write and record one output partition; no model is needed for that.
+
+    Parameters
+    ----------
+    writer : Writer
+        Where it goes.
+    shards : Shards
+        Its rows.
+    model : Model or None
+        Not used.
+    slot : Slot
+        Which partition it is.
+    read : Proof, optional
+        Of what was read for it, to be recorded too.
+
+    Raises
+    ------
+    OutOfOrderError
+        If the rows are not in order after the sort.
+    """
+    del model
+    clock = Clock()
+    pieces = sort_in_pieces(shards, writer.keys, slot.part, slot.n_parts, writer.part_bytes)
+    checked = Ordered(writer.keys, slot.part)
+    with writer.open(slot.part, slot.n_parts) as file:
+        while True:
+            with clock.step("sort"):
+                table = next(pieces, None)
+            if table is None:
+                break
+            with clock.step("prove"):
+                checked.add(table)
+            with clock.step("write"):
+                file.write(table)
+            del table  # before there is another
+        with clock.step("write"):
+            file.close()
+    written = OutputStats(slot.part, checked.proof, file.n_bytes, checked.edges(), clock)
+    keep_finished(writer.folder, file.name, written, read)
+    return written
+
+
+class Moved(NamedTuple):
+    """What was read and what was written for a part."""
+
+    read: InputStats
+    written: OutputStats
+
+
+def lay_parts(token: str, calls: Iterable[Sequence[Any]], before: Mapping[Any, Any]) -> Layer:
+    """Return the tasks that make the parts, and what they refer to.
+
+    Parameters
+    ----------
+    token : str
+        Names the job's tasks; unique.
+    calls : iterable of (function, *arguments)
+        One a part, in order; each gives a :class:`Moved`.
+    before : mapping
+        The tasks that arguments refer to.
+    """
+    graph = dict(before)
+    receipts, outputs = [], []
+    for part, (function, *arguments) in enumerate(calls):
+        moved, receipt, output = (
+            f"dlsort-{step}-{token}-{part}" for step in ("move", "read", "part")
+        )
+        graph[moved] = call(moved, function, *arguments)
+        graph[receipt] = call(receipt, _receipt, ref(moved))
+        graph[output] = call(output, _output, ref(moved))
+        receipts.append(receipt)
+        outputs.append(output)
+    return Layer(graph, receipts, outputs)
+
+
+def find_moved(writer: Writer, part: int) -> Moved | None:
+    """Return what was read and written for a part, if it is finished."""
+    found = find_finished(writer.folder, part)
+    if found is None or found.read is None:
+        return None
+    return Moved(InputStats(found.read, Clock()), found.written)
+
+
+def _receipt(moved: Moved) -> Transferred:
+    return Transferred(0, np.empty(0, np.int64), moved.read)
+
+
+def _output(moved: Moved) -> OutputStats:
+    return moved.written

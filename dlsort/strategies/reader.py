@@ -1,0 +1,147 @@
+"""Reader: how tasks read pieces, and the tasks that sample them and fit the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from dlsort.arrow.transport import to_transport, transport_schema
+from dlsort.io.parquet.reader import read_piece
+from dlsort.io.source import Piece, Source, dictionary_columns
+from dlsort.io.storage import is_there, join
+from dlsort.keys import SortKey
+from dlsort.model.model import Model, fit_model
+from dlsort.model.model_file import MODEL, keep_model, read_model
+from dlsort.model.sample import (
+    Sample,
+    SampleTask,
+    are_mixed,
+    join_samples,
+    move_keys,
+    take_sample,
+)
+from dlsort.model.sample_plan import SamplePlan, batches
+from dlsort.sizes import UNBOUNDED
+from dlsort.tuning import TUNING
+from dlsort_cluster.tasks import call, call_with_all, ref
+
+__all__ = ["Reader", "model_tasks"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How to read input partitions; the same for all of them."""
+
+    schema: pa.Schema
+    as_dictionary: tuple[str, ...]
+    keys: tuple[SortKey, ...]
+    most_bytes: int = UNBOUNDED
+
+    @classmethod
+    def of(cls, source: Source, keys: tuple[SortKey, ...]) -> Reader:
+        """Return the reader of a dataset."""
+        return cls(source.schema, dictionary_columns(source), keys, source.most_bytes)
+
+    def read(self, piece: Piece) -> pa.Table:
+        """Return the piece's rows, views cast, each column one chunk."""
+        names = self.schema.names
+        return to_transport(
+            read_piece(piece, self.schema, names, self.as_dictionary, self.most_bytes)
+        )
+
+    def sample(self, tasks: Sequence[SampleTask]) -> Sample:
+        """Return some keys of some row groups."""
+        how = self.schema, self.keys, self.as_dictionary, self.most_bytes
+        return self._join([take_sample(task, *how) for task in tasks])
+
+    def sample_rest(self, tasks: Sequence[SampleTask], *, mixed: bool) -> Sample:
+        """Return keys of row groups that weren't read, if that is needed."""
+        return self.sample(() if mixed else tasks)
+
+    def are_mixed(self, n_parts: int, samples: Sequence[Sample]) -> bool:
+        """Return whether the row groups read first have keys of one distribution."""
+        return are_mixed(self._join(samples), self.keys, n_parts)
+
+    def fit(
+        self,
+        n_parts: int,
+        n_bands: int | None,
+        n_first: int,
+        ranges: Mapping[int, tuple[Any, Any]],
+        samples: Sequence[Sample],
+    ) -> Model:
+        """Return the model that the samples teach.
+
+        The first ``n_first`` samples are of the row groups read first, the others of
+        those that were read too, if they were.
+        """
+        sample = self._join(samples[:n_first])
+        rest = [s for s in samples[n_first:] if len(s.part)]
+        if rest:
+            sample = self._join([sample.at(sample.group == sample.donor), *rest])
+        elif ranges and not are_mixed(sample, self.keys, n_parts):
+            sample = move_keys(sample, ranges)
+        return fit_model(
+            sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts, n_bands
+        )
+
+    def key_schema(self) -> pa.Schema:
+        """Return the key columns, in order, as rows are partitioned by them."""
+        return transport_schema(pa.schema([self.schema.field(key.column) for key in self.keys]))
+
+    def _join(self, samples: Sequence[Sample]) -> Sample:
+        return join_samples(samples, self.key_schema().empty_table())
+
+
+def _sample_rest(reader: Reader, tasks: Sequence[SampleTask], mixed: bool) -> Sample:  # noqa: FBT001 - a task's arguments have no names
+    return reader.sample_rest(tasks, mixed=mixed)
+
+
+def model_tasks(
+    key: str,
+    token: str,
+    reader: Reader,
+    folder: str,
+    samples: SamplePlan,
+    n_parts: int,
+    n_threads: int,
+    *,
+    n_bands: int | None = None,
+) -> dict[str, Any]:
+    """Return the tasks sample → model; that of the model is named ``key``.
+
+    The model is kept in the folder. If it is there already, one task reads it.
+    """
+    path = join(folder, MODEL)
+    if is_there(path):
+        return {key: call(key, read_model, path, reader.key_schema(), reader.keys)}
+    graph: dict[str, Any] = {}
+    for i, tasks in enumerate(batches(samples.first)):
+        sample = f"dlsort-sample-{token}-{i}"
+        graph[sample] = call(sample, reader.sample, tasks)
+    first = list(graph)
+    sampled = list(first)
+    if samples.rest:
+        mixed = f"dlsort-mixed-{token}"
+        graph[mixed] = call_with_all(mixed, partial(reader.are_mixed, n_parts), first)
+        # Most often there is nothing to do for them: a few for each thread.
+        most = TUNING.sample_rest_tasks * n_threads
+        for i, tasks in enumerate(batches(samples.rest, most)):
+            sample = f"dlsort-rest-{token}-{i}"
+            graph[sample] = call(sample, _sample_rest, reader, tasks, ref(mixed))
+            sampled.append(sample)
+    fit = partial(reader.fit, n_parts, n_bands, len(first), samples.ranges)
+    graph[key] = call_with_all(key, partial(_fit_and_keep, fit, path), sampled)
+    return graph
+
+
+def _fit_and_keep(
+    fit: Callable[[Sequence[Sample]], Model], path: str, samples: Sequence[Sample]
+) -> Model:
+    model = fit(samples)
+    keep_model(model, path)
+    return model
