@@ -51,11 +51,11 @@ demo: $(VENV)/installed-demo $(LINEITEM)/complete
 
 # The image of the tests first: the first time takes longer than any test may.
 test: $(VENV)/installed-test
-	@$(if $(ARGS),,$(BIN)/python tests/docker_kit.py)
+	@$(if $(ARGS),,$(BIN)/python tests/kits/docker_kit.py)
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-upstream: $(VENV)/installed-test
-	@$(BIN)/python tests/upstream/run.py $(ARGS)
+	@$(BIN)/python tests/kits/upstream/run.py $(ARGS)
 
 bench: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/end_to_end.py $(ARGS)
@@ -82,13 +82,13 @@ cluster-model: $(VENV)/installed-bench
 	@$(BIN)/python benchmarks/cluster_model.py $(ARGS)
 
 fuzz: $(VENV)/installed-test
-	@$(BIN)/python tests/fuzz_local_sort.py $(ARGS)
+	@$(BIN)/python tests/kits/fuzz_local_sort.py $(ARGS)
 
 fuzz-parquet: $(VENV)/installed-test
-	@$(BIN)/python tests/fuzz_parquet.py $(ARGS)
+	@$(BIN)/python tests/kits/fuzz_parquet.py $(ARGS)
 
 chaos: $(VENV)/installed-test
-	@$(BIN)/python tests/chaos/run.py $(ARGS)
+	@$(BIN)/python tests/kits/chaos/run.py $(ARGS)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check

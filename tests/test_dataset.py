@@ -23,6 +23,7 @@ from dlsort.keys import SortKey
 from dlsort.order import sort_rows as local_sort
 from dlsort.strategies import exchange as plan
 from dlsort.strategies import oversized as pieces
+from dlsort.strategies import reader as reader_module
 from dlsort.terminal.progress import NoProgress
 
 #: Key types that a Parquet file keeps as they are.
@@ -185,9 +186,11 @@ def test_parts_that_overlap_are_never_published(tmp_path, monkeypatch):
 def test_each_row_is_read_once_after_the_sample(tmp_path, monkeypatch):
     source = write(tmp_path / "in", [payload(50), payload(70)], row_group_size=10)
     read = []
-    real = plan.read_piece
+    real = reader_module.read_piece
     monkeypatch.setattr(
-        plan, "read_piece", lambda piece, *rest: read.append(piece) or real(piece, *rest)
+        reader_module,
+        "read_piece",
+        lambda piece, *rest: read.append(piece) or real(piece, *rest),
     )
     dlsort.sort_dataset(source, tmp_path / "out", by="id", partitions=4)
     groups = [(f.path, g) for p in read for f in p.files for g in f.row_groups]
@@ -309,7 +312,7 @@ def test_a_wrong_sample_is_told_of(tmp_path, monkeypatch):
     rng = np.random.default_rng(3)
     n = 100_000
     source = write(tmp_path / "in", [pa.table({"k": rng.permutation(n)})])
-    fit = plan.fit_model
+    fit = reader_module.fit_model
 
     def fit_to_half(sample, part, row, weight, keys, n_parts, n_bands):
         low = np.flatnonzero(sample["k"].to_numpy() < n // 2)
@@ -320,7 +323,7 @@ def test_a_wrong_sample_is_told_of(tmp_path, monkeypatch):
     assert even.predicted_rows == n / 4
     assert even.surprises == []
     assert "surprise" not in even.to_text()
-    monkeypatch.setattr(plan, "fit_model", fit_to_half)
+    monkeypatch.setattr(reader_module, "fit_model", fit_to_half)
     report = dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=4, threads=2)
     assert report.surprises == [3]
     words = " ".join(report.to_text().split())

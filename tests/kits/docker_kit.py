@@ -18,7 +18,7 @@ from pathlib import Path
 
 from patience import PATIENCE_S
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # Of this process: containers and networks carry it as a label, and the image as a tag, which
 # keeps it though another checkout's may become "dlsort" meanwhile.
 RUN = uuid.uuid4().hex[:12]

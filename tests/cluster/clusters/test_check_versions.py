@@ -11,6 +11,7 @@ import pytest
 import exchange_kit as kit
 from dlsort_cluster import versions
 from dlsort_cluster.addresses import worker_name
+from dlsort_cluster.clusters import check_versions as checks
 from dlsort_cluster.clusters.check_versions import check_versions, check_versions_once
 from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.p2p import build as p2p
@@ -51,7 +52,7 @@ def test_a_worker_that_lacks_a_package_is_named():
 def test_a_worker_is_asked_for_its_own(three_workers, monkeypatch):
     ours = installed()
     monkeypatch.setattr(versions, "installed", lambda: {**ours, "numpy": "1.0"})
-    look = versions._make_look()
+    look = checks._make_look()
     assert {found["numpy"] for found in three_workers.run(look).values()} == {"1.0"}
 
 
@@ -66,7 +67,7 @@ def test_a_worker_without_dlsort_answers_all_the_same(three_workers, monkeypatch
     def missing(package):
         raise versions.PackageNotFoundError(package)
 
-    look = versions._make_look()
+    look = checks._make_look()
     monkeypatch.setattr(builtins, "__import__", refuse)
     broken = {"dlsort": f"{installed()['dlsort']}, which can't be imported"}
     assert look() == broken
@@ -90,7 +91,7 @@ def test_a_worker_that_joined_later_is_refused_by_the_run(three_workers, monkeyp
 
 
 def test_workers_are_asked_once(three_workers, monkeypatch):
-    monkeypatch.setattr(versions, "_alike", WeakKeyDictionary())
+    monkeypatch.setattr(checks, "_alike", WeakKeyDictionary())
     asked = []
     run = three_workers.run
 
@@ -104,27 +105,27 @@ def test_workers_are_asked_once(three_workers, monkeypatch):
     those = [address for (address,) in asked]
     assert sorted(those) == sorted(three_workers.scheduler_info()["workers"])
     # one of them is new
-    versions._alike[three_workers] -= {those[0]}
+    checks._alike[three_workers] -= {those[0]}
     check_versions_once(three_workers)
     assert asked[3:] == [[those[0]]]
 
 
 def test_a_worker_that_has_gone_is_asked_nothing(three_workers, monkeypatch):
     """It is not said to have no dlsort; once it is back, it is asked."""
-    monkeypatch.setattr(versions, "ANSWER_S", 2.0)
-    monkeypatch.setattr(versions, "_alike", WeakKeyDictionary())
+    monkeypatch.setattr(checks, "ANSWER_S", 2.0)
+    monkeypatch.setattr(checks, "_alike", WeakKeyDictionary())
     there = frozenset(three_workers.scheduler_info()["workers"])
     gone = "tcp://127.0.0.1:1"
     assert check_versions(three_workers, workers={*there, gone}) == there
-    monkeypatch.setattr(versions, "_workers", lambda _: there | {gone})
+    monkeypatch.setattr(checks, "_workers", lambda _: there | {gone})
     check_versions_once(three_workers)
-    assert versions._alike[three_workers] == there
+    assert checks._alike[three_workers] == there
 
 
 @pytest.mark.parametrize("check", [check_versions, check_versions_once])
 def test_a_worker_that_stands_still_is_not_waited_for(monkeypatch, check):
-    monkeypatch.setattr(versions, "ANSWER_S", 2.0)
-    monkeypatch.setattr(versions, "_alike", WeakKeyDictionary())
+    monkeypatch.setattr(checks, "ANSWER_S", 2.0)
+    monkeypatch.setattr(checks, "_alike", WeakKeyDictionary())
     ended = []
     with start_scheduler() as client, start_worker(client) as worker:
         pid = client.run(os.getpid)[worker]
@@ -137,9 +138,9 @@ def test_a_worker_that_stands_still_is_not_waited_for(monkeypatch, check):
 
 
 def test_workers_that_differ_are_asked_again(three_workers, monkeypatch):
-    monkeypatch.setattr(versions, "_alike", WeakKeyDictionary())
+    monkeypatch.setattr(checks, "_alike", WeakKeyDictionary())
     ours = installed()
-    monkeypatch.setattr(versions, "_make_look", lambda: lambda: {**ours, "numpy": "1.0"})
+    monkeypatch.setattr(checks, "_make_look", lambda: lambda: {**ours, "numpy": "1.0"})
     for _ in range(2):
         with pytest.raises(VersionsDifferError, match=r"has numpy 1\.0"):
             check_versions_once(three_workers)

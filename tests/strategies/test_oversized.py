@@ -18,6 +18,7 @@ from dlsort.keys import SortKey
 from dlsort.order.bands import write_starts
 from dlsort.sizes import MIB
 from dlsort.strategies import exchange as plan
+from dlsort.strategies import part as part_module
 from dlsort.strategies.budget import Budget
 from dlsort.strategies.oversized import sort_in_pieces
 from dlsort_cluster.exchange import Shards, Slot
@@ -77,7 +78,7 @@ def test_a_partition_that_fits_is_one_piece():
 )
 def test_disorder_inside_and_between_pieces_is_told_by_row(tmp_path, monkeypatch, pieces, says):
     tables = [pa.table({"k": piece}) for piece in pieces]
-    monkeypatch.setattr(plan, "sort_in_pieces", lambda *args: iter(tables))
+    monkeypatch.setattr(part_module, "sort_in_pieces", lambda *args: iter(tables))
     encodings = Encodings((), {})
     make_folders(str(tmp_path))
     writer = Writer(str(tmp_path), tables[0].schema, KEYS, encodings, "none", 10, MIB)
@@ -120,7 +121,7 @@ def test_parts_larger_than_the_memory_for_them(tmp_path, monkeypatch, partitions
             seen.append(piece.nbytes)
             yield piece
 
-    monkeypatch.setattr(plan, "sort_in_pieces", spy)
+    monkeypatch.setattr(part_module, "sort_in_pieces", spy)
     with bands_of(5_000):
         report = dlsort.sort_dataset(
             tmp_path / "in",

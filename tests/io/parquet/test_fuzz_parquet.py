@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+import fuzz_parquet
 import parquet_mutations as mutations
 from patience import PATIENCE_S
 
-FUZZ = Path(__file__).with_name("fuzz_parquet.py")
+FUZZ = Path(fuzz_parquet.__file__)
 
 
 def test_mutated_files_are_refused_or_sorted_as_pyarrow_reads_them():

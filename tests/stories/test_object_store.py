@@ -28,7 +28,7 @@ from dlsort.errors import (
     SourceNotFoundError,
 )
 from dlsort.publish.finished import finished_parts, keep_finished
-from dlsort.strategies import exchange as plan
+from dlsort.strategies import part as part_module
 from dlsort_cluster.exchange import ExchangeError
 
 N_ROWS, N_PARTS = 3_000, 4
@@ -667,7 +667,7 @@ def test_a_sort_that_lost_its_cluster_is_gone_on_from(store, bucket, monkeypatch
         keep_finished(folder, *args)
         done.append(1)
 
-    monkeypatch.setattr(plan, "keep_finished", keep)
+    monkeypatch.setattr(part_module, "keep_finished", keep)
     with pytest.raises(ClusterError) as caught:
         sort(f"{bucket}/in", f"{bucket}/out")
     assert "2 of 4 parts" in caught.value.__notes__[0]

@@ -3,8 +3,8 @@
 Not collected by pytest (a few files are, by test_fuzz_parquet.py). Children do the work, each
 with one embedded cluster for all of its files, so that a crash or a hang is seen from outside::
 
-    python tests/fuzz_parquet.py --files 10000 --seed 1
-    python tests/fuzz_parquet.py --seed 1 --file 1234       # one file again; it is kept here
+    python tests/kits/fuzz_parquet.py --files 10000 --seed 1
+    python tests/kits/fuzz_parquet.py --seed 1 --file 1234  # one file again; it is kept here
 
 A child sorts the file and, if that is not refused, reads it with pyarrow, sorts that, and
 compares; then dlsort checks the result against the file, and the file itself. So a crash of

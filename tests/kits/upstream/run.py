@@ -4,7 +4,7 @@ They are the files that Dask's and pandas' wheels bring, as they are; what
 stands between them and dlsort is in ``plugin.py`` and ``pandas_calls.py``, and
 what is known to differ in ``differences.py``.
 
-    python tests/upstream/run.py [options of pytest]
+    python tests/kits/upstream/run.py [options of pytest]
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE.parent))
 
 from upstream import plugin  # noqa: E402
 
-CACHE = HERE.parents[1] / "build" / "pytest-upstream"
+CACHE = HERE.parents[2] / "build" / "pytest-upstream"
 
 if __name__ == "__main__":
     options = ["-c", str(HERE / "upstream.toml"), f"--rootdir={plugin.SITE}", "-o"]

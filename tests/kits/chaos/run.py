@@ -1,7 +1,7 @@
 """Tell every chaos story some times over, and print the tally.
 
-    python tests/chaos/run.py --runs 20
-    python tests/chaos/run.py --engine docker --stories client-killed,slow-worker
+    python tests/kits/chaos/run.py --runs 20
+    python tests/kits/chaos/run.py --engine docker --stories client-killed,slow-worker
 
 Exit code 1 if a story did not end as it has to.
 """

@@ -21,7 +21,7 @@ from dlsort.strategies import range_reads
 from dlsort.strategies.range_reads import plan_range_reads
 from dlsort.strategies.reader import Reader
 from dlsort.tuning import TUNING
-from test_moves import MAKERS, rows_of, sort, write
+from ordered_sources import MAKERS, rows_of, sort, write
 
 
 def two_sorted(n_rows: int = 20_000, *, seed: int = 0, width: int = 10**9) -> list[pa.Table]:

@@ -18,7 +18,7 @@ import pytest
 
 from patience import PATIENCE_S
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+README = Path(__file__).resolve().parents[2] / "README.md"
 # Needs a network, a cluster, or a checkout with make.
 ELSEWHERE = {"pip", "tpchgen-cli", "make", "dask"}
 

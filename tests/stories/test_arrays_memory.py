@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import memory_probe
 from memory_probe import CASES
 
-PROBE = Path(__file__).parent / "memory_probe.py"
+PROBE = Path(memory_probe.__file__)
 # What does not grow with the rows, and pages of 2 MiB of which a part is used.
 SLACK_BYTES = 2 << 20
 

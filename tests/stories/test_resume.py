@@ -24,6 +24,8 @@ from dlsort.errors import ClusterError, CorruptSourceError, DestinationError, Re
 from dlsort.publish.finished import find_finished, finished_parts, keep_finished
 from dlsort.publish.staging import find_abandoned
 from dlsort.strategies import exchange as plan
+from dlsort.strategies import part as part_module
+from dlsort.strategies import reader as reader_module
 from dlsort_cluster.exchange import ExchangeError
 from patience import PATIENCE_S
 
@@ -98,7 +100,7 @@ def after(monkeypatch) -> Callable[..., None]:
             keep_finished(folder, *args)
             done.append(1)
 
-        monkeypatch.setattr(plan, "keep_finished", keep)
+        monkeypatch.setattr(part_module, "keep_finished", keep)
 
     return fail
 
@@ -113,7 +115,7 @@ def broken_off(tmp_path, after, monkeypatch, way) -> Path:
     (note,) = caught.value.__notes__
     assert note.startswith(f"2 of 6 parts are finished and kept in {kept_in(tmp_path)}: ")
     assert "--resume" in note
-    monkeypatch.setattr(plan, "keep_finished", keep_finished)
+    monkeypatch.setattr(part_module, "keep_finished", keep_finished)
     return source
 
 
@@ -121,13 +123,13 @@ def broken_off(tmp_path, after, monkeypatch, way) -> Path:
 def written(monkeypatch) -> list[int]:
     """The parts that are written from here on."""
     parts: list[int] = []
-    open_part = plan.Writer.open
+    open_part = part_module.Writer.open
 
     def spy(self: Any, part: int, n_parts: int) -> Any:
         parts.append(part)
         return open_part(self, part, n_parts)
 
-    monkeypatch.setattr(plan.Writer, "open", spy)
+    monkeypatch.setattr(part_module.Writer, "open", spy)
     return parts
 
 
@@ -157,14 +159,14 @@ def test_the_same_model_is_used(tmp_path, broken_off, monkeypatch):
     def fit(*args: object) -> None:
         pytest.fail("a model was fitted anew")
 
-    monkeypatch.setattr(plan, "fit_model", fit)
+    monkeypatch.setattr(reader_module, "fit_model", fit)
     assert sort(broken_off, resume=True).proved
 
 
 @pytest.mark.parametrize("way", ["exchange"], indirect=True)
 def test_rows_of_finished_parts_are_not_exchanged(broken_off, monkeypatch):
     n_rows = []
-    merge = plan.sort_in_pieces
+    merge = part_module.sort_in_pieces
 
     def spy(shards: Any, *args: Any) -> Any:
         n_rows.append(shards.n_rows)
@@ -176,7 +178,7 @@ def test_rows_of_finished_parts_are_not_exchanged(broken_off, monkeypatch):
         n_rows.append(-table.num_rows)
         return split(table, *args)
 
-    monkeypatch.setattr(plan, "sort_in_pieces", spy)
+    monkeypatch.setattr(part_module, "sort_in_pieces", spy)
     monkeypatch.setattr(plan, "group", look)
     report = sort(broken_off, resume=True)
     made = sum(n for n in n_rows if n > 0)
@@ -264,7 +266,7 @@ def test_a_record_that_lies_is_found_out(tmp_path, broken_off, way, lie):
         edges = found.written.edges
         keys = pa.array([10**6] * 2, edges.schema.types[0])
         edges = pa.table([keys], schema=edges.schema)
-        written = plan.OutputStats(
+        written = part_module.OutputStats(
             part, found.written.proof, found.written.file_bytes, edges, None
         )
         keep_finished(folder, found.name, written, found.read)
@@ -314,7 +316,7 @@ def test_of_several_attempts_the_same_job_is_gone_on_from(
     after(4, ExchangeError("the scheduler went away."))
     with pytest.raises(ClusterError):
         sort(broken_off, by="note")
-    monkeypatch.setattr(plan, "keep_finished", keep_finished)
+    monkeypatch.setattr(part_module, "keep_finished", keep_finished)
     assert sort(broken_off, resume=True).resumed_parts == 2
     assert clean(tmp_path)
 

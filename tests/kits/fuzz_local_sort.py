@@ -4,8 +4,8 @@ Not collected by pytest. Each case draws key columns of any types and patterns, 
 null places, threads, and tunables so small that a few rows reach every path; all doors must
 find what ``numpy.lexsort`` finds::
 
-    python tests/fuzz_local_sort.py --seconds 600 --seed 0
-    python tests/fuzz_local_sort.py --seed 0 --case 1234      # one case again
+    python tests/kits/fuzz_local_sort.py --seconds 600 --seed 0
+    python tests/kits/fuzz_local_sort.py --seed 0 --case 1234      # one case again
 """
 
 from __future__ import annotations

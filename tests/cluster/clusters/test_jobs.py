@@ -16,9 +16,11 @@ from distributed import Client, LocalCluster, get_worker
 
 import exchange_kit as kit
 from dlsort_cluster.clusters import jobs
+from dlsort_cluster.clusters import pardon as pardons
 from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.clusters.jobs import JobCancelledError, WorkersLostError, run
 from dlsort_cluster.p2p import build as p2p
+from dlsort_cluster.tasks import name_of
 from patience import PATIENCE_S
 
 
@@ -189,7 +191,7 @@ def test_tasks_are_pardoned_only_where_others_get_done(client):
     layer = build(4)
     held = client.get(layer.graph, layer.output_keys, sync=False)
     client.gather(held)
-    pardon = jobs._Pardon(client, {jobs._name(key) for key in layer.graph})
+    pardon = pardons.Pardon(client, {name_of(key) for key in layer.graph})
     client.run_on_scheduler(suspect)
     for progressed, n_left in [(False, 10), (True, 9)]:
         pardon._next = 0
@@ -214,9 +216,9 @@ def test_tasks_of_others_are_not_pardoned():
             "other": "memory",
         }.items()
     }
-    assert jobs._pardon({"mine"}, SimpleNamespace(tasks=tasks))
+    assert pardons._pardon({"mine"}, SimpleNamespace(tasks=tasks))
     assert [task.suspicious for task in tasks.values()] == [0, 2, 2]
-    assert not jobs._pardon({"mine"}, SimpleNamespace(tasks=tasks))
+    assert not pardons._pardon({"mine"}, SimpleNamespace(tasks=tasks))
 
 
 # ---------------------------------------------------------------- on a cluster of others
@@ -333,7 +335,7 @@ def in_time(job):
 
 
 def test_an_idle_worker_that_stands_still_holds_no_result_up(foreign, monkeypatch):
-    monkeypatch.setattr(jobs, "_TELL_S", 20.0)  # enough for those that do answer
+    monkeypatch.setattr(jobs, "TELL_S", 20.0)  # enough for those that do answer
     late = []
 
     def join_and_stop():
