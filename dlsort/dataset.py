@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -21,27 +20,17 @@ from dlsort.errors import (
     SourceNotFoundError,
 )
 from dlsort.io.find import find_files
-from dlsort.io.parquet.layout import choose_encodings
-from dlsort.io.parquet.writer import Writer
-from dlsort.io.parts import PARTS
-from dlsort.io.source import Source, cut_pieces, open_source
-from dlsort.io.storage import join
-from dlsort.keys import By, SortKey, format_by
-from dlsort.model.model_file import MODEL, read_model
-from dlsort.model.sample_plan import SamplePlan, plan_sample
-from dlsort.order.bands import count_bands
+from dlsort.io.source import Source, open_source
+from dlsort.keys import By, format_by
 from dlsort.order.words import check_key_types
-from dlsort.proof.outcome import check_outcome
-from dlsort.proof.stats import OutputStats
 from dlsort.publish.destination import Overwrite, check_apart, check_destination
 from dlsort.publish.finished import check_visible
-from dlsort.publish.job_file import JobFile
+from dlsort.publish.job_file import JobFile, Wanted
 from dlsort.publish.recover import put_back
-from dlsort.publish.staging import Staging, staging
-from dlsort.publish.verify import verify_finished
-from dlsort.report import SortReport
+from dlsort.publish.replaceable import Held
+from dlsort.publish.staging import staging
+from dlsort.report import Opened, Published, SortReport, Started
 from dlsort.strategies.budget import (
-    Budget,
     MemoryOf,
     ask_memory,
     check_partitions,
@@ -49,11 +38,9 @@ from dlsort.strategies.budget import (
     count_parts,
     plan_budget,
 )
-from dlsort.strategies.choose import move_rows
-from dlsort.strategies.exchange import DatasetPlan
-from dlsort.strategies.reader import Reader
-from dlsort.strategies.run import run_plan
+from dlsort.strategies.choose import make_parts
 from dlsort.strategies.shared_storage import shared_storage
+from dlsort.strategies.strategy import Job
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort_cluster.clusters.check_versions import check_versions
@@ -188,101 +175,147 @@ def sort_dataset(
 
 
 def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
-    keys, dst = asked.keys, asked.dst
-    settled = put_back(dst, resume=asked.resume)
-    rows = asked.row_group_rows or TUNING.row_group_rows
-    if settled is not None and asked.resume:
-        with suppress(DlsortError):  # another job; what is wrong with this one is told below
-            files = JobFile.files_of(open_source(asked.src))
-            n_parts = settled.job.n_parts
-            same = JobFile(
-                format_by(keys), files, asked.codec, rows, asked.part_bytes, n_parts, 0, 0
-            )
-            same.going_on_from(settled.job, partitions=asked.partitions)
-            return SortReport.of_finished(settled.report, time.perf_counter() - began)
-    try:
-        destination, held = check_destination(dst, overwrite=asked.overwrite)
-    except DestinationError as error:
-        _check_there(asked.src, error)
-        raise
+    report = SortReport(asked.src, asked.dst, format_by(asked.keys))
+    # recover
+    if (finished := _finished_before(asked, began)) is not None:
+        return finished
+    # open
+    destination, held = _look_at_destination(asked)
     source = open_source(asked.src)
-    check_apart(destination, asked.src, source.files)
-    check_key_types(source.schema, keys)
-    check_partitions(asked.partitions, source.n_rows)
-    report = SortReport(asked.src, dst, format_by(keys), rows=source.n_rows)
-    report.input_files, report.input_bytes = len(source.files), source.stored_bytes
-    report.arrow_bytes = source.arrow_bytes
-    report.phases.open_s = time.perf_counter() - began
-    memory_bytes = asked.memory_bytes
-    default_of: MemoryOf | None = None
-    if asked.memory is None:
-        default_of = "machine" if asked.scheduler is None else "workers"
-    if asked.scheduler is None:
-        # told before a cluster is started for nothing
-        n_processes = asked.workers or 1
-        plan_budget(memory_bytes, n_processes, asked.threads or n_processes, 0, default_of)
-        check_row_groups(source, memory_bytes, n_processes)
-    with ExitStack() as stack:
-        client, size = stack.enter_context(_cluster(asked, memory_bytes))
-        n_processes, n_threads, limit_bytes = size
-        report.threads = n_threads
-        report.workers = asked.workers or 0 if asked.scheduler is None else n_processes
-        if asked.scheduler is not None:
-            most = limit_bytes or machine_memory_bytes()
-            memory_bytes = ask_memory(asked.memory, most, is_here=False)
-        most_bytes = check_row_groups(source, memory_bytes, n_processes)
-        source = replace(source, most_bytes=most_bytes)
-        budget = plan_budget(
-            memory_bytes,
-            n_processes,
-            n_threads,
-            max((group.arrow_bytes for group in source.row_groups), default=0),
-            default_of,
-        )
-        n_parts = asked.partitions or count_parts(
-            source,
-            asked.part_bytes or min(TUNING.partition_bytes, budget.part_bytes),
-            n_threads,
-        )
-        job = JobFile(
-            format_by(keys),
-            JobFile.files_of(source),
-            asked.codec,
-            rows,
-            asked.part_bytes,
-            n_parts,
-            budget.piece_bytes,
-            budget.part_bytes,
-        )
-        report.phases.start_s = time.perf_counter() - began - report.phases.open_s
+    _check_source(source, asked, destination)
+    opened = time.perf_counter()
+    n_files, sizes = len(source.files), (source.stored_bytes, source.arrow_bytes)
+    report.note(Opened(source.n_rows, n_files, *sizes, opened - began))
+    with _cluster(asked) as (client, size):
+        # plan
+        job = _plan(source, asked, size)
+        file = _job_file(job, asked)
+        started = time.perf_counter()
         with staging(
             destination,
-            job,
+            file,
             held=held,
             resume=asked.resume,
             partitions=asked.partitions,
             on_decided=partial(progress.finish, "publish"),
         ) as stage:
-            report.output_parts = stage.job.n_parts
-            with ExitStack() as watching:
-                if asked.scheduler is not None:
-                    seen = shared_storage(
-                        client, source, destination, stage.folder, asked.temp_dir
-                    )
-                    watching.enter_context(seen)
-                outputs = _make_parts(
-                    client, stage, source, keys, budget, asked.temp_dir, progress, report
+            n_processes = (
+                size.n_processes if asked.scheduler is not None else asked.workers or 0
+            )
+            n_parts = stage.job.n_parts
+            report.note(Started(n_processes, size.n_threads, n_parts, started - opened))
+            # make
+            with _in_sight(client, job, asked, destination, stage.folder):
+                outcome = make_parts(
+                    client, stage, job.as_begun(stage.job), progress, report.note
                 )
+                # publish
                 progress.phase("publish", source.n_rows)
                 publishing = time.perf_counter()
-                assert stage.parts is not None
-                stage.sizes = check_visible(stage.parts, outputs, stage.job.n_parts)
-            stage.told = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
-            stage.report = report.to_dict()
-        report.phases.publish_s = time.perf_counter() - publishing
-    report.proved = True
-    report.seconds = time.perf_counter() - began
+                parts = check_visible(stage.parts, outcome.outputs, n_parts)
+            told = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
+            stage.prove(parts, told, report.to_dict())
+        published_s = time.perf_counter() - publishing
+    report.note(Published(published_s, time.perf_counter() - began))
     return report
+
+
+def _finished_before(asked: Asked, began: float) -> SortReport | None:
+    """Bring what an earlier attempt was publishing to an end; return its report if it is ours."""
+    settled = put_back(asked.dst, resume=asked.resume)
+    if settled is None or not asked.resume:
+        return None
+    with suppress(DlsortError):  # another job; what is wrong with this one is told later
+        wanted = _wanted(open_source(asked.src), asked)
+        wanted.check_same(settled.job, partitions=asked.partitions)
+        return SortReport.of_finished(settled.report, time.perf_counter() - began)
+    return None
+
+
+def _look_at_destination(asked: Asked) -> tuple[str, Held]:
+    """Return where the parts go, and what is there.
+
+    Raises
+    ------
+    DestinationError, SourceNotFoundError
+        If it can't be that.
+    """
+    try:
+        return check_destination(asked.dst, overwrite=asked.overwrite)
+    except DestinationError as error:
+        _check_there(asked.src, error)
+        raise
+
+
+def _check_source(source: Source, asked: Asked, destination: str) -> None:
+    """Raise if a source can't be sorted so, before a cluster is started for nothing."""
+    check_apart(destination, asked.src, source.files)
+    check_key_types(source.schema, asked.keys)
+    check_partitions(asked.partitions, source.n_rows)
+    if asked.scheduler is None:
+        n_processes = asked.workers or 1
+        n_threads = asked.threads or n_processes
+        plan_budget(asked.memory_bytes, n_processes, n_threads, 0, _default_of(asked))
+        check_row_groups(source, asked.memory_bytes, n_processes)
+
+
+def _default_of(asked: Asked) -> MemoryOf | None:
+    """Return of what the memory is a share, if nobody gave it."""
+    if asked.memory is not None:
+        return None
+    return "machine" if asked.scheduler is None else "workers"
+
+
+def _plan(source: Source, asked: Asked, size: ClusterSize) -> Job:
+    """Return the job that suits the cluster's memory and threads."""
+    n_processes, n_threads, limit_bytes = size
+    memory_bytes = asked.memory_bytes
+    if asked.scheduler is not None:
+        most = limit_bytes or machine_memory_bytes()
+        memory_bytes = ask_memory(asked.memory, most, is_here=False)
+    source = replace(source, most_bytes=check_row_groups(source, memory_bytes, n_processes))
+    largest = max((group.arrow_bytes for group in source.row_groups), default=0)
+    budget = plan_budget(memory_bytes, n_processes, n_threads, largest, _default_of(asked))
+    part_bytes = asked.part_bytes or min(TUNING.partition_bytes, budget.part_bytes)
+    return Job(
+        source=source,
+        keys=asked.keys,
+        n_parts=asked.partitions or count_parts(source, part_bytes, n_threads),
+        piece_bytes=budget.piece_bytes,
+        part_bytes=budget.part_bytes,
+        working_bytes=budget.working_bytes,
+        store_bytes=budget.store_bytes,
+        temp_dir=asked.temp_dir,
+        n_threads=n_threads,
+    )
+
+
+def _wanted(source: Source, asked: Asked) -> Wanted:
+    return Wanted(
+        by=format_by(asked.keys),
+        files=Wanted.files_of(source),
+        compression=asked.codec,
+        row_group_rows=asked.row_group_rows or TUNING.row_group_rows,
+        partition_size=asked.part_bytes,
+    )
+
+
+def _job_file(job: Job, asked: Asked) -> JobFile:
+    return JobFile(
+        **vars(_wanted(job.source, asked)),
+        n_parts=job.n_parts,
+        piece_bytes=job.piece_bytes,
+        part_bytes=job.part_bytes,
+    )
+
+
+def _in_sight(
+    client: Any, job: Job, asked: Asked, destination: str, folder: str
+) -> AbstractContextManager[None]:
+    """Have the workers of another's cluster looked after: they may not see what we see."""
+    if asked.scheduler is None:
+        return nullcontext()
+    return shared_storage(client, job.source, destination, folder, asked.temp_dir)
 
 
 def _check_there(src: str, error: DestinationError) -> None:
@@ -301,7 +334,7 @@ def _check_there(src: str, error: DestinationError) -> None:
 
 
 @contextmanager
-def _cluster(asked: Asked, memory_bytes: int | None) -> Iterator[tuple[Any, ClusterSize]]:
+def _cluster(asked: Asked) -> Iterator[tuple[Any, ClusterSize]]:
     """Give a client of the cluster to sort on, and its size.
 
     Raises
@@ -316,7 +349,7 @@ def _cluster(asked: Asked, memory_bytes: int | None) -> Iterator[tuple[Any, Clus
                     scheduler=asked.scheduler,
                     workers=asked.workers,
                     threads=asked.threads,
-                    memory_bytes=memory_bytes,
+                    memory_bytes=asked.memory_bytes,
                     temp_dir=asked.temp_dir,
                 )
             )
@@ -326,92 +359,3 @@ def _cluster(asked: Asked, memory_bytes: int | None) -> Iterator[tuple[Any, Clus
         except ExchangeError as error:
             raise ClusterError(str(error)) from error
         yield client, size
-
-
-def _make_parts(
-    client: Any,
-    stage: Staging,
-    source: Source,
-    keys: tuple[SortKey, ...],
-    budget: Budget,
-    temp_dir: str | None,
-    progress: Progress,
-    report: SortReport,
-) -> list[OutputStats]:
-    """Make the parts, in the first way that will do, and prove them."""
-    job = stage.job
-    encodings = choose_encodings(source.schema, source.layouts)
-
-    def begin(way: str) -> Writer:
-        """Return what writes the parts of a way; those that it has already are verified."""
-        folder = stage.way(way)
-        stage.parts = join(folder, PARTS)
-        writer = Writer(
-            folder,
-            source.schema,
-            keys,
-            encodings,
-            job.compression,
-            job.row_group_rows,
-            job.part_bytes,
-        )
-        if stage.is_resumed:
-            if way != "move" and not _has_model(folder, source, keys):
-                stage.drop_way(way)
-                stage.way(way)
-            report.resumed_parts = verify_finished(client, writer)
-        return writer
-
-    fits = source.arrow_bytes <= TUNING.surprise * job.n_parts * job.part_bytes
-    if job.n_parts > 1 and fits and not stage.has_way("exchange"):
-        outputs = move_rows(
-            client, source, keys, begin, job.n_parts, report.threads, progress, report
-        )
-        if outputs is not None:
-            return outputs
-        stage.drop_way("move")
-        stage.drop_way("range")
-    plan = _plan(source, keys, begin("exchange"), job, budget, report.threads, temp_dir)
-    report.input_parts = len(plan.pieces)
-    inputs, outputs = run_plan(client, plan, source.n_rows, progress, report)
-    check_outcome(source.n_rows, keys, inputs, outputs, report)
-    return outputs
-
-
-def _has_model(folder: str, source: Source, keys: tuple[SortKey, ...]) -> bool:
-    """Return whether an earlier attempt has kept the model that cut its parts."""
-    schema = Reader.of(source, keys).key_schema()
-    return read_model(join(folder, MODEL), schema, keys) is not None
-
-
-def _plan(
-    source: Source,
-    keys: tuple[SortKey, ...],
-    writer: Writer,
-    job: JobFile,
-    budget: Budget,
-    n_threads: int,
-    temp_dir: str | None,
-) -> DatasetPlan:
-    pieces = cut_pieces(source, job.piece_bytes)
-    n_parts = job.n_parts
-    # A partition that doesn't fit is sorted band by band.
-    n_cuts = max(n_parts, -(-source.arrow_bytes // job.part_bytes))
-    n_bands = None
-    if n_cuts > TUNING.surprise * n_parts:
-        least = min(-(-n_cuts // n_parts), max(1, TUNING.most_bands // n_parts))
-        n_bands = max(count_bands(source.n_rows, n_parts), least)
-    return DatasetPlan(
-        uuid.uuid4().hex,
-        Reader.of(source, keys),
-        writer,
-        pieces,
-        plan_sample(source, pieces, keys, n_cuts, budget.working_bytes)
-        if n_cuts > 1
-        else SamplePlan(()),
-        n_parts,
-        budget.store_bytes,
-        temp_dir,
-        n_bands,
-        n_threads,
-    )

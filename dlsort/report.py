@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from textwrap import wrap
@@ -14,11 +14,83 @@ from dlsort.sizes import format_bytes
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable, scaled
 
-__all__ = ["PhaseSeconds", "SortReport"]
+__all__ = [
+    "Event",
+    "Made",
+    "Opened",
+    "PhaseSeconds",
+    "Published",
+    "Ran",
+    "Resumed",
+    "SortReport",
+    "Started",
+]
 
 _WIDTH = 80
 _INDENT = " " * len("in threads ")
 _NO_BREAK = "\0"  # which is not printable
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The source's footers were read."""
+
+    rows: int
+    files: int
+    stored_bytes: int
+    arrow_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Started:
+    """There is a cluster, and a plan of the parts."""
+
+    workers: int
+    threads: int
+    output_parts: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """Parts of an earlier attempt were verified, and are kept."""
+
+    parts: int
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The tasks of a plan have ended. ``work``: thread seconds by step."""
+
+    sample_s: float
+    partition_s: float
+    sort_s: float
+    work: Mapping[str, float]
+    peak_memory_bytes: int
+    spilled_bytes: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """The parts are whole, and proved."""
+
+    strategy: str
+    input_parts: int
+    checksum: str
+    part_rows: Sequence[int]
+    output_bytes: int
+
+
+@dataclass(frozen=True)
+class Published:
+    """The parts are the destination."""
+
+    publish_s: float
+    seconds: float
+
+
+Event = Opened | Started | Resumed | Ran | Made | Published
 
 
 @dataclass
@@ -127,6 +199,45 @@ class SortReport:
             raise ResumeError(msg) from error
         report.resumed_parts = report.output_parts
         return report
+
+    def note(self, event: Event) -> None:
+        """Take over what was measured."""
+        phases = self.phases
+        match event:
+            case Opened():
+                self.rows, self.input_files = event.rows, event.files
+                self.input_bytes, self.arrow_bytes = event.stored_bytes, event.arrow_bytes
+                phases.open_s = event.seconds
+            case Started():
+                self.workers, self.threads = event.workers, event.threads
+                self.output_parts = event.output_parts
+                phases.start_s = event.seconds
+            case Resumed():
+                self.resumed_parts = event.parts
+            case Ran():
+                phases.sample_s = event.sample_s
+                phases.partition_s = event.partition_s
+                phases.sort_s = event.sort_s
+                for step, seconds in event.work.items():
+                    phases.work[step] = phases.work.get(step, 0.0) + seconds
+                self.peak_memory_bytes = event.peak_memory_bytes
+                self.spilled_bytes = event.spilled_bytes
+            case Made():
+                self.moved = event.strategy != "exchange"
+                self.input_parts = event.input_parts
+                self.checksum, self.output_bytes = event.checksum, event.output_bytes
+                self._note_rows(list(event.part_rows))
+            case Published():
+                phases.publish_s, self.seconds = event.publish_s, event.seconds
+                self.proved = True
+
+    def _note_rows(self, part_rows: list[int]) -> None:
+        self.part_rows = part_rows
+        mean = self.rows / max(len(part_rows), 1)
+        self.predicted_rows = mean
+        most = TUNING.surprise * max(mean, TUNING.fewest_rows_of_surprise)
+        self.surprises = [part for part, rows in enumerate(part_rows) if rows > most]
+        self.balance = max(part_rows, default=0) / mean if mean else 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain numbers and strings."""

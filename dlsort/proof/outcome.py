@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from dlsort.arrow.transport import concat_rows
@@ -11,20 +12,50 @@ from dlsort.keys import SortKey
 from dlsort.proof.checksum import total
 from dlsort.proof.disorder import first_disorder
 from dlsort.proof.stats import InputStats, OutputStats
-from dlsort.report import SortReport
-from dlsort.tuning import TUNING
 
-__all__ = ["check_keys_apart", "check_outcome"]
+__all__ = ["Outcome", "check_keys_apart", "check_outcome"]
 
 
-def check_outcome(
-    n_rows: int,
-    keys: tuple[SortKey, ...],
-    inputs: Sequence[InputStats],
-    outputs: Sequence[OutputStats],
-    report: SortReport,
-) -> None:
+@dataclass(frozen=True)
+class Outcome:
+    """What was read and written.
+
+    Parameters
+    ----------
+    inputs, outputs : sequence
+        One an input partition; one a part, in order.
+    """
+
+    inputs: Sequence[InputStats]
+    outputs: Sequence[OutputStats]
+
+    @property
+    def part_rows(self) -> list[int]:
+        """Rows of each part."""
+        return [s.proof.rows for s in sorted(self.outputs, key=lambda s: s.part)]
+
+    @property
+    def file_bytes(self) -> int:
+        """Stored size of all parts."""
+        return sum(s.file_bytes for s in self.outputs)
+
+    @property
+    def checksum(self) -> str:
+        """Of all rows written."""
+        return total(s.proof for s in self.outputs).checksum
+
+
+def check_outcome(n_rows: int, keys: tuple[SortKey, ...], outcome: Outcome) -> None:
     """Compare source and sink, and the order across parts.
+
+    Parameters
+    ----------
+    n_rows : int
+        Rows of the source.
+    keys : tuple of SortKey
+        The key.
+    outcome : Outcome
+        What was read and written.
 
     Raises
     ------
@@ -33,7 +64,8 @@ def check_outcome(
     OutOfOrderError
         If a part begins before the one above it ends.
     """
-    read, written = total(s.proof for s in inputs), total(s.proof for s in outputs)
+    outputs = outcome.outputs
+    read, written = total(s.proof for s in outcome.inputs), total(s.proof for s in outputs)
     if not n_rows == read.rows == written.rows:
         msg = (
             f"{n_rows:,} rows in the source, {read.rows:,} read, {written.rows:,} "
@@ -54,14 +86,6 @@ def check_outcome(
             "Nothing was published. This is a bug: please report it."
         )
         raise OutOfOrderError(msg)
-    report.checksum = written.checksum
-    report.part_rows = [s.proof.rows for s in sorted(outputs, key=lambda s: s.part)]
-    report.predicted_rows = n_rows / max(len(outputs), 1)
-    most = TUNING.surprise * max(report.predicted_rows, TUNING.fewest_rows_of_surprise)
-    report.surprises = [part for part, rows in enumerate(report.part_rows) if rows > most]
-    report.output_bytes = sum(s.file_bytes for s in outputs)
-    mean = written.rows / max(len(outputs), 1)
-    report.balance = max(report.part_rows, default=0) / mean if mean else 1.0
 
 
 def check_keys_apart(outputs: Sequence[OutputStats]) -> None:

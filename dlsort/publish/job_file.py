@@ -17,14 +17,14 @@ from dlsort.io.source import Source
 from dlsort.io.storage import read_bytes
 from dlsort.version import __version__
 
-__all__ = ["JobFile"]
+__all__ = ["JobFile", "Wanted"]
 
 _BEGINS = b'{"format": "dlsort job", '
 
 
-@dataclass(frozen=True)
-class JobFile:
-    """What a job is.
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What was asked for.
 
     Parameters
     ----------
@@ -36,10 +36,6 @@ class JobFile:
         How parts are written.
     partition_size : int or None
         As asked for, in bytes.
-    n_parts : int
-        Number of output partitions, asked for or chosen.
-    piece_bytes, part_bytes : int
-        Largest input and output partition that fit the memory; chosen.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -49,9 +45,6 @@ class JobFile:
     compression: str
     row_group_rows: int
     partition_size: int | None
-    n_parts: int
-    piece_bytes: int
-    part_bytes: int
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -60,33 +53,8 @@ class JobFile:
         """Return ``files`` of a source."""
         return [[path, *stamp] for path, stamp in zip(source.files, source.stamps, strict=True)]
 
-    def to_json(self) -> bytes:
-        """Return it as the file has it: with a checksum."""
-        told = asdict(self)
-        return _BEGINS + json.dumps({**told, "checksum": _checksum(told)})[1:].encode()
-
-    @staticmethod
-    def is_one(path: str) -> bool:
-        """Return whether a file is a job's, though it may be damaged."""
-        try:
-            return read_bytes(path).startswith(_BEGINS)
-        except OSError:
-            return False
-
-    @classmethod
-    def read(cls, path: str) -> JobFile | None:
-        """Return what a file tells; None if it can't be read, or is not as it was written."""
-        try:
-            told = json.loads(read_bytes(path))
-            del told["format"]
-            checksum = told.pop("checksum")
-            job = cls(**{field.name: told[field.name] for field in fields(cls)})
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            return None
-        return job if checksum == _checksum(told) else None
-
-    def going_on_from(self, kept: JobFile, *, partitions: int | None) -> JobFile:
-        """Return this job with what an earlier attempt of it has chosen.
+    def check_same(self, kept: JobFile, *, partitions: int | None) -> None:
+        """Raise unless an earlier attempt was at the same.
 
         Parameters
         ----------
@@ -124,13 +92,6 @@ class JobFile:
                 f"{self._change(kept)}. Leave resume (--resume) out to start anew."
             )
             raise ResumeError(msg)
-        return replace(
-            self,
-            n_parts=kept.n_parts,
-            piece_bytes=kept.piece_bytes,
-            part_bytes=kept.part_bytes,
-            partition_size=kept.partition_size,
-        )
 
     def _change(self, kept: JobFile) -> str:
         """Say how the source has changed since."""
@@ -145,6 +106,65 @@ class JobFile:
             if stamp != before[path]:
                 return f"{path} has changed"
         return "its files are in another order"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFile(Wanted):
+    """What a job is: what was asked for, and what was chosen.
+
+    Parameters
+    ----------
+    n_parts : int
+        Number of output partitions, asked for or chosen.
+    piece_bytes, part_bytes : int
+        Largest input and output partition that fit the memory.
+    """
+
+    n_parts: int
+    piece_bytes: int
+    part_bytes: int
+
+    def to_json(self) -> bytes:
+        """Return it as the file has it: with a checksum."""
+        told = asdict(self)
+        return _BEGINS + json.dumps({**told, "checksum": _checksum(told)})[1:].encode()
+
+    @staticmethod
+    def is_one(path: str) -> bool:
+        """Return whether a file is a job's, though it may be damaged."""
+        try:
+            return read_bytes(path).startswith(_BEGINS)
+        except OSError:
+            return False
+
+    @classmethod
+    def read(cls, path: str) -> JobFile | None:
+        """Return what a file tells; None if it can't be read, or is not as it was written."""
+        try:
+            told = json.loads(read_bytes(path))
+            del told["format"]
+            checksum = told.pop("checksum")
+            job = cls(**{field.name: told[field.name] for field in fields(cls)})
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return None
+        return job if checksum == _checksum(told) else None
+
+    def going_on_from(self, kept: JobFile, *, partitions: int | None) -> JobFile:
+        """Return this job with what an earlier attempt of it has chosen.
+
+        Raises
+        ------
+        ResumeError
+            If it was another job; see :meth:`check_same`.
+        """
+        self.check_same(kept, partitions=partitions)
+        return replace(
+            self,
+            n_parts=kept.n_parts,
+            piece_bytes=kept.piece_bytes,
+            part_bytes=kept.part_bytes,
+            partition_size=kept.partition_size,
+        )
 
 
 def _checksum(told: dict[str, Any]) -> str:

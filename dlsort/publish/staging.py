@@ -28,7 +28,7 @@ from dlsort.errors import (
     ResumeError,
     SourceChangedError,
 )
-from dlsort.io.parts import make_folders
+from dlsort.io.parts import PARTS, make_folders
 from dlsort.io.storage import (
     is_store,
     join,
@@ -78,33 +78,68 @@ class Staging:
         What the job is; with what an earlier attempt has chosen, if it goes on from one.
     is_resumed : bool
         It goes on from one.
-    parts : str or None
-        The folder that is to be published, once it is whole and proved.
-    sizes : mapping of str to int
-        The parts' names and sizes.
-    told : mapping
-        What is told with it in a store.
-    report : mapping
-        The job's.
     """
 
     def __init__(self, folder: str, job: JobFile, *, is_resumed: bool) -> None:
         self.folder = folder
         self.job = job
         self.is_resumed = is_resumed
-        self.parts: str | None = None
-        self.sizes: Mapping[str, int] = {}
-        self.told: Mapping[str, Any] = {}
-        self.report: Mapping[str, Any] = {}
+        self._way: str | None = None
+        self._proved: tuple[Mapping[str, int], Mapping[str, Any], Mapping[str, Any]] | None
+        self._proved = None
 
-    def way(self, name: str) -> str:
-        """Return the folder of one way to make the parts, made if it isn't there."""
-        folder = join(self.folder, name)
+    def begin(self, name: str) -> str:
+        """Return the folder of one way to make the parts, made if it isn't there.
+
+        What is made in the way that was begun last is published.
+        """
+        folder = self._way = join(self.folder, name)
         try:
             make_folders(folder)
         except OSError as error:
             raise write_error(error, folder) from error
         return folder
+
+    @property
+    def parts(self) -> str:
+        """The folder that is to be published, once it is whole and proved."""
+        if self._way is None:
+            msg = "no way to make the parts was begun"
+            raise AssertionError(msg)
+        return join(self._way, PARTS)
+
+    def prove(
+        self, sizes: Mapping[str, int], told: Mapping[str, Any], report: Mapping[str, Any]
+    ) -> None:
+        """Take the parts for whole and proved, so that they are published.
+
+        Parameters
+        ----------
+        sizes : mapping of str to int
+            The parts' names and sizes.
+        told : mapping
+            What is told with them in a store.
+        report : mapping
+            The job's.
+        """
+        self._proved = sizes, told, report
+
+    def publication(self, destination: str, held: Held) -> Publication:
+        """Return what is to be published where."""
+        if self._proved is None:
+            msg = "the parts were not proved"
+            raise AssertionError(msg)
+        sizes, told, report = self._proved
+        return Publication(
+            parts=self.parts,
+            destination=destination,
+            held=held,
+            stage=self.folder,
+            aside=self.folder.removesuffix(PARTIAL) + REPLACED,
+            sizes=sizes,
+            told=told,
+            report=report,
+        )
 
     def has_way(self, name: str) -> bool:
         """Return whether parts were made in a way, or begun."""
@@ -125,7 +160,7 @@ def staging(
     partitions: int | None,
     on_decided: Callable[[], None],
 ) -> Iterator[Staging]:
-    """Give a folder for the parts; publish ``Staging.parts``, or leave no trace.
+    """Give a folder for the parts; publish them once they are proved, or leave no trace.
 
     What is finished is kept on failure if the cluster failed, or if ``resume`` is set:
     unless it is the source or the proof that failed.
@@ -167,18 +202,7 @@ def staging(
             raise write_error(error, destination) from error
         folder = stage.folder
         yield stage
-        assert stage.parts is not None
-        aside = folder.removesuffix(PARTIAL) + REPLACED
-        asked = Publication(
-            parts=stage.parts,
-            destination=destination,
-            held=held,
-            stage=folder,
-            aside=aside,
-            sizes=stage.sizes,
-            told=stage.told,
-            report=stage.report,
-        )
+        asked = stage.publication(destination, held)
         is_publishing = True
         publish(asked, lambda: folders_beside(destination, PARTIAL), on_decided)
     except BaseException as error:

@@ -1,119 +1,124 @@
-"""Moving: jobs that need no exchange by what the footers say, which are tried first."""
+"""Choose: strategies are tried in turn, until one's parts are right."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Any
 
-from dlsort.errors import OutOfOrderError
+from dlsort.io.parquet.layout import choose_encodings
 from dlsort.io.parquet.writer import Writer
-from dlsort.io.source import Source
-from dlsort.keys import SortKey
-from dlsort.model.sample_plan import plan_sample
-from dlsort.proof.outcome import check_keys_apart, check_outcome
-from dlsort.proof.stats import OutputStats
-from dlsort.report import SortReport
-from dlsort.strategies.move import Moves, plan_moves
-from dlsort.strategies.move_plan import MovePlan
-from dlsort.strategies.range_plan import RangePlan
-from dlsort.strategies.range_reads import RangeReads, plan_range_reads
+from dlsort.io.storage import join
+from dlsort.model.model_file import MODEL, read_model
+from dlsort.proof.outcome import Outcome, check_outcome
+from dlsort.publish.staging import Staging
+from dlsort.publish.verify import verify_finished
+from dlsort.report import Event, Made, Resumed
+from dlsort.strategies.exchange import Exchanging
+from dlsort.strategies.move import Move
+from dlsort.strategies.range_reads import RangeReading
 from dlsort.strategies.reader import Reader
 from dlsort.strategies.run import run_plan
+from dlsort.strategies.strategy import Job, Strategy
 from dlsort.terminal.progress import Progress
 
-__all__ = ["move_rows"]
+__all__ = ["STRATEGIES", "make_parts"]
 
-Keys = tuple[SortKey, ...]
+# The cheapest first; the last one can do any source.
+STRATEGIES: tuple[Strategy, ...] = (Move(), RangeReading(), Exchanging())
 
 
-def move_rows(
+def make_parts(
     client: Any,
-    source: Source,
-    keys: Keys,
-    begin: Callable[[str], Writer],
-    n_parts: int,
-    n_threads: int,
+    stage: Staging,
+    job: Job,
     progress: Progress,
-    report: SortReport,
-) -> list[OutputStats] | None:
-    """Make the parts without an exchange, if the footers say that it can be done.
+    note: Callable[[Event], None],
+) -> Outcome:
+    """Make a job's parts and prove them.
 
     Parameters
     ----------
     client : distributed.Client
         Where to run.
-    source : Source
-        The dataset's footers.
-    keys : tuple of SortKey
-        The key.
-    begin : callable
-        ``begin(way)`` returns what writes the parts, "move" or "range".
-    n_parts, n_threads : int
-        Number of output partitions, at least 2, and of threads of the cluster.
+    stage : Staging
+        The job's folder; gets the folder of the parts.
+    job : Job
+        What to make.
     progress : Progress
         Told as the job goes.
-    report : SortReport
-        Gets times, counts and ``moved``.
+    note : callable
+        Told of what was measured.
 
     Returns
     -------
-    list of OutputStats or None
-        None if an exchange is needed, also where the footers said what is not so.
+    Outcome
+        What each input and output partition amounted to.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster could not go on.
+    NotProvedError
+        If rows were lost, or are out of order.
     """
-    if (moves := plan_moves(source, keys, n_parts)) is not None:
-        outputs = _move(client, source, keys, begin("move"), moves, progress, report)
-    elif (reads := plan_range_reads(source, keys, n_parts)) is not None:
-        outputs = _read(
-            client, source, keys, begin("range"), n_parts, n_threads, reads, progress, report
-        )
-    else:
-        return None
-    report.moved = outputs is not None
-    return outputs
+    # Where an earlier attempt has begun to exchange, it had found that footers lie, or are of
+    # no use: nothing else is tried.
+    trusted = not any(stage.has_way(s.name) for s in STRATEGIES if not s.trusts_footers)
+    for strategy in STRATEGIES:
+        if strategy.trusts_footers and not trusted:
+            continue
+        plan = strategy.plan(job)
+        if plan is None:
+            continue
+        writer = _writer(client, stage, job, strategy, note)
+        outcome, ran = run_plan(client, plan.layer(writer), job.source.n_rows, progress)
+        note(ran)
+        if plan.holds(outcome):
+            check_outcome(job.source.n_rows, job.keys, outcome)
+            note(
+                Made(
+                    strategy.name,
+                    plan.n_inputs,
+                    outcome.checksum,
+                    outcome.part_rows,
+                    outcome.file_bytes,
+                )
+            )
+            return outcome
+        stage.drop_way(strategy.name)
+        trusted = False
+    msg = "no strategy has made the parts"
+    raise AssertionError(msg)
 
 
-def _move(
+def _writer(
     client: Any,
-    source: Source,
-    keys: Keys,
-    writer: Writer,
-    moves: Moves,
-    progress: Progress,
-    report: SortReport,
-) -> list[OutputStats] | None:
-    """Make the parts of whole slices; None if they touch or are out of order."""
-    plan = MovePlan(uuid.uuid4().hex, Reader.of(source, keys), writer, moves)
-    report.input_parts = plan.n_inputs
-    inputs, outputs = run_plan(client, plan, source.n_rows, progress, report)
-    try:
-        check_outcome(source.n_rows, keys, inputs, outputs, report)
-        if not moves.is_sorted:
-            check_keys_apart(outputs)
-    except OutOfOrderError:
-        return None
-    return outputs
+    stage: Staging,
+    job: Job,
+    strategy: Strategy,
+    note: Callable[[Event], None],
+) -> Writer:
+    """Return what writes the parts of a strategy; those that it has already are verified."""
+    folder = stage.begin(strategy.name)
+    if stage.is_resumed and strategy.cuts_by_model and not _has_model(folder, job):
+        stage.drop_way(strategy.name)
+        stage.begin(strategy.name)
+    source, how = job.source, stage.job
+    writer = Writer(
+        folder,
+        source.schema,
+        job.keys,
+        choose_encodings(source.schema, source.layouts),
+        how.compression,
+        how.row_group_rows,
+        job.part_bytes,
+    )
+    if stage.is_resumed:
+        note(Resumed(verify_finished(client, writer)))
+    return writer
 
 
-def _read(
-    client: Any,
-    source: Source,
-    keys: Keys,
-    writer: Writer,
-    n_parts: int,
-    n_threads: int,
-    reads: RangeReads,
-    progress: Progress,
-    report: SortReport,
-) -> list[OutputStats] | None:
-    """Make the parts of the rows in their ranges; None if some row was in no part's."""
-    samples = plan_sample(source, reads.pieces, keys, n_parts)
-    reader = Reader.of(source, keys)
-    plan = RangePlan(uuid.uuid4().hex, reader, writer, reads, samples, n_parts, n_threads)
-    report.input_parts = len(reads.pieces)
-    inputs, outputs = run_plan(client, plan, source.n_rows, progress, report)
-    # Rows are kept by the model, so a range that is not so leaves rows out, and no more.
-    if sum(s.proof.rows for s in outputs) < source.n_rows:
-        return None
-    check_outcome(source.n_rows, keys, inputs, outputs, report)
-    return outputs
+def _has_model(folder: str, job: Job) -> bool:
+    """Return whether an earlier attempt has kept the model that cut its parts."""
+    schema = Reader.of(job.source, job.keys).key_schema()
+    return read_model(join(folder, MODEL), schema, job.keys) is not None

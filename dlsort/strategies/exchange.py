@@ -1,13 +1,14 @@
-"""The plan: one call a phase, in order.
+"""Exchange: every row is read once, classified by the model, and sent to its part.
 
 :func:`split_piece` is what every input partition goes through and
-:func:`write_partition` what every output partition goes through; the cluster
-package carries the shards between them. The model is fitted by a task of the
-same graph, so nothing comes back to the client on the way.
+:func:`~dlsort.strategies.part.write_partition` what every output partition goes through; the
+cluster package carries the shards between them. The model is fitted by a task of the same
+graph, so nothing comes back to the client on the way.
 """
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,20 +16,24 @@ import numpy as np
 
 from dlsort.arrow.take import take_table
 from dlsort.io.parquet.writer import Writer
-from dlsort.io.source import Piece
+from dlsort.io.source import Piece, cut_pieces
 from dlsort.model.model import Model
 from dlsort.model.partition import find_bands, group
-from dlsort.model.sample_plan import SamplePlan
+from dlsort.model.sample_plan import SamplePlan, plan_sample
+from dlsort.order.bands import count_bands
 from dlsort.proof.checksum import prove
+from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import Clock, InputStats
 from dlsort.publish.finished import find_output, finished_parts
 from dlsort.strategies.part import write_partition
 from dlsort.strategies.reader import Reader, model_tasks
+from dlsort.strategies.strategy import Job
+from dlsort.tuning import TUNING
 from dlsort_cluster.engine import build, engine_of_clients
 from dlsort_cluster.exchange import Exchange, Layer, Split
 from dlsort_cluster.tasks import ref
 
-__all__ = ["DatasetPlan", "split_piece"]
+__all__ = ["ExchangePlan", "Exchanging", "split_piece"]
 
 
 def split_piece(
@@ -51,65 +56,75 @@ def split_piece(
     return Split(grouped, starts, InputStats(proof, clock))
 
 
+class Exchanging:
+    """Rows are classified by the model and sent to whoever makes their part: for any source."""
+
+    name = "exchange"
+    trusts_footers = False
+    cuts_by_model = True
+
+    def plan(self, job: Job) -> ExchangePlan:
+        """Return the tasks."""
+        return ExchangePlan(job, cut_pieces(job.source, job.piece_bytes))
+
+
 @dataclass(frozen=True)
-class DatasetPlan:
-    """All the tasks of a Parquet-to-Parquet job.
+class ExchangePlan:
+    """The tasks of a job whose rows are exchanged.
 
     Parameters
     ----------
-    token : str
-        Names the job's tasks; unique.
-    reader, writer : Reader, Writer
-        The two ends.
+    job : Job
+        The job.
     pieces : list of Piece
         The input partitions, in order.
-    samples : SamplePlan
-        What the model is fitted to.
-    n_parts : int
-        Number of output partitions.
-    store_bytes : int or None
-        Memory for waiting shards in each process.
-    temp_dir : str or None
-        Where shards beyond that go.
-    n_bands : int or None
-        Bands of each partition, or as many as are best for the cache.
-    n_threads : int
-        Threads of the cluster.
     """
 
-    token: str
-    reader: Reader
-    writer: Writer
+    job: Job
     pieces: list[Piece]
-    samples: SamplePlan
-    n_parts: int
-    store_bytes: int | None
-    temp_dir: str | None
-    n_bands: int | None
-    n_threads: int
 
-    def layer(self) -> Layer:
+    @property
+    def n_inputs(self) -> int:
+        """Number of pieces."""
+        return len(self.pieces)
+
+    def layer(self, writer: Writer) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""
-        model = f"dlsort-model-{self.token}"
+        job, token = self.job, uuid.uuid4().hex
+        source, n_parts = job.source, job.n_parts
+        # A partition that doesn't fit is sorted band by band.
+        n_cuts = max(n_parts, -(-source.arrow_bytes // job.part_bytes))
+        n_bands = None
+        if not job.fits:
+            least = min(-(-n_cuts // n_parts), max(1, TUNING.most_bands // n_parts))
+            n_bands = max(count_bands(source.n_rows, n_parts), least)
+        samples = SamplePlan(())
+        if n_cuts > 1:
+            samples = plan_sample(source, self.pieces, job.keys, n_cuts, job.working_bytes)
+        model, reader = f"dlsort-model-{token}", Reader.of(source, job.keys)
         graph = model_tasks(
             model,
-            self.token,
-            self.reader,
-            self.writer.folder,
-            self.samples,
-            self.n_parts,
-            self.n_threads,
-            n_bands=self.n_bands,
+            token,
+            reader,
+            writer.folder,
+            samples,
+            n_parts,
+            job.n_threads,
+            n_bands=n_bands,
         )
         exchange = Exchange(
-            self.token,
-            self.n_parts,
-            partial(split_piece, self.reader, self.writer.folder),
-            partial(write_partition, self.writer),
-            self.store_bytes,
-            self.temp_dir,
-            partial(find_output, self.writer.folder),
+            token,
+            n_parts,
+            partial(split_piece, reader, writer.folder),
+            partial(write_partition, writer),
+            job.store_bytes,
+            job.temp_dir,
+            partial(find_output, writer.folder),
         )
-        name = f"dlsort-part-{self.token}"
+        name = f"dlsort-part-{token}"
         layer = build(exchange, name, self.pieces, ref(model), engine=engine_of_clients())
         return Layer({**graph, **layer.graph}, layer.transfer_keys, layer.output_keys)
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Return True: nothing was taken for granted."""
+        return True

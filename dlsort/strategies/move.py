@@ -1,4 +1,4 @@
-"""Moves: which rows make which part, where the source's order makes an exchange unnecessary.
+"""Move: rows are read where they lie, where the source's order makes an exchange unnecessary.
 
 Two kinds of sources need none, by what their footers say:
 
@@ -13,6 +13,7 @@ where two parts turn out to touch or overlap the exchange is done after all.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -20,13 +21,22 @@ from itertools import groupby, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from dlsort.errors import OutOfOrderError
 from dlsort.io.parquet.statistics import Range, rank_raw, read_ranges
+from dlsort.io.parquet.writer import Writer
 from dlsort.io.source import Piece, Source, cut_groups, top_columns
 from dlsort.keys import SortKey
+from dlsort.proof.checksum import prove, total
+from dlsort.proof.outcome import Outcome, check_keys_apart, check_outcome
+from dlsort.proof.stats import Clock, InputStats
 from dlsort.sizes import UNBOUNDED
+from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
+from dlsort.strategies.reader import Reader
+from dlsort.strategies.strategy import Job
 from dlsort.tuning import TUNING
+from dlsort_cluster.exchange import Layer, Shards, Slot
 
-__all__ = ["Moves", "Slice", "plan_moves"]
+__all__ = ["Move", "Moves", "Slice", "plan_moves"]
 
 
 @dataclass(frozen=True)
@@ -165,3 +175,75 @@ def _whole(source: Source, groups: Sequence[int]) -> tuple[Slice, ...]:
             piece = source.piece(first + begin, first + end)
             slices.append(Slice(piece, 0, piece.n_rows))
     return tuple(slices)
+
+
+class Move:
+    """Parts of whole row groups, or of a sorted source that is cut anywhere."""
+
+    name = "move"
+    trusts_footers = True
+    cuts_by_model = False
+
+    def plan(self, job: Job) -> MovePlan | None:
+        """Return the tasks, or None where the footers don't claim such an order."""
+        if job.n_parts == 1 or not job.fits:
+            return None
+        moves = plan_moves(job.source, job.keys, job.n_parts)
+        return None if moves is None else MovePlan(job, moves)
+
+
+@dataclass(frozen=True)
+class MovePlan:
+    """The tasks of a job whose parts are slices of the source.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    moves : Moves
+        Which rows make which part.
+    """
+
+    job: Job
+    moves: Moves
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of pieces that are read."""
+        return sum(len(slices) for slices in self.moves.parts)
+
+    def layer(self, writer: Writer) -> Layer:
+        """Return read → sort → write of each part, as tasks."""
+        reader = Reader.of(self.job.source, self.job.keys)
+        n_parts = len(self.moves.parts)
+        calls = [
+            (_move, reader, writer, slices, part, n_parts)
+            for part, slices in enumerate(self.moves.parts)
+        ]
+        return lay_parts(uuid.uuid4().hex, calls, {})
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Return whether the parts are in order, and no key is in two of them."""
+        try:
+            check_outcome(self.job.source.n_rows, self.job.keys, outcome)
+            if not self.moves.is_sorted:
+                check_keys_apart(outcome.outputs)
+        except OutOfOrderError:
+            return False
+        return True
+
+
+def _move(
+    reader: Reader, writer: Writer, slices: Sequence[Slice], part: int, n_parts: int
+) -> Moved:
+    """Read, sort, check, prove and write the rows of one part, unless it is finished."""
+    if (found := find_moved(writer, part)) is not None:
+        return found
+    clock = Clock()
+    with clock.step("read"):
+        tables = [reader.read(s.piece).slice(s.first, s.n_rows) for s in slices]
+    with clock.step("prove"):
+        proof = total(prove(table) for table in tables)
+    slot = Slot(part, n_parts, 0, proof.rows)
+    written = write_partition(writer, Shards.of(tables), None, slot, proof)
+    return Moved(InputStats(proof, clock), written)

@@ -17,21 +17,42 @@ proof's count shows; the exchange is done then.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from dlsort.arrow.take import take_table
 from dlsort.io.parquet.statistics import Range, rank_raw, raw_values, read_ranges
+from dlsort.io.parquet.writer import Writer
 from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.keys import SortKey
 from dlsort.model.model import Model
+from dlsort.model.partition import find_bands
+from dlsort.model.sample_plan import plan_sample
+from dlsort.order.bands import write_starts
+from dlsort.proof.checksum import prove, total
+from dlsort.proof.outcome import Outcome
+from dlsort.proof.stats import Clock, InputStats
+from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
+from dlsort.strategies.reader import Reader, model_tasks
+from dlsort.strategies.strategy import Job
 from dlsort.tuning import TUNING
+from dlsort_cluster.exchange import Layer, Shards, Slot
+from dlsort_cluster.tasks import call, ref
 
-__all__ = ["RangeReads", "Readers", "Span", "find_readers", "plan_range_reads"]
+__all__ = [
+    "RangeReading",
+    "RangeReads",
+    "Readers",
+    "Span",
+    "find_readers",
+    "plan_range_reads",
+]
 
 Places = npt.NDArray[np.int64]
 
@@ -210,3 +231,116 @@ def find_readers(reads: RangeReads, model: Model) -> Readers:
     owner = np.full(len(reads.pieces), model.n_parts)
     np.minimum.at(owner, input_id, first)
     return Readers(reads.pieces, input_id, first, last, owner)
+
+
+class RangeReading:
+    """Parts of the pieces that their ranges of the key meet."""
+
+    name = "range"
+    trusts_footers = True
+    cuts_by_model = True
+
+    def plan(self, job: Job) -> RangePlan | None:
+        """Return the tasks, or None where the footers' ranges are not narrow."""
+        if job.n_parts == 1 or not job.fits:
+            return None
+        reads = plan_range_reads(job.source, job.keys, job.n_parts)
+        return None if reads is None else RangePlan(job, reads)
+
+
+@dataclass(frozen=True)
+class RangePlan:
+    """The tasks of a job whose parts read the pieces that their ranges meet.
+
+    Parameters
+    ----------
+    job : Job
+        The job.
+    reads : RangeReads
+        The pieces and their ranges.
+    """
+
+    job: Job
+    reads: RangeReads
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of pieces."""
+        return len(self.reads.pieces)
+
+    def layer(self, writer: Writer) -> Layer:
+        """Return sample → model → who reads what → read, keep, sort and write, as tasks."""
+        job, token = self.job, uuid.uuid4().hex
+        model, readers = f"dlsort-model-{token}", f"dlsort-readers-{token}"
+        reader = Reader.of(job.source, job.keys)
+        samples = plan_sample(job.source, self.reads.pieces, job.keys, job.n_parts)
+        graph = model_tasks(
+            model, token, reader, writer.folder, samples, job.n_parts, job.n_threads
+        )
+        graph[readers] = call(readers, find_readers, self.reads, ref(model))
+        calls = [
+            (_read_and_keep, reader, writer, ref(model), ref(readers), part)
+            for part in range(job.n_parts)
+        ]
+        return lay_parts(token, calls, graph)
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Return whether every row was in some part's range.
+
+        Rows are kept by the model, so a range that is not so leaves rows out, and no more.
+        """
+        return sum(s.proof.rows for s in outcome.outputs) >= self.job.source.n_rows
+
+
+def _read_and_keep(
+    reader: Reader, writer: Writer, model: Model, readers: Readers, part: int
+) -> Moved:
+    """Read the pieces that a part may have rows of, one by one, and make it of its rows.
+
+    Nothing is read if it is finished. Pieces are proved by the part that owns them, all of
+    their rows.
+    """
+    if (found := find_moved(writer, part)) is not None:
+        return found
+    clock = Clock()
+    proofs = []
+    shards = []
+    for input_id in readers.pieces_of(part):
+        with clock.step("read"):
+            table = reader.read(readers.pieces[input_id])
+        if readers.owner[input_id] == part:
+            with clock.step("prove"):
+                proofs.append(prove(table))
+        with clock.step("classify"):
+            band = find_bands(table, model, input_id)
+        with clock.step("split"):
+            shard = _keep(table, band, part, model)
+        if shard.num_rows:
+            shards.append(shard)
+        del table
+    if not shards:  # the columns as they are read, without a row
+        shards.append(reader.read(readers.pieces[0].without_rows()))
+    slot = Slot(part, model.n_parts, 0, sum(shard.num_rows for shard in shards))
+    read = total(proofs)
+    written = write_partition(writer, Shards.of(shards), None, slot, read)
+    return Moved(InputStats(read, clock), written)
+
+
+def _keep(table: pa.Table, band: npt.NDArray[np.uint32], part: int, model: Model) -> pa.Table:
+    """Return the rows of a piece that a part keeps, grouped by band.
+
+    They are a copy if they are not all of them, so that the others can go.
+    """
+    rows = np.flatnonzero(band // model.n_bands == part).astype(np.uint32)
+    bands = (band[rows] - part * model.n_bands).astype(np.uint16)
+    if (bands[1:] < bands[:-1]).any():
+        order = np.argsort(bands, kind="stable")
+        rows, bands = rows[order], bands[order]
+        table = take_table(table, rows)
+    elif len(rows) < table.num_rows:
+        table = take_table(table, rows)
+    if model.n_bands == 1:
+        return table
+    of_all = np.arange(model.n_parts * model.n_bands + 1) - part * model.n_bands
+    starts = np.searchsorted(bands, of_all)
+    return write_starts(table, starts)

@@ -1,54 +1,42 @@
-"""Job: a plan's tasks run and watched, and what they gave compared.
-
-The proof is closed here: rows and checksum at source and sink, and the order
-across parts. Order inside a part was checked where it was sorted.
-"""
+"""Run: a plan's tasks on the cluster, watched until they end, and what they measured."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from dlsort.errors import ClusterError
+from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import InputStats, OutputStats
-from dlsort.report import SortReport
+from dlsort.report import Ran
 from dlsort.terminal.progress import Progress
 from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ExchangeError, Layer
 
-__all__ = ["Plan", "run_plan"]
+__all__ = ["run_plan"]
 
 
-class Plan(Protocol):
-    """The tasks of a job."""
-
-    def layer(self) -> Layer:
-        """Return them."""
-
-
-def run_plan(
-    client: Any, plan: Plan, n_rows: int, progress: Progress, report: SortReport
-) -> tuple[list[InputStats], list[OutputStats]]:
-    """Run a plan's tasks, tell progress, and note times and memory in the report.
+def run_plan(client: Any, layer: Layer, n_rows: int, progress: Progress) -> tuple[Outcome, Ran]:
+    """Run a plan's tasks, and tell progress.
 
     Parameters
     ----------
     client : distributed.Client
         Where to run.
-    plan : Plan
+    layer : Layer
         The tasks.
     n_rows : int
         Rows of the source.
     progress : Progress
         Told as phases begin, go on and end.
-    report : SortReport
-        Gets seconds a phase, peak memory and spill.
 
     Returns
     -------
-    inputs, outputs : list
+    outcome : Outcome
         What each input and output partition amounted to.
+    ran : Ran
+        Seconds a phase, peak memory and spill.
 
     Raises
     ------
@@ -71,40 +59,40 @@ def run_plan(
             progress.phase("sort", n_rows)
             progress.rows("sort", min(done["sort"], n_rows))
 
-    def on_spilled(n_bytes: int) -> None:
-        report.spilled_bytes = n_bytes
-
+    spilled = [0]
     began_at = time.time()
     try:
-        inputs, outputs = run(client, plan.layer(), on_progress, on_spilled=on_spilled)
+        inputs, outputs = run(client, layer, on_progress, on_spilled=spilled.append)
     except ExchangeError as error:
         raise ClusterError(str(error)) from error
     for name in ("sample", "partition", "sort"):
         progress.phase(name, n_rows)
         progress.finish(name)
-    _note_phases(began_at, inputs, outputs, report)
-    return inputs, outputs
+    return Outcome(inputs, outputs), _measured(began_at, inputs, outputs, spilled[-1])
 
 
-def _note_phases(
+def _measured(
     began_at: float,
     inputs: Sequence[InputStats],
     outputs: Sequence[OutputStats],
-    report: SortReport,
-) -> None:
+    spilled_bytes: int,
+) -> Ran:
     # Of parts that were kept there is no time.
     read, written = ([s.clock for s in stats if s.clock.ended] for stats in (inputs, outputs))
-    clocks = read + written
     split_at = min((clock.began for clock in read), default=began_at)
     sort_at = max((clock.ended for clock in read), default=split_at)
-    phases = report.phases
-    phases.sample_s = split_at - began_at
-    phases.partition_s = sort_at - split_at
-    phases.sort_s = max((clock.ended for clock in written), default=sort_at) - sort_at
-    for clock in clocks:
-        for step, seconds in clock.work.items():
-            phases.work[step] = phases.work.get(step, 0.0) + seconds
+    ended_at = max((clock.ended for clock in written), default=sort_at)
+    work: dict[str, float] = {}
     peaks: dict[str, int] = {}
-    for clock in clocks:
+    for clock in read + written:
+        for step, seconds in clock.work.items():
+            work[step] = work.get(step, 0.0) + seconds
         peaks[clock.process] = max(peaks.get(clock.process, 0), clock.peak_bytes)
-    report.peak_memory_bytes = sum(peaks.values())
+    return Ran(
+        sample_s=split_at - began_at,
+        partition_s=sort_at - split_at,
+        sort_s=ended_at - sort_at,
+        work=work,
+        peak_memory_bytes=sum(peaks.values()),
+        spilled_bytes=spilled_bytes,
+    )

@@ -143,7 +143,7 @@ def test_the_old_is_kept_until_the_new_is_proved(store, bucket, monkeypatch):
     def lose(*args: Any) -> Any:
         raise dlsort.errors.RowsLostError("rows were lost.")
 
-    monkeypatch.setattr(dlsort.dataset, "check_outcome", lose)
+    monkeypatch.setattr(dlsort.strategies.choose, "check_outcome", lose)
     with pytest.raises(dlsort.errors.RowsLostError):
         sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
     assert {name: store.cat_file(name) for name in store.find(bucket)} == before

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlsort
-from dlsort import dataset
 from dlsort.io.parquet.statistics import Range
 from dlsort.io.source import open_source
 from dlsort.keys import parse_by
 from dlsort.strategies import move as moves
+from dlsort.strategies.exchange import Exchanging
 from ordered_sources import MAKERS, sort, write
 
 
@@ -40,7 +40,7 @@ def no_exchange(monkeypatch):
     def refuse(*args):
         pytest.fail("an exchange was planned")
 
-    monkeypatch.setattr(dataset, "_plan", refuse)
+    monkeypatch.setattr(Exchanging, "plan", refuse)
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])

@@ -17,7 +17,6 @@ from dlsort.io.parts import make_folders
 from dlsort.keys import SortKey
 from dlsort.order.bands import write_starts
 from dlsort.sizes import MIB
-from dlsort.strategies import exchange as plan
 from dlsort.strategies import part as part_module
 from dlsort.strategies.budget import Budget
 from dlsort.strategies.oversized import sort_in_pieces
@@ -83,7 +82,7 @@ def test_disorder_inside_and_between_pieces_is_told_by_row(tmp_path, monkeypatch
     make_folders(str(tmp_path))
     writer = Writer(str(tmp_path), tables[0].schema, KEYS, encodings, "none", 10, MIB)
     with pytest.raises(OutOfOrderError, match=f"partition 0: {says}"):
-        plan.write_partition(writer, Shards.of(tables), None, Slot(0, 1, 0, 5))
+        part_module.write_partition(writer, Shards.of(tables), None, Slot(0, 1, 0, 5))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

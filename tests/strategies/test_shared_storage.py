@@ -298,7 +298,7 @@ def test_what_filled_the_disk_stays_the_error(work, one, answers, monkeypatch):
         answers["tcp://a:1"] = full
         raise DestinationFullError("no space left while writing part 3.")
 
-    monkeypatch.setattr(dlsort.dataset, "_make_parts", fail)
+    monkeypatch.setattr(dlsort.dataset, "make_parts", fail)
     assert refused(work, one, DestinationFullError) == "no space left while writing part 3."
 
 
@@ -311,7 +311,7 @@ def test_an_error_of_another_cause_stays(work, one, monkeypatch, error):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(dlsort.dataset, "_make_parts", fail)
+    monkeypatch.setattr(dlsort.dataset, "make_parts", fail)
     assert refused(work, one, type(error)) == str(error)
 
 
@@ -322,7 +322,7 @@ def test_a_file_that_was_removed_for_all_is_not_the_workers_fault(work, one, mon
         gone.unlink()
         raise SourceChangedError(f"{gone} was removed.")
 
-    monkeypatch.setattr(dlsort.dataset, "_make_parts", fail)
+    monkeypatch.setattr(dlsort.dataset, "make_parts", fail)
     with pytest.raises(SourceChangedError, match=rf"^{re.escape(str(gone))} was removed\.$"):
         sort(work, one)
 

@@ -37,7 +37,7 @@ PHASES = {
     "places": ("dlsort_cluster.p2p.build", "tell_places"),
     "sorting": ("dlsort.strategies.exchange", "sort_in_pieces"),
     "writing": ("dlsort.io.parquet.writer", "PartFile.close"),
-    "reading ranges": ("dlsort.strategies.range_plan", "_read_and_keep"),
+    "reading ranges": ("dlsort.strategies.range_reads", "_read_and_keep"),
 }
 
 _ballast: list[bytearray] = []

@@ -1,0 +1,101 @@
+"""Strategy: one of the ways to make a job's parts, and what all of them plan from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from dlsort.io.parquet.writer import Writer
+from dlsort.io.source import Source
+from dlsort.keys import SortKey
+from dlsort.proof.outcome import Outcome
+from dlsort.publish.job_file import JobFile
+from dlsort.tuning import TUNING
+from dlsort_cluster.exchange import Layer
+
+__all__ = ["Job", "Plan", "Strategy"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be sorted, and the sizes that keep it within its memory.
+
+    Parameters
+    ----------
+    source : Source
+        The dataset's footers.
+    keys : tuple of SortKey
+        The key.
+    n_parts : int
+        Number of output partitions.
+    piece_bytes, part_bytes : int
+        Largest input and output partition that a thread can work on.
+    working_bytes, store_bytes : int
+        What a thread may hold, and the shards that a process keeps in memory.
+    temp_dir : str or None
+        Where shards beyond that go.
+    n_threads : int
+        Threads of the cluster.
+    """
+
+    source: Source
+    keys: tuple[SortKey, ...]
+    n_parts: int
+    piece_bytes: int
+    part_bytes: int
+    working_bytes: int
+    store_bytes: int
+    temp_dir: str | None
+    n_threads: int
+
+    def as_begun(self, file: JobFile) -> Job:
+        """Return this job with what the attempt that it goes on from has chosen."""
+        chosen = {"n_parts": file.n_parts, "piece_bytes": file.piece_bytes}
+        return replace(self, **chosen, part_bytes=file.part_bytes)
+
+    @property
+    def fits(self) -> bool:
+        """Whether a part of even size can be sorted as a whole."""
+        most = TUNING.surprise * self.n_parts * self.part_bytes
+        return self.source.arrow_bytes <= most
+
+
+class Plan(Protocol):
+    """The tasks of a job."""
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input partitions."""
+
+    def layer(self, writer: Writer) -> Layer:
+        """Return the tasks, which write the parts with ``writer``."""
+
+    def holds(self, outcome: Outcome) -> bool:
+        """Return whether what was planned from has proved true.
+
+        Raises
+        ------
+        NotProvedError
+            If the outcome is wrong, whatever it was planned from.
+        """
+
+
+class Strategy(Protocol):
+    """A way to make the parts of a job.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder in the job's.
+    trusts_footers : bool
+        It plans from ranges and claims in footers, which may lie.
+    cuts_by_model : bool
+        Its parts are cut by the model that is kept in its folder.
+    """
+
+    name: str
+    trusts_footers: bool
+    cuts_by_model: bool
+
+    def plan(self, job: Job) -> Plan | None:
+        """Return the tasks, or None if the source is not of the kind."""
