@@ -199,16 +199,12 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             partitions=asked.partitions,
             on_decided=partial(progress.finish, "publish"),
         ) as stage:
-            n_processes = (
-                size.n_processes if asked.scheduler is not None else asked.workers or 0
-            )
-            n_parts = stage.job.n_parts
+            job, n_parts = job.as_begun(stage.job), stage.job.n_parts
+            n_processes = asked.workers or 0 if asked.scheduler is None else size.n_processes
             report.note(Started(n_processes, size.n_threads, n_parts, started - opened))
             # make
             with _in_sight(client, job, asked, destination, stage.folder):
-                outcome = make_parts(
-                    client, stage, job.as_begun(stage.job), progress, report.note
-                )
+                outcome = make_parts(client, stage, job, progress, report.note)
                 # publish
                 progress.phase("publish", source.n_rows)
                 publishing = time.perf_counter()
@@ -221,7 +217,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
 
 
 def _finished_before(asked: Asked, began: float) -> SortReport | None:
-    """Bring what an earlier attempt was publishing to an end; return its report if it is ours."""
+    """Bring to an end what an earlier attempt was publishing; return its report if wanted."""
     settled = put_back(asked.dst, resume=asked.resume)
     if settled is None or not asked.resume:
         return None

@@ -50,8 +50,12 @@ class Job:
 
     def as_begun(self, file: JobFile) -> Job:
         """Return this job with what the attempt that it goes on from has chosen."""
-        chosen = {"n_parts": file.n_parts, "piece_bytes": file.piece_bytes}
-        return replace(self, **chosen, part_bytes=file.part_bytes)
+        return replace(
+            self,
+            n_parts=file.n_parts,
+            piece_bytes=file.piece_bytes,
+            part_bytes=file.part_bytes,
+        )
 
     @property
     def fits(self) -> bool:

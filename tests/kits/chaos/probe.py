@@ -35,7 +35,7 @@ PHASES = {
     "transferring": ("dlsort.strategies.exchange", "find_bands"),
     "barrier": ("dlsort_cluster.p2p.build", "_barrier"),
     "places": ("dlsort_cluster.p2p.build", "tell_places"),
-    "sorting": ("dlsort.strategies.exchange", "sort_in_pieces"),
+    "sorting": ("dlsort.strategies.part", "sort_in_pieces"),
     "writing": ("dlsort.io.parquet.writer", "PartFile.close"),
     "reading ranges": ("dlsort.strategies.range_reads", "_read_and_keep"),
 }
