@@ -22,6 +22,7 @@ import pyarrow.types as pt
 from dask.system import CPU_COUNT
 
 from dlsort.arguments import read_count
+from dlsort.arrow.kinds import is_text, is_variable, is_wide, narrow
 from dlsort.arrow.transport import concat_rows
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.source import Piece, Source, cut_pieces, dictionary_columns, open_source
@@ -379,10 +380,6 @@ def _value_type(kind: pa.DataType) -> pa.DataType:
         return _value_type(kind.storage_type)
     if pt.is_dictionary(kind):
         return _value_type(kind.value_type)
-    if pt.is_large_string(kind) or kind == pa.string_view():
-        return pa.string()
-    if pt.is_large_binary(kind) or kind == pa.binary_view():
-        return pa.binary()
     if pt.is_struct(kind):
         return pa.struct([(f.name, _value_type(f.type)) for f in kind])
     if pt.is_map(kind):
@@ -391,7 +388,7 @@ def _value_type(kind: pa.DataType) -> pa.DataType:
         return pa.list_(_value_type(kind.value_type), kind.list_size)
     if pt.is_list(kind) or pt.is_large_list(kind):
         return pa.list_(_value_type(kind.value_type))
-    return kind
+    return narrow(kind)
 
 
 def _show(column: pa.ChunkedArray) -> str:
@@ -411,8 +408,8 @@ def _text(column: pa.ChunkedArray) -> str:
     plainer = [kind]
     if pt.is_timestamp(kind):
         plainer.append(pa.timestamp(kind.unit))
-    elif pt.is_string(kind) or pt.is_large_string(kind):
-        plainer.append(pa.large_binary() if pt.is_large_string(kind) else pa.binary())
+    elif is_variable(kind) and is_text(kind):
+        plainer.append(pa.large_binary() if is_wide(kind) else pa.binary())
     for plain in plainer:
         shown = column.cast(plain)
         with suppress(ValueError, OverflowError, ImportError, LookupError):

@@ -8,6 +8,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_view, narrow
+
 __all__ = ["recast", "without_views"]
 
 
@@ -37,10 +39,8 @@ def without_views(kind: pa.DataType, *, nested_dictionaries: bool = True) -> pa.
     if isinstance(kind, pa.BaseExtensionType):
         storage = without_views(kind.storage_type, nested_dictionaries=nested_dictionaries)
         return kind if storage == kind.storage_type else storage
-    if kind == pa.string_view():
-        return pa.string()
-    if kind == pa.binary_view():
-        return pa.binary()
+    if is_view(kind):
+        return narrow(kind)
     if pt.is_dictionary(kind):
         return pa.dictionary(kind.index_type, inner(kind.value_type), kind.ordered)
     if pt.is_struct(kind):

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import widened
 from dlsort.arrow.transport import combine
 from dlsort.arrow.views import bitmap, bytes_views, raw_view
 from dlsort.tuning import TUNING
@@ -295,7 +296,7 @@ def _take_flat(
     try:
         new_offsets, new_data = picked.bytes(offsets, data)
     except OverflowError:
-        kind = pa.large_string() if pt.is_string(kind) else pa.large_binary()
+        kind = widened(kind)
         new_offsets, new_data = picked.bytes(offsets.astype(np.int64), data)
     buffers = [validity, pa.py_buffer(new_offsets), pa.py_buffer(new_data)]
     return pa.Array.from_buffers(kind, n, buffers, n_null)

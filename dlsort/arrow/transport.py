@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_variable, is_wide, widened
 from dlsort.arrow.layouts import without_views
 from dlsort.arrow.views import bytes_views
 
@@ -34,10 +35,10 @@ def combine(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     filled = [chunk for chunk in column.chunks if len(chunk)]
     if len(filled) < column.num_chunks:
         return combine(pa.chunked_array(filled or [pa.array([], kind)], kind))
-    if pt.is_string(kind) or pt.is_binary(kind):
+    if is_variable(kind) and not is_wide(kind):
         n_bytes = sum(_value_bytes(chunk) for chunk in column.chunks)
         if n_bytes > NARROW_BYTES:
-            column = column.cast(pa.large_string() if pt.is_string(kind) else pa.large_binary())
+            column = column.cast(widened(kind))
     if pt.is_dictionary(kind):
         chunks = [_without_null_value(chunk) for chunk in column.chunks]
         try:
@@ -78,16 +79,12 @@ def concat_rows(tables: Sequence[pa.Table]) -> pa.Table:
         pieces = [table.column(i) for table in tables]
         kinds = {piece.type for piece in pieces}
         if len(kinds) > 1:
-            wide = next((k for k in kinds if _is_large(k)), pieces[0].type)
+            wide = next((k for k in kinds if is_wide(k)), pieces[0].type)
             pieces = [piece.cast(wide) for piece in pieces]
         chunks = [chunk for piece in pieces for chunk in piece.chunks]
         columns.append(combine(pa.chunked_array(chunks, pieces[0].type)))
     fields = [f.with_type(c.type) for f, c in zip(tables[0].schema, columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, tables[0].schema.metadata))
-
-
-def _is_large(kind: pa.DataType) -> bool:
-    return bool(pt.is_large_string(kind) or pt.is_large_binary(kind))
 
 
 def _value_bytes(array: pa.Array) -> int:
@@ -132,8 +129,7 @@ def _cast_views(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     try:
         return column.cast(kind)
     except pa.ArrowInvalid:  # more bytes than 32-bit offsets reach
-        wide = pa.large_binary() if pt.is_binary(kind) else pa.large_string()
-        return column.cast(wide)
+        return column.cast(widened(kind))
 
 
 def from_transport(table: pa.Table, schema: pa.Schema) -> pa.Table:

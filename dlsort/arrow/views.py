@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_wide
 from dlsort_kernels import unpack_bits, use_allocator
 
 __all__ = ["bitmap", "bytes_views", "fixed_view", "nulls", "raw_view"]
@@ -107,7 +108,7 @@ def bytes_views(array: pa.Array) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8
         buffer = array.buffers()[1]
         data = _view(buffer, np.uint8, array.offset * width, n * width)
         return np.arange(n + 1, dtype=np.int64) * width, data
-    wide = pt.is_large_string(kind) or pt.is_large_binary(kind) or pt.is_large_list(kind)
+    wide = is_wide(kind) or pt.is_large_list(kind)
     dtype = np.int64 if wide else np.int32
     buffers = array.buffers()
     if n == 0 or buffers[1] is None or buffers[1].size == 0:

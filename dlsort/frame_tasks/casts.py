@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 from dask.dataframe.utils import UNKNOWN_CATEGORIES
 
+from dlsort.arrow.kinds import is_binary, is_text
 from dlsort.arrow.transport import combine
 from dlsort.frame_tasks.columns import codec_for
 from dlsort.frame_tasks.nulls import are_of
@@ -175,20 +176,12 @@ def _arrow_kind(kind: pa.DataType) -> str:
         (pt.is_floating, "floating"),
         (pt.is_duration, "timedelta"),
         (pt.is_decimal, "decimal"),
-        (_is_text, "text"),
-        (_is_binary, "binary"),
+        (is_text, "text"),
+        (is_binary, "binary"),
     ):
         if is_one(kind):
             return name
     return str(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind)
 
 
 # ---------------------------------------------------------------- numbers

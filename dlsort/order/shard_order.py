@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_fixed_width, is_variable, is_wide, widened
 from dlsort.arrow.take import take_array
 from dlsort.arrow.transport import NARROW_BYTES, combine, concat_rows
 from dlsort.arrow.views import bytes_views, nulls, raw_view
@@ -87,9 +88,9 @@ class ShardOrder:
             The column, one a shard.
         """
         kinds = {piece.schema.field(0).type for piece in pieces}
-        if len(self.orders) > 1 and len(kinds) == 1 and all(map(_is_fixed, kinds)):
+        if len(self.orders) > 1 and len(kinds) == 1 and all(map(is_fixed_width, kinds)):
             return self._take_fixed([combine(piece.column(0)) for piece in pieces])
-        if len(self.orders) > 1 and all(map(_is_bytes, kinds)):
+        if len(self.orders) > 1 and all(map(is_variable, kinds)):
             return self._take_bytes([combine(piece.column(0)) for piece in pieces])
         return take_array(combine(concat_rows(pieces).column(0)), self.rows)
 
@@ -142,8 +143,7 @@ class ShardOrder:
         sizes = np.sum([np.diff(edge) for edge in edges], axis=0)
         n_bytes = int(sizes.sum())
         kind = _widest(arrays, n_bytes)
-        wide = pt.is_large_string(kind) or pt.is_large_binary(kind)
-        dtype = np.int64 if wide else np.int32
+        dtype = np.int64 if is_wide(kind) else np.int32
         out_offsets, out = empty(len(self) + 1, dtype), empty(n_bytes, np.uint8)
         offsets = empty(max(map(len, self.orders)) + 1, dtype)
         data = empty(int(sizes.max()), np.uint8)
@@ -178,27 +178,12 @@ class ShardOrder:
 def _widest(arrays: Sequence[pa.Array], n_bytes: int) -> pa.DataType:
     """Return the type of text or binary that can hold so many bytes of all arrays."""
     kind = arrays[0].type
-    large = [a.type for a in arrays if pt.is_large_string(a.type) or pt.is_large_binary(a.type)]
+    large = [a.type for a in arrays if is_wide(a.type)]
     if large:
         return large[0]
     if n_bytes > NARROW_BYTES:
-        kind = pa.large_string() if pt.is_string(kind) else pa.large_binary()
+        kind = widened(kind)
     return kind
-
-
-def _is_fixed(kind: pa.DataType) -> bool:
-    if pt.is_fixed_size_binary(kind):
-        return bool(kind.byte_width > 0)
-    return bool((pt.is_primitive(kind) and not pt.is_boolean(kind)) or pt.is_decimal(kind))
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(
-        pt.is_string(kind)
-        or pt.is_large_string(kind)
-        or pt.is_binary(kind)
-        or pt.is_large_binary(kind)
-    )
 
 
 def order_shards(

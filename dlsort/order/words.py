@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_bytes
 from dlsort.arrow.transport import combine, to_transport
 from dlsort.arrow.views import bytes_views, fixed_view, nulls
 from dlsort.errors import KeyTypeError
@@ -223,18 +224,6 @@ def _column(array: pa.Array) -> Column:
     if is_bytes(kind):
         return BytesColumn(*bytes_views(array), null)
     return FixedColumn(fixed_view(array), null)
-
-
-def is_bytes(kind: pa.DataType) -> bool:
-    """Return whether values of a type compare as byte strings."""
-    return (
-        pt.is_string(kind)
-        or pt.is_large_string(kind)
-        or pt.is_binary(kind)
-        or pt.is_large_binary(kind)
-        or pt.is_fixed_size_binary(kind)
-        or kind in (pa.string_view(), pa.binary_view())
-    )
 
 
 def _is_key_type(kind: pa.DataType) -> bool:

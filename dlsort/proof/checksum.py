@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_bytes
 from dlsort.arrow.transport import combine, to_transport
 from dlsort.arrow.views import bytes_views, fixed_view, nulls
-from dlsort.order.words import is_bytes
 from dlsort_kernels import (
     fold,
     hash_bytes,
@@ -145,7 +145,7 @@ def _hash(acc: Hashes, array: pa.Array, seed: int, lookup: Hashes | None = None)
         if lookup is None:
             lookup = _dictionary_hashes(array, seed)
         _hash_dictionary(acc, array, lookup, null, seed)
-    elif pt.is_fixed_size_binary(kind) or is_bytes(kind):
+    elif is_bytes(kind):
         hash_bytes(acc, *bytes_views(array), null, seed)
     elif pt.is_struct(kind):
         _hash_struct(acc, array, null, seed)

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_variable
 from dlsort.arrow.views import bytes_views, fixed_view, nulls, raw_view
 from dlsort.io.parquet.encoded_sizes import (
     Numbers,
@@ -186,13 +187,7 @@ def _is_judged(table: pa.Table, name: str) -> bool:
     if "." in name and any(name.startswith(f"{other}.") for other in table.column_names):
         return False
     column = table.column(name)
-    return not _is_bytes(kind) or column.nbytes <= TUNING.encoding_value_bytes * len(column)
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    """Return whether values are of any length."""
-    is_text = pt.is_string(kind) or pt.is_large_string(kind)
-    return bool(is_text or pt.is_binary(kind) or pt.is_large_binary(kind))
+    return not is_variable(kind) or column.nbytes <= TUNING.encoding_value_bytes * len(column)
 
 
 def _sample(table: pa.Table) -> tuple[pa.Table, Runs]:
@@ -221,8 +216,9 @@ def _choose(sampled: _Sampled) -> str:
 
 
 def _candidates(sampled: _Sampled) -> Iterator[_Candidate]:
-    is_bytes = _is_bytes(sampled.array.type)
-    return _text_candidates(sampled) if is_bytes else _fixed_candidates(sampled)
+    if is_variable(sampled.array.type):
+        return _text_candidates(sampled)
+    return _fixed_candidates(sampled)
 
 
 def _fixed_candidates(sampled: _Sampled) -> Iterator[_Candidate]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_binary, is_text, is_wide
 from dlsort.tuning import TUNING
 
 __all__ = ["ColumnLayout", "Encodings", "choose_encodings", "layouts", "readable_as_dictionary"]
@@ -113,11 +114,9 @@ def layouts(
 def readable_as_dictionary(field: pa.Field, stored: Mapping[str, ColumnLayout]) -> bool:
     """Return whether a column of strings should stay a dictionary on its way through."""
     kind = field.type
-    text = (
-        pt.is_string(kind) or pt.is_binary(kind) or kind in (pa.string_view(), pa.binary_view())
-    )
+    text = is_text(kind) or is_binary(kind)
     layout = stored.get(field.name)
-    return text and layout is not None and layout.few_distinct
+    return text and not is_wide(kind) and layout is not None and layout.few_distinct
 
 
 def choose_encodings(schema: pa.Schema, stored: Mapping[str, ColumnLayout]) -> Encodings:

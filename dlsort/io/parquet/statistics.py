@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_binary, is_text, is_wide
 from dlsort.arrow.transport import combine
 from dlsort.arrow.views import fixed_view, nulls
 from dlsort.io.source import Source, column_chunks
@@ -56,11 +57,9 @@ def read_ranges(source: Source, column: str) -> dict[int, Range] | None:
 
 def _has_ordered_statistics(kind: pa.DataType) -> bool:
     """Return whether raw minima and maxima of a type compare as its values do."""
-    text = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
-    data = pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind)
     times = pt.is_date(kind) or pt.is_timestamp(kind) or pt.is_time(kind)
     numbers = pt.is_signed_integer(kind) or pt.is_decimal(kind) or pt.is_duration(kind)
-    return bool(text or data or times or numbers)
+    return bool(is_text(kind) or is_binary(kind) or times or numbers)
 
 
 def _statistics(chunk: pq.ColumnChunkMetaData, storage: Sequence[str]) -> Range | None:
@@ -91,8 +90,9 @@ def raw_values(column: pa.ChunkedArray) -> list[Any]:
         scale = array.type.scale
         return [None if v is None else int(v.scaleb(scale)) for v in array.to_pylist()]
     if not pt.is_primitive(array.type):
-        wide = pt.is_large_string(array.type) or pt.is_large_binary(array.type)
-        found: list[Any] = array.cast(pa.large_binary() if wide else pa.binary()).to_pylist()
+        found: list[Any] = array.cast(
+            pa.large_binary() if is_wide(array.type) else pa.binary()
+        ).to_pylist()
         return found
     null = nulls(array)
     values = fixed_view(array).tolist()

@@ -1,0 +1,70 @@
+"""Kinds: what a type is, where the layout of its values does not matter.
+
+A new key type is told apart here first.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+__all__ = [
+    "is_binary",
+    "is_bytes",
+    "is_fixed_width",
+    "is_text",
+    "is_variable",
+    "is_view",
+    "is_wide",
+    "narrow",
+    "widened",
+]
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Return whether values are UTF-8, in any layout."""
+    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind))
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Return whether values are bytes of any length, in any layout."""
+    return bool(pt.is_binary(kind) or pt.is_large_binary(kind) or pt.is_binary_view(kind))
+
+
+def is_view(kind: pa.DataType) -> bool:
+    """Return whether values are text or bytes as views, which have no offsets."""
+    return bool(pt.is_string_view(kind) or pt.is_binary_view(kind))
+
+
+def is_variable(kind: pa.DataType) -> bool:
+    """Return whether values are text or bytes between offsets."""
+    return (is_text(kind) or is_binary(kind)) and not is_view(kind)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Return whether values compare as byte strings."""
+    return is_text(kind) or is_binary(kind) or bool(pt.is_fixed_size_binary(kind))
+
+
+def is_wide(kind: pa.DataType) -> bool:
+    """Return whether text or bytes have offsets of 64 bits."""
+    return bool(pt.is_large_string(kind) or pt.is_large_binary(kind))
+
+
+def is_fixed_width(kind: pa.DataType) -> bool:
+    """Return whether every value takes the same whole bytes, at least one."""
+    if pt.is_fixed_size_binary(kind):
+        return bool(kind.byte_width > 0)
+    return bool((pt.is_primitive(kind) and not pt.is_boolean(kind)) or pt.is_decimal(kind))
+
+
+def widened(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the same text or bytes with offsets of 64 bits."""
+    return pa.large_string() if is_text(kind) else pa.large_binary()
+
+
+def narrow(kind: pa.DataType) -> pa.DataType:
+    """Return the type of the same text or bytes with offsets of 32 bits; others as they are."""
+    if is_text(kind):
+        return pa.string()
+    return pa.binary() if is_binary(kind) else kind
