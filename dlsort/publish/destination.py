@@ -66,8 +66,13 @@ def place_of(dst: str | Path) -> str:
         scheme, mark, inner = str(dst).partition("://")
         return scheme + mark + inner.rstrip("/")
     path = Path(dst).absolute()
-    # other than Path.resolve it takes links that lead in a circle
-    return os.path.realpath(path) if ".." in path.parts else str(path)
+    if ".." not in path.parts:
+        return str(path)
+    # Other than Path.resolve, realpath takes links that lead in a circle. What the path itself
+    # is, a link perhaps, must still be seen.
+    if path.name == "..":
+        return os.path.realpath(path)
+    return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 - text
 
 
 def check_destination(dst: str | Path, *, overwrite: Overwrite) -> tuple[str, Held]:

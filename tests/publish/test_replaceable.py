@@ -481,6 +481,21 @@ def test_the_working_directory_and_what_is_above_are_never_replaced(work, destin
     assert contents(work) == before
 
 
+@pytest.mark.parametrize("to", ["old", "notes", "nowhere"])
+@pytest.mark.parametrize(
+    "name", ["link", "link/", "./link", "in/../link", "../work/link", "../work/in/../link/."]
+)
+def test_a_link_is_no_destination_by_whatever_name(work, name, to):
+    (work / "notes").mkdir()
+    (work / "notes" / "mine.txt").write_text("mine")
+    (work / "link").symlink_to(to)
+    before = contents(work)
+    for overwrite in (False, True, "force"):
+        with pytest.raises(DestinationExistsError, match="is a symbolic link"):
+            dlsort.sort_dataset("in", name, by="id", overwrite=overwrite)
+    assert contents(work) == before
+
+
 def test_an_empty_working_directory_is_none_either(work, monkeypatch):
     source = work / "in"
     (work / "here").mkdir()
