@@ -11,34 +11,34 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
 from os import PathLike
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as pt
 from dask.system import CPU_COUNT
 
 from dlsort.arguments import read_count
-from dlsort.arrow.kinds import is_text, is_variable, is_wide, narrow
+from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows
+from dlsort.errors import BadKeyError
 from dlsort.io.parquet.reader import read_piece
+from dlsort.io.schema import find_differences
 from dlsort.io.source import Piece, Source, cut_pieces, dictionary_columns, open_source
 from dlsort.io.storage import read_path, without_scheme
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.order.words import check_key_types, key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import first_disorder
+from dlsort.publish.manifest import find_problems, read_manifest
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
 from dlsort_cluster.clusters.sizes import machine_memory_bytes
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
-
-LONGEST_VALUE = 60  # characters of a key value that a message shows
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ class CheckReport:
     against : str or None
         The dataset that rows were compared with.
     differences : tuple of str
-        One sentence for each way in which the two datasets differ.
+        One sentence for each way in which the two datasets differ, or parts are not those of
+        one sort.
     checksum : str or None
         Checksum of all rows, equal in both; None where rows were not compared
         or differ.
@@ -132,7 +133,7 @@ class CheckReport:
         else:
             lines.append(str(self.disorder))
         lines += self.differences
-        if self.against is not None and not self.differences:
+        if self.against is not None and self.checksum is not None:
             rows = count(self.rows, "row")
             lines.append(f"same rows  {rows}, checksum {self.checksum}, as in {self.against}")
         return "\n".join(map(printable, lines))
@@ -182,7 +183,8 @@ class _Order:
         ends = list(accumulate(group.n_rows for group in groups))
         which = bisect_right(ends, row)
         first = ends[which - 1] if which else 0
-        shown = ", ".join(f"{c}={_show(v)}" for c, v in zip(key.column_names, key, strict=True))
+        values = zip(key.column_names, key, strict=True)
+        shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values)
         return Place(
             self.source.files[groups[which].file], groups[which].index, row - first, shown
         )
@@ -191,7 +193,7 @@ class _Order:
 def check_dataset(
     src: str | PathLike[str],
     *,
-    by: By,
+    by: By | None = None,
     against: str | PathLike[str] | None = None,
     threads: int | None = None,
     progress: Progress | bool | None = None,
@@ -203,8 +205,10 @@ def check_dataset(
     src : str or path-like
         A Parquet file, a folder of them, or a glob; files are taken in natural
         order of their names.
-    by : str, SortKey or a sequence of these
-        The key, as in ``"day,price:desc,note:asc:nulls_first"``.
+    by : str, SortKey or a sequence of these, optional
+        The key, as in ``"day,price:desc,note:asc:nulls_first"``. By default the one that the
+        parts were sorted by, which dlsort's own tell in their footers; then it is also found
+        out whether parts are missing, there twice, or another sort's.
     against : str or path-like, optional
         A dataset that should hold the same rows, in any order: row count,
         columns and checksum of whole rows are compared. Column order, nullability
@@ -241,7 +245,7 @@ def check_dataset(
     (False, 2, 'x=2')
     >>> folder.cleanup()
     """
-    keys = parse_by(by)
+    keys = None if by is None else parse_by(by)
     count = CPU_COUNT if threads is None else read_count(threads, "threads")
     src = read_path(src, "source (src)")
     against = None if against is None else read_path(against, "source to compare (against)")
@@ -250,12 +254,24 @@ def check_dataset(
 
 
 def _check(
-    src: str, keys: tuple[SortKey, ...], against: str | None, threads: int, progress: Progress
+    src: str,
+    keys: tuple[SortKey, ...] | None,
+    against: str | None,
+    threads: int,
+    progress: Progress,
 ) -> CheckReport:
     source = open_source(without_scheme(src))
+    problems: list[str] = []
+    if keys is None:
+        keys, problems = _look_at_parts(source, src)
     check_key_types(source.schema, keys)
     other = None if against is None else open_source(without_scheme(against))
-    differences = [] if other is None else _differences(source, src, other, str(against))
+    differences: list[str] = []
+    if other is not None:
+        if source.n_rows != other.n_rows:
+            both = f"{source.n_rows:,} in {src}, {other.n_rows:,} in {against}"
+            differences.append(f"not the same rows: {both}.")
+        differences += find_differences(source.schema, src, other.schema, str(against))
     whole = other is not None and not differences
     order = _Order(source, keys)
     progress.phase("check", source.n_rows)
@@ -285,9 +301,29 @@ def _check(
         source.n_rows,
         order.first,
         against,
-        tuple(differences),
+        (*problems, *differences),
         proof.checksum if whole and not differences else None,
     )
+
+
+def _look_at_parts(source: Source, src: str) -> tuple[tuple[SortKey, ...], list[str]]:
+    """Return the key that a dataset's parts tell, and what is wrong with them.
+
+    Raises
+    ------
+    BadKeyError
+        If they tell none.
+    """
+    told = [read_manifest(footer.metadata.metadata) for footer in source.footers]
+    keys = next((manifest.by for manifest in told if manifest is not None), None)
+    if keys is None:
+        msg = (
+            f"the files of {src} do not tell by what they are sorted, as dlsort's parts do; "
+            "give the key: by (--by)."
+        )
+        raise BadKeyError(msg)
+    n_rows = [int(footer.rows.sum()) for footer in source.footers]
+    return keys, find_problems(zip(source.files, n_rows, told, strict=True))
 
 
 @contextmanager
@@ -351,70 +387,3 @@ def _plain(rows: pa.Table) -> pa.Table:
         writer.write_table(rows.combine_chunks())
     with pa.ipc.open_stream(sink.getvalue()) as reader:
         return reader.read_all()
-
-
-def _differences(source: Source, src: str, other: Source, against: str) -> list[str]:
-    """Return how row counts and columns differ, one sentence a difference."""
-    found = []
-    if source.n_rows != other.n_rows:
-        found.append(
-            f"not the same rows: {source.n_rows:,} in {src}, {other.n_rows:,} in {against}."
-        )
-    for name in dict.fromkeys([*source.schema.names, *other.schema.names]):
-        here, there = _column_type(source.schema, name), _column_type(other.schema, name)
-        if here != there:
-            found.append(
-                f"not the same columns: {name!r} is {here or 'missing'} in {src} "
-                f"and {there or 'missing'} in {against}."
-            )
-    return found
-
-
-def _column_type(schema: pa.Schema, name: str) -> pa.DataType | None:
-    return _value_type(schema.field(name).type) if name in schema.names else None
-
-
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type of the values, whatever their layout."""
-    if isinstance(kind, pa.BaseExtensionType):
-        return _value_type(kind.storage_type)
-    if pt.is_dictionary(kind):
-        return _value_type(kind.value_type)
-    if pt.is_struct(kind):
-        return pa.struct([(f.name, _value_type(f.type)) for f in kind])
-    if pt.is_map(kind):
-        return pa.map_(_value_type(kind.key_type), _value_type(kind.item_type))
-    if pt.is_fixed_size_list(kind):
-        return pa.list_(_value_type(kind.value_type), kind.list_size)
-    if pt.is_list(kind) or pt.is_large_list(kind):
-        return pa.list_(_value_type(kind.value_type))
-    return narrow(kind)
-
-
-def _show(column: pa.ChunkedArray) -> str:
-    """Return a key value for people: short, and quoted where it is text."""
-    if column[0].is_valid:
-        text = _text(column)
-        return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
-    return "null"
-
-
-def _text(column: pa.ChunkedArray) -> str:
-    """Return a value as text, also one that Python's own types don't hold, or that is none.
-
-    A file may have bytes where text should be, days past all years, time zones of no place.
-    """
-    kind = column.type
-    plainer = [kind]
-    if pt.is_timestamp(kind):
-        plainer.append(pa.timestamp(kind.unit))
-    elif is_variable(kind) and is_text(kind):
-        plainer.append(pa.large_binary() if is_wide(kind) else pa.binary())
-    for plain in plainer:
-        shown = column.cast(plain)
-        with suppress(ValueError, OverflowError, ImportError, LookupError):
-            value: Any = shown[0].as_py()
-            return repr(value) if isinstance(value, str | bytes) else str(value)
-        with suppress(ValueError, LookupError, pa.ArrowException):
-            return str(shown.cast(pa.string())[0].as_py())
-    return "a value that can't be shown"

@@ -68,6 +68,7 @@ def sort_dataset(
     row_group_rows: int | None = None,
     overwrite: Overwrite = False,
     resume: bool = False,
+    manifest: bool = True,
     progress: Progress | bool | None = None,
 ) -> SortReport:
     """Sort a Parquet dataset into another one.
@@ -123,6 +124,10 @@ def sort_dataset(
         Go on from what an earlier attempt has kept that was killed, or lost its cluster, and
         keep what is finished if this one fails too. The result is the same, byte for byte.
         With nothing to go on from it is a sort like any other.
+    manifest : bool
+        Let each part tell of itself in its footer: the job, the key, its place among the parts,
+        its checksum, and some hundred of its keys. :func:`dlsort.check_dataset` takes the key
+        from there, and finds parts that are missing or another sort's.
     progress : bool or Progress, optional
         True: a live display on standard error. An object is told as the job goes.
 
@@ -169,6 +174,7 @@ def sort_dataset(
         row_group_rows=row_group_rows,
         overwrite=overwrite,
         resume=resume,
+        manifest=manifest,
     )
     with progress_for(progress) as told:
         return _sort(asked, told, began)
@@ -293,6 +299,7 @@ def _wanted(source: Source, asked: Asked) -> Wanted:
         compression=asked.codec,
         row_group_rows=asked.row_group_rows or TUNING.row_group_rows,
         partition_size=asked.part_bytes,
+        manifest=asked.manifest,
     )
 
 

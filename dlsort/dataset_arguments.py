@@ -66,6 +66,7 @@ class Asked:
     row_group_rows: int | None
     overwrite: Overwrite
     resume: bool
+    manifest: bool
 
 
 def read_arguments(
@@ -84,6 +85,7 @@ def read_arguments(
     row_group_rows: Any,
     overwrite: Any,
     resume: Any,
+    manifest: Any,
 ) -> Asked:
     """Return the arguments of a sort.
 
@@ -111,6 +113,7 @@ def read_arguments(
         row_group_rows=_given(row_group_rows, read_count, "row_group_rows"),
         overwrite=_read_overwrite(overwrite),
         resume=read_flag(resume, "resume"),
+        manifest=read_flag(manifest, "manifest"),
     )
     if asked.partitions is not None and asked.part_bytes is not None:
         msg = "partitions and partition_size are both given; give one of them."

@@ -94,15 +94,22 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     return value
 
 
-def _joined(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> str:
-    return ",".join(value)
+def _joined(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> str | None:
+    return ",".join(value) if value else None
 
 
-def _by(command: Callable[..., None]) -> Callable[..., None]:
-    """Add the option for the key, which may be given more than once."""
+def _by(
+    *, required: bool, more: str = ""
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return the option for the key, which may be given more than once."""
     return click.option(
-        "--by", required=True, multiple=True, callback=_joined, metavar="KEY", help=KEY_HELP
-    )(command)
+        "--by",
+        required=required,
+        multiple=True,
+        callback=_joined,
+        metavar="KEY",
+        help=KEY_HELP + more,
+    )
 
 
 _no_progress = click.option(
@@ -126,7 +133,7 @@ def main() -> None:
 @main.command("sort", cls=SortCommand)
 @click.argument("src")
 @click.argument("dst")
-@_by
+@_by(required=True)
 @click.option(
     "--scheduler",
     metavar="ADDR",
@@ -195,6 +202,14 @@ def main() -> None:
     is_flag=True,
     help="Go on from what an earlier attempt has kept that was killed or lost its cluster; and "
     "keep what is finished if this one fails.",
+)
+@click.option(
+    "--no-manifest",
+    "manifest",
+    flag_value=False,
+    default=True,
+    help="Leave out of the files' footers what they tell of the sort: key, place among the "
+    "files, checksum and some of the keys.",
 )
 @click.option(
     "--report",
@@ -287,14 +302,14 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
 
 @main.command("check")
 @click.argument("dst")
-@_by
+@_by(required=False, more=" Default: the one that dlsort's own files tell.")
 @click.option(
     "--against",
     metavar="SRC",
     help="Compare row count, columns and checksum of all rows with this dataset too.",
 )
 @_no_progress
-def check_command(dst: str, by: str, against: str | None, *, no_progress: bool) -> None:
+def check_command(dst: str, by: str | None, against: str | None, *, no_progress: bool) -> None:
     """Check that the Parquet dataset DST is sorted.
 
     Exit code 0: it is. Exit code 1: it is not, and the message names file, row
@@ -302,6 +317,9 @@ def check_command(dst: str, by: str, against: str | None, *, no_progress: bool) 
 
     \b
     dlsort check sorted/ --by "day,price:desc" --against in/
+    dlsort check sorted/
+
+    Without --by it also finds parts that are missing, there twice, or another sort's.
     """
     with on_signal(leave):
         with _silent_compiling(silent=no_progress):

@@ -5,13 +5,24 @@ from __future__ import annotations
 from dlsort.io import storage
 from dlsort.io.storage import join
 
-__all__ = ["ATTEMPTS", "FEWEST_DIGITS", "FINISHED", "PARTS", "make_folders", "part_name"]
+__all__ = [
+    "ATTEMPTS",
+    "FEWEST_DIGITS",
+    "FINISHED",
+    "MANIFEST",
+    "PARTS",
+    "make_folders",
+    "part_name",
+]
 
 ATTEMPTS = "attempts"
 PARTS = "parts"
 FINISHED = "finished"
 
 FEWEST_DIGITS = 5
+
+# Under which a part tells of itself in its footer's metadata.
+MANIFEST = b"dlsort"
 
 
 def make_folders(folder: str) -> None:

@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dlsort.errors import SchemaMismatchError
 from dlsort.io.find import UNREADABLE, corrupt, find_files
 from dlsort.io.parquet.footers import Footer, read_footer
 from dlsort.io.parquet.layout import ColumnLayout, layouts, readable_as_dictionary
+from dlsort.io.schema import agreed_schema, without_manifest
 from dlsort.io.storage import is_store, stamp_of
 from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import TUNING
@@ -228,9 +228,9 @@ def _no_collection() -> Iterator[None]:
 def _read_source(files: Sequence[str]) -> Source:
     read = _footers(files)
     footers = [footer for footer, _ in read]
-    schema = footers[0].schema
+    schema = without_manifest(footers[0].schema)
     for path, footer in zip(files, footers, strict=True):
-        schema = _agreed(schema, files[0], footer.schema, path)
+        schema = agreed_schema(schema, files[0], footer.schema, path)
     widths = _widths(schema)
     groups = tuple(
         group
@@ -258,31 +258,6 @@ def _footer(path: str) -> tuple[Footer, Stamp]:
         return read_footer(path, stamp.n_bytes), stamp
     except UNREADABLE as error:
         raise corrupt(path, error) from error
-
-
-def _agreed(schema: pa.Schema, path: str, other: pa.Schema, other_path: str) -> pa.Schema:
-    """Return the schema, nullable where either is; raise if types differ."""
-    if len(set(other.names)) < len(other.names):
-        name = next(n for n in other.names if other.names.count(n) > 1)
-        msg = (
-            f"{other_path} has several columns named {name!r}; each name may stand there once."
-        )
-        raise SchemaMismatchError(msg)
-    if other.equals(schema):
-        return schema
-    for name in [*schema.names, *(n for n in other.names if n not in schema.names)]:
-        left = schema.field(name).type if name in schema.names else "missing"
-        right = other.field(name).type if name in other.names else "missing"
-        if left != right:
-            msg = (
-                f"the files disagree on column {name!r}: it is {left} in {path} "
-                f"and {right} in {other_path}; expected the same schema in every file."
-            )
-            raise SchemaMismatchError(msg)
-    for i, field in enumerate(schema):
-        if not field.nullable and other.field(field.name).nullable:
-            schema = schema.set(i, field.with_nullable(True))
-    return schema
 
 
 def _widths(schema: pa.Schema) -> dict[str, int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pyarrow as pa
 
 from dlsort.arrow.transport import concat_rows
@@ -21,14 +24,20 @@ class Ordered:
     ----------
     proof : Proof
         Of all rows so far.
+    picked : list of pyarrow.Table
+        The keys of those rows whose numbers, ascending, were given as ``wanted``.
     """
 
-    def __init__(self, keys: tuple[SortKey, ...], part: int) -> None:
+    def __init__(
+        self, keys: tuple[SortKey, ...], part: int, wanted: Sequence[int] = ()
+    ) -> None:
         self.proof = Proof()
         self._keys = keys
         self._part = part
         self._edges: list[pa.Table] = []  # keys of the first and last row of each piece
         self._none: pa.Table | None = None
+        self._wanted = np.array(wanted, np.int64)
+        self.picked: list[pa.Table] = []
 
     def add(self, table: pa.Table) -> None:
         """Check and prove the next rows.
@@ -52,6 +61,9 @@ class Ordered:
                 "Nothing was published. This is a bug: please report it."
             )
             raise OutOfOrderError(msg)
+        n_before = self.proof.rows
+        begin, end = np.searchsorted(self._wanted, [n_before, n_before + keys.num_rows])
+        self.picked.append(keys.take(self._wanted[begin:end] - n_before))
         self.proof += prove(table)
         self._none = keys.slice(0, 0)
 

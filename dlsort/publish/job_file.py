@@ -36,6 +36,8 @@ class Wanted:
         How parts are written.
     partition_size : int or None
         As asked for, in bytes.
+    manifest : bool
+        Whether parts tell of themselves in their footers.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -45,6 +47,7 @@ class Wanted:
     compression: str
     row_group_rows: int
     partition_size: int | None
+    manifest: bool
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -74,6 +77,7 @@ class Wanted:
             "by": ("by", self.by, kept.by),
             "compression": ("compression", self.compression, kept.compression),
             "rows": ("row_group_rows", self.row_group_rows, kept.row_group_rows),
+            "manifest": ("manifest", self.manifest, kept.manifest),
         }
         if partitions is not None:
             asked["partitions"] = ("partitions", partitions, kept.n_parts)
@@ -123,6 +127,19 @@ class JobFile(Wanted):
     n_parts: int
     piece_bytes: int
     part_bytes: int
+
+    @property
+    def name(self) -> str:
+        """What names the job in its parts: the same wherever its source lies, and is sorted.
+
+        Empty if they are to say nothing.
+        """
+        if not self.manifest:
+            return ""
+        asked = {**asdict(self), "files": [stamp for _, *stamp in self.files]}
+        for chosen in ("piece_bytes", "part_bytes", "partition_size"):
+            del asked[chosen]
+        return _checksum(asked)[:32]
 
     def to_json(self) -> bytes:
         """Return it as the file has it: with a checksum."""

@@ -112,6 +112,7 @@ def _writer(
         how.compression,
         how.row_group_rows,
         job.part_bytes,
+        how.name,
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer)))

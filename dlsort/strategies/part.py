@@ -8,11 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dlsort.io.parquet.writer import Writer
+from dlsort.io.parts import MANIFEST
 from dlsort.model.model import Model
 from dlsort.proof.checksum import Proof
 from dlsort.proof.ordered import Ordered
 from dlsort.proof.stats import Clock, InputStats, OutputStats
 from dlsort.publish.finished import find_finished, keep_finished
+from dlsort.publish.manifest import Manifest, quantile_rows
 from dlsort.strategies.oversized import sort_in_pieces
 from dlsort_cluster.exchange import Layer, Shards, Slot, Transferred
 from dlsort_cluster.tasks import call, ref
@@ -50,7 +52,8 @@ def write_partition(
     del model
     clock = Clock()
     pieces = sort_in_pieces(shards, writer.keys, slot.part, slot.n_parts, writer.part_bytes)
-    checked = Ordered(writer.keys, slot.part)
+    wanted = quantile_rows(slot.n_rows) if writer.job else ()
+    checked = Ordered(writer.keys, slot.part, wanted)
     with writer.open(slot.part, slot.n_parts) as file:
         while True:
             with clock.step("sort"):
@@ -63,10 +66,26 @@ def write_partition(
                 file.write(table)
             del table  # before there is another
         with clock.step("write"):
-            file.close()
+            file.close(_manifest(writer, checked, slot))
     written = OutputStats(slot.part, checked.proof, file.n_bytes, checked.edges(), clock)
     keep_finished(writer.folder, file.name, written, read)
     return written
+
+
+def _manifest(writer: Writer, checked: Ordered, slot: Slot) -> dict[bytes, bytes]:
+    """Return what a part says of itself in its footer, if it is to say anything."""
+    if not writer.job:
+        return {}
+    told = Manifest.of(
+        writer.job,
+        writer.keys,
+        slot.part,
+        slot.n_parts,
+        checked.proof,
+        writer.schema,
+        checked.picked,
+    )
+    return {MANIFEST: told.to_json()}
 
 
 class Moved(NamedTuple):

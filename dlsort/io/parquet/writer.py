@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -89,12 +90,15 @@ class PartFile:
         if ready:
             self._write(ready)
 
-    def close(self) -> None:
-        """Write what is left, wait until it is on disk, and give the part its name."""
+    def close(self, told: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
+        """Write what is left, wait until it is on disk, and give the part its name.
+
+        ``told`` goes into the footer's metadata.
+        """
         self._write(sum(waiting.num_rows for waiting in self._waiting))
         with self._told():
             assert self._file is not None
-            self._file.add_key_value_metadata(self._writer.metadata())
+            self._file.add_key_value_metadata({**self._writer.metadata(), **told})
             self._file.close()
             self.n_bytes = self._output.commit()
 
@@ -147,6 +151,8 @@ class Writer:
     part_bytes : int
         Arrow size of a part that fits the memory: a larger one is sorted in pieces, and no
         more than this is kept back for a row group.
+    job : str
+        What names the job in the parts' footers; empty if they are to say nothing.
     """
 
     folder: str
@@ -156,6 +162,7 @@ class Writer:
     compression: str
     row_group_rows: int
     part_bytes: int
+    job: str = ""
 
     def open(self, part: int, n_parts: int) -> PartFile:
         """Begin a part."""

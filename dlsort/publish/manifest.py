@@ -1,0 +1,254 @@
+"""Manifest: what each part says of itself and of its job, in its own footer.
+
+Together the footers of a sorted dataset are its list of parts and the distribution of its keys:
+each has the key, the part's place among the others, and evenly spaced keys of its sorted rows.
+It stands there, as no file may stand beside the parts: Polars reads whatever it finds.
+
+See ``dlsort/publish/README.md`` for the format.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.types as pt
+
+from dlsort.arrow.kinds import is_binary, is_bytes, is_text, narrow
+from dlsort.arrow.transport import combine, concat_rows
+from dlsort.io.parts import MANIFEST
+from dlsort.keys import SortKey
+from dlsort.proof.checksum import Proof
+
+__all__ = ["Manifest", "find_problems", "quantile_rows", "read_manifest"]
+
+FORMAT, VERSION = "dlsort part", 1
+
+# Keys that a part tells: ends, and every hundredth of its rows, so that a key's rank is known
+# to 1 % of a part. With a key of one integer they take some 1 KB.
+N_QUANTILES = 101
+
+# Text and bytes are cut to this, so that a footer stays small whatever the keys.
+MOST_BYTES = 64
+
+_SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a part says.
+
+    Parameters
+    ----------
+    job : str
+        The same for all parts of a job, and for no other's.
+    keys : list of (str, bool, bool)
+        The key: column, whether descending, whether nulls come first.
+    part, n_parts : int
+        Its number, from 0, and how many there are.
+    rows : int
+        Rows of the part.
+    checksum : str
+        128-bit checksum of its rows, order-independent.
+    key_types : list of str
+        Arrow's names of the key columns' types.
+    quantiles : list of lists
+        A list for each key column, of its values in rows ``i * (rows - 1) // (n - 1)`` for
+        ``i < n``: the first, the last, and those between. None is null; times are whole
+        numbers of the type's unit; decimals are text; bytes are hexadecimal; text and bytes
+        are cut to 64 bytes.
+    """
+
+    job: str
+    keys: list[list[Any]]
+    part: int
+    n_parts: int
+    rows: int
+    checksum: str
+    key_types: list[str]
+    quantiles: list[list[Any]]
+
+    def to_json(self) -> bytes:
+        """Return it as the footer has it."""
+        told = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        return json.dumps(told, separators=(",", ":"), allow_nan=False).encode()
+
+    @classmethod
+    def of(
+        cls,
+        job: str,
+        keys: Sequence[SortKey],
+        part: int,
+        n_parts: int,
+        proof: Proof,
+        schema: pa.Schema,
+        picked: Sequence[pa.Table],
+    ) -> Manifest:
+        """Return the manifest of a part.
+
+        Parameters
+        ----------
+        proof : Proof
+            Of its rows.
+        schema : pyarrow.Schema
+            The dataset's.
+        picked : sequence of pyarrow.Table
+            The key columns of the rows that :func:`quantile_rows` names, in order.
+        """
+        return cls(
+            job,
+            [[key.column, key.descending, key.nulls_first] for key in keys],
+            part,
+            n_parts,
+            proof.rows,
+            proof.checksum,
+            [str(schema.field(key.column).type) for key in keys],
+            [_to_plain(column) for column in concat_rows(picked).columns],
+        )
+
+    @property
+    def by(self) -> tuple[SortKey, ...]:
+        """The key."""
+        return tuple(SortKey(*key) for key in self.keys)
+
+    def table(self, schema: pa.Schema) -> pa.Table:
+        """Return the quantiles, in the key columns' types as the dataset's schema has them."""
+        kinds = [_value_type(schema.field(key.column).type) for key in self.by]
+        columns = list(map(_from_plain, self.quantiles, kinds))
+        return pa.Table.from_arrays(columns, names=[key.column for key in self.by])
+
+
+def quantile_rows(n_rows: int) -> list[int]:
+    """Return the numbers of the rows whose keys a part of so many rows tells.
+
+    Examples
+    --------
+    >>> quantile_rows(3), len(quantile_rows(10**6)), quantile_rows(10**6)[-1]
+    ([0, 1, 2], 101, 999999)
+    """
+    n = min(n_rows, N_QUANTILES)
+    return [i * (n_rows - 1) // max(n - 1, 1) for i in range(n)]
+
+
+def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
+    """Return the manifest in a file's metadata; None if it has none that can be read."""
+    try:
+        told = json.loads((metadata or {})[MANIFEST])
+        if told.pop("format") != FORMAT or told.pop("version") != VERSION:
+            return None
+        manifest = Manifest(**{field.name: told[field.name] for field in fields(Manifest)})
+        keys = manifest.by
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+    job: object = manifest.job
+    sound = (
+        isinstance(job, str)
+        and all(type(n) is int and n >= 0 for n in (manifest.part, manifest.rows))
+        and type(manifest.n_parts) is int
+        and manifest.part < manifest.n_parts
+        and all([type(v) for v in key] == [str, bool, bool] for key in manifest.keys)
+    )
+    return manifest if sound and keys else None
+
+
+def find_problems(parts: Iterable[tuple[str, int, Manifest | None]]) -> list[str]:
+    """Return what is wrong with a dataset's parts, a sentence each, by what they say.
+
+    Parameters
+    ----------
+    parts : iterable of (path, rows, manifest)
+        The files of the dataset, in order, with the rows that they hold.
+    """
+    problems: list[str] = []
+    first: tuple[str, Manifest] | None = None
+    seen: dict[int, str] = {}
+    last = -1
+    for path, n_rows, manifest in parts:
+        if manifest is None:
+            problems.append(f"{path} does not say which part of what it is: no manifest.")
+            continue
+        if first is None:
+            first = path, manifest
+        if (manifest.job, manifest.n_parts) != (first[1].job, first[1].n_parts):
+            problems.append(f"{path} is a part of another sort than {first[0]}.")
+            continue
+        if manifest.part in seen:
+            both = f"{seen[manifest.part]} and {path}"
+            problems.append(f"part {manifest.part} is there twice: {both}.")
+        elif manifest.part < last:
+            problems.append(f"{path} is part {manifest.part}, but stands after part {last}.")
+        if manifest.rows != n_rows:
+            problems.append(f"{path} has {n_rows:,} rows, but had {manifest.rows:,}.")
+        seen.setdefault(manifest.part, path)
+        last = max(last, manifest.part)
+    if first is not None:
+        problems += _missing(first[1].n_parts, seen)
+    return problems
+
+
+def _missing(n_parts: int, seen: Mapping[int, str]) -> list[str]:
+    missing = [part for part in range(min(n_parts, len(seen) + 1_000_000)) if part not in seen]
+    if not missing:
+        return []
+    shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
+    which = f"part {shown} is" if len(missing) == 1 else f"parts {shown} are"
+    return [f"{which} missing of {n_parts:,} (counted from 0)."]
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _value_type(kind.storage_type)
+    if pt.is_dictionary(kind):
+        return _value_type(kind.value_type)
+    return narrow(kind)
+
+
+def _to_plain(array: pa.ChunkedArray) -> list[Any]:
+    """Return values as JSON can hold them, exact but for text and bytes that are cut."""
+    kind = _value_type(array.type)
+    array = combine(array)
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if isinstance(array, pa.DictionaryArray):
+        array = array.dictionary_decode()
+    if is_bytes(kind):
+        data = array.cast(pa.large_binary()).to_pylist()
+        cut = [value if value is None else value[:MOST_BYTES] for value in data]
+        if is_text(kind):
+            return [v if v is None else v.decode("utf-8", "surrogateescape") for v in cut]
+        return [v if v is None else v.hex() for v in cut]
+    if pt.is_decimal(kind):
+        return [v if v is None else str(v) for v in array.to_pylist()]
+    if pt.is_temporal(kind):
+        array = array.view(pa.int32() if kind.bit_width == 32 else pa.int64())
+    values = array.to_pylist()
+    if pt.is_floating(kind):
+        return [v if v is None else _plain_float(float(v)) for v in values]
+    return values
+
+
+def _plain_float(value: float) -> float | str:
+    if np.isfinite(value):
+        return value
+    return "NaN" if np.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+
+
+def _from_plain(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if is_text(kind):
+        data = [v if v is None else v.encode("utf-8", "surrogateescape") for v in values]
+        return pa.array(data, pa.binary())  # a cut may go through a character
+    if is_binary(kind) or pt.is_fixed_size_binary(kind):
+        return pa.array([v if v is None else bytes.fromhex(v) for v in values], pa.binary())
+    if pt.is_decimal(kind):
+        return pa.array(values, pa.string()).cast(kind)
+    if pt.is_temporal(kind):
+        return pa.array(values, pa.int32() if kind.bit_width == 32 else pa.int64()).view(kind)
+    if pt.is_floating(kind):
+        dtype = np.dtype(f"f{kind.bit_width // 8}").type
+        floats = [_SPECIAL.get(v, v) if isinstance(v, str) else v for v in values]
+        return pa.array([v if v is None else dtype(v) for v in floats], kind)
+    return pa.array(values, kind)
