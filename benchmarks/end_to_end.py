@@ -34,7 +34,7 @@ from page import (
 from watch import watch
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "end_to_end"
 
@@ -112,7 +112,7 @@ def _chosen(text: str | None, known: list[str], what: str) -> list[str]:
 @click.option("--repeat", default=3, show_default=True, help="Rounds after the cold one.")
 @click.option("--scale", default=1.0, show_default=True, help="Size of the inputs.")
 @click.option("--threads", default=2, show_default=True, help="Threads of every engine.")
-@click.option("--write-readme", "to_readme", is_flag=True, help="Put the table in README.md.")
+@click.option("--write-readme", "to_readme", is_flag=True, help="Put them into README.md here.")
 def main(
     *,
     input_names: str | None,

@@ -34,7 +34,7 @@ from inputs import Job
 from page import machine, readme_around, versions, write_readme
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "frames"
 WORKERS = 2
@@ -199,7 +199,7 @@ def page(results: dict[Job, dict[str, list[Turn]]], settings: dict[str, Any]) ->
 @click.option("--inputs", "input_names", default="lineitem,table", show_default=True)
 @click.option("--repeat", default=3, show_default=True, help="Rounds after the first one.")
 @click.option("--scale", default=1.0, show_default=True, help="Size of the inputs.")
-@click.option("--write-readme", "to_readme", is_flag=True, help="Put the table in README.md.")
+@click.option("--write-readme", "to_readme", is_flag=True, help="Put them into README.md here.")
 def main(*, input_names: str, repeat: int, scale: float, to_readme: bool) -> None:
     """Time both sorts, in turn, on one cluster, and check each result."""
     console = Console()

@@ -1,4 +1,4 @@
-"""Figures of the local-sort benchmark, as Markdown for the terminal and the README."""
+"""Figures of the local-sort benchmark, as Markdown for terminal and README."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ import local_page
 from page import machine, readme_around, versions, write_readme
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "local_sort"
 # A sort slower than this is not measured again: a median of one.
@@ -126,7 +126,7 @@ def _place(row: dict[str, Any]) -> tuple[Any, ...]:
 @click.option("--only", help="Cases whose name holds this.")
 @click.option("--repeat", default=3, show_default=True, help="Rounds after a first one.")
 @click.option("--keep", is_flag=True, help="Keep the last run's figures of all other cases.")
-@click.option("--write-readme", "to_readme", is_flag=True, help="Put the tables in README.md.")
+@click.option("--write-readme", "to_readme", is_flag=True, help="Put them into README.md here.")
 def main(
     *,
     rows: int,

@@ -27,7 +27,7 @@ import verify
 from page import machine, readme_around, versions, write_readme
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "lost_worker"
 
@@ -78,7 +78,7 @@ def _warm() -> None:
 @click.option("--repeat", default=3, show_default=True, help="Rounds.")
 @click.option("--scale", default=1.0, show_default=True, help="TPC-H scale factor.")
 @click.option("--moments", default="0.25,0.5,0.75", show_default=True, help="Of the time.")
-@click.option("--write-readme", "to_readme", is_flag=True, help="Put the table in README.md.")
+@click.option("--write-readme", "to_readme", is_flag=True, help="Put them into README.md here.")
 def main(*, repeat: int, scale: float, moments: str, to_readme: bool) -> None:
     """Sort with and without a worker killed, in turn, and print the times and their ratio."""
     if to_readme:

@@ -1,4 +1,4 @@
-"""Figures of the end-to-end benchmark, as Markdown for the terminal and the README."""
+"""Figures of the end-to-end benchmark, as Markdown for terminal and README."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def versions() -> str:
 
 
 def readme_around(readme: Path, section: str) -> tuple[str, str]:
-    """Return the README up to where a benchmark's tables belong, and from there on."""
+    """Return the page up to where a benchmark's tables belong, and from there on."""
     begin, end = f"<!-- benchmark:{section} -->", "<!-- /benchmark -->"
     head, found, rest = readme.read_text(encoding="utf-8").partition(begin)
     _, closed, tail = rest.partition(end)
@@ -196,6 +196,6 @@ def readme_around(readme: Path, section: str) -> tuple[str, str]:
 
 
 def write_readme(text: str, readme: Path, section: str) -> None:
-    """Put the text between a benchmark's markers in the README."""
+    """Put the text between a benchmark's markers in the page."""
     head, tail = readme_around(readme, section)
     readme.write_text(f"{head}{text}{tail}", encoding="utf-8")

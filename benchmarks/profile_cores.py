@@ -30,7 +30,7 @@ from page import machine, readme_around, versions, write_readme
 from profile_page import Results, Spent, line, page
 
 ROOT = Path(__file__).resolve().parent.parent
-README = ROOT / "README.md"
+README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "profile"
 
@@ -135,7 +135,7 @@ def measure(
 @click.option("--scale", default=1.0, show_default=True, help="Size of the inputs.")
 @click.option("--cores", default=2, show_default=True, help="Cores, and threads on them.")
 @click.option("--repeat", default=3, show_default=True, help="Sorts after the cold one.")
-@click.option("--write-readme", "to_readme", is_flag=True, help="Put the table in README.md.")
+@click.option("--write-readme", "to_readme", is_flag=True, help="Put them into README.md here.")
 def main(*, scale: float, cores: int, repeat: int, to_readme: bool) -> None:
     """Sort with all threads watched, and print how the cores' time was spent."""
     n_cores = len(os.sched_getaffinity(0))

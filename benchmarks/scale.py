@@ -32,7 +32,7 @@ from scale_cases import BENCH, ROOT, Case, makers
 from scale_page import Found, Rounds, line, page
 from watch import Peak, watch
 
-README = ROOT / "README.md"
+README = ROOT / "benchmarks" / "README.md"
 SECTION = "scale"
 
 Report = dict[str, Any]  # the fields of a SortReport that an engine can tell
@@ -147,7 +147,7 @@ def _found(
 @click.option("--repeat", default=1, show_default=True, help="Rounds of each case.")
 @click.option("--memory-scale", default=10.0, show_default=True, help="TPC-H scale factor.")
 @click.option("--many-files", is_flag=True, help="Sort 30,000 small files too.")
-@click.option("--write-readme", "to_readme", is_flag=True, help="Put the tables in README.md.")
+@click.option("--write-readme", "to_readme", is_flag=True, help="Put them into README.md here.")
 def main(
     *, sections: str, repeat: int, memory_scale: float, many_files: bool, to_readme: bool
 ) -> None:

@@ -102,7 +102,7 @@ class ClusterError(DlsortError, RuntimeError):
 
 
 class ResumeError(DlsortError, RuntimeError):
-    """What an earlier attempt has kept can't be gone on from."""
+    """An earlier attempt can't be resumed."""
 
 
 class DestinationError(DlsortError, OSError):

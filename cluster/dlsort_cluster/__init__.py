@@ -5,14 +5,13 @@ hand in ``split`` and ``merge``.
 
 ================  =====================================================
 ``exchange``      the words of an exchange; nothing heavy, safe anywhere
-``layers``        lay an exchange's tasks on the engine that fits
+``engine``        lay an exchange's tasks on the engine that fits
 ``p2p``           on Dask's peer-to-peer engine
 ``taskgraph``     as a plain graph, for any scheduler
 ``store``         where a worker keeps shards, in memory or on disk
-``spill``         shards on disk
 ``wire``          how shards look between workers and on disk
-``clusters``      a cluster to run on
-``jobs``          submit, watch, and clean up whatever happens
+``frames``        an exchange laid over a Dask DataFrame
+``clusters``      a cluster to run on; jobs submitted, watched, cleaned up
 ================  =====================================================
 """
 

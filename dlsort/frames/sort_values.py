@@ -2,7 +2,7 @@
 
     SortValues ─┐
                 ├─ lowered ─▶ an exchange (dlsort_cluster.frames.expression)
-    SetIndex ───┤   (frame_set_index.py)
+    SetIndex ───┤   (set_index.py)
                 └─ its head or tail ─▶ FirstRows: a reduction, no exchange
 
 They stand for a sort until Dask lowers them, where the user's client lives. What comes after

@@ -1,6 +1,6 @@
-"""Put back: what a client has left that ended while it replaced the destination.
+"""Recover: bring to an end what a client began that died while it replaced the destination.
 
-What it had published is tidied up; old data that stand aside are put back in their place.
+If it had published, what it left is removed; old data that were moved aside are restored.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _settle_folder(destination: str) -> Settled | None:
             if not at_work:
                 Path(destination).rmdir()  # one that is empty, made by who missed it
         if Path(destination).exists():
-            if at_work or not Path(old).exists():  # put back by another client
+            if at_work or not Path(old).exists():  # restored by another client
                 continue
             msg = (
                 f"{destination} was filled by someone while a sort that was killed, or failed, "
@@ -122,7 +122,7 @@ def _settle_store(destination: str, *, resume: bool) -> Settled | None:
         if not resume:
             msg = (
                 f"a sort has begun to publish to {destination}, and is still at it, or ended "
-                "before that was done. If it ended, resume=True (--resume) goes on from it."
+                "before that was done. If it ended, resume=True (--resume) completes it."
             )
             raise ResumeError(msg)
         done = settle(stage, destination)

@@ -7,8 +7,8 @@
             parts/ …      of one way to make them (see :mod:`dlsort.publish.finished`)
 
 Once every part is there and proved, one rename makes ``parts`` the destination; until then
-that is as it was. What a client leaves that is killed, or loses its cluster, is gone on from
-by the next one that is told to resume; and removed by the next one that publishes.
+that is as it was. What a client leaves that is killed, or loses its cluster, is resumed by the
+next one that is asked to; and removed by the next one that publishes.
 """
 
 from __future__ import annotations
@@ -75,9 +75,9 @@ class Staging:
     folder : str
         The folder itself.
     job : JobFile
-        What the job is; with what an earlier attempt has chosen, if it goes on from one.
+        What the job is; with what an earlier attempt has chosen, if it resumes one.
     is_resumed : bool
-        It goes on from one.
+        It resumes an earlier attempt.
     """
 
     def __init__(self, folder: str, job: JobFile, *, is_resumed: bool) -> None:
@@ -118,7 +118,7 @@ class Staging:
         sizes : mapping of str to int
             The parts' names and sizes.
         told : mapping
-            What is told with them in a store.
+            What the marker in a store says of them.
         report : mapping
             The job's.
         """
@@ -217,7 +217,7 @@ def staging(
             if n_finished and _is_worth_keeping(error, resume=resume):
                 error.add_note(
                     f"{n_finished:,} of {stage.job.n_parts:,} parts are finished and kept in "
-                    f"{folder}: the same again with resume=True (--resume) goes on from them."
+                    f"{folder}: the same again with resume=True (--resume) resumes from them."
                 )
                 raise
             remove_folder(folder)
@@ -242,7 +242,7 @@ def staging(
 def find_abandoned(destination: str) -> list[Abandoned]:
     """Return what earlier attempts at a destination have left, most finished parts first.
 
-    One whose job file is damaged has no parts that could be gone on from.
+    One whose job file is damaged has no parts to resume from.
     """
     found = []
     for folder in folders_beside(destination, PARTIAL):

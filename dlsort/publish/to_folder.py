@@ -33,7 +33,7 @@ def publish(asked: Publication, on_decided: Callable[[], None]) -> None:
     if identity is None:
         msg = f"the finished parts are not in {parts} any more; nothing was published."
         raise DestinationError(msg)
-    if _sizes(parts) != dict(asked.sizes):  # old data, if another client has gone on from us
+    if _sizes(parts) != dict(asked.sizes):  # old data, if another client has resumed our job
         msg = f"{parts} does not hold the parts that were proved; nothing was published."
         raise DestinationError(msg)
     is_done = False

@@ -27,7 +27,7 @@ from dlsort.publish.replaceable import Held, look, unseen
 __all__ = ["Record", "begin", "publish", "settle"]
 
 
-_GONE_ON = "another client has gone on from this sort"
+_RESUMED = "another client has resumed this sort"
 
 
 class _OthersError(Exception):
@@ -45,7 +45,7 @@ class Record:
     Attributes
     ----------
     tag : str
-        12 hexadecimal digits of this attempt's own: another client may go on from the job.
+        12 hexadecimal digits of this attempt's own: another client may resume the job.
     files : dict of str to int
         The parts' names in the destination, with the tag, and their sizes.
     old : dict of str to [int, str]
@@ -292,13 +292,13 @@ def _is_ours(record: Record, path: str) -> bool:
 
 def _check_ours(record: Record, path: str) -> None:
     if not _is_ours(record, path):
-        raise _OthersError(_GONE_ON)
+        raise _OthersError(_RESUMED)
 
 
 def _check_unclaimed(path: str) -> None:
     """Raise if someone has taken this client for dead: it may have hung until now."""
     if storage.is_there(_claim(path)):
-        raise _ClaimedError(_GONE_ON)
+        raise _ClaimedError(_RESUMED)
 
 
 def _claim(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,28 @@ def test_what_is_lost_is_told_of_the_cold_round_too(verdicts, polars, told):
 
 def test_without_dlsort_nothing_is_said_of_it(verdicts):
     assert verdicts(polars=[1.0, 1.0]) == ""
+
+
+def test_every_benchmark_writes_between_its_own_markers(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import page
+
+    scripts = [path.read_text() for path in BENCHMARKS.glob("*.py")]
+    sections = [
+        section
+        for script in scripts
+        if "--write-readme" in script
+        for section in re.findall(r'^SECTION = "(\w+)"$', script, re.M)
+    ]
+    assert len(sections) >= 6
+    assert all(
+        'README = ROOT / "benchmarks" / "README.md"' in s for s in scripts if "SECTION" in s
+    )
+    before = (BENCHMARKS / "README.md").read_text()
+    readme = tmp_path / "README.md"
+    for section in sections:
+        readme.write_text(before)
+        page.write_readme("new", readme, section)
+        after = readme.read_text()
+        assert f"<!-- benchmark:{section} -->\nnew\n<!-- /benchmark -->" in after
+        assert [s for s in sections if f"<!-- benchmark:{s} -->" not in after] == []

@@ -455,7 +455,7 @@ def test_a_client_that_was_claimed_from_touches_nothing(store, bucket, monkeypat
             seen.append(objects(store, bucket))
 
     monkeypatch.setattr(dlsort.publish.to_store.Record, "keep", keep_after_claim)
-    with pytest.raises(DestinationExistsError, match="another client has gone on") as caught:
+    with pytest.raises(DestinationExistsError, match="another client has resumed") as caught:
         sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
     assert "--resume" in caught.value.__notes__[0]
     assert objects(store, bucket) == seen[0]
