@@ -101,8 +101,12 @@ def _files_below(folder: str) -> Iterator[str]:
     for entry in found:
         if entry.is_dir(follow_symlinks=False):
             yield from _files_below(entry.path)
+        elif not entry.name.endswith(SUFFIXES):
+            continue
+        elif entry.is_file(follow_symlinks=False):
+            yield entry.path
         # Not by the entry, which raises where links go in a circle.
-        elif entry.name.endswith(SUFFIXES) and not Path(entry.path).is_dir():
+        elif not Path(entry.path).is_dir():
             if not Path(entry.path).is_file():
                 what = "links to no file" if entry.is_symlink() else "is not a file"
                 msg = f"{entry.path} {what}; remove it, or put the file there."

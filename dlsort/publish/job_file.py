@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pyarrow as pa
@@ -136,14 +136,14 @@ class JobFile(Wanted):
         """
         if not self.manifest:
             return ""
-        asked = {**asdict(self), "files": [stamp for _, *stamp in self.files]}
+        asked = {**vars(self), "files": [stamp for _, *stamp in self.files]}
         for chosen in ("piece_bytes", "part_bytes", "partition_size"):
             del asked[chosen]
         return _checksum(asked)[:32]
 
     def to_json(self) -> bytes:
         """Return it as the file has it: with a checksum."""
-        told = asdict(self)
+        told = dict(vars(self))
         return _BEGINS + json.dumps({**told, "checksum": _checksum(told)})[1:].encode()
 
     @staticmethod

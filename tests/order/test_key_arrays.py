@@ -159,7 +159,7 @@ def test_only_one_dimension():
         5,
         None,
     ],
-    ids=str,
+    ids=lambda values: type(values).__name__,
 )
 def test_values_without_an_order_are_refused(values):
     with pytest.raises(KeyTypeError, match=r"^cannot sort "):
