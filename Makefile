@@ -52,7 +52,7 @@ demo: $(VENV)/installed-demo $(LINEITEM)/complete
 # The image of the tests first: the first time takes longer than any test may.
 test: $(VENV)/installed-test
 	@$(if $(ARGS),,$(BIN)/python tests/kits/docker_kit.py)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --dist worksteal)
 
 test-upstream: $(VENV)/installed-test
 	@$(BIN)/python tests/kits/upstream/run.py $(ARGS)

@@ -26,6 +26,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers():
+    """Return one more than the cores: half of the suite waits, for what it has started."""
+    return min(os.cpu_count() or 1, 7) + 1
+
+
 @pytest.fixture(autouse=True)
 def no_client_leaves_its_scheduler():
     """Put back Dask's choice: a client that is closed where it was current leaves its own."""
