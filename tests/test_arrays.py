@@ -15,7 +15,7 @@ from arrow_data import KEY_TYPES, column, oracle, same_as_before
 from dlsort import argsort, is_sorted, rank
 from dlsort.keys import SortKey
 from dlsort.order import word_blocks as word_source
-from dlsort_kernels import groups
+from dlsort_kernels import learned_groups as groups
 from dlsort_kernels import threads as kernel_threads
 
 BOTH = [True, False]

@@ -3,23 +3,25 @@
 ::
 
     source       page_text    how long the texts of a Parquet page are
-                 parquet_bytes  whether footers and page headers are as most are
+                 thrift_bytes   Thrift's compact protocol
+                 parquet_bytes  whether footers are as most are
+                 parquet_pages  what pages unpack to, by their headers
                  parquet_join   small files made one
     key parts    words        values as words: unsigned integers that sort alike
                  prefix       the same for variable-length values
                  text_code    text as words of more than 8 bytes
                  encode       variable-length values of few kinds as numbers
                  lead         several words' bits packed into the first word of a key
-                 source       where a sort gets its words from, block by block
+                 word_source  where a sort gets its words from, block by block
     partition    classify     how many splitters lie below each word
                  ties         rows that tie with a splitter
-                 group        rows grouped by partition
+                 by_partition rows grouped by partition
     local sort   sort         the stable order of words, and where they tie
                  natural_runs input that is in order, or is a few runs that are
                  merge_runs   such runs merged
                  counting     words of few values
                  learned      which group of the order a word belongs to
-                 groups       rows in the groups of the order
+                 learned_groups  rows in the groups of the order
                  spread       rows brought to their groups
                  radix        each group put in order, in the cache
                  touch_up     tied runs sorted by their next word
@@ -36,6 +38,7 @@ from dlsort_kernels.jit import compiled, loading
 
 # Importing a module compiles its kernels or loads them from numba's cache.
 with loading():
+    from dlsort_kernels.by_partition import group_rows
     from dlsort_kernels.classify import Cells, build_cells, classify
     from dlsort_kernels.disorder import compare_bytes, compare_words, first_descent
     from dlsort_kernels.encode import encode_bytes, estimate_distinct
@@ -47,7 +50,6 @@ with loading():
         gather_lists,
         unpack_bits,
     )
-    from dlsort_kernels.group import group_rows
     from dlsort_kernels.hash import (
         fold,
         hash_bytes,
@@ -61,8 +63,9 @@ with loading():
     from dlsort_kernels.lowest import lowest_rows
     from dlsort_kernels.memory import empty, use_allocator
     from dlsort_kernels.page_text import longest_text, shared_bytes_of
-    from dlsort_kernels.parquet_bytes import Outline, outline, page_sizes, sound_chunks
+    from dlsort_kernels.parquet_bytes import Outline, outline, sound_chunks
     from dlsort_kernels.parquet_join import join_files
+    from dlsort_kernels.parquet_pages import page_sizes
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
@@ -75,11 +78,11 @@ with loading():
         scatter_fixed,
     )
     from dlsort_kernels.sort import sort_source
-    from dlsort_kernels.source import ArrayWords, WordSource
     from dlsort_kernels.spread import word_range
     from dlsort_kernels.text_code import code_text, fit_text_code
     from dlsort_kernels.threads import SERIAL, Pool, batches, chunks, pool, threads_for
     from dlsort_kernels.ties import settle_ties, tied_rows
+    from dlsort_kernels.word_source import ArrayWords, WordSource
     from dlsort_kernels.words import (
         decimal_words,
         float_words,

@@ -11,8 +11,8 @@ from numba import types
 from dlsort_kernels.arrays import Mask, Places, RowNumbers, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 from dlsort_kernels.memory import empty
-from dlsort_kernels.source import WordSource, blocks, scratch_for
 from dlsort_kernels.threads import Pool, chunks
+from dlsort_kernels.word_source import WordSource, blocks, scratch_for
 
 __all__ = ["order_by_counting"]
 

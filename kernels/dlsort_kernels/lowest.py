@@ -9,7 +9,7 @@ from numba import types
 
 from dlsort_kernels.arrays import Mask, Rows, Words
 from dlsort_kernels.jit import kernel, reads, writes
-from dlsort_kernels.source import WordSource, blocks, scratch_for
+from dlsort_kernels.word_source import WordSource, blocks, scratch_for
 
 __all__ = ["lowest_rows"]
 

@@ -11,7 +11,7 @@ from numba import types
 from dlsort_kernels.arrays import Places, RowNumbers, Words
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 from dlsort_kernels.merge_runs import Run, merge
-from dlsort_kernels.source import WordSource, blocks, scratch_for
+from dlsort_kernels.word_source import WordSource, blocks, scratch_for
 
 __all__ = ["equal_runs", "few_runs"]
 

@@ -14,23 +14,17 @@ from numba import types
 from dlsort_kernels.arrays import Bytes
 from dlsort_kernels.jit import inlined, kernel, reads, writes
 from dlsort_kernels.parquet_bytes import (
-    BINARY,
     CODEC,
-    I32,
-    I64,
     KIND,
-    LIST,
     PAGES,
     START,
     STOP,
-    STRUCT,
     UNPACKED,
     VALUES,
     Numbers,
-    field,
     find_chunks,
-    skip,
 )
+from dlsort_kernels.thrift_bytes import BINARY, I32, I64, LIST, STRUCT, field, skip
 
 __all__ = ["join_files"]
 

@@ -26,12 +26,12 @@ from dlsort_kernels import natural_runs, radix
 from dlsort_kernels.arrays import Places, RowNumbers, Rows, Words
 from dlsort_kernels.counting import order_by_counting
 from dlsort_kernels.gather_fixed_width import gather_fixed
-from dlsort_kernels.groups import Groups, sort_groups, spread_words
+from dlsort_kernels.learned_groups import Groups, sort_groups, spread_words
 from dlsort_kernels.memory import empty
 from dlsort_kernels.scatter import Spread, rows_of
-from dlsort_kernels.source import ArrayWords, WordSource
 from dlsort_kernels.threads import Pool, batches, pool, threads_for
 from dlsort_kernels.touch_up import copy_rows, pack_runs, put_rows, settle_short, unpack_runs
+from dlsort_kernels.word_source import ArrayWords, WordSource
 
 __all__ = ["NO_RUNS", "Runs", "refine_runs", "sort_source"]
 

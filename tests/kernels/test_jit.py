@@ -205,7 +205,7 @@ def test_plain_functions_sort_as_compiled_ones_do():
     check = (
         "import numpy as np\n"
         "from dlsort_kernels import *\n"
-        "from dlsort_kernels import groups\n"
+        "from dlsort_kernels import learned_groups as groups\n"
         "groups.GROUP_ROWS = 64\n"
         "rng = np.random.default_rng(0)\n"
         "words = rng.integers(0, 2**30, 600, dtype=np.uint64)\n"

@@ -10,7 +10,7 @@ from dlsort_kernels import (
     scatter_fixed,
     sort_source,
 )
-from dlsort_kernels import groups as kernel_groups
+from dlsort_kernels import learned_groups as kernel_groups
 from dlsort_kernels import threads as kernel_threads
 from word_sources import SomeWords
 

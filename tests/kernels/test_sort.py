@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlsort_kernels import groups, learned, natural_runs, sort, sort_source
+from dlsort_kernels import learned, natural_runs, sort, sort_source
+from dlsort_kernels import learned_groups as groups
 from dlsort_kernels import threads as kernel_threads
 from dlsort_kernels.learned import FLOAT, LINEAR, LOG
 from patterns import MOST, PATTERNS, constant, normal, outliers, uniform

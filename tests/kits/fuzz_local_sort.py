@@ -35,7 +35,8 @@ from dlsort.order import by_words as word_order
 from dlsort.order import lead
 from dlsort.order import ranks as ranks_module
 from dlsort.order import word_blocks as word_source
-from dlsort_kernels import groups, natural_runs, sort
+from dlsort_kernels import learned_groups as groups
+from dlsort_kernels import natural_runs, sort
 from dlsort_kernels import threads as kernel_threads
 from patterns import MOST, PATTERNS, Words
 

@@ -12,7 +12,7 @@ import dlsort.arrow.take
 from arrow_data import oracle, payload
 from dlsort import SortKey, sort_table, top_k
 from dlsort.tuning import TUNING
-from dlsort_kernels import groups
+from dlsort_kernels import learned_groups as groups
 from dlsort_kernels import threads as kernel_threads
 
 

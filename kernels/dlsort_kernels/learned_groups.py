@@ -11,8 +11,8 @@ from dlsort_kernels.arrays import Mask, Places, RowNumbers, Words
 from dlsort_kernels.learned import GroupMap, OneGroup, Placer, SplitterGroups
 from dlsort_kernels.memory import empty
 from dlsort_kernels.scatter import Spread
-from dlsort_kernels.source import WordSource, blocks, scratch_for
 from dlsort_kernels.threads import Pool, chunks
+from dlsort_kernels.word_source import WordSource, blocks, scratch_for
 
 __all__ = ["Groups", "sort_groups", "spread_words"]
 
