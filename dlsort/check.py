@@ -25,9 +25,10 @@ from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadKeyError
 from dlsort.io.parquet.reader import read_piece
+from dlsort.io.paths import read_path
 from dlsort.io.schema import find_differences
 from dlsort.io.source import Piece, Source, cut_pieces, dictionary_columns, open_source
-from dlsort.io.storage import read_path, without_scheme
+from dlsort.io.storage import without_scheme
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.order.words import check_key_types, key_table
 from dlsort.proof.checksum import Proof, prove

@@ -14,7 +14,8 @@ from dask.base import named_schedulers
 from dlsort.arguments import read_count, read_flag
 from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.io.parquet.writer import check_compression
-from dlsort.io.storage import is_store, read_folder, read_path, without_scheme
+from dlsort.io.paths import read_folder, read_path
+from dlsort.io.storage import is_store, without_scheme
 from dlsort.keys import SortKey, parse_by
 from dlsort.publish.destination import Overwrite
 from dlsort.sizes import parse_bytes

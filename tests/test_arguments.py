@@ -20,7 +20,7 @@ import dlsort
 import dlsort.dataset
 from dlsort.arguments import read_count, read_flag
 from dlsort.errors import BadOptionError, DlsortError, shown
-from dlsort.io.storage import read_path
+from dlsort.io.paths import read_path
 from dlsort.terminal import progress
 from dlsort.terminal.progress import NoProgress, progress_for
 

@@ -13,7 +13,8 @@ from dask.utils import natural_sort_key
 from dlsort.errors import BadOptionError, CorruptSourceError, SourceNotFoundError
 from dlsort.io.parquet.footers import BadFooterError
 from dlsort.io.parquet.pages import BadPageError
-from dlsort.io.storage import check_path, filesystem, is_store
+from dlsort.io.paths import check_path
+from dlsort.io.storage import filesystem, is_store
 
 __all__ = ["SUFFIXES", "UNREADABLE", "corrupt", "find_files"]
 

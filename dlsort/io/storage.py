@@ -19,12 +19,11 @@ from typing import Any
 
 import fsspec
 
-from dlsort.errors import BadOptionError, DestinationError, DestinationFullError, shown
+from dlsort.errors import BadOptionError, DestinationError, DestinationFullError
 
 __all__ = [
     "FULL",
     "Output",
-    "check_path",
     "existing",
     "filesystem",
     "is_store",
@@ -34,8 +33,6 @@ __all__ = [
     "names_in",
     "open_to_read",
     "read_bytes",
-    "read_folder",
-    "read_path",
     "read_range",
     "remove",
     "remove_all",
@@ -49,9 +46,6 @@ __all__ = [
 
 # The errors of a disk, or of what one may use of it, that is full.
 FULL = (errno.ENOSPC, errno.EDQUOT)
-
-# What Linux, macOS and their file systems take for one name, at most.
-_MOST_NAME_BYTES = 255
 
 
 def is_store(path: object) -> bool:
@@ -320,42 +314,6 @@ class Output:
                 self.where.discard()
 
 
-def check_path(path: object, what: str) -> None:
-    """Raise unless something can be the path of a file or folder.
-
-    Raises
-    ------
-    BadOptionError
-        If it is empty, no path at all, or one that is too long.
-    """
-    try:
-        plain = os.fspath(path) if isinstance(path, str | os.PathLike) else ""
-        os.fsencode(plain)  # which text of no character at all can't be
-    except Exception:  # whatever a stranger's __fspath__ raises
-        plain = ""
-    if not isinstance(plain, str) or not plain.strip() or "\0" in plain:
-        msg = f"the {what} is {shown(path)}; expected the path of a file or folder."
-        raise BadOptionError(msg)
-    local = without_scheme(plain)
-    if not is_store(local) and _is_too_long(Path(local)):
-        msg = (
-            f"the {what} is {shown(plain)}, of {len(plain):,} characters, which is longer than "
-            "a file system takes; expected the path of a file or folder."
-        )
-        raise BadOptionError(msg)
-
-
-def _is_too_long(path: Path) -> bool:
-    # Where a folder on the way is not there yet, the system does not look at the names below.
-    if any(len(os.fsencode(part)) > _MOST_NAME_BYTES for part in path.parts):
-        return True
-    try:
-        path.absolute().lstat()
-    except OSError as error:
-        return error.errno == errno.ENAMETOOLONG
-    return False
-
-
 def write_error(error: OSError, path: Path | str) -> DestinationError:
     """Return the sentence for an error while writing to a path."""
     if error.errno in FULL:
@@ -374,31 +332,3 @@ def write_error(error: OSError, path: Path | str) -> DestinationError:
 def existing(path: Path) -> Path:
     """Return a path, or the nearest of those above it that is there."""
     return next(p for p in (path, *path.parents) if p.exists())
-
-
-def read_path(value: Any, what: str) -> str:
-    """Return a path, or a URL, as text.
-
-    Raises
-    ------
-    BadOptionError
-        If it is empty, or no path at all.
-    """
-    check_path(value, what)
-    return str(os.fspath(value))
-
-
-def read_folder(value: Any, name: str) -> str:
-    """Return the absolute path of a folder, which need not be there.
-
-    Raises
-    ------
-    BadOptionError
-        If it can't be the path of one.
-    """
-    try:
-        check_path(value, name)
-    except BadOptionError:
-        msg = f"{name} is {shown(value)}; expected an existing folder."
-        raise BadOptionError(msg) from None
-    return str(Path(value).absolute())

@@ -14,13 +14,8 @@ from dlsort.errors import (
     DlsortError,
     shown,
 )
-from dlsort.io.storage import (
-    check_path,
-    existing,
-    filesystem,
-    is_store,
-    write_error,
-)
+from dlsort.io.paths import check_path
+from dlsort.io.storage import existing, filesystem, is_store, write_error
 from dlsort.publish.replaceable import (
     TABLE_LOGS,
     Held,

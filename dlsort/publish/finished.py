@@ -13,18 +13,28 @@ a second time. Where records and parts lie in the folder of a way (move, range, 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Sequence
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
-from dlsort.errors import DestinationError, RowsLostError
+from dlsort.arrow.transport import concat_rows, to_transport
+from dlsort.errors import ClusterError, DestinationError, OutOfOrderError, RowsLostError
 from dlsort.io import storage
+from dlsort.io.parquet.writer import Writer
 from dlsort.io.parts import FINISHED, PARTS, part_name
-from dlsort.io.storage import join, names_in, size_of, write_error
+from dlsort.io.storage import join, names_in, open_to_read, size_of, write_error
+from dlsort.keys import SortKey
 from dlsort.proof.checksum import Proof
+from dlsort.proof.disorder import first_disorder
+from dlsort.proof.ordered import Ordered
 from dlsort.proof.stats import Clock, OutputStats
+from dlsort_cluster.clusters.connect import run
+from dlsort_cluster.exchange import ExchangeError, Layer
+from dlsort_cluster.tasks import call
 
 __all__ = [
     "FinishedPart",
@@ -34,6 +44,7 @@ __all__ = [
     "finished_parts",
     "forget_finished",
     "keep_finished",
+    "verify_finished",
 ]
 
 _RECORD = b"dlsort"
@@ -176,3 +187,78 @@ def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> 
             )
             raise RowsLostError(msg)
     return {name: stats.file_bytes for name, stats in zip(names, outputs, strict=True)}
+
+
+def verify_finished(client: Any, writer: Writer) -> int:
+    """Read the finished parts of a folder; forget those that are not what was recorded.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Where to read them, all at once.
+    writer : Writer
+        Wrote them.
+
+    Returns
+    -------
+    int
+        How many are as they should be. The others will be made again.
+
+    Raises
+    ------
+    ClusterError
+        If the cluster can't go on.
+    """
+    token = uuid.uuid4().hex
+    graph = {}
+    for part in finished_parts(writer.folder):
+        key = f"dlsort-verify-{token}-{part}"
+        graph[key] = call(key, _verify, writer.folder, writer.keys, part)
+    if not graph:
+        return 0
+    try:
+        _, found = run(client, Layer(graph, [], list(graph)))
+    except ExchangeError as error:
+        raise ClusterError(str(error)) from error
+    return sum(found)
+
+
+def _verify(folder: str, keys: tuple[SortKey, ...], part: int) -> bool:
+    if _is_as_recorded(folder, keys, part):
+        return True
+    forget_finished(folder, part)
+    return False
+
+
+def _is_as_recorded(folder: str, keys: tuple[SortKey, ...], part: int) -> bool:
+    """Return whether a part's rows have the order and the proof of its record."""
+    finished = find_finished(folder, part)
+    if finished is None:
+        return False
+    ordered = Ordered(keys, part)
+    recorded = finished.written
+    try:
+        with (
+            open_to_read(join(folder, PARTS, finished.name)) as where,
+            pq.ParquetFile(where, pre_buffer=False) as file,
+        ):
+            for group in range(file.num_row_groups):
+                ordered.add(to_transport(file.read_row_group(group, use_threads=False)))
+        if ordered.proof != recorded.proof:
+            return False
+        return recorded.proof.rows == 0 or _are_equal(ordered.edges(), recorded.edges, keys)
+    except (OSError, pa.ArrowException, OutOfOrderError, LookupError, ValueError):
+        return False
+
+
+def _are_equal(edges: pa.Table, recorded: pa.Table, keys: tuple[SortKey, ...]) -> bool:
+    """Return whether the first and the last key are the same, NaN too."""
+    others = recorded.replace_schema_metadata().cast(edges.schema.remove_metadata())
+    if others.num_rows != edges.num_rows:
+        return False
+    for row in range(edges.num_rows):
+        one, other = edges.slice(row, 1).replace_schema_metadata(), others.slice(row, 1)
+        for pair in ([one, other], [other, one]):
+            if first_disorder(concat_rows(pair), keys) >= 0:
+                return False
+    return True

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dlsort.errors import DestinationExistsError, DlsortError, ResumeError
-from dlsort.io.storage import check_path, filesystem, is_store, join, remove_all, write_error
+from dlsort.io.paths import check_path
+from dlsort.io.storage import filesystem, is_store, join, remove_all, write_error
 from dlsort.publish.destination import place_of
 from dlsort.publish.job_file import JobFile
 from dlsort.publish.publish import may_be_halfway, settle

@@ -10,8 +10,8 @@ from dlsort.io.parquet.writer import Writer
 from dlsort.io.storage import join
 from dlsort.model.model_file import MODEL, read_model
 from dlsort.proof.outcome import Outcome, check_outcome
+from dlsort.publish.finished import verify_finished
 from dlsort.publish.staging import Staging
-from dlsort.publish.verify import verify_finished
 from dlsort.report import Event, Made, Resumed
 from dlsort.strategies.exchange import Exchanging
 from dlsort.strategies.move import Move

@@ -1,7 +1,7 @@
 """Thrift's compact protocol, of bytes that may be anything.
 
-Each reader returns where it has ended, and -1 if it has not found what it reads. Nothing is read
-beyond the end.
+Each reader returns where it has ended, and -1 if it has not found what it reads. Nothing is
+read beyond the end.
 """
 
 from __future__ import annotations
