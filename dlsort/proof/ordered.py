@@ -10,6 +10,7 @@ from dlsort.keys import SortKey
 from dlsort.order.words import key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import first_disorder
+from dlsort.tuning import Tuning
 
 __all__ = ["Ordered"]
 
@@ -23,10 +24,11 @@ class Ordered:
         Of all rows so far.
     """
 
-    def __init__(self, keys: tuple[SortKey, ...], part: int) -> None:
+    def __init__(self, keys: tuple[SortKey, ...], part: int, tuning: Tuning) -> None:
         self.proof = Proof()
         self._keys = keys
         self._part = part
+        self._tuning = tuning
         self._edges: list[pa.Table] = []  # keys of the first and last row of each piece
         self._none: pa.Table | None = None
 
@@ -39,12 +41,13 @@ class Ordered:
             If they are not in order, or not after those before.
         """
         keys = key_table(table, self._keys)
-        bad = first_disorder(keys, self._keys)
+        bad = first_disorder(keys, self._keys, self._tuning.order)
         if bad >= 0:
             bad += self.proof.rows
         elif keys.num_rows:
             self._edges.append(keys.take([0, keys.num_rows - 1]))
-            if first_disorder(concat_rows(self._edges[-2:]), self._keys) >= 0:
+            pair = concat_rows(self._edges[-2:])
+            if first_disorder(pair, self._keys, self._tuning.order) >= 0:
                 bad = self.proof.rows - 1
         if bad >= 0:
             msg = (
@@ -52,7 +55,7 @@ class Ordered:
                 "Nothing was published. This is a bug: please report it."
             )
             raise OutOfOrderError(msg)
-        self.proof += prove(table)
+        self.proof += prove(table, self._tuning.proof)
         self._none = keys.slice(0, 0)
 
     def edges(self) -> pa.Table:

@@ -49,8 +49,10 @@ def write_partition(
     """
     del model
     clock = Clock()
-    pieces = sort_in_pieces(shards, writer.keys, slot.part, slot.n_parts, writer.part_bytes)
-    checked = Ordered(writer.keys, slot.part)
+    keys, tuning = writer.keys, writer.tuning
+    place = slot.part, slot.n_parts
+    pieces = sort_in_pieces(shards, keys, *place, writer.part_bytes, tuning)
+    checked = Ordered(keys, slot.part, tuning)
     with writer.open(slot.part, slot.n_parts) as file:
         while True:
             with clock.step("sort"):
