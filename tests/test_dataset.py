@@ -331,4 +331,4 @@ def test_a_wrong_sample_is_told_of(tmp_path, monkeypatch):
     report = dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=4, threads=2)
     assert report.surprises == [3]
     words = " ".join(report.to_text().split())
-    assert "1 part with up to 2.0 x the predicted rows (the first is part 3)" in words
+    assert "1 part with up to 2.5 x the predicted rows (the first is part 3)" in words
