@@ -40,6 +40,7 @@ import dlsort
 import inputs
 import verify
 from dlsort.proof.checksum import Proof, prove, total
+from dlsort.tuning import TUNING
 from page import machine, versions
 from watch import watch
 
@@ -107,7 +108,7 @@ def _sort_lineitem(src: Path, client: Client) -> str:
 def _proof(folder: Path) -> Proof:
     """Return the proof of a dataset's rows, whatever layout their text has."""
     tables = (pq.read_table(path) for path in sorted(folder.glob("*.parquet")))
-    return total(prove(_plain(table)) for table in tables)
+    return total(prove(_plain(table), TUNING.proof) for table in tables)
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -30,6 +30,7 @@ from rich.markdown import Markdown
 import dlsort
 import inputs
 from dlsort.proof.checksum import Proof, prove, total
+from dlsort.tuning import TUNING
 from inputs import Job
 from page import machine, readme_around, versions, write_readme
 
@@ -79,7 +80,7 @@ def _read(path: Path) -> pd.DataFrame:
 
 
 def _summary(part: pd.DataFrame, by: list[str]) -> Summary:
-    proof = prove(pa.Table.from_pandas(part, preserve_index=False))
+    proof = prove(pa.Table.from_pandas(part, preserve_index=False), TUNING.proof)
     if not len(part):
         return Summary(proof, None, None, in_order=True)
     keys = part[by].reset_index(drop=True)

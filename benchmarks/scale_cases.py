@@ -72,9 +72,10 @@ def _partitions_cases() -> Iterator[Case]:
 def _memory_cases(scale: float) -> Iterator[Case]:
     """Less and less memory, for dlsort and for DuckDB, which spills too."""
     from dlsort.io.source import open_source
+    from dlsort.tuning import TUNING
 
     src = inputs.make("lineitem", scale, INPUTS)
-    arrow_bytes = open_source(src).arrow_bytes
+    arrow_bytes = open_source(src, TUNING.io).arrow_bytes
     limits = {MEMORY_NAMED, *(int(arrow_bytes * share) for share in MEMORY_SHARES)}
     for limit in sorted(limits, reverse=True):
         options = {

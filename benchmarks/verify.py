@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from dlsort.proof.checksum import Proof, prove, total
+from dlsort.tuning import TUNING
 
 
 def verdict(
@@ -43,7 +44,7 @@ def verdict(
 
 def _proof(folder: Path) -> Proof:
     groups = ((file, g) for file in _open(folder) for g in range(file.num_row_groups))
-    return total(prove(file.read_row_group(g)) for file, g in groups)
+    return total(prove(file.read_row_group(g), TUNING.proof) for file, g in groups)
 
 
 _proof_of_source = functools.cache(_proof)

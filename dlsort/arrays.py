@@ -13,6 +13,7 @@ from dlsort.order.argsort import order_columns
 from dlsort.order.key_arrays import check_threads, read_keys
 from dlsort.order.ranks import begins_key
 from dlsort.proof.disorder import first_disorder_of
+from dlsort.tuning import TUNING, OrderTuning
 
 __all__ = ["argsort", "is_sorted", "rank"]
 
@@ -25,6 +26,7 @@ def argsort(
     ascending: bool | Sequence[bool] = True,
     na_position: str | Sequence[str] = "last",
     threads: int | None = None,
+    _tuning: OrderTuning = TUNING.order,
 ) -> npt.NDArray[np.int64]:
     """Return the row numbers that sort an array, or several; stable.
 
@@ -70,10 +72,10 @@ def argsort(
     >>> argsort((np.array([1, 0, 1]), np.array(["b", "c", "a"])), ascending=[False, True])
     array([2, 0, 1])
     """
-    columns, sort_keys = read_keys(keys, ascending=ascending, na_position=na_position)
+    columns, sort_keys = read_keys(keys, _tuning, ascending=ascending, na_position=na_position)
     count = check_threads(threads)
     rows: npt.NDArray[np.int64]
-    rows = order_columns(columns, sort_keys, runs=False, wide=True, threads=count).rows
+    rows = order_columns(columns, sort_keys, _tuning, runs=False, wide=True, threads=count).rows
     return rows
 
 
@@ -82,6 +84,7 @@ def is_sorted(
     *,
     ascending: bool | Sequence[bool] = True,
     na_position: str | Sequence[str] = "last",
+    _tuning: OrderTuning = TUNING.order,
 ) -> bool:
     """Return whether an array, or several as one key, are in order.
 
@@ -104,8 +107,8 @@ def is_sorted(
     >>> is_sorted([1, 1, 2, None]), is_sorted([1, 1, 2, None], na_position="first")
     (True, False)
     """
-    columns, sort_keys = read_keys(keys, ascending=ascending, na_position=na_position)
-    return len(columns[0]) < 2 or first_disorder_of(columns, sort_keys) < 0
+    columns, sort_keys = read_keys(keys, _tuning, ascending=ascending, na_position=na_position)
+    return len(columns[0]) < 2 or first_disorder_of(columns, sort_keys, _tuning) < 0
 
 
 def rank(
@@ -115,6 +118,7 @@ def rank(
     ascending: bool | Sequence[bool] = True,
     na_position: str | Sequence[str] = "last",
     threads: int | None = None,
+    _tuning: OrderTuning = TUNING.order,
 ) -> npt.NDArray[np.int64]:
     """Return where each row stands in the sorted order, from 0.
 
@@ -149,9 +153,13 @@ def rank(
     array([1, 0, 2, 3])
     """
     method = read_choice(method, "method", RANKS)
-    columns, sort_keys = read_keys(keys, ascending=ascending, na_position=na_position)
+    columns, sort_keys = read_keys(keys, _tuning, ascending=ascending, na_position=na_position)
     order, (starts, ends), *_ = order_columns(
-        columns, sort_keys, runs=method != "first", threads=check_threads(threads)
+        columns,
+        sort_keys,
+        _tuning,
+        runs=method != "first",
+        threads=check_threads(threads),
     )
     n = len(order)
     if method == "first":

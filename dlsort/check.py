@@ -165,7 +165,7 @@ class _Order:
         if self.last is not None:
             above, of = self.last
             pair = concat_rows([above, found.edges.slice(0, 1)])
-            if first_disorder(pair, self.keys) >= 0:
+            if first_disorder(pair, self.keys, TUNING.order) >= 0:
                 self.first = Disorder(
                     self._place(piece, 0, pair.slice(1)),
                     self._place(of, of.n_rows - 1, pair.slice(0, 1)),
@@ -261,12 +261,12 @@ def _check(
     threads: int,
     progress: Progress,
 ) -> CheckReport:
-    source = open_source(without_scheme(src))
+    source = open_source(without_scheme(src), TUNING.io)
     problems: list[str] = []
     if keys is None:
         keys, problems = _look_at_parts(source, src)
     check_key_types(source.schema, keys)
-    other = None if against is None else open_source(without_scheme(against))
+    other = None if against is None else open_source(without_scheme(against), TUNING.io)
     differences: list[str] = []
     if other is not None:
         if source.n_rows != other.n_rows:
@@ -349,14 +349,15 @@ def _read(
     """Yield each piece with what it leaves behind, in order."""
     columns = source.schema.names if whole else [key.column for key in keys]
     as_dictionary = tuple(c for c in dictionary_columns(source) if c in columns)
-    most_bytes = int(machine_memory_bytes() * TUNING.job_memory_share)
+    most_bytes = int(machine_memory_bytes() * TUNING.budget.job_memory_share)
 
     def look(piece: Piece) -> _Found:
-        table = read_piece(piece, source.schema, columns, as_dictionary, most_bytes)
-        proof = prove(table) if whole else Proof()
+        how = TUNING.io, as_dictionary, most_bytes
+        table = read_piece(piece, source.schema, columns, *how)
+        proof = prove(table, TUNING.proof) if whole else Proof()
         return _look(table, keys, proof) if keys and table.num_rows else _Found(proof)
 
-    pieces = cut_pieces(source, TUNING.input_bytes)
+    pieces = cut_pieces(source, TUNING.budget.input_bytes)
     done = 0
     for piece, found in zip(pieces, pool.map(look, pieces), strict=True):
         yield piece, found
@@ -367,7 +368,7 @@ def _read(
 
 def _look(table: pa.Table, keys: tuple[SortKey, ...], proof: Proof) -> _Found:
     table = key_table(table, keys)
-    bad = first_disorder(table, keys)
+    bad = first_disorder(table, keys, TUNING.order)
     pair = None if bad < 0 else (bad, _plain(table.slice(bad, 2)))
     last = table.num_rows - 1
     return _Found(proof, pair, _plain(concat_rows([table.slice(0, 1), table.slice(last)])))

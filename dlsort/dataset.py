@@ -42,7 +42,7 @@ from dlsort.strategies.choose import make_parts
 from dlsort.strategies.shared_storage import shared_storage
 from dlsort.strategies.strategy import Job
 from dlsort.terminal.progress import Progress, progress_for
-from dlsort.tuning import TUNING
+from dlsort.tuning import TUNING, Tuning
 from dlsort_cluster.clusters.check_versions import check_versions
 from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.clusters.joined import Joinable
@@ -70,6 +70,7 @@ def sort_dataset(
     resume: bool = False,
     manifest: bool = True,
     progress: Progress | bool | None = None,
+    _tuning: Tuning = TUNING,
 ) -> SortReport:
     """Sort a Parquet dataset into another one.
 
@@ -175,6 +176,7 @@ def sort_dataset(
         overwrite=overwrite,
         resume=resume,
         manifest=manifest,
+        tuning=_tuning,
     )
     with progress_for(progress) as told:
         return _sort(asked, told, began)
@@ -187,7 +189,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
         return finished
     # open
     destination, held = _look_at_destination(asked)
-    source = open_source(asked.src)
+    source = open_source(asked.src, asked.tuning.io)
     _check_source(source, asked, destination)
     opened = time.perf_counter()
     n_files, sizes = len(source.files), (source.stored_bytes, source.arrow_bytes)
@@ -228,7 +230,7 @@ def _finished_before(asked: Asked, began: float) -> SortReport | None:
     if settled is None or not asked.resume:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is told later
-        wanted = _wanted(open_source(asked.src), asked)
+        wanted = _wanted(open_source(asked.src, asked.tuning.io), asked)
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None
@@ -253,12 +255,13 @@ def _check_source(source: Source, asked: Asked, destination: str) -> None:
     """Raise if a source can't be sorted so, before a cluster is started for nothing."""
     check_apart(destination, asked.src, source.files)
     check_key_types(source.schema, asked.keys)
-    check_partitions(asked.partitions, source.n_rows)
+    tuning = asked.tuning.budget
+    check_partitions(asked.partitions, source.n_rows, tuning)
     if asked.scheduler is None:
         n_processes = asked.workers or 1
         n_threads = asked.threads or n_processes
-        plan_budget(asked.memory_bytes, n_processes, n_threads, 0, _default_of(asked))
-        check_row_groups(source, asked.memory_bytes, n_processes)
+        plan_budget(asked.memory_bytes, n_processes, n_threads, tuning, 0, _default_of(asked))
+        check_row_groups(source, asked.memory_bytes, n_processes, tuning)
 
 
 def _default_of(asked: Asked) -> MemoryOf | None:
@@ -271,24 +274,28 @@ def _default_of(asked: Asked) -> MemoryOf | None:
 def _plan(source: Source, asked: Asked, size: ClusterSize) -> Job:
     """Return the job that suits the cluster's memory and threads."""
     n_processes, n_threads, limit_bytes = size
-    memory_bytes = asked.memory_bytes
+    memory_bytes, tuning = asked.memory_bytes, asked.tuning.budget
     if asked.scheduler is not None:
         most = limit_bytes or machine_memory_bytes()
-        memory_bytes = ask_memory(asked.memory, most, is_here=False)
-    source = replace(source, most_bytes=check_row_groups(source, memory_bytes, n_processes))
+        memory_bytes = ask_memory(asked.memory, most, tuning, is_here=False)
+    most_bytes = check_row_groups(source, memory_bytes, n_processes, tuning)
+    source = replace(source, most_bytes=most_bytes)
     largest = max((group.arrow_bytes for group in source.row_groups), default=0)
-    budget = plan_budget(memory_bytes, n_processes, n_threads, largest, _default_of(asked))
-    part_bytes = asked.part_bytes or min(TUNING.partition_bytes, budget.part_bytes)
+    budget = plan_budget(
+        memory_bytes, n_processes, n_threads, tuning, largest, _default_of(asked)
+    )
+    part_bytes = asked.part_bytes or min(tuning.partition_bytes, budget.part_bytes)
     return Job(
         source=source,
         keys=asked.keys,
-        n_parts=asked.partitions or count_parts(source, part_bytes, n_threads),
+        n_parts=asked.partitions or count_parts(source, part_bytes, n_threads, tuning),
         piece_bytes=budget.piece_bytes,
         part_bytes=budget.part_bytes,
         working_bytes=budget.working_bytes,
         store_bytes=budget.store_bytes,
         temp_dir=asked.temp_dir,
         n_threads=n_threads,
+        tuning=asked.tuning,
     )
 
 
@@ -297,7 +304,7 @@ def _wanted(source: Source, asked: Asked) -> Wanted:
         by=format_by(asked.keys),
         files=Wanted.files_of(source),
         compression=asked.codec,
-        row_group_rows=asked.row_group_rows or TUNING.row_group_rows,
+        row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
         partition_size=asked.part_bytes,
         manifest=asked.manifest,
     )

@@ -20,6 +20,7 @@ from dlsort.keys import SortKey, parse_by
 from dlsort.publish.destination import Overwrite
 from dlsort.sizes import parse_bytes
 from dlsort.strategies.budget import ask_memory
+from dlsort.tuning import Tuning
 from dlsort.wording import closest
 from dlsort_cluster.clusters.joined import (
     EMBEDDED,
@@ -50,6 +51,8 @@ class Asked:
         The cluster to join; None: one of our own.
     temp_dir : str or None
         Absolute.
+    tuning : Tuning
+        The tunables.
     """
 
     src: str
@@ -68,6 +71,7 @@ class Asked:
     overwrite: Overwrite
     resume: bool
     manifest: bool
+    tuning: Tuning
 
 
 def read_arguments(
@@ -87,6 +91,7 @@ def read_arguments(
     overwrite: Any,
     resume: Any,
     manifest: Any,
+    tuning: Tuning,
 ) -> Asked:
     """Return the arguments of a sort.
 
@@ -108,13 +113,16 @@ def read_arguments(
         partitions=_given(partitions, read_count, "partitions"),
         part_bytes=_given(partition_size, parse_bytes, "partition_size"),
         memory=memory,
-        memory_bytes=ask_memory(memory, machine_memory_bytes(), is_here=joins is None),
+        memory_bytes=ask_memory(
+            memory, machine_memory_bytes(), tuning.budget, is_here=joins is None
+        ),
         temp_dir=_given(temp_dir, read_folder, "temp_dir"),
         codec=check_compression(compression),
         row_group_rows=_given(row_group_rows, read_count, "row_group_rows"),
         overwrite=_read_overwrite(overwrite),
         resume=read_flag(resume, "resume"),
         manifest=read_flag(manifest, "manifest"),
+        tuning=tuning,
     )
     if asked.partitions is not None and asked.part_bytes is not None:
         msg = "partitions and partition_size are both given; give one of them."

@@ -11,7 +11,6 @@ from typing import Any
 
 from dlsort.errors import ResumeError
 from dlsort.sizes import format_bytes
-from dlsort.tuning import TUNING
 from dlsort.wording import count, printable, scaled
 
 __all__ = [
@@ -73,12 +72,13 @@ class Ran:
 
 @dataclass(frozen=True)
 class Made:
-    """The parts are whole, and proved."""
+    """The parts are whole, and proved. ``surprises``: those with far more rows than planned."""
 
     strategy: str
     input_parts: int
     checksum: str
     part_rows: Sequence[int]
+    surprises: Sequence[int]
     output_bytes: int
 
 
@@ -226,18 +226,12 @@ class SortReport:
                 self.moved = event.strategy != "exchange"
                 self.input_parts = event.input_parts
                 self.checksum, self.output_bytes = event.checksum, event.output_bytes
-                self._note_rows(list(event.part_rows))
+                self.part_rows, self.surprises = list(event.part_rows), list(event.surprises)
+                self.predicted_rows = mean = self.rows / max(len(self.part_rows), 1)
+                self.balance = max(self.part_rows, default=0) / mean if mean else 1.0
             case Published():
                 phases.publish_s, self.seconds = event.publish_s, event.seconds
                 self.proved = True
-
-    def _note_rows(self, part_rows: list[int]) -> None:
-        self.part_rows = part_rows
-        mean = self.rows / max(len(part_rows), 1)
-        self.predicted_rows = mean
-        most = TUNING.surprise * max(mean, TUNING.fewest_rows_of_surprise)
-        self.surprises = [part for part, rows in enumerate(part_rows) if rows > most]
-        self.balance = max(part_rows, default=0) / mean if mean else 1.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain numbers and strings."""
@@ -278,8 +272,8 @@ class SortReport:
         ]
         if self.surprises:
             lines.append(
-                f"surprise   {count(len(self.surprises), 'part')} with over "
-                f"{TUNING.surprise:g} x the "
+                f"surprise   {count(len(self.surprises), 'part')} with up to "
+                f"{self.balance:.1f} x the "
                 f"predicted rows (the first is part {self.surprises[0]}): the sample was wrong"
             )
         if self.resumed_parts:

@@ -19,6 +19,7 @@ from dlsort.order.argsort import first_rows, order_columns
 from dlsort.order.key_arrays import check_row_count, check_threads, read_key
 from dlsort.order.sort_rows import first_of, sort_rows
 from dlsort.order.words import check_key_types
+from dlsort.tuning import TUNING, OrderTuning
 
 __all__ = ["sort_table", "top_k"]
 
@@ -28,7 +29,13 @@ T = TypeVar("T")
 Make = Callable[[pa.Table, tuple[SortKey, ...]], pa.Table]
 
 
-def sort_table(table: T, by: By, *, threads: int | None = None) -> T | pa.Table:
+def sort_table(
+    table: T,
+    by: By,
+    *,
+    threads: int | None = None,
+    _tuning: OrderTuning = TUNING.order,
+) -> T | pa.Table:
     """Return a table's rows in stable sorted order.
 
     Parameters
@@ -71,13 +78,20 @@ def sort_table(table: T, by: By, *, threads: int | None = None) -> T | pa.Table:
     keys = parse_by(by)
     count = check_threads(threads)
     if _is_pandas(table):
-        columns = _pandas_columns(table, keys)
-        rows = order_columns(columns, keys, runs=False, wide=True, threads=count).rows
+        columns = _pandas_columns(table, keys, _tuning)
+        rows = order_columns(columns, keys, _tuning, runs=False, wide=True, threads=count).rows
         return _take_frame(table, rows)
-    return _like(table, keys, lambda rows, keys: sort_rows(rows, keys, threads=count))
+    return _like(table, keys, lambda rows, keys: sort_rows(rows, keys, _tuning, threads=count))
 
 
-def top_k(table: T, k: int, by: By, *, threads: int | None = None) -> T | pa.Table:
+def top_k(
+    table: T,
+    k: int,
+    by: By,
+    *,
+    threads: int | None = None,
+    _tuning: OrderTuning = TUNING.order,
+) -> T | pa.Table:
     """Return the first ``k`` rows of a table's stable sorted order.
 
     The same as ``sort_table(table, by)[:k]``, without sorting the others.
@@ -121,10 +135,12 @@ def top_k(table: T, k: int, by: By, *, threads: int | None = None) -> T | pa.Tab
     count = check_threads(threads)
     k = read_count(k, "k", least=0)
     if _is_pandas(table):
-        columns = _pandas_columns(table, keys)
-        rows = first_rows(columns, keys, k, threads=count)
+        columns = _pandas_columns(table, keys, _tuning)
+        rows = first_rows(columns, keys, k, _tuning, threads=count)
         return _take_frame(table, rows.astype(np.int64))
-    return _like(table, keys, lambda rows, keys: first_of(rows, keys, k, threads=count))
+    return _like(
+        table, keys, lambda rows, keys: first_of(rows, keys, k, _tuning, threads=count)
+    )
 
 
 def _like(table: Any, keys: tuple[SortKey, ...], make: Make) -> Any:
@@ -202,9 +218,9 @@ def _take_frame(frame: Any, rows: Any) -> Any:
     return out
 
 
-def _pandas_columns(frame: Any, keys: tuple[SortKey, ...]) -> list[Any]:
+def _pandas_columns(frame: Any, keys: tuple[SortKey, ...], tuning: OrderTuning) -> list[Any]:
     check_columns(keys, [name for name in frame.columns if isinstance(name, str)])
-    return [read_key(frame[key.column], key) for key in keys]
+    return [read_key(frame[key.column], key, tuning) for key in keys]
 
 
 def _refuse_objects(frame: Any, polars: Any) -> None:

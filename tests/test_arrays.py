@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from arrow_data import KEY_TYPES, column, oracle, same_as_before
 from dlsort import argsort, is_sorted, rank
 from dlsort.keys import SortKey
-from dlsort.order import word_blocks as word_source
+from dlsort.tuning import TUNING, OrderTuning
 from dlsort_kernels import learned_groups as groups
 from dlsort_kernels import threads as kernel_threads
 
@@ -24,15 +24,14 @@ PLACES = ["first", "last"]
 
 @pytest.fixture
 def few_rows_take_every_path(monkeypatch):
-    shrink(monkeypatch)
+    return shrink(monkeypatch)
 
 
-def shrink(patch: pytest.MonkeyPatch) -> None:
+def shrink(patch: pytest.MonkeyPatch) -> OrderTuning:
     """Make groups, blocks and the work of a thread so small that a few rows fill many."""
     patch.setattr(groups, "GROUP_ROWS", 32)
     patch.setattr(kernel_threads, "THREAD_ROWS", 100)
-    patch.setattr(word_source, "BLOCK_ROWS", 150)
-    patch.setattr(word_source.LeadWords, "block_rows", 150)
+    return OrderTuning(block_rows=150)
 
 
 # ---------------------------------------------------------------- missing values and limits
@@ -48,12 +47,17 @@ def test_floats_at_their_limits(kind, ascending, na_position, few_rows_take_ever
     rng = np.random.default_rng(11)
     with np.errstate(over="ignore"):
         limits = np.array(LIMITS).astype(kind)
-    how = {"ascending": ascending, "na_position": na_position}
+    how = {
+        "ascending": ascending,
+        "na_position": na_position,
+        "_tuning": few_rows_take_every_path,
+    }
     for n, share in ((40, 1.0), (3_000, 1.0), (3_000, 0.05), (3_000, 0.0)):
         values = rng.normal(size=n).astype(kind)
         values = np.where(rng.random(n) < share, rng.choice(limits, n), values)
         # pandas has no float16.
-        want = pd.Series(values.astype(np.float64)).sort_values(kind="stable", **how)
+        series = pd.Series(values.astype(np.float64))
+        want = series.sort_values(ascending=ascending, kind="stable", na_position=na_position)
         for threads in (1, 2):
             assert argsort(values, threads=threads, **how).tolist() == want.index.tolist()
         assert not is_sorted(values, **how)
@@ -82,7 +86,11 @@ def test_many_nulls(kind, share, few_rows_take_every_path):
     for ascending, na_position in ((True, "first"), (False, "last"), (True, "last")):
         key = SortKey("k", not ascending, na_position == "first")
         want = oracle(pa.table({"k": values}), [key])
-        how = {"ascending": ascending, "na_position": na_position}
+        how = {
+            "ascending": ascending,
+            "na_position": na_position,
+            "_tuning": few_rows_take_every_path,
+        }
         for threads in (1, 3):
             assert argsort(values, threads=threads, **how).tolist() == want
 
@@ -100,7 +108,11 @@ def test_units_that_only_numpy_has(unit, ascending, na_position, few_rows_take_e
     present = np.where(np.isnat(values), 0, integers if ascending else -integers)
     at_end = np.isnat(values) == (na_position == "last")
     want = np.lexsort((present, at_end)).tolist()
-    how = {"ascending": ascending, "na_position": na_position}
+    how = {
+        "ascending": ascending,
+        "na_position": na_position,
+        "_tuning": few_rows_take_every_path,
+    }
     assert argsort(values, **how).tolist() == want
     assert argsort([values, np.zeros(700)], **how).tolist() == want
     assert is_sorted(values[want], **how)
@@ -127,11 +139,17 @@ def columns_of(data: st.DataObject, n: int, most: int = 4) -> tuple[pa.Table, li
     ]
 
 
-def assert_doors_agree(table: pa.Table, keys: list[SortKey], threads: Sequence[int]) -> None:
+def assert_doors_agree(
+    table: pa.Table,
+    keys: list[SortKey],
+    threads: Sequence[int],
+    tuning: OrderTuning = TUNING.order,
+) -> None:
     """Compare every door with Python's own sort."""
     how = {
         "ascending": [not key.descending for key in keys],
         "na_position": ["first" if key.nulls_first else "last" for key in keys],
+        "_tuning": tuning,
     }
     want = oracle(table, keys)
     again = same_as_before(table, want)
@@ -167,8 +185,7 @@ def test_any_key_columns_sort_like_pythons_stable_sort(data):
 def test_any_key_columns_over_many_groups_blocks_and_threads(data):
     table, keys = columns_of(data, data.draw(st.integers(300, 1_500)), most=3)
     with pytest.MonkeyPatch.context() as patch:
-        shrink(patch)
-        assert_doors_agree(table, keys, [1, 3])
+        assert_doors_agree(table, keys, [1, 3], shrink(patch))
 
 
 @pytest.mark.parametrize(
@@ -176,12 +193,14 @@ def test_any_key_columns_over_many_groups_blocks_and_threads(data):
 )
 def test_the_number_of_threads_changes_nothing(kind, few_rows_take_every_path):
     rng = np.random.default_rng(15)
+    how = {"_tuning": few_rows_take_every_path}
     values = column(rng, kind, 500, nulls=0.1).take(rng.integers(0, 500, 6_000))
     for keys in (values, [values, np.arange(6_000) % 7]):
-        want = argsort(keys, threads=1)
+        want = argsort(keys, threads=1, **how)
         for threads in (2, 5, None, np.int64(3)):
-            assert (argsort(keys, threads=threads) == want).all()
-            assert (rank(keys, threads=threads)[want] == rank(keys)[want]).all()
+            assert (argsort(keys, threads=threads, **how) == want).all()
+            ranks = rank(keys, threads=threads, **how)
+            assert (ranks[want] == rank(keys, **how)[want]).all()
 
 
 # ---------------------------------------------------------------- rank and is_sorted

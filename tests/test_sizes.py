@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +9,6 @@ from hypothesis import strategies as st
 
 from dlsort.errors import BadOptionError
 from dlsort.sizes import GIB, MIB, parse_bytes
-from dlsort.tuning import TUNING
 
 DECIMAL = {
     "": 1,
@@ -66,16 +63,6 @@ def test_what_is_no_text_is_refused(value):
 def test_sizes_that_cannot_be_are_refused(value):
     with pytest.raises(BadOptionError, match="memory is "):
         parse_bytes(value, "memory")
-
-
-def test_the_tunables_cannot_be_changed_by_accident():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        TUNING.balance = 2.0  # type: ignore[misc]
-
-
-def test_the_tunables_are_documented():
-    for field in dataclasses.fields(TUNING):
-        assert f"    {field.name} : " in type(TUNING).__doc__
 
 
 @pytest.mark.parametrize(

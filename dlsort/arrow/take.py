@@ -23,7 +23,6 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import widened
 from dlsort.arrow.transport import combine
 from dlsort.arrow.views import bitmap, bytes_views, raw_view
-from dlsort.tuning import TUNING
 from dlsort_kernels import (
     SERIAL,
     Pool,
@@ -63,6 +62,8 @@ class Picked:
         How the sort that gave ``order`` brought all rows to groups.
     by_place : bool
         What ``order`` holds.
+    spread_bytes : int
+        Columns from this size on are brought to the groups before they are gathered.
     """
 
     def __init__(
@@ -72,11 +73,13 @@ class Picked:
         workers: Pool = SERIAL,
         spread: Spread | None = None,
         by_place: bool = False,
+        spread_bytes: int = 0,
     ) -> None:
         self._order = order
         self.workers = workers
         self.spread = spread
         self._by_place = by_place
+        self._spread_bytes = spread_bytes
         self._scratch = Scratch()
 
     def __len__(self) -> int:
@@ -103,7 +106,7 @@ class Picked:
 
     def fixed(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return values of a fixed width, (n,) or (n, k), in the new order."""
-        if self.spread is not None and values.nbytes >= TUNING.spread_bytes:
+        if self.spread is not None and values.nbytes >= self._spread_bytes:
             places, order = self._places
             by_group = scatter_fixed(
                 values, places, self.spread.parts, self.workers, self._scratch
@@ -117,7 +120,7 @@ class Picked:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint8]]:
         """Return offsets and bytes of variable-length values in the new order."""
         n_bytes = int(offsets[-1]) - int(offsets[0])
-        if self.spread is not None and n_bytes + offsets.nbytes >= TUNING.spread_bytes:
+        if self.spread is not None and n_bytes + offsets.nbytes >= self._spread_bytes:
             places, order = self._places
             grouped = scatter_bytes(
                 offsets, data, places, self.spread, self.workers, self._scratch

@@ -187,7 +187,7 @@ def main() -> None:
     "--row-group-rows",
     type=click.IntRange(min=1),
     metavar="N",
-    help=f"Rows of each row group of the files. Default: {TUNING.row_group_rows:,}.",
+    help=f"Rows of each row group of the files. Default: {TUNING.io.row_group_rows:,}.",
 )
 @click.option(
     "--overwrite",

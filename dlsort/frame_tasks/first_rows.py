@@ -78,11 +78,11 @@ def pick_first(
         if plan.is_object(position)
     }
     table = encode_keys(plan, values, KeyTypes(objects, {}))
-    columns = key_columns(rank_dictionaries(table))
+    columns = key_columns(rank_dictionaries(table, plan.tuning.order))
     keys = [
         SortKey(key.column, key.descending ^ last, key.nulls_first ^ last) for key in plan.keys
     ]
-    rows = first_rows(columns, keys, n)
+    rows = first_rows(columns, keys, n, plan.tuning.order)
     return frame.iloc[rows[::-1] if last else rows]
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from dlsort.errors import KeyTypeError, shown
 from dlsort.keys import SortKey
+from dlsort.tuning import Tuning
 
 __all__ = ["FramePlan", "check_key_dtypes", "dtype_at", "is_objects"]
 
@@ -44,6 +45,8 @@ class FramePlan:
         Where nulls go, in every key column.
     n_inputs, n_parts : int
         Number of input and output partitions.
+    tuning : Tuning
+        The tunables.
     ignore_index : bool
         Number the rows from 0 on instead of carrying the index.
     n_added : int
@@ -66,6 +69,7 @@ class FramePlan:
     nulls_first: bool
     n_inputs: int
     n_parts: int
+    tuning: Tuning
     ignore_index: bool = False
     n_added: int = 0
     index_from: int | None = None
@@ -102,6 +106,7 @@ class FramePlan:
             self.nulls_first,
             self.n_inputs,
             self.n_parts,
+            self.tuning,
             together=self.together,
             upsample=self.upsample,
         )

@@ -32,7 +32,6 @@ from dlsort.model.sample_plan import Range
 from dlsort.order.argsort import first_rows
 from dlsort.order.ranks import rank_dictionaries
 from dlsort.order.words import key_columns
-from dlsort.tuning import TUNING
 
 __all__ = [
     "FrameSample",
@@ -98,7 +97,7 @@ class FrameSample:
 def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSample:
     """Draw rows of one partition's key columns, which are here as a whole."""
     frame = align_keys(plan, frame, input_id)
-    rows = draw_rows(len(frame), count_draws(plan), input_id)
+    rows = draw_rows(len(frame), count_draws(plan), plan.tuning.sample.seed, input_id)
     keys = [values_at(frame, plan, position) for position in plan.by]
     censuses = {
         place: census_of(keys[place])
@@ -133,7 +132,9 @@ def align_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> pd.DataFr
 
 def count_draws(plan: FramePlan) -> int:
     """Return how many rows to draw of a partition, if it has as many."""
-    share = TUNING.frame_oversample * plan.upsample * rows_needed(plan.n_parts)
+    tuning = plan.tuning
+    needed = rows_needed(plan.n_parts, tuning.sample.balance)
+    share = tuning.frames.oversample * plan.upsample * needed
     return math.ceil(share / plan.n_inputs)
 
 
@@ -144,7 +145,7 @@ def draw_rows(n_rows: int, n_draws: int, *seed: int) -> Ints:
     """
     n_draws = min(n_rows, n_draws)
     edges = np.arange(n_draws + 1) * n_rows // max(n_draws, 1)
-    rng = np.random.default_rng([TUNING.sample_seed, *seed])
+    rng = np.random.default_rng(seed)
     return edges[:-1] + (rng.random(n_draws) * np.diff(edges)).astype(np.int64)
 
 
@@ -162,7 +163,7 @@ def find_ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> tupl
         {0: agree([censuses[0]], only.label(position))} if only.is_object(position) else {}
     )
     table = encode_keys(only, [values], KeyTypes(objects, {}))
-    columns = key_columns(rank_dictionaries(table))
+    columns = key_columns(rank_dictionaries(table, plan.tuning.order))
     valid = np.flatnonzero(~columns[0].null) if columns[0].null is not None else None
     if valid is not None:
         columns = [columns[0].take(valid.astype(np.uint32))]
@@ -170,7 +171,8 @@ def find_ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> tupl
         return values[:0], valid is not None
     (key,) = only.keys
     turned = SortKey(key.column, not key.descending, key.nulls_first)
-    rows = np.concatenate([first_rows(columns, [k], 1) for k in (key, turned)])
+    ends = [first_rows(columns, [k], 1, plan.tuning.order) for k in (key, turned)]
+    rows = np.concatenate(ends)
     return values[rows if valid is None else valid[rows]], valid is not None
 
 

@@ -33,7 +33,7 @@ from dlsort.keys import SortKey
 from dlsort.model.sample import Sample, are_mixed
 from dlsort.model.sample_plan import Range, choose_donors, choose_evenly, overlap
 from dlsort.order.words import key_table
-from dlsort.tuning import TUNING
+from dlsort.tuning import Tuning
 from dlsort_cluster.frames.parquet import PartitionReads, RowGroup
 
 __all__ = ["sample_parquet"]
@@ -96,7 +96,7 @@ def sample_parquet(plan: FramePlan, reads: PartitionReads, input_id: int) -> Fra
     footer = _read_footer(plan, reads)
     # From that size on keys are moved to where the footers say that unread ones are.
     can_move = (
-        footer.stored_bytes * plan.n_inputs >= TUNING.large_bytes
+        footer.stored_bytes * plan.n_inputs >= plan.tuning.sample.large_bytes
         and not plan.together
         and len(footer.ranges) == len(footer.filled) > 0
     )
@@ -178,18 +178,18 @@ def _choose(
     if not filled or (plan.together and not _tells_ends(plan, footer)):
         return None
     total = float(key_bytes.sum())
-    ranges = footer.ranges
-    seem_mixed = not ranges or overlap(list(ranges.values())) >= TUNING.sample_overlap
-    allowed = TUNING.sample_share * footer.stored_bytes if seem_mixed else total
+    ranges, tuning = footer.ranges, plan.tuning.sample
+    seem_mixed = not ranges or overlap(list(ranges.values())) >= tuning.overlap
+    allowed = tuning.share * footer.stored_bytes if seem_mixed else total
     if can_move:
-        allowed = min(allowed, TUNING.sample_key_share * total)
+        allowed = min(allowed, tuning.key_share * total)
         share = allowed * len(filled) / max(total, 1.0)
-        rng = np.random.default_rng([TUNING.sample_seed, input_id])
-        if rng.random() >= max(share, TUNING.sample_fewest_partitions / plan.n_inputs):
+        rng = np.random.default_rng([tuning.seed, input_id])
+        if rng.random() >= max(share, plan.tuning.frames.fewest_partitions / plan.n_inputs):
             return []
     rows_each = footer.n_rows.sum() / len(filled)
     fewest = 1 if can_move else max(2, math.ceil(count_draws(plan) / rows_each))
-    chosen = set(choose_evenly(filled, key_bytes.tolist(), allowed, fewest=fewest))
+    chosen = set(choose_evenly(filled, key_bytes.tolist(), allowed, tuning.seed, fewest=fewest))
     if plan.together:
         chosen |= {min(ranges, key=lambda g: ranges[g][0])}
         chosen |= {max(ranges, key=lambda g: ranges[g][1])}
@@ -230,7 +230,7 @@ def _draw_from(
         i = chosen.index(donors[group])
         n_here = int(ends[i + 1] - ends[i])
         share = n_draws * footer.n_rows[group] / footer.n_rows.sum()
-        drawn = draw_rows(n_here, math.ceil(share), input_id, group)
+        drawn = draw_rows(n_here, math.ceil(share), plan.tuning.sample.seed, input_id, group)
         n_rows = n_here * footer.n_rows[group] / footer.n_rows[donors[group]]
         rows.append(ends[i] + drawn)
         places.append((starts[group] * kept + drawn * n_rows / max(n_here, 1)).astype(np.int64))
@@ -255,9 +255,11 @@ def _draw_from(
     )
 
 
-def _to_compare(plan: FramePlan, found: FrameSample) -> tuple[Sample, Sequence[SortKey], int]:
+def _to_compare(
+    plan: FramePlan, found: FrameSample
+) -> tuple[Sample, Sequence[SortKey], int, Tuning]:
     """Return what :func:`are_mixed` takes."""
     keys = key_table(encode_keys(plan, found.keys, KeyTypes({}, {})), plan.keys)
     part = np.full(len(found.rows), found.part, np.int64)
     sample = Sample(keys, part, found.rows, found.weights, found.groups, found.donors)
-    return sample, plan.keys, plan.n_parts
+    return sample, plan.keys, plan.n_parts, plan.tuning

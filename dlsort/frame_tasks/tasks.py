@@ -90,6 +90,7 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
         If an object column holds several types, or categories differ between partitions.
     """
     asked, found, types = plan, samples, _types(plan, samples)
+    tuning = plan.tuning.order
     plan, samples = _as_agreed(plan, samples, types)
     samples = lend_keys(samples)
     weighed = [
@@ -109,22 +110,24 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
         sample = move_keys(sample, ranges)
     if not plan.together:
         model = fit_model(
-            sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts
+            sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts, tuning
         )
         return Context(model, types, None)
     bounds = _bounds(plan, samples, types)
     if bounds is not None:
         return replace(fit_divisions(asked, bounds, found), is_presorted=True)
     chosen = cut_between_keys(
-        sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts
+        sample.keys, sample.part, sample.row, sample.weight, plan.keys, plan.n_parts, tuning
     )
-    n_bands = count_bands(float(sample.weight.sum()), plan.n_parts) if len(chosen) else 1
+    n_rows = float(sample.weight.sum())
+    n_bands = count_bands(n_rows, plan.n_parts, tuning) if len(chosen) else 1
     rows, is_cut = cut_inside(
-        sample.keys, sample.part, sample.row, sample.weight, plan.keys, chosen, n_bands
+        sample.keys, sample.part, sample.row, sample.weight, plan.keys, chosen, n_bands, tuning
     )
     # Before all rows of their key, so that it stays together.
     part, row = (np.where(is_cut, -1, place[rows]) for place in (sample.part, sample.row))
-    model = model_at(take_table(sample.keys, rows), part, row, plan.keys, plan.n_parts, n_bands)
+    splitters = take_table(sample.keys, rows)
+    model = model_at(splitters, part, row, plan.keys, plan.n_parts, tuning, n_bands)
     return Context(model, types, _find_divisions(plan, samples, types, chosen))
 
 
@@ -143,8 +146,9 @@ def _bounds(
         return None
     if any(s.has_null for s in samples[:-1]):
         return None
-    columns = key_columns(rank_dictionaries(_encode_ends(plan, samples, types)))
-    found = order_columns(columns, plan.keys[:1], runs=True)
+    tuning = plan.tuning.order
+    columns = key_columns(rank_dictionaries(_encode_ends(plan, samples, types), tuning))
+    found = order_columns(columns, plan.keys[:1], tuning, runs=True)
     n = 2 * len(samples)
     if not np.array_equal(found.rows, np.arange(n)):
         return None
@@ -210,7 +214,7 @@ def _find_divisions(
         _scalar(samples[i].keys[0], row - starts[i])
         for i, row in zip(which, chosen, strict=True)
     ]
-    order = argsort(_encode_ends(plan, samples, types), plan.keys[:1])
+    order = argsort(_encode_ends(plan, samples, types), plan.keys[:1], plan.tuning.order)
     first, last = (_scalar(ends[row // 2], row % 2) for row in (order[0], order[-1]))
     return (first, *splitters, last)
 
@@ -252,7 +256,7 @@ def fit_divisions(
         raise BadOptionError(msg) from error
     splitters = encode_keys(plan, [plain_array(inner)], types)
     none = np.full(len(inner), -1, np.int64)
-    model = model_at(splitters, none, none, plan.keys, plan.n_parts)
+    model = model_at(splitters, none, none, plan.keys, plan.n_parts, plan.tuning.order)
     return Context(model, types, tuple(divisions))
 
 
@@ -281,6 +285,7 @@ def merge(plan: FramePlan, shards: Shards, context: Context, slot: Slot) -> pd.D
     names = [key.column for key in plan.keys]
     tables = shards.read_all()
     keys = [table.select(names) for table in tables]
-    starts = join_bands(read_starts(shards, slot.part, slot.n_parts))
-    order = order_shards(keys, plan.keys, starts)
+    tuning = plan.tuning.order
+    starts = join_bands(read_starts(shards, slot.part, slot.n_parts), tuning)
+    order = order_shards(keys, plan.keys, starts, tuning)
     return to_frame(tables, order, plan, slot.first_row)

@@ -36,10 +36,9 @@ from dlsort.frames.partitions import (
 )
 from dlsort.frames.set_index import SetIndex
 from dlsort.frames.sort_values import SortValues
+from dlsort.tuning import TUNING
 
 __all__ = ["LazyDivisionsFrame", "set_index", "sort_index", "sort_values"]
-
-PARTITION_BYTES = 128e6  # as Dask has it
 
 
 def sort_values(
@@ -48,7 +47,7 @@ def sort_values(
     npartitions: int | str | None = None,
     ascending: bool | Sequence[bool] = True,
     na_position: str = "last",
-    partition_size: float = PARTITION_BYTES,
+    partition_size: float = TUNING.frames.partition_bytes,
     sort_function: Callable[..., pd.DataFrame] | None = None,
     sort_function_kwargs: Mapping[str, Any] | None = None,
     upsample: float = 1.0,
@@ -180,7 +179,7 @@ def sort_values(
         return ddf  # as pandas has it
     positions, descending = arguments.parse_by(like, by, ascending)
     nulls_first = parse_na_position(na_position)
-    n_parts = parse_n_parts(npartitions, ddf, partition_size)
+    n_parts = parse_n_parts(npartitions, ddf, partition_size, TUNING)
     n_added = 0
     if key is not None:
         ddf = added_columns.with_keys(ddf, positions, key)
@@ -228,7 +227,7 @@ def sort_index(
     key: Callable[[Any], Any] | None = None,
     *,
     npartitions: int | str | None = None,
-    partition_size: float = PARTITION_BYTES,
+    partition_size: float = TUNING.frames.partition_bytes,
     shuffle_method: str | None = None,
 ) -> DataFrame | Series:
     """Sort a Dask DataFrame or Series by its index.
@@ -282,7 +281,7 @@ def sort_index(
         like, level, ascending, sort_remaining=sort_remaining
     )
     nulls_first = parse_na_position(na_position)
-    n_parts = parse_n_parts(npartitions, ddf, partition_size)
+    n_parts = parse_n_parts(npartitions, ddf, partition_size, TUNING)
     engine = parse_shuffle_method(shuffle_method)
     n_added = 0
     if key is not None:
@@ -313,7 +312,7 @@ def set_index(
     sort: bool = True,
     shuffle_method: str | None = None,
     upsample: float = 1.0,
-    partition_size: float = PARTITION_BYTES,
+    partition_size: float = TUNING.frames.partition_bytes,
     append: bool = False,
     *,
     inplace: bool = False,
@@ -395,7 +394,7 @@ def set_index(
     ddf, position, name, n_added = found
     arguments.check_index_dtype(ddf._meta, position)
     given = parse_divisions(divisions, npartitions, dtype_at(ddf._meta, position))
-    n_parts = parse_n_parts(None if given else npartitions, ddf, partition_size)
+    n_parts = parse_n_parts(None if given else npartitions, ddf, partition_size, TUNING)
     made: Any = SetIndex
     return lazy_divisions(
         made(

@@ -17,15 +17,16 @@ from dask.dataframe.dask_expr.io.parquet import ReadParquetPyarrowFS
 
 from dlsort.errors import BadOptionError, shown
 from dlsort.frame_tasks.plan import is_objects
-from dlsort.tuning import TUNING
+from dlsort.tuning import Tuning
 
 __all__ = ["parse_divisions", "parse_n_parts", "parse_shuffle_method", "parse_upsample"]
 
 ENGINES = {None: None, "auto": None, "p2p": "p2p", "tasks": "taskgraph", "disk": "taskgraph"}
-FOOTERS = 8  # read to estimate the size of a Parquet dataset
 
 
-def parse_n_parts(npartitions: Any, ddf: DataFrame, partition_size: Any) -> int | None:
+def parse_n_parts(
+    npartitions: Any, ddf: DataFrame, partition_size: Any, tuning: Tuning
+) -> int | None:
     """Return the number of output partitions; None for the input's."""
     if not _is_above_zero(partition_size):
         msg = (
@@ -35,31 +36,31 @@ def parse_n_parts(npartitions: Any, ddf: DataFrame, partition_size: Any) -> int 
     if npartitions is None:
         return None
     if isinstance(npartitions, str) and npartitions == "auto":
-        return _auto(ddf.expr, float(partition_size))
+        return _auto(ddf.expr, float(partition_size), tuning.frames.footers)
     is_whole = isinstance(npartitions, int | np.integer) and not isinstance(npartitions, bool)
-    if not is_whole or not 1 <= npartitions <= TUNING.most_parts:
+    if not is_whole or not 1 <= npartitions <= tuning.budget.most_parts:
         msg = (
             f"npartitions is {shown(npartitions)}; expected a whole number of at least 1 and "
-            f"at most {TUNING.most_parts:,}, or 'auto'."
+            f"at most {tuning.budget.most_parts:,}, or 'auto'."
         )
         raise BadOptionError(msg)
     return int(npartitions)
 
 
-def _auto(expr: Expr, partition_size: float) -> int:
+def _auto(expr: Expr, partition_size: float, n_footers: int) -> int:
     """Return how many partitions of a size what an expression reads from would take."""
     n_bytes = 0.0
     for source in expr.walk():
         if isinstance(source, FromPandas):
             n_bytes += float(source.frame._data.memory_usage(deep=True).sum())
         elif isinstance(source, ReadParquet):
-            n_bytes += _parquet_bytes(source)
+            n_bytes += _parquet_bytes(source, n_footers)
         elif not source.dependencies():
             return int(expr.npartitions)
     return max(1, min(math.ceil(n_bytes / partition_size), int(expr.npartitions)))
 
 
-def _parquet_bytes(source: Any) -> float:
+def _parquet_bytes(source: Any, n_footers: int) -> float:
     """Return about how many bytes Parquet files have uncompressed, from a few footers."""
     if isinstance(source, ReadParquetPyarrowFS):
         fragments = source.fragments
@@ -67,7 +68,7 @@ def _parquet_bytes(source: Any) -> float:
         fragments = list(source._dataset_info["ds"].get_fragments())
     if not len(fragments):
         return 0.0
-    step = math.ceil(len(fragments) / FOOTERS)
+    step = math.ceil(len(fragments) / n_footers)
     sizes = [sum(g.total_byte_size for g in f.row_groups) for f in fragments[::step]]
     return float(sum(sizes)) / len(sizes) * len(fragments)
 

@@ -27,6 +27,7 @@ from dlsort.frames.sort_values import (
     tell_if_remade,
     to_learn,
 )
+from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.frames.apart import unfused
 from dlsort_cluster.frames.learn import find, known
@@ -56,6 +57,7 @@ class SetIndex(Sorted):
         "given",
         "upsample",
         "engine",
+        "tuning",
         "learned_as",
     ]
     _defaults = {
@@ -66,6 +68,7 @@ class SetIndex(Sorted):
         "given": None,
         "upsample": 1.0,
         "engine": None,
+        "tuning": TUNING,
         "learned_as": None,
     }
 
@@ -88,6 +91,7 @@ class SetIndex(Sorted):
             nulls_first=False,
             n_inputs=frame.npartitions,
             n_parts=len(given) - 1 if given else self.n_parts or frame.npartitions,
+            tuning=self.tuning,
             n_added=self.n_added,
             index_from=None if self.position < 0 else self.position,
             index_name=self.index_name,

@@ -37,6 +37,7 @@ from dlsort.errors import ClusterError
 from dlsort.frame_tasks.plan import FramePlan
 from dlsort.frames.first_rows import FirstRows
 from dlsort.frames.notices import ComputedTwiceWarning, tell_once
+from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.frames.apart import choose
 from dlsort_cluster.frames.expression import exchange_frame
@@ -166,6 +167,7 @@ class SortValues(Sorted):
         "together",
         "upsample",
         "engine",
+        "tuning",
     ]
     _defaults = {
         "ignore_index": False,
@@ -174,6 +176,7 @@ class SortValues(Sorted):
         "together": False,
         "upsample": 1.0,
         "engine": None,
+        "tuning": TUNING,
     }
 
     @functools.cached_property
@@ -194,6 +197,7 @@ class SortValues(Sorted):
             self.nulls_first,
             frame.npartitions,
             self.npartitions,
+            self.tuning,
             ignore_index=self.ignore_index,
             n_added=self.n_added,
             together=self.together,

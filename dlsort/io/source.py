@@ -28,7 +28,7 @@ from dlsort.io.parquet.layout import ColumnLayout, layouts, readable_as_dictiona
 from dlsort.io.schema import agreed_schema, without_manifest
 from dlsort.io.storage import is_store, stamp_of
 from dlsort.sizes import UNBOUNDED
-from dlsort.tuning import TUNING
+from dlsort.tuning import IoTuning
 
 __all__ = [
     "FileGroups",
@@ -43,12 +43,6 @@ __all__ = [
     "open_source",
     "top_columns",
 ]
-
-# Footers are small reads. Where they come from far away latency is what costs, and several
-# threads share it; of files that are at hand threads would only pass the interpreter on.
-FOOTER_THREADS = 32
-FILES_TIMED = 16
-SLOW_FILE_S = 0.002
 
 
 @dataclass(frozen=True)
@@ -91,6 +85,8 @@ class Source:
         The footers; they stay on the client.
     stamps : tuple of Stamp
         One a file, from before its footer was read.
+    tuning : IoTuning
+        How it is read.
     most_bytes : int
         Memory for the row groups that are read together.
     """
@@ -101,6 +97,7 @@ class Source:
     layouts: dict[str, ColumnLayout]
     footers: tuple[Footer, ...]
     stamps: tuple[Stamp, ...]
+    tuning: IoTuning
     most_bytes: int = UNBOUNDED
 
     @property
@@ -193,8 +190,15 @@ class Piece:
         return Piece((none,), 0, 0, self.first_group)
 
 
-def open_source(src: str | Path) -> Source:
+def open_source(src: str | Path, tuning: IoTuning) -> Source:
     """Read the footers of a dataset.
+
+    Parameters
+    ----------
+    src : str or path-like
+        A Parquet file, a folder of them, or a glob.
+    tuning : IoTuning
+        How it, and its rows later, are read.
 
     Raises
     ------
@@ -207,7 +211,7 @@ def open_source(src: str | Path) -> Source:
     """
     files = find_files(src)
     with _no_collection():
-        return _read_source(files)
+        return _read_source(files, tuning)
 
 
 @contextmanager
@@ -225,8 +229,8 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _read_source(files: Sequence[str]) -> Source:
-    read = _footers(files)
+def _read_source(files: Sequence[str], tuning: IoTuning) -> Source:
+    read = _footers(files, tuning)
     footers = [footer for footer, _ in read]
     schema = without_manifest(footers[0].schema)
     for path, footer in zip(files, footers, strict=True):
@@ -239,16 +243,17 @@ def _read_source(files: Sequence[str]) -> Source:
     )
     stored = layouts((footer.leaves, footer.chunks) for footer in footers)
     stamps = tuple(stamp for _, stamp in read)
-    return Source(tuple(files), schema, groups, stored, tuple(footers), stamps)
+    return Source(tuple(files), schema, groups, stored, tuple(footers), stamps, tuning)
 
 
-def _footers(files: Sequence[str]) -> list[tuple[Footer, Stamp]]:
+def _footers(files: Sequence[str], tuning: IoTuning) -> list[tuple[Footer, Stamp]]:
     """Return what the footers tell, read on several threads where that takes long."""
     began = time.perf_counter()
-    found = [] if is_store(files[0]) else [_footer(path) for path in files[:FILES_TIMED]]
-    if time.perf_counter() - began < len(found) * SLOW_FILE_S:
-        return [*found, *map(_footer, files[FILES_TIMED:])]
-    with ThreadPoolExecutor(FOOTER_THREADS) as pool:
+    timed = () if is_store(files[0]) else files[: tuning.files_timed]
+    found = [_footer(path) for path in timed]
+    if time.perf_counter() - began < len(found) * tuning.slow_file_s:
+        return [*found, *map(_footer, files[len(found) :])]
+    with ThreadPoolExecutor(tuning.footer_threads) as pool:
         return [*found, *pool.map(_footer, files[len(found) :])]
 
 
@@ -326,11 +331,12 @@ def cut_groups(
     source: Source, groups: Sequence[RowGroup], piece_bytes: int
 ) -> Iterator[tuple[int, int]]:
     """Yield where the pieces begin and end among some row groups, as of :func:`cut_pieces`."""
-    joined_bytes = min(piece_bytes, TUNING.joined_bytes)
+    tuning = source.tuning
+    joined_bytes = min(piece_bytes, tuning.joined_bytes)
     edges = [0, *(i for i in range(1, len(groups)) if groups[i].file != groups[i - 1].file)]
     files = list(pairwise([*edges, len(groups)]))
     costs = [_cost(source, groups[first:last]) for first, last in files]
-    small = [cost <= min(joined_bytes, TUNING.small_file_bytes) for cost in costs]
+    small = [cost <= min(joined_bytes, tuning.small_file_bytes) for cost in costs]
     start = 0
     while start < len(files):
         stop = start + 1
@@ -352,7 +358,7 @@ def cut_groups(
 def _cost(source: Source, groups: Sequence[RowGroup]) -> int:
     """Return what it costs to read a file's row groups, in bytes of a large file."""
     stored = source.stamps[groups[0].file].n_bytes
-    return max(stored, sum(group.arrow_bytes for group in groups)) + TUNING.open_bytes
+    return max(stored, sum(group.arrow_bytes for group in groups)) + source.tuning.open_bytes
 
 
 def _even_runs(sizes: Sequence[int], n_runs: int) -> Iterable[tuple[int, int]]:
@@ -369,5 +375,7 @@ def _even_runs(sizes: Sequence[int], n_runs: int) -> Iterable[tuple[int, int]]:
 def dictionary_columns(source: Source) -> tuple[str, ...]:
     """Return the string columns that are best kept as dictionaries on the way through."""
     return tuple(
-        field.name for field in source.schema if readable_as_dictionary(field, source.layouts)
+        field.name
+        for field in source.schema
+        if readable_as_dictionary(field, source.layouts, source.tuning)
     )

@@ -14,6 +14,7 @@ from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
 from dlsort.order.argsort import argsort
 from dlsort.order.ranks import look_up, rank_values
+from dlsort.tuning import OrderTuning
 
 __all__ = ["Codebook", "coded", "fit_codebooks"]
 
@@ -36,7 +37,7 @@ class Codebook:
     ordered: bool
     column: str
 
-    def codes(self, array: pa.DictionaryArray) -> pa.Array:
+    def codes(self, array: pa.DictionaryArray, tuning: OrderTuning) -> pa.Array:
         """Return the code of each row, uint32, null where the value is.
 
         Raises
@@ -51,10 +52,10 @@ class Codebook:
                     "expected one dictionary in all, or an unordered one."
                 )
                 raise KeyTypeError(msg)
-            return look_up(rank_values(array.dictionary, ordered=True), array)
+            return look_up(rank_values(array.dictionary, tuning, ordered=True), array)
         n = len(self.values)
         both = pa.concat_arrays([self.values, array.dictionary.cast(self.values.type)])
-        ranks = rank_values(both, ordered=False)
+        ranks = rank_values(both, tuning, ordered=False)
         reference = ranks[:n].to_numpy()
         of_values = ranks[n:].fill_null(0).to_numpy()
         place = np.searchsorted(reference, of_values, "left")
@@ -68,16 +69,18 @@ class Codebook:
         )
 
 
-def coded(table: pa.Table, codebooks: dict[int, Codebook]) -> pa.Table:
+def coded(table: pa.Table, codebooks: dict[int, Codebook], tuning: OrderTuning) -> pa.Table:
     """Return a table whose columns with a codebook hold codes, by the column's position."""
     for i, book in codebooks.items():
         array = combine(table.column(i))
         if pt.is_dictionary(array.type):
-            table = table.set_column(i, table.field(i).name, book.codes(array))
+            table = table.set_column(i, table.field(i).name, book.codes(array, tuning))
     return table
 
 
-def fit_codebooks(splitters: pa.Table, keys: Sequence[SortKey]) -> dict[int, Codebook]:
+def fit_codebooks(
+    splitters: pa.Table, keys: Sequence[SortKey], tuning: OrderTuning
+) -> dict[int, Codebook]:
     """Return the codebooks of dictionary columns, by position, from their splitters."""
     books: dict[int, Codebook] = {}
     for i, (field, key) in enumerate(zip(splitters.schema, keys, strict=True)):
@@ -90,6 +93,6 @@ def fit_codebooks(splitters: pa.Table, keys: Sequence[SortKey]) -> dict[int, Cod
         distinct = (
             array.dictionary.take(array.indices.unique().drop_null()).unique().drop_null()
         )
-        order = argsort(pa.table({"v": distinct}), [SortKey("v")])
+        order = argsort(pa.table({"v": distinct}), [SortKey("v")], tuning)
         books[i] = Codebook(distinct.take(pa.array(order)), ordered=False, column=key.column)
     return books

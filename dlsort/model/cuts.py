@@ -14,6 +14,7 @@ from dlsort.keys import SortKey
 from dlsort.order.argsort import order_columns
 from dlsort.order.ranks import begins_key, rank_dictionaries
 from dlsort.order.words import key_columns
+from dlsort.tuning import OrderTuning
 
 __all__ = ["cut_between_keys", "cut_evenly", "cut_inside"]
 
@@ -31,12 +32,13 @@ def cut_evenly(
     weight: Weights,
     keys: Sequence[SortKey],
     n_parts: int,
+    tuning: OrderTuning,
 ) -> Rows:
     """Return which sampled rows cut all rows into parts of equal length.
 
     Parameters
     ----------
-    sample, part, row, weight, keys, n_parts
+    sample, part, row, weight, keys, n_parts, tuning
         As in :func:`dlsort.model.model.fit_model`.
 
     Returns
@@ -44,7 +46,7 @@ def cut_evenly(
     (n_parts − 1,) uint32
         Rows of the sample in order, or none if it is empty.
     """
-    order, _ = _sorted(sample, part, row, keys)
+    order, _ = _sorted(sample, part, row, keys, tuning)
     depth = np.cumsum(weight[order])
     n_rows = float(depth[-1]) if len(depth) else 0.0
     targets = n_rows * np.arange(1, n_parts) / n_parts
@@ -61,12 +63,13 @@ def cut_between_keys(
     weight: Weights,
     keys: Sequence[SortKey],
     n_parts: int,
+    tuning: OrderTuning,
 ) -> Rows:
     """Return which sampled rows cut all rows into nearly equal parts, no key in two of them.
 
     Parameters
     ----------
-    sample, part, row, weight, keys, n_parts
+    sample, part, row, weight, keys, n_parts, tuning
         As in :func:`dlsort.model.model.fit_model`.
 
     Returns
@@ -80,12 +83,12 @@ def cut_between_keys(
     The largest part of several keys is as small as it can be. Where heavy keys leave cuts
     over, these halve the largest parts.
     """
-    order, starts = _sorted(sample, part, row, keys)
+    order, starts = _sorted(sample, part, row, keys, tuning)
     if len(starts) < 2:
         return order[:0]
     depth = np.cumsum(weight[order])
     cuts, total = starts[1:], float(depth[-1])
-    null = key_columns(rank_dictionaries(take_table(sample, order[cuts])))[0].null
+    null = key_columns(rank_dictionaries(take_table(sample, order[cuts]), tuning))[0].null
     if null is not None:
         cuts = cuts[~null]
     ends = np.append(depth[cuts - 1], total)
@@ -160,12 +163,13 @@ def cut_inside(
     keys: Sequence[SortKey],
     cuts: Rows,
     n_bands: int,
+    tuning: OrderTuning,
 ) -> tuple[Rows, npt.NDArray[np.bool_]]:
     """Return which sampled rows cut parts that are given into bands of about equal length.
 
     Parameters
     ----------
-    sample, part, row, weight, keys
+    sample, part, row, weight, keys, tuning
         As in :func:`dlsort.model.model.fit_model`.
     cuts : (c,) uint32
         From :func:`cut_between_keys`.
@@ -179,7 +183,7 @@ def cut_inside(
     is_cut : same length, bool
         Which are of ``cuts``.
     """
-    order, _ = _sorted(sample, part, row, keys)
+    order, _ = _sorted(sample, part, row, keys, tuning)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     bounds = [0, *place[cuts].tolist(), len(order)]
@@ -197,10 +201,10 @@ def cut_inside(
 
 
 def _sorted(
-    sample: pa.Table, part: Ids, row: Ids, keys: Sequence[SortKey]
+    sample: pa.Table, part: Ids, row: Ids, keys: Sequence[SortKey], tuning: OrderTuning
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
     """Return the sampled rows by (key, part, row), and where each key begins among them."""
     by_place = np.lexsort((row, part)).astype(np.uint32)
-    columns = key_columns(rank_dictionaries(take_table(sample, by_place)))
-    found = order_columns(columns, keys, runs=True)
+    columns = key_columns(rank_dictionaries(take_table(sample, by_place), tuning))
+    found = order_columns(columns, keys, tuning, runs=True)
     return by_place[found.rows], np.flatnonzero(begins_key(len(by_place), *found.runs))

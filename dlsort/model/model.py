@@ -26,6 +26,7 @@ from dlsort.model.cuts import cut_evenly
 from dlsort.order.bands import count_bands
 from dlsort.order.lead import LeadCode, fit_lead
 from dlsort.order.words import Column, Words, key_columns
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import build_cells
 
 __all__ = ["Model", "fit_model", "model_at"]
@@ -57,6 +58,8 @@ class Model:
         The splitters' leads, ascending.
     cells : object
         Lookup table over the leads (kernels).
+    tuning : OrderTuning
+        For keys that their leads don't tell apart.
     """
 
     keys: tuple[SortKey, ...]
@@ -69,10 +72,11 @@ class Model:
     code: LeadCode
     leads: Words
     cells: Any
+    tuning: OrderTuning
 
     def columns(self, table: pa.Table) -> list[Column]:
         """Return a table's key columns as words, dictionaries by the codebooks."""
-        return key_columns(coded(table, self.codebooks))
+        return key_columns(coded(table, self.codebooks, self.tuning))
 
 
 def fit_model(
@@ -82,6 +86,7 @@ def fit_model(
     weight: npt.NDArray[np.float64],
     keys: Sequence[SortKey],
     n_parts: int,
+    tuning: OrderTuning,
     n_bands: int | None = None,
 ) -> Model:
     """Fit the model to a sample.
@@ -98,6 +103,8 @@ def fit_model(
         The key.
     n_parts : int
         Number of output partitions, at least 1.
+    tuning : OrderTuning
+        Of the sort of the sample.
     n_bands : int, optional
         Bands of each; by default as many as are best for the cache.
 
@@ -111,10 +118,10 @@ def fit_model(
     and Kraska, 2023); carrying (partition, row) in them to split equal keys
     exactly is cudf-polars' idea.
     """
-    n_bands = n_bands or count_bands(float(weight.sum()), n_parts)
-    chosen = cut_evenly(sample, part, row, weight, keys, n_parts * n_bands)
+    n_bands = n_bands or count_bands(float(weight.sum()), n_parts, tuning)
+    chosen = cut_evenly(sample, part, row, weight, keys, n_parts * n_bands, tuning)
     splitters = take_table(sample, chosen)
-    return model_at(splitters, part[chosen], row[chosen], keys, n_parts, n_bands)
+    return model_at(splitters, part[chosen], row[chosen], keys, n_parts, tuning, n_bands)
 
 
 def model_at(
@@ -123,6 +130,7 @@ def model_at(
     row: Ids,
     keys: Sequence[SortKey],
     n_parts: int,
+    tuning: OrderTuning,
     n_bands: int = 1,
 ) -> Model:
     """Return the model with given splitters.
@@ -138,16 +146,28 @@ def model_at(
     n_parts, n_bands : int
         Number of output partitions, and of bands in each: together at least s + 1; those
         after that are empty.
+    tuning : OrderTuning
+        Of the sort of the splitters.
 
     Returns
     -------
     Model
     """
-    codebooks = fit_codebooks(splitters, keys)
-    columns = key_columns(coded(splitters, codebooks))
-    code = fit_lead(columns, keys, for_others=True)
+    codebooks = fit_codebooks(splitters, keys, tuning)
+    columns = key_columns(coded(splitters, codebooks, tuning))
+    code = fit_lead(columns, keys, tuning, for_others=True)
     leads = code.lead(columns)
     cells = build_cells(leads)
     return Model(
-        tuple(keys), n_parts, n_bands, splitters, part, row, codebooks, code, leads, cells
+        tuple(keys),
+        n_parts,
+        n_bands,
+        splitters,
+        part,
+        row,
+        codebooks,
+        code,
+        leads,
+        cells,
+        tuning,
     )

@@ -10,6 +10,7 @@ from dlsort.io import storage
 from dlsort.io.storage import write_error
 from dlsort.keys import SortKey
 from dlsort.model.model import Model, model_at
+from dlsort.tuning import OrderTuning
 
 __all__ = ["MODEL", "keep_model", "read_model"]
 
@@ -44,7 +45,9 @@ def keep_model(model: Model, path: str) -> None:
         raise write_error(error, path) from error
 
 
-def read_model(path: str, schema: pa.Schema, keys: Sequence[SortKey]) -> Model | None:
+def read_model(
+    path: str, schema: pa.Schema, keys: Sequence[SortKey], tuning: OrderTuning
+) -> Model | None:
     """Return the model of a file; None if there is none that can be read.
 
     Parameters
@@ -55,6 +58,8 @@ def read_model(path: str, schema: pa.Schema, keys: Sequence[SortKey]) -> Model |
         The key columns, in order, as they are partitioned.
     keys : sequence of SortKey
         The key.
+    tuning : OrderTuning
+        As of :func:`dlsort.model.model.fit_model`.
     """
     try:
         data = storage.read_bytes(path)
@@ -70,6 +75,6 @@ def read_model(path: str, schema: pa.Schema, keys: Sequence[SortKey]) -> Model |
         )
         if not 0 <= splitters.num_rows < n_parts * n_bands:
             return None
-        return model_at(splitters, part, row, keys, n_parts, n_bands)
+        return model_at(splitters, part, row, keys, n_parts, tuning, n_bands)
     except (OSError, pa.ArrowException, LookupError, TypeError, ValueError):
         return None

@@ -74,7 +74,7 @@ def _ranks(keys: pa.Table, rows: Parts, model: Model, input_id: int) -> Parts:
         np.concatenate([model.splitter_part, np.full(len(rows), input_id, np.int64)]),
     )
     by_place = np.lexsort(place).astype(np.uint32)  # a splitter stands before its own row
-    order = by_place[argsort(take_table(both, by_place), model.keys)]
+    order = by_place[argsort(take_table(both, by_place), model.keys, model.tuning)]
     is_splitter = order < n_splitters
     passed = np.cumsum(is_splitter, dtype=np.uint32)
     ranks = np.empty(len(rows), np.uint32)

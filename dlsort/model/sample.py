@@ -27,7 +27,7 @@ from dlsort.order.argsort import argsort
 from dlsort.order.bands import count_bands
 from dlsort.order.words import key_table
 from dlsort.sizes import UNBOUNDED
-from dlsort.tuning import TUNING
+from dlsort.tuning import Tuning
 
 __all__ = [
     "Draw",
@@ -107,7 +107,7 @@ class Sample:
         )
 
 
-def rows_needed(n_parts: int, balance: float = TUNING.balance) -> int:
+def rows_needed(n_parts: int, balance: float) -> int:
     """Return how many rows to sample so that the largest partition stays in balance.
 
     Notes
@@ -120,7 +120,7 @@ def rows_needed(n_parts: int, balance: float = TUNING.balance) -> int:
     return math.ceil(n_parts * 2 * math.log(max(n_parts, 3)) / (balance - 1) ** 2)
 
 
-def draws_needed(n_parts: int, n_groups: int, n_rows: int) -> int:
+def draws_needed(n_parts: int, n_groups: int, n_rows: int, tuning: Tuning) -> int:
     """Return how many rows to draw from sorted row groups for a balance well within reach.
 
     Parameters
@@ -129,6 +129,8 @@ def draws_needed(n_parts: int, n_groups: int, n_rows: int) -> int:
         Number of output partitions.
     n_groups, n_rows : int
         Row groups and rows of the source.
+    tuning : Tuning
+        The balance that is wanted, and how many bands a partition has.
 
     Notes
     -----
@@ -140,9 +142,10 @@ def draws_needed(n_parts: int, n_groups: int, n_rows: int) -> int:
     if n_parts < 2:
         return 1
     spread = math.sqrt(n_groups * math.log(max(n_parts, 3)) / 3)
-    even = n_parts * spread / ((TUNING.balance - 1) / 2)
-    bands = TUNING.sample_band_rows * n_parts * count_bands(n_rows, n_parts)
-    return min(rows_needed(n_parts), math.ceil(max(even, bands)))
+    even = n_parts * spread / ((tuning.sample.balance - 1) / 2)
+    n_bands = n_parts * count_bands(n_rows, n_parts, tuning.order)
+    bands = tuning.sample.draws_a_band * n_bands
+    return min(rows_needed(n_parts, tuning.sample.balance), math.ceil(max(even, bands)))
 
 
 def take_sample(
@@ -150,6 +153,7 @@ def take_sample(
     schema: pa.Schema,
     keys: tuple[SortKey, ...],
     as_dictionary: Sequence[str],
+    tuning: Tuning,
     most_bytes: int = UNBOUNDED,
 ) -> Sample:
     """Read one row group's key columns and draw from them.
@@ -167,13 +171,13 @@ def take_sample(
     number.
     """
     names = [key.column for key in keys]
-    rows_read = read_piece(task.piece, schema, names, as_dictionary, most_bytes)
+    rows_read = read_piece(task.piece, schema, names, tuning.io, as_dictionary, most_bytes)
     table = key_table(rows_read, keys)
     n = table.num_rows
-    order = argsort(table, keys)
+    order = argsort(table, keys, tuning.order)
     rows, parts, places, weights, groups = [], [], [], [], []
     for draw in task.draws:
-        rng = np.random.default_rng([TUNING.sample_seed, draw.group])
+        rng = np.random.default_rng([tuning.sample.seed, draw.group])
         n_draws = min(n, draw.n_draws)
         ranks = ((np.arange(n_draws) + rng.random()) * n / n_draws).astype(np.int64)
         drawn = np.sort(order[np.minimum(ranks, n - 1)])
@@ -208,7 +212,7 @@ def join_samples(samples: Sequence[Sample], empty: pa.Table) -> Sample:
     )
 
 
-def are_mixed(sample: Sample, keys: Sequence[SortKey], n_parts: int) -> bool:
+def are_mixed(sample: Sample, keys: Sequence[SortKey], n_parts: int, tuning: Tuning) -> bool:
     """Return whether the row groups that were read have keys of one distribution.
 
     Parameters
@@ -219,6 +223,8 @@ def are_mixed(sample: Sample, keys: Sequence[SortKey], n_parts: int) -> bool:
         The key.
     n_parts : int
         Number of output partitions.
+    tuning : Tuning
+        Of the sort, and the seed.
 
     Returns
     -------
@@ -233,8 +239,8 @@ def are_mixed(sample: Sample, keys: Sequence[SortKey], n_parts: int) -> bool:
     if n_groups < 2 or n_cells < 2:
         return False
     # equal keys fall into cells at random, so that ties don't look like order
-    shuffled = np.random.default_rng(TUNING.sample_seed).permutation(n).astype(np.uint32)
-    order = shuffled[argsort(take_table(own.keys, shuffled), keys)]
+    shuffled = np.random.default_rng(tuning.sample.seed).permutation(n).astype(np.uint32)
+    order = shuffled[argsort(take_table(own.keys, shuffled), keys, tuning.order)]
     cell = np.empty(n, np.int64)
     cell[order] = np.arange(n) * n_cells // n
     seen = np.zeros((n_groups, n_cells))

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from dlsort.io.source import Piece, RowGroup, Source, column_chunks
 from dlsort.keys import SortKey
 from dlsort.model.sample import Draw, SampleTask, draws_needed, rows_needed
-from dlsort.tuning import TUNING
+from dlsort.tuning import SampleTuning, Tuning
 
 __all__ = [
     "Range",
@@ -78,6 +78,7 @@ def plan_sample(
     pieces: Sequence[Piece],
     keys: Sequence[SortKey],
     n_parts: int,
+    tuning: Tuning,
     memory_bytes: int | None = None,
 ) -> SamplePlan:
     """Choose the row groups to read and the draws for all row groups.
@@ -92,6 +93,8 @@ def plan_sample(
         The key.
     n_parts : int
         Number of output partitions.
+    tuning : Tuning
+        How much is read, and how many rows are drawn.
     memory_bytes : int, optional
         What the sample and the fitting of the model may take; balance comes second.
 
@@ -101,15 +104,16 @@ def plan_sample(
     """
     n_rows = max(source.n_rows, 1)
     names = [key.column for key in keys]
-    units = _units(source, pieces, names)
-    wanted = draws_needed(n_parts, len(units), n_rows)
-    compared = min(rows_needed(n_parts), TUNING.sample_compared_rows)
+    units = _units(source, pieces, names, tuning.sample)
+    wanted = draws_needed(n_parts, len(units), n_rows, tuning)
+    how = tuning.sample
+    compared = min(rows_needed(n_parts, how.balance), how.compared_rows)
     if memory_bytes is not None:
-        wanted = min(wanted, max(memory_bytes // TUNING.sample_row_bytes, n_parts))
+        wanted = min(wanted, max(memory_bytes // how.row_bytes, n_parts))
     ranges = _ranges(source, names[0], units)
-    seem_mixed = overlap(list(ranges.values())) >= TUNING.sample_overlap
+    seem_mixed = overlap(list(ranges.values())) >= how.overlap
     seem_mixed &= len(ranges) == len(units)
-    read = _choose_units(source, units, seem_mixed=seem_mixed)
+    read = _choose_units(source, units, how, seem_mixed=seem_mixed)
     chosen = set(read)
     donors = choose_donors(np.array([unit.file for unit in units]), read)
 
@@ -133,14 +137,16 @@ def plan_sample(
     unread = [u for u in filled if donors[u] != u]
     if not unread:
         return SamplePlan(first)
-    if source.stored_bytes >= TUNING.large_bytes:
+    if source.stored_bytes >= how.large_bytes:
         return SamplePlan(first, ranges=ranges)
     return SamplePlan(first, tuple(task(u, [draw(u)]) for u in unread))
 
 
-def _units(source: Source, pieces: Sequence[Piece], names: Sequence[str]) -> list[_Unit]:
+def _units(
+    source: Source, pieces: Sequence[Piece], names: Sequence[str], tuning: SampleTuning
+) -> list[_Unit]:
     """Return what can be read for the sample, in order: all row groups."""
-    enough = min(TUNING.sample_unit_rows, source.n_rows // TUNING.sample_fewest_units)
+    enough = min(tuning.unit_rows, source.n_rows // tuning.fewest_units)
     units = []
     for part, piece in enumerate(pieces):
         row = 0
@@ -171,7 +177,7 @@ def _runs(groups: Sequence[RowGroup], piece: Piece, enough: int) -> Iterator[ran
 
 
 def batches(
-    tasks: Sequence[SampleTask], most: int | None = None
+    tasks: Sequence[SampleTask], batch_rows: int, most: int | None = None
 ) -> list[tuple[SampleTask, ...]]:
     """Return the tasks in runs that are worth a task of the cluster each, in order.
 
@@ -179,12 +185,14 @@ def batches(
     ----------
     tasks : sequence of SampleTask
         Row groups to sample.
+    batch_rows : int
+        Rows that are worth a task.
     most : int, optional
         About how many runs, at the most.
     """
     found: list[list[SampleTask]] = []
-    rows = [max(task.piece.n_rows, TUNING.sample_batch_rows // 64) for task in tasks]
-    enough = max(TUNING.sample_batch_rows, -(-sum(rows) // most) if most else 0)
+    rows = [max(task.piece.n_rows, batch_rows // 64) for task in tasks]
+    enough = max(batch_rows, -(-sum(rows) // most) if most else 0)
     n_rows = enough
     for task, its_rows in zip(tasks, rows, strict=True):
         if n_rows >= enough:
@@ -195,34 +203,36 @@ def batches(
     return [tuple(batch) for batch in found]
 
 
-def _choose_units(source: Source, units: Sequence[_Unit], *, seem_mixed: bool) -> list[int]:
+def _choose_units(
+    source: Source, units: Sequence[_Unit], tuning: SampleTuning, *, seem_mixed: bool
+) -> list[int]:
     """Return the numbers of the units to read first."""
     key_bytes = [unit.key_bytes for unit in units]
     filled = [u for u, unit in enumerate(units) if unit.n_rows]
     total = max(sum(key_bytes), 1)
-    allowed = TUNING.sample_share * source.stored_bytes if seem_mixed else float(total)
+    allowed = tuning.share * source.stored_bytes if seem_mixed else float(total)
     if not filled:
         return []
-    if source.stored_bytes >= TUNING.large_bytes:
+    if source.stored_bytes >= tuning.large_bytes:
         return choose_evenly(
-            filled, key_bytes, min(allowed, TUNING.sample_key_share * total), fewest=1
+            filled, key_bytes, min(allowed, tuning.key_share * total), tuning.seed, fewest=1
         )
     files = [list(of_file) for _, of_file in groupby(filled, lambda u: units[u].file)]
-    fewest = -(-TUNING.sample_fewest_groups // len(files))
+    fewest = -(-tuning.fewest_groups // len(files))
     chosen: list[int] = []
     for of_file in files:
         share = sum(key_bytes[u] for u in of_file) / total
-        chosen += choose_evenly(of_file, key_bytes, allowed * share, fewest=fewest)
+        chosen += choose_evenly(of_file, key_bytes, allowed * share, tuning.seed, fewest=fewest)
     return chosen
 
 
 def choose_evenly(
-    candidates: Sequence[int], cost: Sequence[int], allowed: float, *, fewest: int
+    candidates: Sequence[int], cost: Sequence[int], allowed: float, seed: int, *, fewest: int
 ) -> list[int]:
     """Return about as many candidates as the cost allows, one at random from each stratum."""
     mean = max(sum(cost[g] for g in candidates) / max(len(candidates), 1), 1e-9)
     n = min(len(candidates), max(fewest, int(allowed / mean + 1e-9)))
-    rng = np.random.default_rng([TUNING.sample_seed, n, len(candidates)])
+    rng = np.random.default_rng([seed, n, len(candidates)])
     edges = [len(candidates) * i // n for i in range(n + 1)]
     return [candidates[int(rng.integers(a, b))] for a, b in pairwise(edges)]
 

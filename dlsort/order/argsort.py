@@ -12,7 +12,7 @@ from dlsort.keys import SortKey
 from dlsort.order.by_words import Order, first_words, order_by_words
 from dlsort.order.ranks import rank_dictionaries, rank_strings
 from dlsort.order.words import Column, key_columns
-from dlsort.tuning import TUNING
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import lowest_rows
 
 __all__ = ["argsort", "first_rows", "order_columns"]
@@ -20,7 +20,9 @@ __all__ = ["argsort", "first_rows", "order_columns"]
 Rows = npt.NDArray[np.uint32]
 
 
-def argsort(table: pa.Table, keys: Sequence[SortKey], *, threads: int = 1) -> Rows:
+def argsort(
+    table: pa.Table, keys: Sequence[SortKey], tuning: OrderTuning, *, threads: int = 1
+) -> Rows:
     """Return the stable order of the rows of a table of key columns.
 
     Parameters
@@ -29,6 +31,8 @@ def argsort(table: pa.Table, keys: Sequence[SortKey], *, threads: int = 1) -> Ro
         Exactly the key columns, in key order (:func:`dlsort.order.words.key_table`).
     keys : sequence of SortKey
         Direction and null place of each.
+    tuning : OrderTuning
+        When another way is quicker.
     threads : int
         At most so many; the order does not depend on it.
 
@@ -42,13 +46,14 @@ def argsort(table: pa.Table, keys: Sequence[SortKey], *, threads: int = 1) -> Ro
     Expected time O(n) for one word a key; each further word is read for tied
     rows only.
     """
-    columns = key_columns(rank_dictionaries(table))
-    return order_columns(columns, keys, runs=False, threads=threads).rows
+    columns = key_columns(rank_dictionaries(table, tuning))
+    return order_columns(columns, keys, tuning, runs=False, threads=threads).rows
 
 
 def order_columns(
     columns: Sequence[Column],
     keys: Sequence[SortKey],
+    tuning: OrderTuning,
     *,
     runs: bool,
     wide: bool = False,
@@ -63,6 +68,8 @@ def order_columns(
         No dictionaries.
     keys : sequence of SortKey
         Direction and null place of each.
+    tuning : OrderTuning
+        When another way is quicker; the order does not depend on it.
     runs : bool
         Whether the runs are wanted.
     wide : bool
@@ -72,14 +79,19 @@ def order_columns(
     threads : int
         At most so many.
     """
-    ranked = [rank_strings(column, threads) for column in columns]
+    ranked = [rank_strings(column, tuning, threads) for column in columns]
     return order_by_words(
-        ranked, keys, runs=runs, wide=wide, by_place=by_place, threads=threads
+        ranked, keys, tuning, runs=runs, wide=wide, by_place=by_place, threads=threads
     )
 
 
 def first_rows(
-    columns: Sequence[Column], keys: Sequence[SortKey], k: int, *, threads: int = 1
+    columns: Sequence[Column],
+    keys: Sequence[SortKey],
+    k: int,
+    tuning: OrderTuning,
+    *,
+    threads: int = 1,
 ) -> Rows:
     """Return the first ``k`` row numbers of the stable order of rows.
 
@@ -91,6 +103,8 @@ def first_rows(
         Direction and null place of each.
     k : int
         At least 0.
+    tuning : OrderTuning
+        When another way is quicker; the rows do not depend on it.
 
     Returns
     -------
@@ -101,11 +115,11 @@ def first_rows(
     Expected time O(n + k).
     """
     n = len(columns[0])
-    if 0 < k <= n * TUNING.top_share:
-        source, _ = first_words(columns, keys, threads)
+    if 0 < k <= n * tuning.top_share:
+        source, _ = first_words(columns, keys, tuning, threads)
         rows = lowest_rows(source, k, nulls_first=keys[0].nulls_first)
         if rows is not None:
             some = [column.take(rows) for column in columns]
-            order = order_columns(some, keys, runs=False, threads=threads).rows
+            order = order_columns(some, keys, tuning, runs=False, threads=threads).rows
             return rows[order[:k]]
-    return order_columns(columns, keys, runs=False, threads=threads).rows[:k]
+    return order_columns(columns, keys, tuning, runs=False, threads=threads).rows[:k]

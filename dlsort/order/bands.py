@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from dlsort.tuning import TUNING
+from dlsort.tuning import OrderTuning
 from dlsort_cluster.exchange import Shards
 
 __all__ = ["count_bands", "join_bands", "read_starts", "without_starts", "write_starts"]
@@ -27,7 +27,7 @@ Starts = npt.NDArray[np.int64]
 STARTS = b"dlsort.bands"
 
 
-def count_bands(n_rows: float, n_parts: int) -> int:
+def count_bands(n_rows: float, n_parts: int, tuning: OrderTuning) -> int:
     """Return how many bands a partition is to have.
 
     Parameters
@@ -36,14 +36,17 @@ def count_bands(n_rows: float, n_parts: int) -> int:
         Rows of all partitions.
     n_parts : int
         Number of partitions, at least 1.
+    tuning : OrderTuning
+        Rows of a band, and the most bands.
 
     Examples
     --------
-    >>> count_bands(1_000, 4), count_bands(64e6, 8), count_bands(1e12, 1_000)
-    (1, 61, 16)
+    >>> tuning = OrderTuning(band_rows=1 << 17, most_bands=1 << 14)
+    >>> [count_bands(n, p, tuning) for n, p in ((1_000, 4), (64e6, 8), (1e12, 1_000))]
+    [1, 61, 16]
     """
-    wanted = round(n_rows / n_parts / TUNING.band_rows)
-    return max(1, min(wanted, TUNING.most_bands // n_parts))
+    wanted = round(n_rows / n_parts / tuning.band_rows)
+    return max(1, min(wanted, tuning.most_bands // n_parts))
 
 
 def write_starts(table: pa.Table, starts: Starts) -> pa.Table:
@@ -95,17 +98,19 @@ def read_starts(shards: Shards, part: int, n_parts: int) -> list[Starts]:
     return found
 
 
-def join_bands(starts: Sequence[Starts]) -> list[Starts]:
+def join_bands(starts: Sequence[Starts], tuning: OrderTuning) -> list[Starts]:
     """Return fewer bands where a shard's rows in one would be too few to be worth their while.
 
     Parameters
     ----------
     starts : sequence of (bands + 1,) int64
         Where each band begins in each shard.
+    tuning : OrderTuning
+        How many are enough.
     """
     n_bands = len(starts[0]) - 1
     rows_each = sum(int(at[-1]) for at in starts) / len(starts)
-    wanted = max(1, min(n_bands, int(rows_each / TUNING.band_shard_rows)))
+    wanted = max(1, min(n_bands, int(rows_each / tuning.band_shard_rows)))
     kept = np.append(np.arange(0, n_bands, -(-n_bands // wanted)), n_bands)
     return [at[kept] for at in starts]
 

@@ -16,7 +16,7 @@ from dlsort.keys import SortKey
 from dlsort.order.lead import fit_lead
 from dlsort.order.word_blocks import ColumnWords, LeadWords
 from dlsort.order.words import BytesColumn, Column, FixedColumn, Words
-from dlsort.tuning import TUNING
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import (
     Spread,
     WordSource,
@@ -62,6 +62,7 @@ class Order(NamedTuple):
 def order_by_words(
     columns: Sequence[Column],
     keys: Sequence[SortKey],
+    tuning: OrderTuning,
     *,
     runs: bool,
     wide: bool = False,
@@ -76,6 +77,8 @@ def order_by_words(
         No dictionaries.
     keys : sequence of SortKey
         Direction and null place of each.
+    tuning : OrderTuning
+        When another way is quicker; the order does not depend on it.
     runs : bool
         Whether the runs are wanted.
     wide : bool
@@ -85,12 +88,12 @@ def order_by_words(
     threads : int
         At most so many.
     """
-    quick = _small(columns, keys) if wide and not runs else None
+    quick = _small(columns, keys, tuning) if wide and not runs else None
     if quick is not None:
         return Order(quick, NO_RUNS, None)
-    source, complete = first_words(columns, keys, threads)
+    source, complete = first_words(columns, keys, tuning, threads)
     done = complete == len(columns)
-    if isinstance(source, LeadWords) and source.n >= TUNING.lead_rows:
+    if isinstance(source, LeadWords):
         source = source.whole(threads)
     order: Any
     order, tied, spread = sort_source(
@@ -108,7 +111,9 @@ def order_by_words(
         if not len(starts):
             break
         keep = runs or i + 1 < len(rest)
-        starts, ends = _refine_column(order, (starts, ends), column, key, threads, keep=keep)
+        starts, ends = _refine_column(
+            order, (starts, ends), column, key, tuning.refined_rows, threads, keep=keep
+        )
     rows = order
     if wide and order.dtype != np.int64:
         rows = empty(len(order), np.int64)
@@ -116,7 +121,9 @@ def order_by_words(
     return Order(rows, (starts, ends), spread, by_place and done and spread is not None)
 
 
-def _small(columns: Sequence[Column], keys: Sequence[SortKey]) -> Any | None:
+def _small(
+    columns: Sequence[Column], keys: Sequence[SortKey], tuning: OrderTuning
+) -> Any | None:
     """Return the stable order of few numbers by NumPy's own sort, or None for others.
 
     It has no set-up, and counts narrow integers as well as we do up to some size.
@@ -127,8 +134,8 @@ def _small(columns: Sequence[Column], keys: Sequence[SortKey]) -> Any | None:
     values = column.values
     if column.mask is not None or column.missing is not None:
         return None
-    few = {1: TUNING.numpy_rows_of_1_byte, 2: TUNING.numpy_rows_of_2_bytes}
-    if len(values) > few.get(values.dtype.itemsize, TUNING.numpy_rows):
+    few = {1: tuning.numpy_rows_of_1_byte, 2: tuning.numpy_rows_of_2_bytes}
+    if len(values) > few.get(values.dtype.itemsize, tuning.numpy_rows):
         return None
     if column.is_floating:
         if key.nulls_first:
@@ -140,25 +147,32 @@ def _small(columns: Sequence[Column], keys: Sequence[SortKey]) -> Any | None:
 
 
 def first_words(
-    columns: Sequence[Column], keys: Sequence[SortKey], threads: int = 1
+    columns: Sequence[Column], keys: Sequence[SortKey], tuning: OrderTuning, threads: int
 ) -> tuple[WordSource, int]:
     """Return the words to sort by first, and how many columns they hold whole."""
     column = columns[0]
     if len(columns) == 1 and isinstance(column, FixedColumn) and column.is_word:
-        return ColumnWords(column, keys[0]), 1
+        return ColumnWords(column, keys[0], tuning), 1
     with pool(threads_for(len(column), threads)) as workers:
-        code = fit_lead(columns, keys, to_sort=True, workers=workers)
-    return LeadWords(columns, code), code.complete
+        code = fit_lead(columns, keys, tuning, to_sort=True, workers=workers)
+    return LeadWords(columns, code, tuning), code.complete
 
 
 def _refine_column(
-    order: Rows, runs: Runs, column: Column, key: SortKey, threads: int, *, keep: bool
+    order: Rows,
+    runs: Runs,
+    column: Column,
+    key: SortKey,
+    most_rows: int,
+    threads: int,
+    *,
+    keep: bool,
 ) -> Runs:
     """Sort tied runs by one more column, in place; return what still ties, if kept.
 
     Some runs at a time: that bounds the memory, and is work for several threads.
     """
-    some_runs = batches(runs[1] - runs[0], TUNING.refined_rows)
+    some_runs = batches(runs[1] - runs[0], most_rows)
 
     def refine_some(first: int, last: int) -> Runs:
         some = runs[0][first:last], runs[1][first:last]

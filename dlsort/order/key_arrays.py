@@ -16,6 +16,7 @@ from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
 from dlsort.order.ranks import rank_dictionaries
 from dlsort.order.words import Column, FixedColumn, check_key_types, key_columns
+from dlsort.tuning import OrderTuning
 
 __all__ = [
     "check_row_count",
@@ -58,7 +59,11 @@ def check_threads(threads: int | None) -> int:
 
 
 def read_keys(
-    keys: Any, *, ascending: bool | Sequence[bool], na_position: str | Sequence[str]
+    keys: Any,
+    tuning: OrderTuning,
+    *,
+    ascending: bool | Sequence[bool],
+    na_position: str | Sequence[str],
 ) -> tuple[list[Column], list[SortKey]]:
     """Return key columns, and the direction and null place of each.
 
@@ -66,6 +71,8 @@ def read_keys(
     ----------
     keys : array-like, or a sequence or table of them
         One key column, or several, most significant first.
+    tuning : OrderTuning
+        How dictionaries are ranked.
     ascending, na_position
         One for all key columns, or one for each.
 
@@ -84,7 +91,7 @@ def read_keys(
         is_descending = not read_flag(is_up, "ascending")
         nulls_first = NULL_PLACES[read_choice(place, "na_position", list(NULL_PLACES))]
         sort_keys.append(SortKey(f"key {i}", is_descending, nulls_first))
-    columns = [read_key(a, key) for a, key in zip(arrays, sort_keys, strict=True)]
+    columns = [read_key(a, key, tuning) for a, key in zip(arrays, sort_keys, strict=True)]
     check_row_count(len(columns[0]))
     lengths = {len(column) for column in columns}
     if len(lengths) > 1:
@@ -162,7 +169,7 @@ def _is_array(item: Any) -> bool:
     )
 
 
-def read_key(array: Any, key: SortKey) -> Column:
+def read_key(array: Any, key: SortKey, tuning: OrderTuning) -> Column:
     """Return one array as a key column.
 
     Raises
@@ -180,7 +187,7 @@ def read_key(array: Any, key: SortKey) -> Column:
         raise _unsortable(error) from error
     table = pa.Table.from_arrays([values], names=[key.column])
     check_key_types(table.schema, (key,))
-    return key_columns(rank_dictionaries(to_transport(table)))[0]
+    return key_columns(rank_dictionaries(to_transport(table), tuning))[0]
 
 
 def _unwrapped(array: Any) -> Any:

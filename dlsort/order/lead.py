@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from dlsort.keys import SortKey
 from dlsort.order.words import BytesColumn, Column, FixedColumn, Words
-from dlsort.tuning import TUNING
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import (
     SERIAL,
     Pool,
@@ -46,9 +46,7 @@ WORD_BITS = 64
 WORD_BYTES = 8
 SHORT_BYTES = 7  # a value this short fits a word together with its length
 WIDE_SPAN = 2**62  # from here on a word loses its lowest bits, to leave codes for the outside
-BLOCK_ROWS = 1 << 15  # rows whose words are made at once: they stay in the cache
 _Range = tuple[int, int, bool, bool]
-FEWEST_BITS = 4  # part of a column enters the lead only if it gets this many bits
 
 
 @dataclass(frozen=True)
@@ -141,6 +139,7 @@ class LeadCode:
 def fit_lead(
     columns: Sequence[Column],
     keys: Sequence[SortKey],
+    tuning: OrderTuning,
     *,
     for_others: bool = False,
     to_sort: bool = False,
@@ -154,6 +153,8 @@ def fit_lead(
         The reference rows' key columns.
     keys : sequence of SortKey
         Direction and null place of each.
+    tuning : OrderTuning
+        How many rows are looked at together, and when text gets a code.
     for_others : bool
         Rows that are not reference rows will get leads too: a code is kept for null in
         each column even if no reference row is null, and prefixes are compared.
@@ -170,9 +171,11 @@ def fit_lead(
     codes: list[ColumnCode] = []
     complete = 0
     for column, key in zip(columns, keys, strict=True):
-        code, exact = _fit_column(column, key, workers, for_others=for_others, to_sort=to_sort)
+        code, exact = _fit_column(
+            column, key, tuning, workers, for_others=for_others, to_sort=to_sort
+        )
         if code.bits > left:
-            if left >= FEWEST_BITS:
+            if left >= tuning.fewest_lead_bits:
                 drop = code.bits - left
                 codes.append(_narrowed(code, left, drop))
             break
@@ -189,17 +192,26 @@ def _narrowed(code: ColumnCode, bits: int, drop: int) -> ColumnCode:
 
 
 def _fit_column(
-    column: Column, key: SortKey, workers: Pool, *, for_others: bool, to_sort: bool
+    column: Column,
+    key: SortKey,
+    tuning: OrderTuning,
+    workers: Pool,
+    *,
+    for_others: bool,
+    to_sort: bool,
 ) -> tuple[ColumnCode, bool]:
     prefix, short, text = None, False, None
     if isinstance(column, BytesColumn):
-        prefix, short = _fit_bytes(column)
+        prefix, short = _fit_bytes(column, tuning.block_rows)
         if to_sort and not short:
-            text = _fit_text(column, len(prefix))
+            text = _fit_text(column, len(prefix), tuning)
     if text is not None:
         lo, hi, has_outside, found_nulls = 0, 2**64 - 1, False, column.null is not None
     else:
-        lo, hi, has_outside, found_nulls = _range(column, prefix, workers, short=short)
+        block_rows = tuning.block_rows
+        lo, hi, has_outside, found_nulls = _range(
+            column, prefix, block_rows, workers, short=short
+        )
     exact = short if isinstance(column, BytesColumn) else not has_outside
     has_nulls = for_others or found_nulls
     coarse = 0
@@ -226,24 +238,24 @@ def _fit_column(
 
 
 def _range(
-    column: Column, prefix: bytes | None, workers: Pool, *, short: bool
+    column: Column, prefix: bytes | None, block_rows: int, workers: Pool, *, short: bool
 ) -> tuple[int, int, bool, bool]:
     """Return the lowest and highest word, and whether any is outside or null."""
     if isinstance(column, FixedColumn) and column.is_plain_integer and len(column):
-        find: Callable[[int, int], _Range] = partial(_range_of_integers, column)
+        find: Callable[[int, int], _Range] = partial(_range_of_integers, column, block_rows)
     else:
-        find = partial(_range_of_words, column, prefix, short=short)
+        find = partial(_range_of_words, column, prefix, block_rows, short=short)
     found = workers.run(find, *zip(*chunks(len(column), workers.threads), strict=True))
     lo, hi = min(each[0] for each in found), max(each[1] for each in found)
     has_outside, has_nulls = any(each[2] for each in found), any(each[3] for each in found)
     return (lo, hi, has_outside, has_nulls) if hi >= 0 else (0, 0, has_outside, has_nulls)
 
 
-def _range_of_integers(column: FixedColumn, first: int, last: int) -> _Range:
+def _range_of_integers(column: FixedColumn, block_rows: int, first: int, last: int) -> _Range:
     # No words need be made: they sort as the integers do.
     blocks = [
-        column.values[start : min(start + BLOCK_ROWS, last)]
-        for start in range(first, last, BLOCK_ROWS)
+        column.values[start : min(start + block_rows, last)]
+        for start in range(first, last, block_rows)
     ]
     ends = np.array([[block.min(), block.max()] for block in blocks], column.values.dtype)
     words = int_words(ends)
@@ -251,11 +263,11 @@ def _range_of_integers(column: FixedColumn, first: int, last: int) -> _Range:
 
 
 def _range_of_words(
-    column: Column, prefix: bytes | None, first: int, last: int, *, short: bool
+    column: Column, prefix: bytes | None, block_rows: int, first: int, last: int, *, short: bool
 ) -> _Range:
     lo, hi, has_outside, has_nulls = 2**64, -1, False, False
-    for start in range(first, last, BLOCK_ROWS):
-        block = column.slice(start, min(start + BLOCK_ROWS, last))
+    for start in range(first, last, block_rows):
+        block = column.slice(start, min(start + block_rows, last))
         words, outside = _first_words(block, prefix, None, short=short, shared=True)
         valid = None if block.null is None else ~block.null
         if outside is not None and outside.any():
@@ -271,15 +283,15 @@ def _range_of_words(
     return lo, hi, has_outside, has_nulls
 
 
-def _fit_bytes(column: BytesColumn) -> tuple[bytes, bool]:
+def _fit_bytes(column: BytesColumn, block_rows: int) -> tuple[bytes, bool]:
     """Return the common prefix, and whether all that follows is short."""
     valid = None if column.null is None else ~column.null
     n_bytes = common_prefix(column.offsets, column.data, valid)
     longest = 0
-    for row in range(0, len(column), BLOCK_ROWS):
-        lengths = np.diff(column.offsets[row : row + BLOCK_ROWS + 1])
+    for row in range(0, len(column), block_rows):
+        lengths = np.diff(column.offsets[row : row + block_rows + 1])
         if valid is not None:
-            lengths = lengths[valid[row : row + BLOCK_ROWS]]
+            lengths = lengths[valid[row : row + block_rows]]
         longest = max(longest, int(lengths.max(initial=0)))
     first = 0 if valid is None or not len(column) else int(np.argmax(valid))
     start = int(column.offsets[first]) if len(column) else 0
@@ -287,15 +299,17 @@ def _fit_bytes(column: BytesColumn) -> tuple[bytes, bool]:
     return prefix, longest - n_bytes <= SHORT_BYTES
 
 
-def _fit_text(column: BytesColumn, depth: int) -> npt.NDArray[np.uint32] | None:
+def _fit_text(
+    column: BytesColumn, depth: int, tuning: OrderTuning
+) -> npt.NDArray[np.uint32] | None:
     """Return an arithmetic code for a column, if words of 8 bytes would often tie."""
-    if len(column) < TUNING.coded_rows:
+    if len(column) < tuning.coded_rows:
         return None
-    rows = np.arange(0, len(column), -(-len(column) // TUNING.coded_sample), dtype=np.uint32)
+    rows = np.arange(0, len(column), -(-len(column) // tuning.coded_sample), dtype=np.uint32)
     if column.null is not None:
         rows = rows[~column.null[rows]]
     words = prefix_words(column.offsets, column.data, depth, rows)
-    if len(np.unique(words)) > (1 - TUNING.coded_ties) * len(words):
+    if len(np.unique(words)) > (1 - tuning.coded_ties) * len(words):
         return None
     return fit_text_code(column.offsets, column.data, rows, depth)
 

@@ -13,13 +13,13 @@ from dlsort.arrow.transport import combine
 from dlsort.keys import SortKey
 from dlsort.order.by_words import order_by_words
 from dlsort.order.words import BytesColumn, Column, FixedColumn, key_columns
-from dlsort.tuning import TUNING
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import empty, encode_bytes, estimate_distinct, gather_fixed, pool
 
 __all__ = ["begins_key", "look_up", "rank_dictionaries", "rank_strings", "rank_values"]
 
 
-def rank_dictionaries(table: pa.Table) -> pa.Table:
+def rank_dictionaries(table: pa.Table, tuning: OrderTuning) -> pa.Table:
     """Return the table with each dictionary column replaced by its values' ranks.
 
     Equal values of one dictionary get one rank. An ordered dictionary's own
@@ -28,18 +28,18 @@ def rank_dictionaries(table: pa.Table) -> pa.Table:
     for i, field in enumerate(table.schema):
         if pt.is_dictionary(field.type):
             array = combine(table.column(i))
-            ranks = rank_values(array.dictionary, ordered=field.type.ordered)
+            ranks = rank_values(array.dictionary, tuning, ordered=field.type.ordered)
             table = table.set_column(i, field.name, look_up(ranks, array))
     return table
 
 
-def rank_values(values: pa.Array, *, ordered: bool) -> pa.Array:
+def rank_values(values: pa.Array, tuning: OrderTuning, *, ordered: bool) -> pa.Array:
     """Return the rank of each value of a dictionary, (d,) uint32; null for a null."""
     columns = key_columns(pa.table({"v": values}))
     if ordered:
         ranks = np.arange(len(values), dtype=np.uint32)
     else:
-        ranks = _dense_ranks(columns)
+        ranks = _dense_ranks(columns, tuning)
     return pa.array(ranks, mask=columns[0].null)  # NaN among the values counts as null
 
 
@@ -48,20 +48,20 @@ def look_up(ranks: pa.Array, array: pa.DictionaryArray) -> pa.Array:
     return ranks.take(array.indices)
 
 
-def rank_strings(column: Column, threads: int) -> Column:
+def rank_strings(column: Column, tuning: OrderTuning, threads: int) -> Column:
     """Return a column of few different strings as their ranks, any other as it is."""
     n = len(column)
-    if not isinstance(column, BytesColumn) or n < TUNING.ranked_rows:
+    if not isinstance(column, BytesColumn) or n < tuning.ranked_rows:
         return column
-    if estimate_distinct(column.offsets, column.data, column.null) > n * TUNING.ranked_share:
+    if estimate_distinct(column.offsets, column.data, column.null) > n * tuning.ranked_share:
         return column
     with pool(threads) as workers:
-        most = max(1, int(n * TUNING.ranked_share))
+        most = max(1, int(n * tuning.ranked_share))
         found = encode_bytes(column.offsets, column.data, column.null, most, workers=workers)
         if found is None:
             return column
         values = column.take(np.concatenate(found.first_rows))
-        of_value = _dense_ranks([BytesColumn(values.offsets, values.data, None)])
+        of_value = _dense_ranks([BytesColumn(values.offsets, values.data, None)], tuning)
         ranks = empty(n, np.uint32)
         ends = np.cumsum([len(rows) for rows in found.first_rows]).tolist()
         starts = [0, *ends[:-1]]
@@ -75,10 +75,10 @@ def rank_strings(column: Column, threads: int) -> Column:
     return FixedColumn(ranks, column.null)
 
 
-def _dense_ranks(columns: Sequence[Column]) -> npt.NDArray[np.uint32]:
+def _dense_ranks(columns: Sequence[Column], tuning: OrderTuning) -> npt.NDArray[np.uint32]:
     """Return how many different smaller keys each row has, (n,) uint32."""
     keys = [SortKey("v")] * len(columns)
-    order, (starts, ends), *_ = order_by_words(columns, keys, runs=True)
+    order, (starts, ends), *_ = order_by_words(columns, keys, tuning, runs=True)
     ranks = np.empty(len(order), np.uint32)
     ranks[order] = np.cumsum(begins_key(len(order), starts, ends), dtype=np.uint32) - 1
     return ranks

@@ -24,6 +24,7 @@ from dlsort.keys import SortKey
 from dlsort.order.argsort import argsort
 from dlsort.order.bands import without_starts
 from dlsort.order.ranks import rank_dictionaries
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import empty, gather_bytes_into, gather_fixed
 
 __all__ = ["ShardOrder", "order_shards"]
@@ -187,7 +188,10 @@ def _widest(arrays: Sequence[pa.Array], n_bytes: int) -> pa.DataType:
 
 
 def order_shards(
-    keys: Sequence[pa.Table], by: Sequence[SortKey], starts: Sequence[Starts]
+    keys: Sequence[pa.Table],
+    by: Sequence[SortKey],
+    starts: Sequence[Starts],
+    tuning: OrderTuning,
 ) -> ShardOrder:
     """Return the stable order of the rows of a partition.
 
@@ -199,22 +203,26 @@ def order_shards(
         The key.
     starts : list of (bands + 1,) int64
         From :func:`dlsort.order.bands.read_starts`.
+    tuning : OrderTuning
+        When another way is quicker.
 
     Notes
     -----
     Expected time O(n).
     """
     if len(starts[0]) == 2:
-        return ShardOrder(starts, [argsort(concat_rows(keys), by)])
+        return ShardOrder(starts, [argsort(concat_rows(keys), by, tuning)])
     if any(pt.is_dictionary(field.type) for field in keys[0].schema):
-        ranked = rank_dictionaries(concat_rows(keys))
+        ranked = rank_dictionaries(concat_rows(keys), tuning)
         firsts = np.cumsum([0, *(table.num_rows for table in keys)])
         keys = [
             ranked.slice(first, table.num_rows)
             for first, table in zip(firsts[:-1], keys, strict=True)
         ]
     bands = range(len(starts[0]) - 1)
-    return ShardOrder(starts, [argsort(_join_band(keys, starts, band), by) for band in bands])
+    return ShardOrder(
+        starts, [argsort(_join_band(keys, starts, band), by, tuning) for band in bands]
+    )
 
 
 def _join_band(shards: Sequence[pa.Table], starts: Sequence[Starts], band: int) -> pa.Table:

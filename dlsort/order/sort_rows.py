@@ -16,6 +16,7 @@ from dlsort.order.bands import join_bands, without_starts
 from dlsort.order.ranks import rank_dictionaries
 from dlsort.order.shard_order import order_shards
 from dlsort.order.words import key_columns, key_table
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import pool, threads_for
 
 __all__ = ["first_of", "sort_rows", "sort_shards"]
@@ -24,7 +25,10 @@ Starts = npt.NDArray[np.int64]
 
 
 def sort_shards(
-    shards: Sequence[pa.Table], starts: Sequence[Starts], keys: tuple[SortKey, ...]
+    shards: Sequence[pa.Table],
+    starts: Sequence[Starts],
+    keys: tuple[SortKey, ...],
+    tuning: OrderTuning,
 ) -> pa.Table:
     """Return the stable sort of the shards of a partition, which follow one another in order.
 
@@ -36,6 +40,8 @@ def sort_shards(
         Where each band begins in each shard (:func:`dlsort.order.bands.read_starts`).
     keys : tuple of SortKey
         The key.
+    tuning : OrderTuning
+        When another way is quicker; the rows do not depend on it.
 
     Returns
     -------
@@ -46,16 +52,19 @@ def sort_shards(
     -----
     Expected time O(n); see :func:`dlsort.order.argsort.argsort`.
     """
-    starts = join_bands(starts)
+    starts = join_bands(starts, tuning)
     if len(starts[0]) == 2:
         table = concat_rows(shards)
         schema = without_starts(table.schema)
-        return sort_rows(table.replace_schema_metadata(schema.metadata), keys)
-    order = order_shards([key_table(shard, keys) for shard in shards], keys, starts)
+        return sort_rows(table.replace_schema_metadata(schema.metadata), keys, tuning)
+    tables = [key_table(shard, keys) for shard in shards]
+    order = order_shards(tables, keys, starts, tuning)
     return order.take_table(shards)
 
 
-def sort_rows(table: pa.Table, keys: tuple[SortKey, ...], *, threads: int = 1) -> pa.Table:
+def sort_rows(
+    table: pa.Table, keys: tuple[SortKey, ...], tuning: OrderTuning, *, threads: int = 1
+) -> pa.Table:
     """Return the stable sort of a table; the table itself if it is in order already.
 
     Parameters
@@ -64,16 +73,22 @@ def sort_rows(table: pa.Table, keys: tuple[SortKey, ...], *, threads: int = 1) -
         In transport types, each column one chunk (:func:`dlsort.arrow.transport.to_transport`).
     keys : tuple of SortKey
         The key.
+    tuning : OrderTuning
+        When another way is quicker; the rows do not depend on it.
     threads : int
         At most so many; the rows do not depend on it.
     """
-    columns = key_columns(rank_dictionaries(key_table(table, keys)))
-    order = order_columns(columns, keys, runs=False, by_place=True, threads=threads)
+    columns = key_columns(rank_dictionaries(key_table(table, keys), tuning))
+    order = order_columns(columns, keys, tuning, runs=False, by_place=True, threads=threads)
     if order.spread is None and _in_place(order.rows):
         return table
     with pool(threads_for(table.num_rows, threads)) as workers:
         picked = Picked(
-            order.rows, workers=workers, spread=order.spread, by_place=order.by_place
+            order.rows,
+            workers=workers,
+            spread=order.spread,
+            by_place=order.by_place,
+            spread_bytes=tuning.spread_bytes,
         )
         return take_table(table, picked)
 
@@ -82,7 +97,9 @@ def _in_place(rows: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> bool:
     return np.array_equal(rows, np.arange(len(rows), dtype=np.uint32))
 
 
-def first_of(table: pa.Table, keys: tuple[SortKey, ...], k: int, *, threads: int) -> pa.Table:
+def first_of(
+    table: pa.Table, keys: tuple[SortKey, ...], k: int, tuning: OrderTuning, *, threads: int
+) -> pa.Table:
     """Return the first ``k`` rows of the stable sort of a table; as :func:`sort_rows`."""
-    columns = key_columns(rank_dictionaries(key_table(table, keys)))
-    return take_table(table, first_rows(columns, keys, k, threads=threads))
+    columns = key_columns(rank_dictionaries(key_table(table, keys), tuning))
+    return take_table(table, first_rows(columns, keys, k, tuning, threads=threads))

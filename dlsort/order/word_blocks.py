@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dlsort.keys import SortKey
-from dlsort.order.lead import BLOCK_ROWS, LeadCode
+from dlsort.order.lead import LeadCode
 from dlsort.order.words import Column, FixedColumn, Mask, Words
-from dlsort.tuning import TUNING
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import (
     ArrayWords,
     WordSource,
@@ -43,9 +43,11 @@ class ColumnWords:
         Of one limb, or with every value inside a word's range.
     key : SortKey
         Its direction.
+    tuning : OrderTuning
+        How many rows' words are made at once.
     """
 
-    def __init__(self, column: FixedColumn, key: SortKey) -> None:
+    def __init__(self, column: FixedColumn, key: SortKey, tuning: OrderTuning) -> None:
         turn = ONES if key.descending else U0
         values = column.values
         self._column = column
@@ -61,7 +63,7 @@ class ColumnWords:
         signed = narrow and values.dtype.kind == "i"
         self.row_bytes = _row_bytes(column)
         self.low_flip = turn ^ np.uint64(1 << self.bits - 1) if signed else turn
-        self.block_rows = max(self.n, 1) if self._in_place else BLOCK_ROWS
+        self.block_rows = max(self.n, 1) if self._in_place else tuning.block_rows
 
     def block(self, start: int, stop: int, scratch: Words) -> tuple[Words, Mask | None]:
         """Return the words of some rows, before ``flip``, and which rows have none."""
@@ -99,11 +101,12 @@ class LeadWords:
     turn = U0
     bits = 64
     low_flip = U0
-    block_rows = BLOCK_ROWS
 
-    def __init__(self, columns: Sequence[Column], code: LeadCode) -> None:
+    def __init__(self, columns: Sequence[Column], code: LeadCode, tuning: OrderTuning) -> None:
         self._columns = columns
         self._code = code
+        self._tuning = tuning
+        self.block_rows = tuning.block_rows
         self.n = len(columns[0])
         self.row_bytes = sum(map(_row_bytes, columns))
 
@@ -118,17 +121,17 @@ class LeadWords:
         return self._code.lead([each.take(rows) for each in used])
 
     def whole(self, threads: int) -> WordSource:
-        """Return all leads in memory, if that is little beside the columns.
+        """Return all leads in memory, if they are many and that is little beside the columns.
 
         A sort asks for every block twice, and making it costs some ns a column and row.
         """
-        if self.row_bytes < TUNING.lead_row_bytes:
+        if self.n < self._tuning.lead_rows or self.row_bytes < self._tuning.lead_row_bytes:
             return self
         words = empty(self.n, np.uint64)
 
         def fill(start: int, stop: int) -> None:
-            for first in range(start, stop, BLOCK_ROWS):
-                last = min(first + BLOCK_ROWS, stop)
+            for first in range(start, stop, self.block_rows):
+                last = min(first + self.block_rows, stop)
                 self.block(first, last, words[first:last])
 
         with pool(threads) as workers:

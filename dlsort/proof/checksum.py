@@ -22,6 +22,7 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import is_bytes
 from dlsort.arrow.transport import combine, to_transport
 from dlsort.arrow.views import bytes_views, fixed_view, nulls
+from dlsort.tuning import ProofTuning
 from dlsort_kernels import (
     fold,
     hash_bytes,
@@ -37,9 +38,6 @@ __all__ = ["Proof", "prove", "total"]
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
 LANE = 2**64
-# The hashes of a block (512 KiB) stay in the L2 cache from column to column. With a quarter of
-# the rows, two threads passed the interpreter over so often that it took 2.5 × as long.
-ROWS_A_BLOCK = 65_536
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,15 @@ def total(proofs: Iterable[Proof]) -> Proof:
     return sum(proofs, Proof())
 
 
-def prove(table: pa.Table) -> Proof:
+def prove(table: pa.Table, tuning: ProofTuning) -> Proof:
     """Return row count and checksum of a table's rows.
 
     Parameters
     ----------
     table : pyarrow.Table
         Any types; columns are told apart by name, their order does not count.
+    tuning : ProofTuning
+        How many rows are hashed together.
 
     Returns
     -------
@@ -97,9 +97,10 @@ def prove(table: pa.Table) -> Proof:
     Examples
     --------
     >>> a = pa.table({"x": [1, 2], "y": ["p", "q"]})
-    >>> prove(a) == prove(a.take([1, 0]))
+    >>> tuning = ProofTuning(block_rows=65_536)
+    >>> prove(a, tuning) == prove(a.take([1, 0]), tuning)
     True
-    >>> prove(a) == prove(pa.table({"x": [1, 2], "y": ["q", "p"]}))
+    >>> prove(a, tuning) == prove(pa.table({"x": [1, 2], "y": ["q", "p"]}), tuning)
     False
     """
     table = to_transport(table)
@@ -109,10 +110,11 @@ def prove(table: pa.Table) -> Proof:
     ]
     low = high = 0
     tables = [_dictionary_hashes(array, seed) for seed, array in columns]
-    for start in range(0, table.num_rows, ROWS_A_BLOCK):
-        acc = np.zeros(min(ROWS_A_BLOCK, table.num_rows - start), np.uint64)
+    n_rows = tuning.block_rows
+    for start in range(0, table.num_rows, n_rows):
+        acc = np.zeros(min(n_rows, table.num_rows - start), np.uint64)
         for (seed, array), hashes in zip(columns, tables, strict=True):
-            _hash(acc, array.slice(start, ROWS_A_BLOCK), seed, hashes)
+            _hash(acc, array.slice(start, n_rows), seed, hashes)
         block_low, block_high = fold(acc)
         low, high = low + block_low, high + block_high
     return Proof(table.num_rows, low % LANE, high % LANE)

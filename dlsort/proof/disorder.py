@@ -12,6 +12,7 @@ from dlsort.keys import SortKey
 from dlsort.order.lead import fit_lead
 from dlsort.order.ranks import rank_dictionaries
 from dlsort.order.words import BytesColumn, Column, FixedColumn, Words, key_columns
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import compare_bytes, compare_words, first_descent
 
 __all__ = ["first_disorder", "first_disorder_of"]
@@ -19,7 +20,7 @@ __all__ = ["first_disorder", "first_disorder_of"]
 Positions = npt.NDArray[np.int64]
 
 
-def first_disorder(table: pa.Table, keys: Sequence[SortKey]) -> int:
+def first_disorder(table: pa.Table, keys: Sequence[SortKey], tuning: OrderTuning) -> int:
     """Return the first row that sorts after the row below it, or −1 if there is none.
 
     Parameters
@@ -28,6 +29,8 @@ def first_disorder(table: pa.Table, keys: Sequence[SortKey]) -> int:
         Exactly the key columns, in key order.
     keys : sequence of SortKey
         Direction and null place of each.
+    tuning : OrderTuning
+        As for a sort.
 
     Returns
     -------
@@ -40,12 +43,14 @@ def first_disorder(table: pa.Table, keys: Sequence[SortKey]) -> int:
     """
     if table.num_rows < 2:
         return -1
-    return first_disorder_of(key_columns(rank_dictionaries(table)), keys)
+    return first_disorder_of(key_columns(rank_dictionaries(table, tuning)), keys, tuning)
 
 
-def first_disorder_of(columns: Sequence[Column], keys: Sequence[SortKey]) -> int:
+def first_disorder_of(
+    columns: Sequence[Column], keys: Sequence[SortKey], tuning: OrderTuning
+) -> int:
     """Return what :func:`first_disorder` does, of two rows or more as key columns."""
-    lead, complete = _lead(columns, keys)
+    lead, complete = _lead(columns, keys, tuning)
     bad, ties = first_descent(lead)
     for column, key in zip(columns[complete:], keys[complete:], strict=True):
         if not len(ties):
@@ -77,11 +82,13 @@ def _compare_neighbours(column: Column, key: SortKey, rows: Positions) -> npt.ND
     return sign
 
 
-def _lead(columns: Sequence[Column], keys: Sequence[SortKey]) -> tuple[Words, int]:
+def _lead(
+    columns: Sequence[Column], keys: Sequence[SortKey], tuning: OrderTuning
+) -> tuple[Words, int]:
     """Return the lead of the rows by their own range, and how many columns it holds whole."""
     column = columns[0]
     alone = column if len(columns) == 1 and isinstance(column, FixedColumn) else None
     if alone is not None and alone.is_word and alone.null is None:
         return (~alone.first if keys[0].descending else alone.first), 1
-    code = fit_lead(columns, keys)
+    code = fit_lead(columns, keys, tuning)
     return code.lead(columns), code.complete

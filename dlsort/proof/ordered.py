@@ -13,6 +13,7 @@ from dlsort.keys import SortKey
 from dlsort.order.words import key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import first_disorder
+from dlsort.tuning import Tuning
 
 __all__ = ["Ordered"]
 
@@ -29,11 +30,16 @@ class Ordered:
     """
 
     def __init__(
-        self, keys: tuple[SortKey, ...], part: int, wanted: Sequence[int] = ()
+        self,
+        keys: tuple[SortKey, ...],
+        part: int,
+        tuning: Tuning,
+        wanted: Sequence[int] = (),
     ) -> None:
         self.proof = Proof()
         self._keys = keys
         self._part = part
+        self._tuning = tuning
         self._edges: list[pa.Table] = []  # keys of the first and last row of each piece
         self._none: pa.Table | None = None
         self._wanted = np.array(wanted, np.int64)
@@ -48,12 +54,13 @@ class Ordered:
             If they are not in order, or not after those before.
         """
         keys = key_table(table, self._keys)
-        bad = first_disorder(keys, self._keys)
+        bad = first_disorder(keys, self._keys, self._tuning.order)
         if bad >= 0:
             bad += self.proof.rows
         elif keys.num_rows:
             self._edges.append(keys.take([0, keys.num_rows - 1]))
-            if first_disorder(concat_rows(self._edges[-2:]), self._keys) >= 0:
+            pair = concat_rows(self._edges[-2:])
+            if first_disorder(pair, self._keys, self._tuning.order) >= 0:
                 bad = self.proof.rows - 1
         if bad >= 0:
             msg = (
@@ -64,7 +71,7 @@ class Ordered:
         n_before = self.proof.rows
         begin, end = np.searchsorted(self._wanted, [n_before, n_before + keys.num_rows])
         self.picked.append(keys.take(self._wanted[begin:end] - n_before))
-        self.proof += prove(table)
+        self.proof += prove(table, self._tuning.proof)
         self._none = keys.slice(0, 0)
 
     def edges(self) -> pa.Table:

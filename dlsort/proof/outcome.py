@@ -12,6 +12,7 @@ from dlsort.keys import SortKey
 from dlsort.proof.checksum import total
 from dlsort.proof.disorder import first_disorder
 from dlsort.proof.stats import InputStats, OutputStats
+from dlsort.tuning import OrderTuning
 
 __all__ = ["Outcome", "check_keys_apart", "check_outcome"]
 
@@ -45,7 +46,9 @@ class Outcome:
         return total(s.proof for s in self.outputs).checksum
 
 
-def check_outcome(n_rows: int, keys: tuple[SortKey, ...], outcome: Outcome) -> None:
+def check_outcome(
+    n_rows: int, keys: tuple[SortKey, ...], outcome: Outcome, tuning: OrderTuning
+) -> None:
     """Compare source and sink, and the order across parts.
 
     Parameters
@@ -56,6 +59,8 @@ def check_outcome(n_rows: int, keys: tuple[SortKey, ...], outcome: Outcome) -> N
         The key.
     outcome : Outcome
         What was read and written.
+    tuning : OrderTuning
+        As for a sort.
 
     Raises
     ------
@@ -79,7 +84,7 @@ def check_outcome(n_rows: int, keys: tuple[SortKey, ...], outcome: Outcome) -> N
         )
         raise RowsLostError(msg)
     edges = [s.edges for s in sorted(outputs, key=lambda s: s.part) if s.edges.num_rows]
-    bad = first_disorder(concat_rows(edges), keys) if edges else -1
+    bad = first_disorder(concat_rows(edges), keys, tuning) if edges else -1
     if bad >= 0:
         msg = (
             f"part {bad // 2 + 1} of those with rows begins before the one above it ends. "

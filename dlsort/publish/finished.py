@@ -32,6 +32,7 @@ from dlsort.proof.checksum import Proof
 from dlsort.proof.disorder import first_disorder
 from dlsort.proof.ordered import Ordered
 from dlsort.proof.stats import Clock, OutputStats
+from dlsort.tuning import OrderTuning, Tuning
 from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ExchangeError, Layer
 from dlsort_cluster.tasks import call
@@ -213,7 +214,7 @@ def verify_finished(client: Any, writer: Writer) -> int:
     graph = {}
     for part in finished_parts(writer.folder):
         key = f"dlsort-verify-{token}-{part}"
-        graph[key] = call(key, _verify, writer.folder, writer.keys, part)
+        graph[key] = call(key, _verify, writer.folder, writer.keys, part, writer.tuning)
     if not graph:
         return 0
     try:
@@ -223,19 +224,19 @@ def verify_finished(client: Any, writer: Writer) -> int:
     return sum(found)
 
 
-def _verify(folder: str, keys: tuple[SortKey, ...], part: int) -> bool:
-    if _is_as_recorded(folder, keys, part):
+def _verify(folder: str, keys: tuple[SortKey, ...], part: int, tuning: Tuning) -> bool:
+    if _is_as_recorded(folder, keys, part, tuning):
         return True
     forget_finished(folder, part)
     return False
 
 
-def _is_as_recorded(folder: str, keys: tuple[SortKey, ...], part: int) -> bool:
+def _is_as_recorded(folder: str, keys: tuple[SortKey, ...], part: int, tuning: Tuning) -> bool:
     """Return whether a part's rows have the order and the proof of its record."""
     finished = find_finished(folder, part)
     if finished is None:
         return False
-    ordered = Ordered(keys, part)
+    ordered = Ordered(keys, part, tuning)
     recorded = finished.written
     try:
         with (
@@ -246,12 +247,16 @@ def _is_as_recorded(folder: str, keys: tuple[SortKey, ...], part: int) -> bool:
                 ordered.add(to_transport(file.read_row_group(group, use_threads=False)))
         if ordered.proof != recorded.proof:
             return False
-        return recorded.proof.rows == 0 or _are_equal(ordered.edges(), recorded.edges, keys)
+        if not recorded.proof.rows:
+            return True
+        return _are_equal(ordered.edges(), recorded.edges, keys, tuning.order)
     except (OSError, pa.ArrowException, OutOfOrderError, LookupError, ValueError):
         return False
 
 
-def _are_equal(edges: pa.Table, recorded: pa.Table, keys: tuple[SortKey, ...]) -> bool:
+def _are_equal(
+    edges: pa.Table, recorded: pa.Table, keys: tuple[SortKey, ...], tuning: OrderTuning
+) -> bool:
     """Return whether the first and the last key are the same, NaN too."""
     others = recorded.replace_schema_metadata().cast(edges.schema.remove_metadata())
     if others.num_rows != edges.num_rows:
@@ -259,6 +264,6 @@ def _are_equal(edges: pa.Table, recorded: pa.Table, keys: tuple[SortKey, ...]) -
     for row in range(edges.num_rows):
         one, other = edges.slice(row, 1).replace_schema_metadata(), others.slice(row, 1)
         for pair in ([one, other], [other, one]):
-            if first_disorder(concat_rows(pair), keys) >= 0:
+            if first_disorder(concat_rows(pair), keys, tuning) >= 0:
                 return False
     return True

@@ -14,7 +14,7 @@ from typing import Literal
 from dlsort.errors import BadOptionError
 from dlsort.io.source import Source
 from dlsort.sizes import GIB, MIB, format_bytes, parse_bytes
-from dlsort.tuning import TUNING
+from dlsort.tuning import BudgetTuning
 from dlsort.wording import count
 
 __all__ = [
@@ -51,7 +51,9 @@ class Budget:
     piece_bytes: int
 
 
-def ask_memory(memory: int | str | None, most_bytes: int, *, is_here: bool) -> int:
+def ask_memory(
+    memory: int | str | None, most_bytes: int, tuning: BudgetTuning, *, is_here: bool
+) -> int:
     """Return a job's memory in bytes.
 
     Parameters
@@ -60,6 +62,8 @@ def ask_memory(memory: int | str | None, most_bytes: int, *, is_here: bool) -> i
         As asked for: a size, or a share as in ``"50%"``.
     most_bytes : int
         What there is: the machine's, or all workers' together.
+    tuning : BudgetTuning
+        The share of it that a job may use when nobody says.
     is_here : bool
         The job runs on this machine, and so can't have more than that.
 
@@ -69,7 +73,7 @@ def ask_memory(memory: int | str | None, most_bytes: int, *, is_here: bool) -> i
         If it can't be read, or is not there.
     """
     if memory is None:
-        return int(most_bytes * TUNING.job_memory_share)
+        return int(most_bytes * tuning.job_memory_share)
     asked = parse_bytes(memory, "memory", whole_bytes=most_bytes)
     if is_here and asked > most_bytes:
         msg = (
@@ -84,6 +88,7 @@ def plan_budget(
     memory_bytes: int,
     n_processes: int,
     n_threads: int,
+    tuning: BudgetTuning,
     group_bytes: int = 0,
     default_of: MemoryOf | None = None,
 ) -> Budget:
@@ -95,6 +100,8 @@ def plan_budget(
         For the whole job.
     n_processes, n_threads : int
         Processes that do the work; threads in all.
+    tuning : BudgetTuning
+        The shares.
     group_bytes : int
         Arrow size of the source's largest row group, which is read whole: if it is large for
         this memory, fewer shards wait in it.
@@ -107,33 +114,34 @@ def plan_budget(
         If it is too small to work with.
     """
     threads_each = -(-n_threads // n_processes)
-    fixed = TUNING.base_bytes
-    smallest = fixed + threads_each * TUNING.working_copies * TUNING.smallest_part_bytes
+    fixed = tuning.base_bytes
+    smallest = fixed + threads_each * tuning.working_copies * tuning.smallest_part_bytes
     free = memory_bytes // n_processes - fixed
-    store = int(free * TUNING.store_share)
-    reading = threads_each * TUNING.reading_copies * group_bytes
-    store = max(min(store, free - reading), int(free * TUNING.least_store_share))
+    store = int(free * tuning.store_share)
+    reading = threads_each * tuning.reading_copies * group_bytes
+    store = max(min(store, free - reading), int(free * tuning.least_store_share))
     working = (free - store) // threads_each
-    part = working // TUNING.working_copies
+    part = working // tuning.working_copies
     if memory_bytes // n_processes < smallest:
         what, do = _DEFAULTS.get(default_of, ("memory is", ""))
         msg = (
-            f"{what} {format_bytes(memory_bytes)}, too small to work with: "
+            f"{what.format(share=tuning.job_memory_share)} {format_bytes(memory_bytes)}, too "
+            "small to work with: "
             f"{n_processes} process{'es' if n_processes > 1 else ''} and {n_threads} "
             f"thread{'s' if n_threads > 1 else ''} need at least "
             f"{_at_least(smallest * n_processes)}.{do}"
         )
         raise BadOptionError(msg)
-    return Budget(store, working, part, min(part, TUNING.input_bytes))
+    return Budget(store, working, part, min(part, tuning.input_bytes))
 
 
 _DEFAULTS: dict[MemoryOf | None, tuple[str, str]] = {
     "machine": (
-        f"the memory of a job, by default {TUNING.job_memory_share:.0%} of this machine's, is",
+        "the memory of a job, by default {share:.0%} of this machine's, is",
         " Ask for fewer threads (--threads), or for more memory (--memory).",
     ),
     "workers": (
-        f"the memory of a job, by default {TUNING.job_memory_share:.0%} of the workers', is",
+        "the memory of a job, by default {share:.0%} of the workers', is",
         " Give the workers fewer threads, or more memory.",
     ),
 }
@@ -147,7 +155,9 @@ def _at_least(n_bytes: int) -> str:
     )
 
 
-def check_row_groups(source: Source, memory_bytes: int, n_processes: int) -> int:
+def check_row_groups(
+    source: Source, memory_bytes: int, n_processes: int, tuning: BudgetTuning
+) -> int:
     """Return the memory of a process for row groups, which are read whole.
 
     Parameters
@@ -158,16 +168,18 @@ def check_row_groups(source: Source, memory_bytes: int, n_processes: int) -> int
         For the whole job.
     n_processes : int
         Processes that do the work.
+    tuning : BudgetTuning
+        What a process takes besides.
 
     Raises
     ------
     BadOptionError
         If a row group is larger than that.
     """
-    most = memory_bytes // n_processes - TUNING.base_bytes
+    most = memory_bytes // n_processes - tuning.base_bytes
     for group in source.row_groups:
         if group.arrow_bytes > most:
-            needed = (group.arrow_bytes + TUNING.base_bytes) * n_processes
+            needed = (group.arrow_bytes + tuning.base_bytes) * n_processes
             msg = (
                 f"row group {group.index} of {source.files[group.file]} takes "
                 f"{format_bytes(group.arrow_bytes)} in memory, by its footer; row groups are "
@@ -179,7 +191,7 @@ def check_row_groups(source: Source, memory_bytes: int, n_processes: int) -> int
     return most
 
 
-def check_partitions(partitions: int | None, n_rows: int) -> None:
+def check_partitions(partitions: int | None, n_rows: int, tuning: BudgetTuning) -> None:
     """Raise if far more partitions are asked for than there are rows.
 
     Raises
@@ -187,7 +199,7 @@ def check_partitions(partitions: int | None, n_rows: int) -> None:
     BadOptionError
         If so: most parts would be empty files.
     """
-    if partitions is not None and partitions > max(n_rows, TUNING.fewest_parts_refused):
+    if partitions is not None and partitions > max(n_rows, tuning.fewest_parts_refused):
         msg = (
             f"partitions is {partitions:,}, but the source has only {count(n_rows, 'row')}; "
             "ask for at most one partition a row."
@@ -195,7 +207,7 @@ def check_partitions(partitions: int | None, n_rows: int) -> None:
         raise BadOptionError(msg)
 
 
-def count_parts(source: Source, part_bytes: int, n_threads: int) -> int:
+def count_parts(source: Source, part_bytes: int, n_threads: int, tuning: BudgetTuning) -> int:
     """Return how many output partitions of about ``part_bytes`` the source makes.
 
     A multiple of the threads, so that they finish together; one for a source
@@ -204,12 +216,12 @@ def count_parts(source: Source, part_bytes: int, n_threads: int) -> int:
     if source.n_rows == 0:
         return 1
     n_parts = max(1, -(-source.arrow_bytes // part_bytes))
-    if n_parts > TUNING.most_parts:
+    if n_parts > tuning.most_parts:
         msg = (
             f"a partition size of {format_bytes(part_bytes)} makes {n_parts:,} partitions of "
-            f"{format_bytes(source.arrow_bytes)}; ask for at most {TUNING.most_parts:,}."
+            f"{format_bytes(source.arrow_bytes)}; ask for at most {tuning.most_parts:,}."
         )
         raise BadOptionError(msg)
-    if n_parts == 1 and source.arrow_bytes <= TUNING.one_part_bytes:
+    if n_parts == 1 and source.arrow_bytes <= tuning.one_part_bytes:
         return 1
     return min(-(-n_parts // n_threads) * n_threads, source.n_rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dlsort.io.parquet.layout import choose_encodings
@@ -20,6 +20,7 @@ from dlsort.strategies.reader import Reader
 from dlsort.strategies.run import run_plan
 from dlsort.strategies.strategy import Job, Strategy
 from dlsort.terminal.progress import Progress
+from dlsort.tuning import StrategyTuning
 
 __all__ = ["STRATEGIES", "make_parts"]
 
@@ -74,13 +75,14 @@ def make_parts(
         outcome, ran = run_plan(client, plan.layer(writer), job.source.n_rows, progress)
         note(ran)
         if plan.holds(outcome):
-            check_outcome(job.source.n_rows, job.keys, outcome)
+            check_outcome(job.source.n_rows, job.keys, outcome, job.tuning.order)
             note(
                 Made(
                     strategy.name,
                     plan.n_inputs,
                     outcome.checksum,
                     outcome.part_rows,
+                    _surprises(outcome.part_rows, job.tuning.strategies),
                     outcome.file_bytes,
                 )
             )
@@ -89,6 +91,13 @@ def make_parts(
         trusted = False
     msg = "no strategy has made the parts"
     raise AssertionError(msg)
+
+
+def _surprises(part_rows: Sequence[int], tuning: StrategyTuning) -> list[int]:
+    """Return the parts that have far more rows than the others: the sample was wrong."""
+    mean = sum(part_rows) / max(len(part_rows), 1)
+    most = tuning.surprise * max(mean, tuning.fewest_rows_of_surprise)
+    return [part for part, rows in enumerate(part_rows) if rows > most]
 
 
 def _writer(
@@ -108,10 +117,11 @@ def _writer(
         folder,
         source.schema,
         job.keys,
-        choose_encodings(source.schema, source.layouts),
+        choose_encodings(source.schema, source.layouts, job.tuning.io),
         how.compression,
         how.row_group_rows,
         job.part_bytes,
+        job.tuning,
         how.name,
     )
     if stage.is_resumed:
@@ -121,5 +131,5 @@ def _writer(
 
 def _has_model(folder: str, job: Job) -> bool:
     """Return whether an earlier attempt has kept the model that cut its parts."""
-    schema = Reader.of(job.source, job.keys).key_schema()
-    return read_model(join(folder, MODEL), schema, job.keys) is not None
+    schema = Reader.of(job.source, job.keys, job.tuning).key_schema()
+    return read_model(join(folder, MODEL), schema, job.keys, job.tuning.order) is not None

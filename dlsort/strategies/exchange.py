@@ -28,7 +28,6 @@ from dlsort.publish.finished import find_output, finished_parts
 from dlsort.strategies.part import write_partition
 from dlsort.strategies.reader import Reader, model_tasks
 from dlsort.strategies.strategy import Job
-from dlsort.tuning import TUNING
 from dlsort_cluster.engine import build, engine_of_clients
 from dlsort_cluster.exchange import Exchange, Layer, Split
 from dlsort_cluster.tasks import ref
@@ -44,7 +43,7 @@ def split_piece(
     with clock.step("read"):
         table = reader.read(piece)
     with clock.step("prove"):
-        proof = prove(table)
+        proof = prove(table, reader.tuning.proof)
     with clock.step("classify"):
         band = find_bands(table, model, input_id)
     finished = finished_parts(folder)
@@ -91,17 +90,18 @@ class ExchangePlan:
     def layer(self, writer: Writer) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""
         job, token = self.job, uuid.uuid4().hex
-        source, n_parts = job.source, job.n_parts
+        source, n_parts, tuning = job.source, job.n_parts, job.tuning
         # A partition that doesn't fit is sorted band by band.
         n_cuts = max(n_parts, -(-source.arrow_bytes // job.part_bytes))
         n_bands = None
         if not job.fits:
-            least = min(-(-n_cuts // n_parts), max(1, TUNING.most_bands // n_parts))
-            n_bands = max(count_bands(source.n_rows, n_parts), least)
+            least = min(-(-n_cuts // n_parts), max(1, tuning.order.most_bands // n_parts))
+            n_bands = max(count_bands(source.n_rows, n_parts, tuning.order), least)
         samples = SamplePlan(())
         if n_cuts > 1:
-            samples = plan_sample(source, self.pieces, job.keys, n_cuts, job.working_bytes)
-        model, reader = f"dlsort-model-{token}", Reader.of(source, job.keys)
+            most_bytes = job.working_bytes
+            samples = plan_sample(source, self.pieces, job.keys, n_cuts, tuning, most_bytes)
+        model, reader = f"dlsort-model-{token}", Reader.of(source, job.keys, tuning)
         graph = model_tasks(
             model,
             token,

@@ -33,7 +33,7 @@ from dlsort.sizes import UNBOUNDED
 from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
 from dlsort.strategies.reader import Reader
 from dlsort.strategies.strategy import Job
-from dlsort.tuning import TUNING
+from dlsort.tuning import Tuning
 from dlsort_cluster.exchange import Layer, Shards, Slot
 
 __all__ = ["Move", "Moves", "Slice", "plan_moves"]
@@ -65,7 +65,9 @@ class Moves:
     is_sorted: bool
 
 
-def plan_moves(source: Source, keys: Sequence[SortKey], n_parts: int) -> Moves | None:
+def plan_moves(
+    source: Source, keys: Sequence[SortKey], n_parts: int, tuning: Tuning
+) -> Moves | None:
     """Return which rows make which part, or None where an exchange is needed.
 
     Parameters
@@ -76,6 +78,8 @@ def plan_moves(source: Source, keys: Sequence[SortKey], n_parts: int) -> Moves |
         The key.
     n_parts : int
         Number of output partitions, at least 2.
+    tuning : Tuning
+        How much may be read, and how uneven parts may be.
     """
     ranges = read_ranges(source, keys[0].column)
     if not ranges or any(r.n_nulls for r in ranges.values()):
@@ -88,9 +92,9 @@ def plan_moves(source: Source, keys: Sequence[SortKey], n_parts: int) -> Moves |
     if (low[1:] >= high[:-1]).all() and _is_claimed(source, keys):
         parts = _cut_rows(source, filled, rows, n_parts)
         n_read = sum(s.piece.n_rows for part in parts for s in part)
-        if n_read <= TUNING.most_rereads * rows.sum():
+        if n_read <= tuning.strategies.most_rereads * rows.sum():
             return Moves(parts, is_sorted=True)
-    chosen = _cut_ranges(low, high, rows, n_parts)
+    chosen = _cut_ranges(low, high, rows, n_parts, tuning.sample.balance)
     if chosen is None:
         return None
     groups = (np.sort(np.array(filled)[part]).tolist() for part in chosen)
@@ -144,6 +148,7 @@ def _cut_ranges(
     high: npt.NDArray[np.int64],
     rows: npt.NDArray[np.int64],
     n_parts: int,
+    balance: float,
 ) -> list[npt.NDArray[np.int64]] | None:
     """Return the row groups of each part, none of whose ranges meets another part's.
 
@@ -162,7 +167,7 @@ def _cut_ranges(
     cuts = gaps[np.where(nearer, before, after)]
     parts = np.split(order, cuts)
     sizes = np.array([rows[part].sum() for part in parts])
-    return parts if sizes.max() <= TUNING.balance * sizes.mean() and sizes.min() else None
+    return parts if sizes.max() <= balance * sizes.mean() and sizes.min() else None
 
 
 def _whole(source: Source, groups: Sequence[int]) -> tuple[Slice, ...]:
@@ -188,7 +193,7 @@ class Move:
         """Return the tasks, or None where the footers don't claim such an order."""
         if job.n_parts == 1 or not job.fits:
             return None
-        moves = plan_moves(job.source, job.keys, job.n_parts)
+        moves = plan_moves(job.source, job.keys, job.n_parts, job.tuning)
         return None if moves is None else MovePlan(job, moves)
 
 
@@ -214,7 +219,7 @@ class MovePlan:
 
     def layer(self, writer: Writer) -> Layer:
         """Return read → sort → write of each part, as tasks."""
-        reader = Reader.of(self.job.source, self.job.keys)
+        reader = Reader.of(self.job.source, self.job.keys, self.job.tuning)
         n_parts = len(self.moves.parts)
         calls = [
             (_move, reader, writer, slices, part, n_parts)
@@ -225,7 +230,8 @@ class MovePlan:
     def holds(self, outcome: Outcome) -> bool:
         """Return whether the parts are in order, and no key is in two of them."""
         try:
-            check_outcome(self.job.source.n_rows, self.job.keys, outcome)
+            job = self.job
+            check_outcome(job.source.n_rows, job.keys, outcome, job.tuning.order)
             if not self.moves.is_sorted:
                 check_keys_apart(outcome.outputs)
         except OutOfOrderError:
@@ -243,7 +249,7 @@ def _move(
     with clock.step("read"):
         tables = [reader.read(s.piece).slice(s.first, s.n_rows) for s in slices]
     with clock.step("prove"):
-        proof = total(prove(table) for table in tables)
+        proof = total(prove(table, reader.tuning.proof) for table in tables)
     slot = Slot(part, n_parts, 0, proof.rows)
     written = write_partition(writer, Shards.of(tables), None, slot, proof)
     return Moved(InputStats(proof, clock), written)

@@ -24,7 +24,7 @@ from dlsort.order.bands import read_starts, without_starts
 from dlsort.order.sort_rows import sort_rows, sort_shards
 from dlsort.order.words import key_table
 from dlsort.sizes import GIB
-from dlsort.tuning import TUNING
+from dlsort.tuning import Tuning
 from dlsort_cluster.exchange import Shards
 
 __all__ = ["sort_in_pieces"]
@@ -38,7 +38,12 @@ _MOST_PIECES = 1 << 16
 
 
 def sort_in_pieces(
-    shards: Shards, keys: tuple[SortKey, ...], part: int, n_parts: int, most_bytes: int
+    shards: Shards,
+    keys: tuple[SortKey, ...],
+    part: int,
+    n_parts: int,
+    most_bytes: int,
+    tuning: Tuning,
 ) -> Iterator[pa.Table]:
     """Yield the stable sort of the shards of a partition, in one table if it fits.
 
@@ -52,6 +57,8 @@ def sort_in_pieces(
         Which partition it is of how many.
     most_bytes : int
         Arrow size that fits.
+    tuning : Tuning
+        How much more is sorted whole all the same; of the sort.
 
     Yields
     ------
@@ -63,8 +70,8 @@ def sort_in_pieces(
     Expected time O(n); memory O(``most_bytes``) and 2 bytes a row of a band that does not fit.
     """
     starts = read_starts(shards, part, n_parts)
-    if shards.n_bytes <= most_bytes * TUNING.surprise:
-        yield sort_shards(shards.read_all(), starts, keys)
+    if shards.n_bytes <= most_bytes * tuning.strategies.surprise:
+        yield sort_shards(shards.read_all(), starts, keys, tuning.order)
         return
     most_rows = max(1, shards.n_rows * min(most_bytes, _PIECE_BYTES) // shards.n_bytes)
     for first, last in _runs(starts, most_rows):
@@ -73,9 +80,9 @@ def sort_in_pieces(
         n_pieces = min(-(-n_rows // most_rows), _MOST_PIECES)
         if n_pieces < 2:
             rows = [shards.read(i, int(at[0]), int(at[-1])) for i, at in enumerate(run)]
-            yield sort_shards(rows, [at - at[0] for at in run], keys)
+            yield sort_shards(rows, [at - at[0] for at in run], keys, tuning.order)
         else:
-            yield from _cut(shards, run, keys, n_pieces)
+            yield from _cut(shards, run, keys, n_pieces, tuning)
 
 
 def _runs(starts: Sequence[Starts], most_rows: int) -> Iterator[tuple[int, int]]:
@@ -90,11 +97,15 @@ def _runs(starts: Sequence[Starts], most_rows: int) -> Iterator[tuple[int, int]]
 
 
 def _cut(
-    shards: Shards, starts: Sequence[Starts], keys: tuple[SortKey, ...], n_pieces: int
+    shards: Shards,
+    starts: Sequence[Starts],
+    keys: tuple[SortKey, ...],
+    n_pieces: int,
+    tuning: Tuning,
 ) -> Iterator[pa.Table]:
     """Yield the sorted rows of some bands in several pieces; rows are read for each of them."""
     edges = [(int(at[0]), int(at[-1])) for at in starts]
-    model = _fit(shards, edges, keys, n_pieces)
+    model = _fit(shards, edges, keys, n_pieces, tuning)
     piece_of = [
         find_bands(key_table(shards.read(i, *rows), keys), model, i).astype(np.uint16)
         for i, rows in enumerate(edges)
@@ -106,7 +117,7 @@ def _cut(
             found.append(take_table(to_transport(shards.read(i, first, last)), rows))
         table = concat_rows(found)
         metadata = without_starts(table.schema).metadata
-        yield sort_rows(table.replace_schema_metadata(metadata), keys)
+        yield sort_rows(table.replace_schema_metadata(metadata), keys, tuning.order)
 
 
 def _fit(
@@ -114,10 +125,11 @@ def _fit(
     edges: Sequence[tuple[int, int]],
     keys: tuple[SortKey, ...],
     n_pieces: int,
+    tuning: Tuning,
 ) -> Model:
     """Return a model of some rows of each shard; ties are cut by (shard, row)."""
     n_rows = sum(last - first for first, last in edges)
-    step = max(1, n_rows // rows_needed(n_pieces))
+    step = max(1, n_rows // rows_needed(n_pieces, tuning.sample.balance))
     rows = [np.arange(0, last - first, step, dtype=np.uint32) for first, last in edges]
     sample = concat_rows(
         [
@@ -127,5 +139,7 @@ def _fit(
     )
     shard = np.repeat(np.arange(len(rows)), [len(some) for some in rows])
     row = np.concatenate(rows).astype(np.int64)
-    chosen = cut_evenly(sample, shard, row, np.ones(len(row)), keys, n_pieces)
-    return model_at(take_table(sample, chosen), shard[chosen], row[chosen], keys, n_pieces)
+    order = tuning.order
+    chosen = cut_evenly(sample, shard, row, np.ones(len(row)), keys, n_pieces, order)
+    splitters = take_table(sample, chosen)
+    return model_at(splitters, shard[chosen], row[chosen], keys, n_pieces, order)

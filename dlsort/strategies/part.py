@@ -51,9 +51,11 @@ def write_partition(
     """
     del model
     clock = Clock()
-    pieces = sort_in_pieces(shards, writer.keys, slot.part, slot.n_parts, writer.part_bytes)
+    keys, tuning = writer.keys, writer.tuning
+    place = slot.part, slot.n_parts
+    pieces = sort_in_pieces(shards, keys, *place, writer.part_bytes, tuning)
     wanted = quantile_rows(slot.n_rows) if writer.job else ()
-    checked = Ordered(writer.keys, slot.part, wanted)
+    checked = Ordered(keys, slot.part, tuning, wanted)
     with writer.open(slot.part, slot.n_parts) as file:
         while True:
             with clock.step("sort"):

@@ -41,7 +41,7 @@ from dlsort.proof.stats import Clock, InputStats
 from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
 from dlsort.strategies.reader import Reader, model_tasks
 from dlsort.strategies.strategy import Job
-from dlsort.tuning import TUNING
+from dlsort.tuning import StrategyTuning
 from dlsort_cluster.exchange import Layer, Shards, Slot
 from dlsort_cluster.tasks import call, ref
 
@@ -146,7 +146,7 @@ class Readers:
 
 
 def plan_range_reads(
-    source: Source, keys: Sequence[SortKey], n_parts: int
+    source: Source, keys: Sequence[SortKey], n_parts: int, tuning: StrategyTuning
 ) -> RangeReads | None:
     """Return the pieces that parts can read by range, or None where that reads too much.
 
@@ -158,14 +158,16 @@ def plan_range_reads(
         The key.
     n_parts : int
         Number of output partitions, at least 2.
+    tuning : StrategyTuning
+        How much may be read.
     """
     ranges = read_ranges(source, keys[0].column)
     if not ranges:
         return None
-    pieces = cut_pieces(source, source.arrow_bytes // (n_parts * TUNING.range_pieces) + 1)
+    pieces = cut_pieces(source, source.arrow_bytes // (n_parts * tuning.range_pieces) + 1)
     spans = tuple(span for i, piece in enumerate(pieces) for span in _spans(i, piece, ranges))
     reads = RangeReads(tuple(pieces), spans, keys[0], len(keys) == 1)
-    wanted = TUNING.most_range_rereads * source.n_rows
+    wanted = tuning.most_range_rereads * source.n_rows
     return reads if _expected_rows(reads, n_parts) <= wanted else None
 
 
@@ -244,7 +246,7 @@ class RangeReading:
         """Return the tasks, or None where the footers' ranges are not narrow."""
         if job.n_parts == 1 or not job.fits:
             return None
-        reads = plan_range_reads(job.source, job.keys, job.n_parts)
+        reads = plan_range_reads(job.source, job.keys, job.n_parts, job.tuning.strategies)
         return None if reads is None else RangePlan(job, reads)
 
 
@@ -272,8 +274,8 @@ class RangePlan:
         """Return sample → model → who reads what → read, keep, sort and write, as tasks."""
         job, token = self.job, uuid.uuid4().hex
         model, readers = f"dlsort-model-{token}", f"dlsort-readers-{token}"
-        reader = Reader.of(job.source, job.keys)
-        samples = plan_sample(job.source, self.reads.pieces, job.keys, job.n_parts)
+        reader = Reader.of(job.source, job.keys, job.tuning)
+        samples = plan_sample(job.source, self.reads.pieces, job.keys, job.n_parts, job.tuning)
         graph = model_tasks(
             model, token, reader, writer.folder, samples, job.n_parts, job.n_threads
         )
@@ -310,7 +312,7 @@ def _read_and_keep(
             table = reader.read(readers.pieces[input_id])
         if readers.owner[input_id] == part:
             with clock.step("prove"):
-                proofs.append(prove(table))
+                proofs.append(prove(table, reader.tuning.proof))
         with clock.step("classify"):
             band = find_bands(table, model, input_id)
         with clock.step("split"):

@@ -26,7 +26,7 @@ from dlsort.model.sample import (
 )
 from dlsort.model.sample_plan import SamplePlan, batches
 from dlsort.sizes import UNBOUNDED
-from dlsort.tuning import TUNING
+from dlsort.tuning import Tuning
 from dlsort_cluster.tasks import call, call_with_all, ref
 
 __all__ = ["Reader", "model_tasks"]
@@ -34,28 +34,27 @@ __all__ = ["Reader", "model_tasks"]
 
 @dataclass(frozen=True)
 class Reader:
-    """How to read input partitions; the same for all of them."""
+    """How to read, prove and sample input partitions; the same for all of them."""
 
     schema: pa.Schema
     as_dictionary: tuple[str, ...]
     keys: tuple[SortKey, ...]
+    tuning: Tuning
     most_bytes: int = UNBOUNDED
 
     @classmethod
-    def of(cls, source: Source, keys: tuple[SortKey, ...]) -> Reader:
+    def of(cls, source: Source, keys: tuple[SortKey, ...], tuning: Tuning) -> Reader:
         """Return the reader of a dataset."""
-        return cls(source.schema, dictionary_columns(source), keys, source.most_bytes)
+        return cls(source.schema, dictionary_columns(source), keys, tuning, source.most_bytes)
 
     def read(self, piece: Piece) -> pa.Table:
         """Return the piece's rows, views cast, each column one chunk."""
-        names = self.schema.names
-        return to_transport(
-            read_piece(piece, self.schema, names, self.as_dictionary, self.most_bytes)
-        )
+        names, how = self.schema.names, (self.tuning.io, self.as_dictionary, self.most_bytes)
+        return to_transport(read_piece(piece, self.schema, names, *how))
 
     def sample(self, tasks: Sequence[SampleTask]) -> Sample:
         """Return some keys of some row groups."""
-        how = self.schema, self.keys, self.as_dictionary, self.most_bytes
+        how = self.schema, self.keys, self.as_dictionary, self.tuning, self.most_bytes
         return self._join([take_sample(task, *how) for task in tasks])
 
     def sample_rest(self, tasks: Sequence[SampleTask], *, mixed: bool) -> Sample:
@@ -64,7 +63,7 @@ class Reader:
 
     def are_mixed(self, n_parts: int, samples: Sequence[Sample]) -> bool:
         """Return whether the row groups read first have keys of one distribution."""
-        return are_mixed(self._join(samples), self.keys, n_parts)
+        return are_mixed(self._join(samples), self.keys, n_parts, self.tuning)
 
     def fit(
         self,
@@ -83,10 +82,17 @@ class Reader:
         rest = [s for s in samples[n_first:] if len(s.part)]
         if rest:
             sample = self._join([sample.at(sample.group == sample.donor), *rest])
-        elif ranges and not are_mixed(sample, self.keys, n_parts):
+        elif ranges and not are_mixed(sample, self.keys, n_parts, self.tuning):
             sample = move_keys(sample, ranges)
         return fit_model(
-            sample.keys, sample.part, sample.row, sample.weight, self.keys, n_parts, n_bands
+            sample.keys,
+            sample.part,
+            sample.row,
+            sample.weight,
+            self.keys,
+            n_parts,
+            self.tuning.order,
+            n_bands,
         )
 
     def key_schema(self) -> pa.Schema:
@@ -118,9 +124,11 @@ def model_tasks(
     """
     path = join(folder, MODEL)
     if is_there(path):
-        return {key: call(key, read_model, path, reader.key_schema(), reader.keys)}
+        how = reader.key_schema(), reader.keys, reader.tuning.order
+        return {key: call(key, read_model, path, *how)}
     graph: dict[str, Any] = {}
-    for i, tasks in enumerate(batches(samples.first)):
+    tuning = reader.tuning.sample
+    for i, tasks in enumerate(batches(samples.first, tuning.batch_rows)):
         sample = f"dlsort-sample-{token}-{i}"
         graph[sample] = call(sample, reader.sample, tasks)
     first = list(graph)
@@ -129,8 +137,8 @@ def model_tasks(
         mixed = f"dlsort-mixed-{token}"
         graph[mixed] = call_with_all(mixed, partial(reader.are_mixed, n_parts), first)
         # Most often there is nothing to do for them: a few for each thread.
-        most = TUNING.sample_rest_tasks * n_threads
-        for i, tasks in enumerate(batches(samples.rest, most)):
+        most = tuning.rest_tasks * n_threads
+        for i, tasks in enumerate(batches(samples.rest, tuning.batch_rows, most)):
             sample = f"dlsort-rest-{token}-{i}"
             graph[sample] = call(sample, _sample_rest, reader, tasks, ref(mixed))
             sampled.append(sample)

@@ -10,7 +10,7 @@ from dlsort.io.source import Source
 from dlsort.keys import SortKey
 from dlsort.proof.outcome import Outcome
 from dlsort.publish.job_file import JobFile
-from dlsort.tuning import TUNING
+from dlsort.tuning import Tuning
 from dlsort_cluster.exchange import Layer
 
 __all__ = ["Job", "Plan", "Strategy"]
@@ -36,6 +36,8 @@ class Job:
         Where shards beyond that go.
     n_threads : int
         Threads of the cluster.
+    tuning : Tuning
+        The tunables.
     """
 
     source: Source
@@ -47,6 +49,7 @@ class Job:
     store_bytes: int
     temp_dir: str | None
     n_threads: int
+    tuning: Tuning
 
     def as_begun(self, file: JobFile) -> Job:
         """Return this job with what the attempt that it goes on from has chosen."""
@@ -60,7 +63,7 @@ class Job:
     @property
     def fits(self) -> bool:
         """Whether a part of even size can be sorted as a whole."""
-        most = TUNING.surprise * self.n_parts * self.part_bytes
+        most = self.tuning.strategies.surprise * self.n_parts * self.part_bytes
         return self.source.arrow_bytes <= most
 
 

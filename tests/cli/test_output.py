@@ -357,9 +357,9 @@ def test_a_terminal_that_goes_away_does_not_stop_the_sort(work):
 def test_a_signal_that_arrives_while_it_is_set_up_stops_it(work, monkeypatch, number):
     open_source = dlsort.dataset.open_source
 
-    def stop(src: object) -> object:
+    def stop(src: object, tuning: object) -> object:
         signal.raise_signal(number)
-        return open_source(src)
+        return open_source(src, tuning)
 
     monkeypatch.setattr(dlsort.dataset, "open_source", stop)
     before = contents(work)
@@ -374,9 +374,9 @@ def test_a_signal_that_arrives_while_it_is_set_up_stops_it(work, monkeypatch, nu
 def test_a_signal_that_was_ignored_from_the_start_stays_so(work, monkeypatch, number):
     open_source = dlsort.dataset.open_source
 
-    def go_on(src: object) -> object:
+    def go_on(src: object, tuning: object) -> object:
         signal.raise_signal(number)
-        return open_source(src)
+        return open_source(src, tuning)
 
     monkeypatch.setattr(dlsort.dataset, "open_source", go_on)
     before = signal.signal(number, signal.SIG_IGN)

@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 import dlsort
 import frame_data as data
 from dlsort.frame_tasks import sample as frame_sample
-from dlsort.frame_tasks import sample_parquet as frame_sample_parquet
-from dlsort.tuning import TUNING
+from dlsort.tuning import TUNING, FrameTuning, SampleTuning, Tuning
 from dlsort_cluster.frames.parquet import PartitionReads
+from tuning_kit import tuned
 
 N_ROWS, GROUP_ROWS = 20_000, 1_000  # of a file, of a row group
 
@@ -101,7 +101,7 @@ def check(result, expected, bound=1.15):
 def test_a_few_row_groups_of_every_partition_are_read(tmp_path, filesystem, watched):
     whole = write(tmp_path, numbers())
     ddf = read(tmp_path, filesystem=filesystem)
-    with patch.object(frame_sample, "rows_needed", lambda n_parts: 2_000 * n_parts):
+    with patch.object(frame_sample, "rows_needed", lambda n_parts, balance: 2_000 * n_parts):
         check(dlsort.sort_values(ddf, "mixed"), whole.sort_values("mixed", kind="stable"))
     assert watched == [4] * 4
 
@@ -111,7 +111,7 @@ def test_as_many_rows_are_read_as_are_drawn(tmp_path, filesystem, watched):
     whole = write(tmp_path, numbers())
     ddf = read(tmp_path, filesystem=filesystem)
     check(dlsort.sort_values(ddf, "mixed"), whole.sort_values("mixed", kind="stable"))
-    drawn = TUNING.frame_oversample * frame_sample.rows_needed(4) / 4
+    drawn = TUNING.frames.oversample * frame_sample.rows_needed(4, TUNING.sample.balance) / 4
     assert watched == [np.ceil(drawn / GROUP_ROWS)] * 4
 
 
@@ -154,7 +154,9 @@ def test_filters_and_computed_columns_come_before_the_sample(tmp_path, filesyste
         ),
     ):
         watched.clear()
-        with patch.object(frame_sample, "rows_needed", lambda n_parts: 2_000 * n_parts):
+        with patch.object(
+            frame_sample, "rows_needed", lambda n_parts, balance: 2_000 * n_parts
+        ):
             check(
                 dlsort.sort_values(frame, "mixed"),
                 expected.sort_values("mixed", kind="stable"),
@@ -220,7 +222,7 @@ def test_divisions_are_those_of_all_rows(tmp_path, filesystem, watched):
     frames[2].loc[777, "mixed"] = 2 * 10**9
     whole = write(tmp_path, frames)
     ddf = read(tmp_path, filesystem=filesystem)
-    with patch.object(frame_sample, "rows_needed", lambda n_parts: 2_000 * n_parts):
+    with patch.object(frame_sample, "rows_needed", lambda n_parts, balance: 2_000 * n_parts):
         result = dlsort.set_index(ddf, "mixed")
         assert result.divisions[0] == -5
         assert result.divisions[-1] == 2 * 10**9
@@ -235,7 +237,7 @@ def test_nulls_are_known_of_row_groups_that_are_not_read(tmp_path, nulls):
     rows = {"a few": [5], "row groups": range(3_000), "a file": range(N_ROWS)}[nulls]
     frames[2].loc[list(rows), "mixed"] = pd.NA
     whole = write(tmp_path, frames)
-    with patch.object(frame_sample, "rows_needed", lambda n_parts: 500 * n_parts):
+    with patch.object(frame_sample, "rows_needed", lambda n_parts, balance: 500 * n_parts):
         result = dlsort.set_index(read(tmp_path, dtype_backend="numpy_nullable"), "mixed")
         check(result, whole.sort_values("mixed", kind="stable"), np.inf)
     assert result.divisions[0] == whole["mixed"].min()
@@ -246,7 +248,7 @@ def test_nulls_are_known_of_row_groups_that_are_not_read(tmp_path, nulls):
 def test_where_footers_may_not_tell_the_ends_all_is_read(tmp_path, kind, watched):
     frames = [frame.assign(mixed=frame["mixed"].astype(kind)) for frame in numbers(2)]
     whole = write(tmp_path, frames)
-    result = dlsort.set_index(read(tmp_path), "mixed")
+    result = tuned(dlsort.set_index(read(tmp_path), "mixed"), LARGE)
     assert result.divisions[0] == whole["mixed"].min()
     assert watched == ["all"] * 2
 
@@ -274,7 +276,7 @@ def test_a_nested_column_of_the_same_path_is_another(tmp_path, filesystem):
         table = pa.table({"a": inner, "a.b": frame["mixed"], "row": frame["row"]})
         pq.write_table(table, tmp_path / f"{i}.parquet", row_group_size=300)
     whole = pd.concat(frames)
-    with patch.object(frame_sample, "rows_needed", lambda n_parts: 500 * n_parts):
+    with patch.object(frame_sample, "rows_needed", lambda n_parts, balance: 500 * n_parts):
         ddf = read(tmp_path, filesystem=filesystem)[["a.b", "row"]]
         result = dlsort.set_index(ddf, "a.b")
         assert result.divisions[-1] == 2 * 10**9
@@ -303,35 +305,32 @@ def test_filters_that_leave_nothing(tmp_path):
 # ---------------------------------------------------------------- large sources
 
 
-@pytest.fixture
-def large():
-    tuning = dataclasses.replace(TUNING, large_bytes=1, balance=1.1)
-    with patch.object(frame_sample_parquet, "TUNING", tuning):
-        yield
+LARGE = Tuning(sample=SampleTuning(large_bytes=1))
 
 
 @pytest.mark.parametrize("by", ["time", "mixed", "text"])
-def test_of_a_large_source_a_tenth_is_read(tmp_path, by, large, watched):
+def test_of_a_large_source_a_tenth_is_read(tmp_path, by, watched):
     whole = write(tmp_path, numbers(40))
     ddf = read(tmp_path)
-    check(dlsort.sort_values(ddf, by), whole.sort_values(by, kind="stable"))
+    result = tuned(dlsort.sort_values(ddf, by), LARGE)
+    check(result, whole.sort_values(by, kind="stable"))
     assert sum(watched) <= 0.1 * 40 * N_ROWS / GROUP_ROWS
 
 
-def test_partitions_that_are_not_read_borrow_keys(tmp_path, large, watched):
+def test_partitions_that_are_not_read_borrow_keys(tmp_path, watched):
     """Each file is one row group: no tenth of it can be read."""
     whole = write(tmp_path, numbers(40), N_ROWS)
     ddf = read(tmp_path)
-    tuning = dataclasses.replace(frame_sample_parquet.TUNING, sample_fewest_partitions=8)
-    with patch.object(frame_sample_parquet, "TUNING", tuning):
-        check(dlsort.sort_values(ddf, "time"), whole.sort_values("time", kind="stable"))
+    tuning = dataclasses.replace(LARGE, frames=FrameTuning(fewest_partitions=8))
+    result = tuned(dlsort.sort_values(ddf, "time"), tuning)
+    check(result, whole.sort_values("time", kind="stable"))
     assert len(watched) <= 16
     assert set(watched) == {"all"}
 
 
-def test_a_large_source_whose_divisions_are_wanted(tmp_path, large, watched):
+def test_a_large_source_whose_divisions_are_wanted(tmp_path, watched):
     whole = write(tmp_path, numbers(6))
-    result = dlsort.set_index(read(tmp_path), "mixed")
+    result = tuned(dlsort.set_index(read(tmp_path), "mixed"), LARGE)
     assert result.divisions[0] == whole["mixed"].min()
     check(result, whole.sort_values("mixed", kind="stable"))
 
@@ -404,11 +403,9 @@ def test_no_difference_from_pandas(
     expected = whole["row"].iloc[
         data.order_of(whole, by, ascending=ascending, na_position=na_position)
     ]
-    tuning = dataclasses.replace(TUNING, large_bytes=1 if large else 2**40)
-    with (
-        patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled),
-        patch.object(frame_sample_parquet, "TUNING", tuning),
-    ):
+    tuning = Tuning(sample=SampleTuning(large_bytes=1 if large else 2**40))
+    with patch.object(frame_sample, "rows_needed", lambda n_parts, balance: n_sampled):
         result = dlsort.sort_values(ddf, by, ascending=ascending, na_position=na_position)
+        result = tuned(result, tuning)
         got = dask.compute(*result.to_delayed())
     assert [row for part in got for row in part["row"]] == expected.tolist()

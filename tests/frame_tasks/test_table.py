@@ -12,6 +12,7 @@ from dlsort.frame_tasks.columns import codec_for
 from dlsort.frame_tasks.plan import FramePlan
 from dlsort.frame_tasks.table import to_frame, to_table
 from dlsort.order.shard_order import ShardOrder
+from dlsort.tuning import TUNING
 
 
 class Local:
@@ -22,7 +23,7 @@ Local.__qualname__ = "nowhere.Local"
 
 
 def plan_for(like: pd.DataFrame, *, ignore_index: bool = False) -> FramePlan:
-    return FramePlan(like.iloc[:0], (0,), (False,), False, 2, 2, ignore_index)
+    return FramePlan(like.iloc[:0], (0,), (False,), False, 2, 2, TUNING, ignore_index)
 
 
 def in_place(n):

@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 import dlsort
 import frame_data as data
-from band_kit import bands_of
 from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnknownColumnError
 from dlsort.frame_tasks import sample as frame_sample
+from dlsort.tuning import TUNING
+from tuning_kit import bands_of, tuned
 
 # Values that make no index: pandas can't compare them, or Dask can't look one up.
 NO_INDEX = {"sparse", "sparse uint8", "object large int", "float16"}
@@ -43,9 +44,9 @@ def where_it_runs(run):
     return nullcontext() if on_cluster else dask.config.set(scheduler="sync")
 
 
-def check(run, parts, by, **kwargs):
+def check(run, parts, by, tuning=TUNING, **kwargs):
     with where_it_runs(run):
-        result = dlsort.set_index(data.frame_of(parts), by, **kwargs)
+        result = tuned(dlsort.set_index(data.frame_of(parts), by, **kwargs), tuning)
         divisions = result.divisions
         got = run(result)
     assert len(got) == result.npartitions == len(divisions) - 1
@@ -103,9 +104,9 @@ def test_every_dtype_is_an_index(run, name):
 )
 def test_no_difference_from_pandas(run, name, lengths, seed, n_parts, drop, n_sampled, n_rows):
     parts = data.partitions(np.random.default_rng(seed), [name, "int8"], lengths)
-    sampled = patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled)
-    with sampled, bands_of(n_rows):
-        check(run, parts, f"c0 {name}", npartitions=n_parts, drop=drop)
+    sampled = patch.object(frame_sample, "rows_needed", lambda *_: n_sampled)
+    with sampled:
+        check(run, parts, f"c0 {name}", bands_of(n_rows), npartitions=n_parts, drop=drop)
 
 
 # ---------------------------------------------------------------- partitions

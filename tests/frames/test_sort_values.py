@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 import dlsort
 import frame_data as data
-from band_kit import bands_of
 from dlsort.frame_tasks import sample as frame_sample
+from dlsort.tuning import TUNING
+from tuning_kit import bands_of, tuned
 
 KEYS = [name for name in data.KEYS if name not in data.VIEWS]
 PAYLOADS = [name for name in data.PAYLOADS if name not in data.VIEWS]
@@ -29,10 +30,10 @@ def run(request):
         yield data.run_locally(request.param)
 
 
-def check(run, parts, by, ascending=True, na_position="last", **kwargs):
+def check(run, parts, by, ascending=True, na_position="last", tuning=TUNING, **kwargs):
     ddf = data.frame_of(parts)
     result = dlsort.sort_values(ddf, by, ascending=ascending, na_position=na_position, **kwargs)
-    got = run(result)
+    got = run(tuned(result, tuning))
     n_parts = kwargs.get("npartitions") or len(parts)
     assert len(got) == result.npartitions == n_parts
     assert not result.known_divisions
@@ -88,9 +89,9 @@ def jobs(draw):
 )
 def test_no_difference_from_pandas(run, job, n_sampled, n_rows):
     parts, by, options = job
-    sampled = patch.object(frame_sample, "rows_needed", lambda n_parts: n_sampled)
-    with sampled, bands_of(n_rows):
-        check(run, parts, by, **options)
+    sampled = patch.object(frame_sample, "rows_needed", lambda *_: n_sampled)
+    with sampled:
+        check(run, parts, by, tuning=bands_of(n_rows), **options)
 
 
 @pytest.mark.parametrize("index", data.INDEXES)

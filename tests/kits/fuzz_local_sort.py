@@ -11,7 +11,6 @@ find what ``numpy.lexsort`` finds::
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import itertools
 import sys
 import time
@@ -30,11 +29,7 @@ import pandas as pd
 import pyarrow as pa
 
 import dlsort
-from dlsort.arrow import take
-from dlsort.order import by_words as word_order
-from dlsort.order import lead
-from dlsort.order import ranks as ranks_module
-from dlsort.order import word_blocks as word_source
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import learned_groups as groups
 from dlsort_kernels import natural_runs, sort
 from dlsort_kernels import threads as kernel_threads
@@ -213,7 +208,7 @@ MAKES: list[Callable[[Rng, int], KeyColumn]] = [
 
 
 @contextmanager
-def tunables(rng: Rng) -> Iterator[str]:
+def tunables(rng: Rng) -> Iterator[tuple[OrderTuning, str]]:
     """Draw some tunables smaller than they are; results do not depend on them."""
     small = [
         (groups, "GROUP_ROWS", [16, 300, 4096]),
@@ -226,17 +221,15 @@ def tunables(rng: Rng) -> Iterator[str]:
         (sort, "BATCH", [64, 4096]),
         (natural_runs, "MOST_RUNS", [2, 7]),
         (natural_runs, "MOST_MERGED", [1, 2]),
-        (word_source, "BLOCK_ROWS", [100, 3000]),
-        (word_source.LeadWords, "block_rows", [100, 3000]),
-        (lead, "BLOCK_ROWS", [100, 3000]),
     ]
-    options = [
-        (word_order, "numpy_rows", [0, 100]),
-        (word_order, "lead_rows", [1, 500]),
-        (word_order, "refined_rows", [10, 300]),
-        (ranks_module, "ranked_rows", [1, 500]),
-        (ranks_module, "ranked_share", [0.01, 0.3]),
-        (take, "spread_bytes", [1, 10_000]),
+    of_order = [
+        ("block_rows", [100, 3000]),
+        ("numpy_rows", [0, 100]),
+        ("lead_rows", [1, 500]),
+        ("refined_rows", [10, 300]),
+        ("ranked_rows", [1, 500]),
+        ("ranked_share", [0.01, 0.3]),
+        ("spread_bytes", [1, 10_000]),
     ]
     with ExitStack() as stack:
         drawn = []
@@ -245,13 +238,13 @@ def tunables(rng: Rng) -> Iterator[str]:
                 value = choices[rng.integers(len(choices))]
                 stack.enter_context(mock.patch.object(where, name, value))
                 drawn.append(f"{name} = {value}")
-        for where, name, choices in options:
-            if rng.random() < 0.4:
-                value = choices[rng.integers(len(choices))]
-                changed = dataclasses.replace(where.TUNING, **{name: value})
-                stack.enter_context(mock.patch.object(where, "TUNING", changed))
-                drawn.append(f"{name} = {value}")
-        yield ", ".join(drawn)
+        changed = {
+            name: choices[rng.integers(len(choices))]
+            for name, choices in of_order
+            if rng.random() < 0.4
+        }
+        drawn += [f"{name} = {value}" for name, value in changed.items()]
+        yield OrderTuning(**changed), ", ".join(drawn)
 
 
 def expected_order(columns: list[KeyColumn], up: list[bool], first: list[bool]) -> Places:
@@ -325,14 +318,15 @@ def _check_case(rng: Rng, drawn: list[str]) -> None:
     }
     in_rows = np.empty(n, np.int64)
     in_rows[want] = number
-    with tunables(rng) as shrunken:
+    with tunables(rng) as (tuning, shrunken):
         drawn.append(shrunken)
+        how["_tuning"] = tuning
         expect(dlsort.argsort(keys, threads=threads, **how), want, "argsort")
         method = str(rng.choice(list(places)))
         ranks = dlsort.rank(keys, method=method, threads=threads, **how)
         expect(ranks[want], places[method], f"rank {method}")
         expect(dlsort.is_sorted(keys, **how), bool((np.diff(in_rows) >= 0).all()), "is_sorted")
-        check_table(rng, columns, up, first, want, threads)
+        check_table(rng, columns, up, first, want, {"threads": threads, "_tuning": tuning})
 
 
 def check_table(
@@ -341,7 +335,7 @@ def check_table(
     up: list[bool],
     first: list[bool],
     want: Places,
-    threads: int,
+    how: dict[str, Any],
 ) -> None:
     """Compare the doors for tables, which keep every column of a row together."""
     if not all(storable(column.values) for column in columns):
@@ -357,7 +351,7 @@ def check_table(
         dlsort.SortKey(f"k{i}", not is_up, is_first)
         for i, (is_up, is_first) in enumerate(zip(up, first, strict=True))
     ]
-    found = dlsort.sort_table(table, by, threads=threads)
+    found = dlsort.sort_table(table, by, **how)
     expect(found["id"].to_numpy(), want, "sort_table")
     texts = pa.array(want % 1000).cast(pa.string())
     if (
@@ -366,13 +360,13 @@ def check_table(
     ):
         raise AssertionError("sort_table: a text is not in its row")
     k = int(rng.integers(0, len(want) + 2))
-    best = dlsort.top_k(table, k, by, threads=threads)
+    best = dlsort.top_k(table, k, by, **how)
     expect(best["id"].to_numpy(), want[:k], f"top_k of {k:,}")
     if rng.random() < 0.2 and pa.string_view() not in table.schema.types:
         # No views, which pandas can't take rows of; in one piece, because pyarrow 26 can't
         # take in an empty slice that pandas hands over.
         frame = table.combine_chunks().to_pandas(types_mapper=pd.ArrowDtype)
-        found = dlsort.sort_table(frame, by, threads=threads)
+        found = dlsort.sort_table(frame, by, **how)
         expect(found["id"].to_numpy(np.int64), want, "sort_table of a pandas frame")
 
 

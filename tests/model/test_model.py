@@ -20,6 +20,7 @@ from dlsort.model.model import Model, fit_model
 from dlsort.model.partition import find_bands, group
 from dlsort.model.sample import rows_needed
 from dlsort.order.words import key_table
+from dlsort.tuning import TUNING
 from dlsort_kernels import build_cells
 
 
@@ -41,7 +42,9 @@ def fit(tables: list[pa.Table], keys, n_parts: int, rng, n_sample: int) -> Model
             for r, t in zip(rows, tables, strict=True)
         ]
     )
-    return fit_model(sample, np.concatenate(parts), np.concatenate(rows), weight, keys, n_parts)
+    return fit_model(
+        sample, np.concatenate(parts), np.concatenate(rows), weight, keys, n_parts, TUNING.order
+    )
 
 
 def assert_exact(tables: list[pa.Table], model: Model, keys) -> list[np.ndarray]:
@@ -201,7 +204,7 @@ def test_partitions_are_even_under_skew(name, n_parts, part_rows, bound):
     keys = tuple(SortKey(n) for n in names)
     whole = pa.table(dict(zip(names, columns, strict=True)))
     tables = [whole.slice(i * n // 8, n // 8) for i in range(8)]
-    model = fit(tables, keys, n_parts, rng, rows_needed(n_parts) // 8)
+    model = fit(tables, keys, n_parts, rng, rows_needed(n_parts, TUNING.sample.balance) // 8)
     counts = sum(
         np.bincount(find_bands(t, model, i) // model.n_bands, minlength=n_parts)
         for i, t in enumerate(tables)
@@ -235,7 +238,9 @@ def test_cuts_between_keys_make_the_largest_part_as_small_as_can_be(
     sample = pa.table({"k": pa.array(values, pa.int64())})
     n = len(values)
     rows, zeros = np.arange(n), np.zeros(n, np.int64)
-    chosen = cut_between_keys(sample, zeros, rows, np.ones(n), [SortKey("k")], n_parts)
+    chosen = cut_between_keys(
+        sample, zeros, rows, np.ones(n), [SortKey("k")], n_parts, TUNING.order
+    )
     cuts = tuple(values[row] for row in chosen)
     assert None not in cuts
     assert list(cuts) == sorted(set(cuts))

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +15,7 @@ from dlsort.model import sample_plan
 from dlsort.model.sample import draws_needed, take_sample
 from dlsort.model.sample_plan import plan_sample
 from dlsort.sizes import GIB
-from dlsort.tuning import TUNING
+from dlsort.tuning import TUNING, SampleTuning, Tuning
 
 
 class _NoFooter:
@@ -41,7 +40,7 @@ def large_source(n_groups: int, key_share: float) -> Source:
     files = tuple(f"f{i}" for i in range(-(-n_groups // 10)))
     schema = pa.schema([("k", pa.int64()), ("v", pa.int64())])
     stamps = (Stamp(0, ""),) * len(files)
-    return Source(files, schema, groups, {}, (_NoFooter(),) * len(files), stamps)
+    return Source(files, schema, groups, {}, (_NoFooter(),) * len(files), stamps, TUNING.io)
 
 
 @pytest.mark.parametrize("n_groups", [10, 40, 400])
@@ -49,13 +48,15 @@ def large_source(n_groups: int, key_share: float) -> Source:
 def test_at_most_a_tenth_of_the_key_bytes_is_read_from_a_large_source(n_groups, key_share):
     source = large_source(n_groups, key_share)
     pieces = cut_pieces(source, 128 * 2**20)
-    tasks = plan_sample(source, pieces, (SortKey("k"),), 64).first
+    tasks = plan_sample(source, pieces, (SortKey("k"),), 64, TUNING).first
     key_bytes = [g.column_bytes["k"] for g in source.row_groups]
     read = sum(key_bytes[t.piece.first_group] for t in tasks)
     assert 0 < read <= 0.1 * sum(key_bytes)
-    wanted = draws_needed(64, n_groups, source.n_rows)
+    wanted = draws_needed(64, n_groups, source.n_rows, TUNING)
     assert sum(d.n_draws for t in tasks for d in t.draws) >= wanted
-    bounded = plan_sample(source, pieces, (SortKey("k"),), 64, 50_000 * TUNING.sample_row_bytes)
+    bounded = plan_sample(
+        source, pieces, (SortKey("k"),), 64, TUNING, 50_000 * TUNING.sample.row_bytes
+    )
     of_unread = [d for t in bounded.first for d in t.draws if d.group != t.piece.first_group]
     assert sum(d.n_draws for d in of_unread) <= 50_000 + n_groups
     drawn_for = sorted(d.group for t in tasks for d in t.draws)
@@ -73,8 +74,8 @@ def ordered_files(tmp_path):
 
 
 def test_row_groups_of_disjoint_ranges_are_all_sampled(ordered_files):
-    source = open_source(ordered_files)
-    plan = plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 8)
+    source = open_source(ordered_files, TUNING.io)
+    plan = plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 8, TUNING)
     assert len(plan.first) == 24
     assert plan.rest == ()
 
@@ -84,8 +85,8 @@ def test_mixed_row_groups_are_sampled_by_the_file(tmp_path):
     for i in range(6):
         table = pa.table({"t": rng.permutation(4000), "text": [rng.bytes(99)] * 4000})
         pq.write_table(table, tmp_path / f"{i}.parquet", row_group_size=500)
-    source = open_source(tmp_path)
-    plan = plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 8)
+    source = open_source(tmp_path, TUNING.io)
+    plan = plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 8, TUNING)
     tasks = plan.first
     assert {source.row_groups[t.piece.first_group].file for t in tasks} == set(range(6))
     assert len(tasks) < 48
@@ -100,9 +101,11 @@ def test_sampling_reads_key_columns_only(ordered_files, monkeypatch):
         return real(piece, schema, columns, *rest)
 
     monkeypatch.setattr(sampling, "read_piece", spy)
-    source = open_source(ordered_files)
-    for task in plan_sample(source, cut_pieces(source, 2**20), (SortKey("t"),), 4).first:
-        take_sample(task, source.schema, (SortKey("t"),), ())
+    source = open_source(ordered_files, TUNING.io)
+    for task in plan_sample(
+        source, cut_pieces(source, 2**20), (SortKey("t"),), 4, TUNING
+    ).first:
+        take_sample(task, source.schema, (SortKey("t"),), (), TUNING)
     assert set(read) == {("t",)}
 
 
@@ -110,11 +113,11 @@ def test_draws_are_evenly_spaced_in_sorted_order_whatever_the_order_of_rows(tmp_
     rng = np.random.default_rng(3)
     keys = rng.zipf(1.3, 5000).clip(max=10**6)
     pq.write_table(pa.table({"t": keys}), tmp_path / "0.parquet")
-    source = open_source(tmp_path)
-    (task,) = plan_sample(source, cut_pieces(source, 2**30), (SortKey("t"),), 4).first
+    source = open_source(tmp_path, TUNING.io)
+    (task,) = plan_sample(source, cut_pieces(source, 2**30), (SortKey("t"),), 4, TUNING).first
     draw = dataclasses.replace(task.draws[0], n_draws=100)
     got = take_sample(
-        dataclasses.replace(task, draws=(draw,)), source.schema, (SortKey("t"),), ()
+        dataclasses.replace(task, draws=(draw,)), source.schema, (SortKey("t"),), (), TUNING
     )
     assert (got.keys["t"].to_numpy() == keys[got.row]).all()
     assert (np.diff(got.row) > 0).all()
@@ -126,25 +129,22 @@ def test_draws_are_evenly_spaced_in_sorted_order_whatever_the_order_of_rows(tmp_
 
 @pytest.mark.parametrize("most", [None, 1, 3, 10, 100])
 def test_batches_hold_all_tasks_in_order(ordered_files, most):
-    source = open_source(ordered_files)
-    tasks = plan_sample(source, cut_pieces(source, 2**30), (SortKey("t"),), 4).first
-    found = sample_plan.batches(tasks, most)
+    source = open_source(ordered_files, TUNING.io)
+    tasks = plan_sample(source, cut_pieces(source, 2**30), (SortKey("t"),), 4, TUNING).first
+    found = sample_plan.batches(tasks, TUNING.sample.batch_rows, most)
     assert [task for batch in found for task in batch] == list(tasks)
-    with mock.patch.object(
-        sample_plan, "TUNING", dataclasses.replace(TUNING, sample_batch_rows=1)
-    ):
-        found = sample_plan.batches(tasks, most)
+    found = sample_plan.batches(tasks, 1, most)
     assert [task for batch in found for task in batch] == list(tasks)
     assert len(found) <= (most or len(tasks))
     assert len(found) >= min(len(tasks), most or len(tasks)) * 0.6
 
 
 def test_places_and_weights_stand_for_all_rows(ordered_files):
-    source = open_source(ordered_files)
+    source = open_source(ordered_files, TUNING.io)
     pieces = [source.piece(4 * i, 4 * i + 4) for i in range(6)]
     rows = np.zeros(6)
-    for task in plan_sample(source, pieces, (SortKey("t"),), 4).first:
-        got = take_sample(task, source.schema, (SortKey("t"),), ())
+    for task in plan_sample(source, pieces, (SortKey("t"),), 4, TUNING).first:
+        got = take_sample(task, source.schema, (SortKey("t"),), (), TUNING)
         values = got.keys["t"].to_numpy()
         assert (values == got.part * 4000 + got.row).all()  # nothing was borrowed here
         np.add.at(rows, got.part, got.weight)
@@ -191,14 +191,16 @@ def test_row_groups_that_only_seem_mixed_are_all_read(tmp_path, name, n_files):
 
 
 def test_keys_are_moved_into_the_ranges_of_row_groups_that_a_large_source_leaves_unread(
-    tmp_path, monkeypatch
+    tmp_path,
 ):
     n = 16 * 20_000
-    monkeypatch.setattr(sample_plan, "TUNING", dataclasses.replace(TUNING, large_bytes=1))
+    tuning = Tuning(sample=SampleTuning(large_bytes=1))
     times = pa.array(np.arange(n) * 7 + 10**12).cast(pa.timestamp("us"))
     (tmp_path / "in").mkdir()
     pq.write_table(pa.table({"t": times}), tmp_path / "in" / "0.parquet", row_group_size=5000)
-    report = dlsort.sort_dataset(tmp_path / "in", tmp_path / "out", by="t", partitions=16)
+    report = dlsort.sort_dataset(
+        tmp_path / "in", tmp_path / "out", by="t", partitions=16, _tuning=tuning
+    )
     assert report.balance <= 1.15
 
 

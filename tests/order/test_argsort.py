@@ -16,12 +16,13 @@ from dlsort.order.argsort import argsort, order_columns
 from dlsort.order.ranks import rank_dictionaries
 from dlsort.order.words import key_columns, key_table
 from dlsort.proof.disorder import first_disorder
+from dlsort.tuning import TUNING
 
 
 def argsort_runs(table: pa.Table, keys: tuple[SortKey, ...]) -> tuple:
     """Return the order of a table's rows, and its runs of equal keys."""
-    columns = key_columns(rank_dictionaries(key_table(table, keys)))
-    order = order_columns(columns, keys, runs=True)
+    columns = key_columns(rank_dictionaries(key_table(table, keys), TUNING.order))
+    order = order_columns(columns, keys, TUNING.order, runs=True)
     return order.rows, order.runs
 
 
@@ -39,7 +40,9 @@ def test_each_type_sorts_like_pythons_stable_sort(kind, descending, nulls_first)
     for n, nulls in itertools.product((0, 1, 2, 50, 700), (0.0, 0.3, 1.0)):
         table = pa.table({"k": column(rng, kind, n, nulls=nulls)})
         keys = (SortKey("k", descending, nulls_first),)
-        assert argsort(key_table(table, keys), keys).tolist() == oracle(table, keys)
+        assert argsort(key_table(table, keys), keys, TUNING.order).tolist() == oracle(
+            table, keys
+        )
 
 
 @settings(max_examples=150, deadline=None)
@@ -58,11 +61,11 @@ def test_several_keys_of_any_types_sort_like_pythons_stable_sort(data):
         }
     )
     keys = data.draw(sort_keys(names))
-    got = argsort(key_table(table, keys), keys).tolist()
+    got = argsort(key_table(table, keys), keys, TUNING.order).tolist()
     want = oracle(table, keys)
     assert got == want
     in_order = take_table(key_table(table, keys), np.array(want, np.uint32))
-    assert first_disorder(in_order, keys) == -1
+    assert first_disorder(in_order, keys, TUNING.order) == -1
 
 
 @settings(max_examples=100, deadline=None)
@@ -86,7 +89,7 @@ def test_disorder_is_found_at_the_first_place(data):
         if rank[i] > rank[i + 1] and not tied:
             want = i
             break
-    assert first_disorder(key_table(table, keys), keys) == want
+    assert first_disorder(key_table(table, keys), keys, TUNING.order) == want
 
 
 @settings(max_examples=60, deadline=None)
@@ -126,7 +129,7 @@ def test_pandas_stable_sort_agrees(by, ascending, na_position):
     ).index
     keys = tuple(SortKey(c, not ascending, na_position == "first") for c in by)
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    assert argsort(key_table(table, keys), keys).tolist() == want.tolist()
+    assert argsort(key_table(table, keys), keys, TUNING.order).tolist() == want.tolist()
 
 
 def test_ordered_dictionary_sorts_by_its_own_order():
@@ -136,7 +139,7 @@ def test_ordered_dictionary_sorts_by_its_own_order():
         ordered=True,
     )
     keys = (SortKey("s"),)
-    assert argsort(pa.table({"s": sizes}), keys).tolist() == [1, 4, 2, 0, 3]
+    assert argsort(pa.table({"s": sizes}), keys, TUNING.order).tolist() == [1, 4, 2, 0, 3]
 
 
 def test_repeated_and_null_dictionary_values_tie():
@@ -144,9 +147,11 @@ def test_repeated_and_null_dictionary_values_tie():
         pa.array([0, 1, 2, 3, 0]), pa.array(["b", "b", None, "a"])
     )
     keys = (SortKey("s"),)
-    assert argsort(pa.table({"s": doubled}), keys).tolist() == [3, 0, 1, 4, 2]
+    assert argsort(pa.table({"s": doubled}), keys, TUNING.order).tolist() == [3, 0, 1, 4, 2]
     nan = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array([float("nan"), 1.0]))
-    assert argsort(pa.table({"s": nan}), (SortKey("s", descending=True),)).tolist() == [1, 0, 2]
+    assert argsort(
+        pa.table({"s": nan}), (SortKey("s", descending=True),), TUNING.order
+    ).tolist() == [1, 0, 2]
 
 
 def test_long_strings_with_one_prefix_and_zero_bytes():
@@ -154,4 +159,4 @@ def test_long_strings_with_one_prefix_and_zero_bytes():
     values = [base + "b", base, base + "\0", base + "a", base, None, base[:-1]]
     table = pa.table({"s": values})
     keys = (SortKey("s"),)
-    assert argsort(table, keys).tolist() == oracle(table, keys)
+    assert argsort(table, keys, TUNING.order).tolist() == oracle(table, keys)

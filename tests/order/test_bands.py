@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, oracle
-from band_kit import bands_of
 from dlsort.arrow.transport import to_transport
 from dlsort.keys import SortKey
 from dlsort.model.model import fit_model
@@ -27,13 +26,14 @@ from dlsort.order.words import key_table
 from dlsort.strategies.oversized import sort_in_pieces
 from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import Shards
+from tuning_kit import bands_of
 
 
 def test_as_many_as_keep_columns_in_the_cache():
-    assert count_bands(0, 5) == 1
-    assert count_bands(10 * TUNING.band_rows, 1) == 10
-    assert count_bands(1e15, 2_000) * 2_000 <= TUNING.most_bands
-    assert count_bands(1e15, 10**6) == 1
+    assert count_bands(0, 5, TUNING.order) == 1
+    assert count_bands(10 * TUNING.order.band_rows, 1, TUNING.order) == 10
+    assert count_bands(1e15, 2_000, TUNING.order) * 2_000 <= TUNING.order.most_bands
+    assert count_bands(1e15, 10**6, TUNING.order) == 1
 
 
 def shard(starts, n_parts, part):
@@ -44,19 +44,19 @@ def shard(starts, n_parts, part):
 
 
 def test_each_shard_says_where_its_bands_begin():
-    with bands_of(1):
-        one, two = shard([0, 2, 2, 5, 9], 2, 1), shard([0, 0, 0, 1, 2], 2, 1)
-        assert [s.tolist() for s in read_starts(Shards.of([one, two]), 1, 2)] == [
-            [0, 3, 7],
-            [0, 1, 2],
-        ]
+    one, two = shard([0, 2, 2, 5, 9], 2, 1), shard([0, 0, 0, 1, 2], 2, 1)
+    assert [s.tolist() for s in read_starts(Shards.of([one, two]), 1, 2)] == [
+        [0, 3, 7],
+        [0, 1, 2],
+    ]
 
 
 def test_short_pieces_are_joined_to_fewer_bands():
-    starts = np.arange(0, 9 * TUNING.band_shard_rows // 4, TUNING.band_shard_rows // 4)
-    (found,) = join_bands([starts])
+    quarter = TUNING.order.band_shard_rows // 4
+    starts = np.arange(0, 9 * quarter, quarter)
+    (found,) = join_bands([starts], TUNING.order)
     assert found.tolist() == [0, starts[4], starts[8]]
-    assert join_bands([np.array([0, 1, 2, 3])])[0].tolist() == [0, 3]
+    assert join_bands([np.array([0, 1, 2, 3])], TUNING.order)[0].tolist() == [0, 3]
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,8 @@ def test_short_pieces_are_joined_to_fewer_bands():
     ],
 )
 def test_shards_that_do_not_agree_are_one_band(spoil):
-    with bands_of(1):
-        shards = spoil([shard([0, 2, 2, 5, 9], 2, 1), shard([0, 0, 0, 1, 2], 2, 1)])
-        found = read_starts(Shards.of(shards), 1, 2)
+    shards = spoil([shard([0, 2, 2, 5, 9], 2, 1), shard([0, 0, 0, 1, 2], 2, 1)])
+    found = read_starts(Shards.of(shards), 1, 2)
     assert [s.tolist() for s in found] == [[0, s.num_rows] for s in shards]
 
 
@@ -120,32 +119,34 @@ def test_a_partition_is_sorted_band_by_band(data):
     places = [(i, row) for i, size in enumerate(sizes) for row in range(size)]
     some = np.flatnonzero(rng.random(len(places)) < 0.7)
     part, row = np.array(places, np.int64).reshape(-1, 2)[some].T
-    with bands_of(data.draw(st.sampled_from([1, 4, 30]))):
-        model = fit_model(
-            to_transport(sample.take(some)).combine_chunks(),
-            np.ascontiguousarray(part),
-            np.ascontiguousarray(row),
-            np.full(len(some), 1 / 0.7),
-            keys,
-            n_parts,
-        )
-        found = [
-            group(table, find_bands(table, model, i), n_parts, model.n_bands)
-            for i, table in enumerate(tables)
+    tuning = bands_of(data.draw(st.sampled_from([1, 4, 30])))
+    model = fit_model(
+        to_transport(sample.take(some)).combine_chunks(),
+        np.ascontiguousarray(part),
+        np.ascontiguousarray(row),
+        np.full(len(some), 1 / 0.7),
+        keys,
+        n_parts,
+        tuning.order,
+    )
+    found = [
+        group(table, find_bands(table, model, i), n_parts, model.n_bands)
+        for i, table in enumerate(tables)
+    ]
+    got = []
+    for p in range(n_parts):
+        shards = [
+            grouped.slice(starts[p], starts[p + 1] - starts[p]) for grouped, starts in found
         ]
-        got = []
-        for p in range(n_parts):
-            shards = [
-                grouped.slice(starts[p], starts[p + 1] - starts[p]) for grouped, starts in found
-            ]
-            got.append(sort_shards(shards, read_starts(Shards.of(shards), p, n_parts), keys))
-            most_bytes = data.draw(st.integers(1, 4000))
-            pieces = list(sort_in_pieces(Shards.of(shards), keys, p, n_parts, most_bytes))
-            whole_part = str(got[-1].to_pylist())
-            assert str([row for piece in pieces for row in piece.to_pylist()]) == whole_part
-            assert all(
-                piece.schema.equals(tables[0].schema, check_metadata=True) for piece in pieces
-            )
+        starts_here = read_starts(Shards.of(shards), p, n_parts)
+        got.append(sort_shards(shards, starts_here, keys, tuning.order))
+        most_bytes = data.draw(st.integers(1, 4000))
+        pieces = list(sort_in_pieces(Shards.of(shards), keys, p, n_parts, most_bytes, tuning))
+        whole_part = str(got[-1].to_pylist())
+        assert str([row for piece in pieces for row in piece.to_pylist()]) == whole_part
+        assert all(
+            piece.schema.equals(tables[0].schema, check_metadata=True) for piece in pieces
+        )
     order = oracle(whole, keys)
     expected = pa.concat_tables(tables).take(pa.array(order, pa.int64()))
     assert str([row for part in got for row in part.to_pylist()]) == str(expected.to_pylist())

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-from unittest.mock import patch
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -16,9 +13,9 @@ from dlsort.keys import SortKey
 from dlsort.order import lead
 from dlsort.order.argsort import argsort
 from dlsort.order.words import BytesColumn
-from dlsort.tuning import TUNING
+from dlsort.tuning import TUNING, OrderTuning
 
-CODED = dataclasses.replace(TUNING, coded_rows=1, coded_ties=-1.0)
+CODED = OrderTuning(coded_rows=1, coded_ties=-1.0)
 
 values = st.none() | st.text("ab\0\xe9", max_size=30) | st.text(max_size=12)
 
@@ -42,8 +39,7 @@ def test_coded_columns_sort_as_their_values(rows, prefix, kind, flags, first, th
         columns.reverse()
     table = pa.table(columns, names=["a", "b"])
     keys = (SortKey("a", *flags[:2]), SortKey("b", *flags[2:]))
-    with patch.object(lead, "TUNING", CODED):
-        order = argsort(table, keys, threads=threads)
+    order = argsort(table, keys, CODED, threads=threads)
     assert order.tolist() == oracle(table, keys)
 
 
@@ -56,12 +52,12 @@ def test_coded_columns_sort_as_their_values(rows, prefix, kind, flags, first, th
 )
 def test_a_code_is_fitted_where_eight_bytes_would_tie(make, is_coded):
     rng = np.random.default_rng(1)
-    n = TUNING.coded_rows
+    n = TUNING.order.coded_rows
     array = pa.array([make(rng, row) + " and more" for row in range(n)])
     column = BytesColumn(
         *(np.frombuffer(b, t) for b, t in zip(array.buffers()[1:], ("i4", "u1"), strict=True)),
         None,
     )
-    code = lead.fit_lead([column], [SortKey("a")], to_sort=True)
+    code = lead.fit_lead([column], [SortKey("a")], TUNING.order, to_sort=True)
     assert (code.codes[0].text is not None) == is_coded
-    assert lead.fit_lead([column], [SortKey("a")]).codes[0].text is None
+    assert lead.fit_lead([column], [SortKey("a")], TUNING.order).codes[0].text is None

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
-import dlsort.arrow.take
 from arrow_data import oracle, payload
 from dlsort import SortKey, sort_table, top_k
-from dlsort.tuning import TUNING
+from dlsort.tuning import OrderTuning
 from dlsort_kernels import learned_groups as groups
 from dlsort_kernels import threads as kernel_threads
 
 
 @pytest.fixture
 def always_spread(monkeypatch):
-    """Let few rows and small columns take the way of many and large ones."""
+    """Let few rows take the way of many; return what lets small columns do so too."""
     monkeypatch.setattr(groups, "GROUP_ROWS", 64)
     monkeypatch.setattr(kernel_threads, "THREAD_ROWS", 100)
-    small = dataclasses.replace(TUNING, spread_bytes=0)
-    monkeypatch.setattr(dlsort.arrow.take, "TUNING", small)
+    return OrderTuning(spread_bytes=0)
 
 
 KEYS: dict[str, object] = {
@@ -44,7 +40,7 @@ def test_every_layout_is_gathered_by_way_of_groups(always_spread, name, descendi
     values = KEYS[name](np.random.default_rng(5), n)
     table = payload(n).append_column("key", pa.array(values, from_pandas=True))
     keys = (SortKey("key", descending, descending),)
-    got = sort_table(table, keys, threads=threads)
+    got = sort_table(table, keys, threads=threads, _tuning=always_spread)
     got.validate(full=True)
     rows = oracle(table, keys)
     assert got["id"].to_pylist() == rows
@@ -63,7 +59,7 @@ def test_strings_at_the_ends_of_groups_are_whole(always_spread, threads):
     for kind in (pa.string(), pa.large_string(), pa.string_view(), pa.binary()):
         table = pa.table({"key": rng.permutation(n), "s": pa.array(text).cast(kind)})
         sliced = table.slice(7)
-        got = sort_table(sliced, "key", threads=threads)
+        got = sort_table(sliced, "key", threads=threads, _tuning=always_spread)
         got.validate(full=True)
         expected = [sliced["s"][i].as_py() for i in np.argsort(sliced["key"].to_numpy())]
         assert got["s"].to_pylist() == expected
@@ -82,7 +78,8 @@ def test_several_keys_of_which_a_word_holds_some(always_spread):
     )
     keys = (SortKey("a", descending=True), SortKey("s"), SortKey("b"))
     for threads in (1, 4):
-        assert sort_table(table, keys, threads=threads)["id"].to_pylist() == oracle(table, keys)
+        got = sort_table(table, keys, threads=threads, _tuning=always_spread)
+        assert got["id"].to_pylist() == oracle(table, keys)
 
 
 @pytest.mark.parametrize("by", ["key", "key:desc", "key:nulls_first", "key:desc:nulls_first"])

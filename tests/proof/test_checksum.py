@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column, payload
-from dlsort.proof.checksum import Proof, prove, total
+from dlsort.proof import checksum
+from dlsort.proof.checksum import Proof, total
+from dlsort.tuning import TUNING
+
+
+def prove(table: pa.Table) -> Proof:
+    return checksum.prove(table, TUNING.proof)
 
 
 @settings(max_examples=30, deadline=None)

@@ -688,8 +688,8 @@ def test_an_object_in_a_partition_folder_is_named_by_its_url(store, bucket):
 def test_an_object_that_is_replaced_during_the_sort_is_named(store, bucket, monkeypatch):
     open_source = dlsort.dataset.open_source
 
-    def open_and_change(src: str) -> Any:
-        found = open_source(src)
+    def open_and_change(src: str, tuning: Any) -> Any:
+        found = open_source(src, tuning)
         data = store.cat_file(f"{bucket}/in/1.parquet")
         store.pipe_file(f"{bucket}/in/1.parquet", data)
         return found

@@ -29,7 +29,7 @@ def least(n_processes: int, n_threads: int) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         try:
-            plan_budget(middle, n_processes, n_threads)
+            plan_budget(middle, n_processes, n_threads, TUNING.budget)
         except BadOptionError:
             low = middle
         else:
@@ -41,30 +41,30 @@ def least(n_processes: int, n_threads: int) -> int:
 def test_the_shares_stay_within_the_memory(memory, n_processes, n_threads, group_bytes):
     assume(n_threads >= n_processes)
     try:
-        budget = plan_budget(memory, n_processes, n_threads, group_bytes)
+        budget = plan_budget(memory, n_processes, n_threads, TUNING.budget, group_bytes)
     except BadOptionError:
         return
     threads_each = -(-n_threads // n_processes)
     used = (
-        TUNING.base_bytes
+        TUNING.budget.base_bytes
         + budget.store_bytes
-        + threads_each * TUNING.working_copies * budget.part_bytes
+        + threads_each * TUNING.budget.working_copies * budget.part_bytes
     )
     assert used <= memory // n_processes
-    assert 0 < budget.piece_bytes <= min(budget.part_bytes, TUNING.input_bytes)
+    assert 0 < budget.piece_bytes <= min(budget.part_bytes, TUNING.budget.input_bytes)
     assert budget.store_bytes > 0
-    least = TUNING.least_store_share * (memory // n_processes - TUNING.base_bytes)
-    reads = TUNING.reading_copies * group_bytes
+    least = TUNING.budget.least_store_share * (memory // n_processes - TUNING.budget.base_bytes)
+    reads = TUNING.budget.reading_copies * group_bytes
     assert budget.working_bytes >= reads or budget.store_bytes <= least
 
 
 @given(st.integers(GIB, 2**45), st.integers(0, 2**40), processes, threads)
 def test_more_memory_never_means_smaller_sizes(memory, more, n_processes, n_threads):
     try:
-        before = plan_budget(memory, n_processes, n_threads)
+        before = plan_budget(memory, n_processes, n_threads, TUNING.budget)
     except BadOptionError:
         return
-    after = plan_budget(memory + more, n_processes, n_threads)
+    after = plan_budget(memory + more, n_processes, n_threads, TUNING.budget)
     assert after.store_bytes >= before.store_bytes
     assert after.part_bytes >= before.part_bytes
     assert after.piece_bytes >= before.piece_bytes
@@ -73,19 +73,19 @@ def test_more_memory_never_means_smaller_sizes(memory, more, n_processes, n_thre
 @given(st.integers(4 * GIB, 2**45), threads)
 def test_more_threads_never_mean_larger_partitions(memory, n_threads):
     try:
-        after = plan_budget(memory, 1, n_threads + 1)
+        after = plan_budget(memory, 1, n_threads + 1, TUNING.budget)
     except BadOptionError:
         return
-    assert after.part_bytes <= plan_budget(memory, 1, n_threads).part_bytes
+    assert after.part_bytes <= plan_budget(memory, 1, n_threads, TUNING.budget).part_bytes
 
 
 @pytest.mark.parametrize(("n_processes", "n_threads"), [(1, 1), (1, 8), (4, 4), (3, 8)])
 def test_a_memory_that_is_too_small_is_refused_by_name(n_processes, n_threads):
     enough = least(n_processes, n_threads)
-    assert enough > n_processes * TUNING.base_bytes
-    assert isinstance(plan_budget(enough, n_processes, n_threads), Budget)
+    assert enough > n_processes * TUNING.budget.base_bytes
+    assert isinstance(plan_budget(enough, n_processes, n_threads, TUNING.budget), Budget)
     with pytest.raises(BadOptionError, match=r"memory is .* too small to work with") as caught:
-        plan_budget(enough - 1, n_processes, n_threads)
+        plan_budget(enough - 1, n_processes, n_threads, TUNING.budget)
     message = str(caught.value)
     assert f"{n_processes} process{'es' if n_processes > 1 else ''} and" in message
     assert f"{n_threads} thread{'s' if n_threads > 1 else ''} need at least" in message
@@ -102,9 +102,9 @@ def test_a_memory_that_is_too_small_is_refused_by_name(n_processes, n_threads):
 )
 def test_the_memory_that_the_refusal_advises_is_enough(n_processes, n_threads):
     with pytest.raises(BadOptionError) as caught:
-        plan_budget(1, n_processes, n_threads)
+        plan_budget(1, n_processes, n_threads, TUNING.budget)
     advised = str(caught.value).removesuffix(".").split("need at least ")[1]
-    plan_budget(parse_bytes(advised, "memory"), n_processes, n_threads)
+    plan_budget(parse_bytes(advised, "memory"), n_processes, n_threads, TUNING.budget)
 
 
 def test_a_default_memory_that_is_too_small_is_told_as_such(tmp_path):
@@ -121,7 +121,7 @@ def test_a_default_memory_that_is_too_small_is_told_as_such(tmp_path):
 
 def test_a_default_share_of_workers_that_is_too_small_is_told_as_such():
     with pytest.raises(BadOptionError, match="70% of the workers', is") as told:
-        plan_budget(GIB, 2, 100, 0, "workers")
+        plan_budget(GIB, 2, 100, TUNING.budget, 0, "workers")
     assert str(told.value).endswith(" Give the workers fewer threads, or more memory.")
     assert "--threads" not in str(told.value)
 
@@ -129,16 +129,18 @@ def test_a_default_share_of_workers_that_is_too_small_is_told_as_such():
 @pytest.mark.parametrize("n_threads", [1, 7, 33, 100, 1000, 12345])
 def test_the_least_memory_is_told_in_the_unit_of_the_memory(n_threads):
     with pytest.raises(BadOptionError) as told:
-        plan_budget(GIB, 1, n_threads) if n_threads > 7 else plan_budget(MIB, 1, n_threads)
+        plan_budget(GIB, 1, n_threads, TUNING.budget) if n_threads > 7 else plan_budget(
+            MIB, 1, n_threads, TUNING.budget
+        )
     advised = str(told.value).removesuffix(".").split("need at least ")[1]
     assert advised.endswith(" GiB" if n_threads > 7 else " MiB")
-    plan_budget(parse_bytes(advised, "memory"), 1, n_threads)
+    plan_budget(parse_bytes(advised, "memory"), 1, n_threads, TUNING.budget)
 
 
 @pytest.mark.parametrize("memory", [1, 1000, MIB])
 def test_a_memory_of_next_to_nothing_is_refused_too(memory):
     with pytest.raises(BadOptionError, match="too small to work with"):
-        plan_budget(memory, 2, 4)
+        plan_budget(memory, 2, 4, TUNING.budget)
 
 
 def source(n_rows: int, arrow_bytes: int) -> SimpleNamespace:
@@ -147,7 +149,7 @@ def source(n_rows: int, arrow_bytes: int) -> SimpleNamespace:
 
 @given(st.integers(10**6, 10**12), st.integers(0, 2**36), st.integers(MIB, GIB), threads)
 def test_parts_are_a_multiple_of_the_threads_and_small_enough(n_rows, size, part, n_threads):
-    n_parts = count_parts(source(n_rows, size), part, n_threads)
+    n_parts = count_parts(source(n_rows, size), part, n_threads, TUNING.budget)
     if n_parts == n_rows:  # no part without a row
         return
     assert n_parts == 1 or n_parts % n_threads == 0
@@ -158,20 +160,22 @@ def test_parts_are_a_multiple_of_the_threads_and_small_enough(n_rows, size, part
 
 @given(st.integers(1, 2**35), st.integers(0, 2**35), st.integers(MIB, GIB), threads)
 def test_more_bytes_never_mean_fewer_parts(size, more, part, n_threads):
-    before = count_parts(source(10**9, size), part, n_threads)
-    assert count_parts(source(10**9, size + more), part, n_threads) >= before
+    before = count_parts(source(10**9, size), part, n_threads, TUNING.budget)
+    assert count_parts(source(10**9, size + more), part, n_threads, TUNING.budget) >= before
 
 
 def test_few_rows_make_few_parts():
-    assert count_parts(source(0, 0), MIB, 8) == 1
-    assert count_parts(source(3, 100), MIB, 8) == 1
-    assert count_parts(source(3, GIB), MIB, 8) == 3  # rows of hundreds of megabytes
-    assert count_parts(source(10**6, 20 * MIB), 128 * MIB, 8) == 8
+    assert count_parts(source(0, 0), MIB, 8, TUNING.budget) == 1
+    assert count_parts(source(3, 100), MIB, 8, TUNING.budget) == 1
+    assert (
+        count_parts(source(3, GIB), MIB, 8, TUNING.budget) == 3
+    )  # rows of hundreds of megabytes
+    assert count_parts(source(10**6, 20 * MIB), 128 * MIB, 8, TUNING.budget) == 8
 
 
 def test_a_partition_size_that_makes_millions_of_parts_is_refused():
     with pytest.raises(BadOptionError, match="ask for at most"):
-        count_parts(source(10**9, 2**40), MIB, 8)
+        count_parts(source(10**9, 2**40), MIB, 8, TUNING.budget)
 
 
 def test_a_job_leaves_a_cluster_s_workers_room(tmp_path, monkeypatch):

@@ -18,11 +18,15 @@ from dlsort.io.source import open_source
 from dlsort.keys import parse_by
 from dlsort.strategies import move as moves
 from dlsort.strategies.exchange import Exchanging
+from dlsort.tuning import TUNING
 from ordered_sources import MAKERS, sort, write
 
 
 def is_planned(source: Path, by: str, partitions: int) -> bool:
-    return moves.plan_moves(open_source(source), parse_by(by), partitions) is not None
+    return (
+        moves.plan_moves(open_source(source, TUNING.io), parse_by(by), partitions, TUNING)
+        is not None
+    )
 
 
 def day_files(kind: str = "int64", *, seed: int = 0, n_rows: int = 200) -> list[pa.Table]:
@@ -145,7 +149,7 @@ def test_a_claim_that_is_not_so_costs_time_only(tmp_path):
     ]
     claims = [pq.SortingColumn(0)]
     source = write(tmp_path / "in", files, sorting_columns=claims, row_group_size=1000)
-    assert moves.plan_moves(open_source(source), parse_by("k"), 3).is_sorted
+    assert moves.plan_moves(open_source(source, TUNING.io), parse_by("k"), 3, TUNING).is_sorted
     assert not sort(source, "k", 3).moved
 
 

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort
-from band_kit import bands_of
 from dlsort import dataset
 from dlsort.errors import OutOfOrderError
 from dlsort.io.parquet.layout import Encodings
@@ -20,7 +19,9 @@ from dlsort.sizes import MIB
 from dlsort.strategies import part as part_module
 from dlsort.strategies.budget import Budget
 from dlsort.strategies.oversized import sort_in_pieces
+from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import Shards, Slot
+from tuning_kit import bands_of
 
 KEYS = (SortKey("k"),)
 
@@ -55,7 +56,7 @@ def test_pieces_are_no_larger_than_what_fits(n_bands, keys):
     shards = shards_of(5_000, 3, n_bands, keys)
     whole = pa.concat_tables([s.replace_schema_metadata(None) for s in shards])
     most_bytes = whole.nbytes // 7
-    found = list(sort_in_pieces(Shards.of(shards), KEYS, 0, 1, most_bytes))
+    found = list(sort_in_pieces(Shards.of(shards), KEYS, 0, 1, most_bytes, TUNING))
     assert pa.concat_tables(found).equals(
         whole.sort_by([("k", "ascending"), ("shard", "ascending"), ("row", "ascending")])
     )
@@ -65,7 +66,7 @@ def test_pieces_are_no_larger_than_what_fits(n_bands, keys):
 def test_a_partition_that_fits_is_one_piece():
     shards = shards_of(1_000, 2, 4, in_band)
     n_bytes = sum(shard.nbytes for shard in shards)
-    assert len(list(sort_in_pieces(Shards.of(shards), KEYS, 0, 1, n_bytes))) == 1
+    assert len(list(sort_in_pieces(Shards.of(shards), KEYS, 0, 1, n_bytes, TUNING))) == 1
 
 
 @pytest.mark.parametrize(
@@ -80,7 +81,7 @@ def test_disorder_inside_and_between_pieces_is_told_by_row(tmp_path, monkeypatch
     monkeypatch.setattr(part_module, "sort_in_pieces", lambda *args: iter(tables))
     encodings = Encodings((), {})
     make_folders(str(tmp_path))
-    writer = Writer(str(tmp_path), tables[0].schema, KEYS, encodings, "none", 10, MIB)
+    writer = Writer(str(tmp_path), tables[0].schema, KEYS, encodings, "none", 10, MIB, TUNING)
     with pytest.raises(OutOfOrderError, match=f"partition 0: {says}"):
         part_module.write_partition(writer, Shards.of(tables), None, Slot(0, 1, 0, 5))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
@@ -93,7 +94,7 @@ def test_a_dictionary_that_shards_share_does_not_make_them_large():
     rows = {"k": rng.permutation(3_000), "x": pa.DictionaryArray.from_arrays(codes, values)}
     whole = pa.table(rows)
     shards = Shards.of([whole.slice(at, 300) for at in range(0, 3_000, 300)])
-    assert len(list(sort_in_pieces(shards, KEYS, 0, 1, whole.nbytes))) == 1
+    assert len(list(sort_in_pieces(shards, KEYS, 0, 1, whole.nbytes, TUNING))) == 1
 
 
 @pytest.mark.parametrize("partitions", [1, 2])
@@ -121,15 +122,15 @@ def test_parts_larger_than_the_memory_for_them(tmp_path, monkeypatch, partitions
             yield piece
 
     monkeypatch.setattr(part_module, "sort_in_pieces", spy)
-    with bands_of(5_000):
-        report = dlsort.sort_dataset(
-            tmp_path / "in",
-            tmp_path / "out",
-            by="k",
-            partitions=partitions,
-            workers=workers,
-            row_group_rows=4_000,
-        )
+    report = dlsort.sort_dataset(
+        tmp_path / "in",
+        tmp_path / "out",
+        by="k",
+        partitions=partitions,
+        workers=workers,
+        row_group_rows=4_000,
+        _tuning=bands_of(5_000),
+    )
     assert report.output_parts == partitions
     if workers is None:
         assert len(seen) > 20

@@ -20,7 +20,7 @@ from dlsort.strategies import move as moves
 from dlsort.strategies import range_reads
 from dlsort.strategies.range_reads import plan_range_reads
 from dlsort.strategies.reader import Reader
-from dlsort.tuning import TUNING
+from dlsort.tuning import TUNING, OrderTuning, StrategyTuning, Tuning
 from ordered_sources import MAKERS, rows_of, sort, write
 
 
@@ -42,11 +42,8 @@ def late_events(n_rows: int = 20_000) -> list[pa.Table]:
     return [table.slice(at, n_rows // 4) for at in range(0, n_rows, n_rows // 4)]
 
 
-@pytest.fixture
-def any_rereads(monkeypatch):
-    """Read by range however much is read for it."""
-    eager = replace(TUNING, most_range_rereads=float("inf"))
-    monkeypatch.setattr(range_reads, "TUNING", eager)
+# Ranges are read however much is read for it.
+ANY_REREADS = Tuning(strategies=StrategyTuning(most_range_rereads=float("inf")))
 
 
 def claim(monkeypatch: pytest.MonkeyPatch, lie: dict[int, Range]) -> None:
@@ -97,11 +94,10 @@ def test_parts_are_even(tmp_path):
     assert report.balance <= 1.05
 
 
-def test_bands_are_put_in_order_one_by_one(tmp_path, monkeypatch):
-    small = replace(TUNING, band_rows=500, band_shard_rows=10)
-    monkeypatch.setattr("dlsort.order.bands.TUNING", small)
+def test_bands_are_put_in_order_one_by_one(tmp_path):
+    small = Tuning(order=OrderTuning(band_rows=500, band_shard_rows=10))
     source = write(tmp_path / "in", late_events(), row_group_size=200)
-    assert sort(source, "made:desc", 4).moved
+    assert sort(source, "made:desc", 4, small).moved
 
 
 def test_worker_processes_read_by_range(tmp_path):
@@ -114,8 +110,10 @@ def test_worker_processes_read_by_range(tmp_path):
 
 def test_rows_are_read_about_as_often_as_was_guessed(tmp_path, monkeypatch):
     source = write(tmp_path / "in", two_sorted(), row_group_size=500)
-    footers = open_source(source)
-    guess = range_reads._expected_rows(plan_range_reads(footers, parse_by("k"), 4), 4)
+    footers = open_source(source, TUNING.io)
+    guess = range_reads._expected_rows(
+        plan_range_reads(footers, parse_by("k"), 4, TUNING.strategies), 4
+    )
     read = Reader.read
     n_read = []
 
@@ -139,32 +137,32 @@ def with_nulls(files: Sequence[pa.Table], share: float) -> list[pa.Table]:
 
 @pytest.mark.parametrize("share", [0.01, 0.6, 1.0])
 @pytest.mark.parametrize("by", ["k", "k:desc,v", "k:nulls_first", "k:desc:nulls_first,v"])
-def test_nulls_are_read_by_the_parts_at_their_end(tmp_path, any_rereads, by, share):
+def test_nulls_are_read_by_the_parts_at_their_end(tmp_path, by, share):
     files = with_nulls(two_sorted(2000), share)
     source = write(tmp_path / "in", files, row_group_size=100)
-    assert sort(source, by, 5).moved
+    assert sort(source, by, 5, ANY_REREADS).moved
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("kind", MAKERS)
-def test_every_type_with_ordered_statistics(tmp_path, any_rereads, kind, direction):
+def test_every_type_with_ordered_statistics(tmp_path, kind, direction):
     rng = np.random.default_rng(6)
     values = [np.sort(rng.integers(0, 1000, 300)) for _ in range(3)]
     files = [pa.table({"k": MAKERS[kind](v), "v": rng.integers(0, 9, 300)}) for v in values]
     source = write(tmp_path / "in", files, row_group_size=40)
-    assert sort(source, f"k:{direction}", 3).moved
-    assert sort(source, f"k:{direction},v", 4).moved
+    assert sort(source, f"k:{direction}", 3, ANY_REREADS).moved
+    assert sort(source, f"k:{direction},v", 4, ANY_REREADS).moved
 
 
 @pytest.mark.parametrize("kind", [pa.float64(), pa.uint64(), pa.bool_()])
-def test_other_types_are_exchanged(tmp_path, any_rereads, kind):
+def test_other_types_are_exchanged(tmp_path, kind):
     source = write(tmp_path / "in", [pa.table({"k": pa.array([0, 1] * 50).cast(kind)})] * 2)
-    assert not sort(source, "k", 2).moved
+    assert not sort(source, "k", 2, ANY_REREADS).moved
 
 
-def test_footers_without_ranges_are_exchanged(tmp_path, any_rereads):
+def test_footers_without_ranges_are_exchanged(tmp_path):
     source = write(tmp_path / "in", two_sorted(400), write_statistics=False)
-    assert not sort(source, "k", 3).moved
+    assert not sort(source, "k", 3, ANY_REREADS).moved
 
 
 @pytest.mark.parametrize("by", ["k", "k,v"])
@@ -192,8 +190,8 @@ def test_rows_that_change_on_the_way_are_told_whatever_the_ranges_say(tmp_path, 
     source = write(tmp_path / "in", two_sorted(2000), row_group_size=50)
     prove = dlsort.proof.ordered.prove
 
-    def prove_another_row(table: pa.Table) -> dlsort.proof.checksum.Proof:
-        return replace(prove(table), low=1)
+    def prove_another_row(*given: object) -> dlsort.proof.checksum.Proof:
+        return replace(prove(*given), low=1)
 
     monkeypatch.setattr(dlsort.proof.ordered, "prove", prove_another_row)
     with pytest.raises(RowsLostError, match="checksum"):
@@ -201,10 +199,10 @@ def test_rows_that_change_on_the_way_are_told_whatever_the_ranges_say(tmp_path, 
     assert not (tmp_path / "out-4").exists()
 
 
-def test_an_empty_part_has_the_columns(tmp_path, any_rereads):
+def test_an_empty_part_has_the_columns(tmp_path):
     files = [pa.table({"k": [1, 2], "s": ["a", "b"]}), pa.table({"k": [1, 3], "s": ["a", "c"]})]
     source = write(tmp_path / "in", files)
-    assert sort(source, "k", 7).moved
+    assert sort(source, "k", 7, ANY_REREADS).moved
     for part in (tmp_path / "out-7").iterdir():
         assert pa.parquet.read_schema(part).names == ["k", "s"]
 
@@ -233,9 +231,8 @@ def test_by_range_or_not_the_result_is_the_stable_sort(data, tmp_path_factory):
         )
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(range_reads, "TUNING", replace(TUNING, most_range_rereads=1e9))
         patch.setattr(moves, "read_ranges", lambda *args: None)
         partitions = data.draw(st.integers(1, 6))
-        report = sort(source, by, partitions)
+        report = sort(source, by, partitions, ANY_REREADS)
     n_rows = sum(table.num_rows for table in files)
     assert report.moved == (n_rows > 0 and partitions > 1)

@@ -31,19 +31,15 @@ from distributed.utils import sync
 
 from dlsort_cluster.exchange import ExchangeError, MemoryNeededError
 from dlsort_cluster.store.store import ShardStore, StoreClosedError
+from dlsort_cluster.tuning import MEMORY
 
 if TYPE_CHECKING:
     from distributed import Worker
 
-__all__ = ["BASE_BYTES", "STORE_SHARE", "MemoryGuard", "guard_of"]
+__all__ = ["MemoryGuard", "guard_of"]
 
 logger = logging.getLogger(__name__)
 
-# What a process takes before it holds a row: Python, NumPy, Arrow, Dask and the compiled
-# kernels (measured 255 MiB, and 60 more once Parquet is read and written).
-BASE_BYTES = 320 * 2**20
-# Share of the rest for shards that wait; the other goes to the rows that threads work on.
-STORE_SHARE = 0.45
 # Dask's own defaults, where its configuration leaves one out.
 _SPILL, _TERMINATE = 0.7, 0.95
 # A task that takes no more than this share is tried, however little Python leaves.
@@ -127,7 +123,7 @@ class MemoryGuard:
     def store_bytes(self) -> int:
         """Return what a store may keep that nobody has planned."""
         high = self._high or int(MEMORY_LIMIT * _SPILL)
-        return max(0, int((high - BASE_BYTES) * STORE_SHARE))
+        return max(0, int((high - MEMORY.base_bytes) * MEMORY.store_share))
 
     def has_room(self, n_bytes: int) -> bool:
         """Return whether so many bytes more may wait in memory."""
@@ -240,7 +236,7 @@ class MemoryGuard:
         if not self.limit_bytes:
             yield
             return
-        if n_bytes > max(self._terminate - BASE_BYTES, _SURELY * self.limit_bytes):
+        if n_bytes > max(self._terminate - MEMORY.base_bytes, _SURELY * self.limit_bytes):
             raise MemoryNeededError(self._needs(n_bytes, what))
         with self._at_work_with(n_bytes):
             self._make_room(n_bytes)
@@ -293,11 +289,11 @@ class MemoryGuard:
         return any(task is None or task.state != "long-running" for task in found)
 
     def _needs(self, n_bytes: int, what: str) -> str:
-        least = (BASE_BYTES + n_bytes) / _TERMINATE
+        least = (MEMORY.base_bytes + n_bytes) / _TERMINATE
         return (
             f"{what}; to sort it takes about {format_bytes(n_bytes)} at once, and worker "
             f"{self.address} has {format_bytes(self.limit_bytes)}, of which "
-            f"{format_bytes(BASE_BYTES)} are Python's own. Make partitions smaller "
+            f"{format_bytes(MEMORY.base_bytes)} are Python's own. Make partitions smaller "
             "(npartitions, or repartition the input), or give each worker a memory_limit of "
             f"at least {format_bytes(int(least))}."
         )

@@ -19,11 +19,10 @@ import pyarrow.types as pt
 from dlsort.io.parquet.pages import BadPageError, longest_repeated, read_pages
 from dlsort.io.parquet.stored_schema import VALUE_BYTES, sizes_of
 from dlsort.sizes import format_bytes
+from dlsort.tuning import IoTuning
 from dlsort_cluster.arrow_sizes import count_bytes
 
-__all__ = ["BATCH_SHARE", "read_bounded"]
-
-BATCH_SHARE = 4  # a batch may take a fourth of the memory
+__all__ = ["read_bounded"]
 
 
 def read_bounded(
@@ -33,6 +32,7 @@ def read_bounded(
     columns: Sequence[str],
     as_dictionary: Collection[str],
     most_bytes: int,
+    tuning: IoTuning,
     data: bytes | None = None,
 ) -> pa.Table:
     """Read some columns of some row groups, if they don't take too much memory.
@@ -52,6 +52,8 @@ def read_bounded(
         Columns that the file was opened to read as dictionaries.
     most_bytes : int
         Memory for them.
+    tuning : IoTuning
+        How much of it a batch may take.
     data : bytes, optional
         All of the file, if it has been read.
 
@@ -65,8 +67,12 @@ def read_bounded(
     Some 20 µs for each page, beside the reading, or less than one of a file that has been read.
     """
     batch_rows: dict[str, int] = {}
-    if path is not None and not (data is not None and _fits(data, file.metadata, most_bytes)):
-        batch_rows = _look(file.metadata, path, row_groups, columns, as_dictionary, most_bytes)
+    footer, batch_bytes = file.metadata, most_bytes // tuning.batch_share
+    fits = data is not None and _fits(data, footer, most_bytes, batch_bytes)
+    if path is not None and not fits:
+        batch_rows = _look(
+            footer, path, row_groups, columns, as_dictionary, most_bytes, batch_bytes
+        )
     in_batches = [
         name for name in batch_rows if not pt.is_dictionary(file.schema_arrow.field(name).type)
     ]
@@ -81,10 +87,10 @@ def read_bounded(
     return table
 
 
-def _fits(data: bytes, footer: pq.FileMetaData, most_bytes: int) -> bool:
+def _fits(data: bytes, footer: pq.FileMetaData, most_bytes: int, batch_bytes: int) -> bool:
     """Return whether a whole file plainly fits the memory, whatever its texts are."""
     n_bytes, repeated = sizes_of(data, footer)
-    return 0 <= n_bytes <= most_bytes and repeated <= most_bytes // BATCH_SHARE
+    return 0 <= n_bytes <= most_bytes and repeated <= batch_bytes
 
 
 def _read(file: pq.ParquetFile, row_groups: Sequence[int], columns: list[str]) -> pa.Table:
@@ -159,6 +165,7 @@ def _look(
     columns: Sequence[str],
     as_dictionary: Collection[str],
     most_bytes: int,
+    batch_bytes: int,
 ) -> dict[str, int]:
     """Return the columns of text that had better be read in batches, and of how many rows.
 
@@ -188,11 +195,11 @@ def _look(
                     raw.fileno(),
                     pages,
                     chunk.compression,
-                    most_bytes // BATCH_SHARE,
+                    batch_bytes,
                     has_levels=leaf.max_definition_level > 0,
                 )
                 if longest:
-                    rows = max(1, most_bytes // BATCH_SHARE // longest)
+                    rows = max(1, batch_bytes // longest)
                     batch_rows[leaf.path] = min(rows, batch_rows.get(leaf.path, rows))
     return batch_rows
 

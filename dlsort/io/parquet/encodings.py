@@ -4,7 +4,7 @@
 
     sample       runs of 129 neighbouring rows, spread evenly over the part
     candidates   for each column the encodings of its type: bytes a value, from the sample
-                 (encoded_sizes), and what writing them takes (options: WriteCosts)
+                 (encoded_sizes), and what writing them takes (dlsort.tuning.WriteCosts)
     choice       of those no larger than pyarrow's default by more than 5 % the cheapest
 
 The footers of the source can't know what sorting brings together, and say little where its
@@ -36,7 +36,7 @@ from dlsort.io.parquet.encoded_sizes import (
     text_sizes,
 )
 from dlsort.io.parquet.layout import DECIMAL_AS_INTEGER, Encodings
-from dlsort.tuning import TUNING, WRITE_COSTS
+from dlsort.tuning import IoTuning
 
 __all__ = ["encodings_of_part"]
 
@@ -75,6 +75,8 @@ class _Sampled:
         Of its pages.
     thorough : bool
         Whether that is a slow one.
+    tuning : IoTuning
+        What writing takes.
     """
 
     array: pa.Array
@@ -82,6 +84,7 @@ class _Sampled:
     n_values: float
     codec: pa.Codec | None
     thorough: bool
+    tuning: IoTuning
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,8 @@ class _Different:
         Among the ``n_sampled`` values of the sample.
     changes : float
         The share of rows that differ from the row before.
+    most_bytes : float
+        Of a dictionary that is tried.
     """
 
     n_chunk: float
@@ -103,6 +108,7 @@ class _Different:
     n_seen: int
     n_sampled: int
     changes: float
+    most_bytes: float
 
     @classmethod
     def of(cls, values: pa.Array, sampled: _Sampled) -> _Different:
@@ -112,7 +118,8 @@ class _Different:
         changes = changes_of(code, sampled.runs)
         n_chunk = distinct_values(code, changes, sampled.runs, sampled.n_values)
         seen = len(numbered.dictionary)
-        return cls(n_chunk, sampled.n_values, seen, len(code), changes)
+        most_bytes = sampled.tuning.costs.dictionary_fill * DICTIONARY_PAGE_BYTES
+        return cls(n_chunk, sampled.n_values, seen, len(code), changes, most_bytes)
 
     @property
     def share(self) -> float:
@@ -121,7 +128,7 @@ class _Different:
 
     def fits(self, width: float) -> bool:
         """Return whether a dictionary stays within its page, so that no values fall back."""
-        return self.n_chunk * width <= WRITE_COSTS.dictionary_fill * DICTIONARY_PAGE_BYTES
+        return self.n_chunk * width <= self.most_bytes
 
     def dictionary_bytes(self, width: float, plain_bytes: float) -> float:
         """Return the bytes a value of a dictionary with its indices.
@@ -133,7 +140,12 @@ class _Different:
 
 
 def encodings_of_part(
-    table: pa.Table, told: Encodings, *, row_group_rows: int, compression: str
+    table: pa.Table,
+    told: Encodings,
+    tuning: IoTuning,
+    *,
+    row_group_rows: int,
+    compression: str,
 ) -> Encodings:
     """Return the encodings that suit a part's rows.
 
@@ -143,6 +155,8 @@ def encodings_of_part(
         The part, sorted, in transport types.
     told : Encodings
         What the footers of the source told, for columns that the rows say nothing of.
+    tuning : IoTuning
+        What writing takes, and how many rows are looked at.
     row_group_rows : int
         Rows of a row group: each has its own dictionaries.
     compression : str
@@ -152,12 +166,13 @@ def encodings_of_part(
     -----
     Time O(sample), whatever the part's size (DESIGN.md).
     """
-    if table.num_rows < TUNING.encoding_rows:
+    if table.num_rows < tuning.encoding_rows:
         return told
-    names = [name for name in table.column_names if _is_judged(table, name)]
-    sample, runs = _sample(table.select(names))
+    names = [name for name in table.column_names if _is_judged(table, name, tuning)]
+    sample, runs = _sample(table.select(names), tuning.encoding_runs)
     dictionary, other = set(told.dictionary), dict(told.other)
-    codec, thorough = _quickest(compression), compression in WRITE_COSTS.thorough_codecs
+    thorough = compression in tuning.costs.thorough_codecs
+    codec = _quickest(compression, has_levels=thorough)
     for name, column in zip(names, sample.columns, strict=True):
         array = column.chunk(0)
         if isinstance(array, pa.ExtensionArray):
@@ -167,7 +182,7 @@ def encodings_of_part(
         if len(valid) < RUN_ROWS:  # too few to tell
             continue
         n_values = min(row_group_rows, table.num_rows) * len(valid) / len(runs)
-        chosen = _choose(_Sampled(array.drop_null(), valid, n_values, codec, thorough))
+        chosen = _choose(_Sampled(array.drop_null(), valid, n_values, codec, thorough, tuning))
         dictionary.discard(name)
         other.pop(name, None)
         if chosen == DICTIONARY:
@@ -177,7 +192,7 @@ def encodings_of_part(
     return Encodings(tuple(sorted(dictionary)), other)
 
 
-def _is_judged(table: pa.Table, name: str) -> bool:
+def _is_judged(table: pa.Table, name: str, tuning: IoTuning) -> bool:
     """Return whether a column's own rows decide, and its path names no other column."""
     kind = table.schema.field(name).type
     if isinstance(kind, pa.BaseExtensionType):
@@ -187,32 +202,30 @@ def _is_judged(table: pa.Table, name: str) -> bool:
     if "." in name and any(name.startswith(f"{other}.") for other in table.column_names):
         return False
     column = table.column(name)
-    return not is_variable(kind) or column.nbytes <= TUNING.encoding_value_bytes * len(column)
+    return not is_variable(kind) or column.nbytes <= tuning.encoding_value_bytes * len(column)
 
 
-def _sample(table: pa.Table) -> tuple[pa.Table, Runs]:
+def _sample(table: pa.Table, n_runs: int) -> tuple[pa.Table, Runs]:
     """Return runs of neighbouring rows, spread evenly, and the run of each row."""
-    n_runs = TUNING.encoding_runs
     starts = np.linspace(0, table.num_rows - RUN_ROWS, n_runs).astype(int)
     pieces = [table.slice(start, RUN_ROWS) for start in starts.tolist()]
     sample = pa.concat_tables(pieces).combine_chunks()
     return sample, Runs(np.repeat(np.arange(n_runs, dtype=np.int32), RUN_ROWS))
 
 
-def _quickest(compression: str) -> pa.Codec | None:
+def _quickest(compression: str, *, has_levels: bool) -> pa.Codec | None:
     """Return a codec at the level that is quickest to try."""
     if compression == "none":
         return None
-    has_levels = compression in WRITE_COSTS.thorough_codecs
     return pa.Codec(compression, 1) if has_levels else pa.Codec(compression)
 
 
 def _choose(sampled: _Sampled) -> str:
     """Return the cheapest encoding of those hardly larger than pyarrow's default."""
-    candidates = list(_candidates(sampled))
+    candidates, costs = list(_candidates(sampled)), sampled.tuning.costs
     default = min(c.n_bytes for c in candidates if c.encoding in (PLAIN, DICTIONARY))
-    small = [c for c in candidates if c.n_bytes <= WRITE_COSTS.larger * default]
-    return min(small, key=lambda c: c.ns + WRITE_COSTS.byte_ns * c.n_bytes).encoding
+    small = [c for c in candidates if c.n_bytes <= costs.larger * default]
+    return min(small, key=lambda c: c.ns + costs.byte_ns * c.n_bytes).encoding
 
 
 def _candidates(sampled: _Sampled) -> Iterator[_Candidate]:
@@ -223,24 +236,25 @@ def _candidates(sampled: _Sampled) -> Iterator[_Candidate]:
 
 def _fixed_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
     array, runs, codec = sampled.array, sampled.runs, sampled.codec
+    costs = sampled.tuning.costs
     integers = _stored_integers(array)
     values = raw_view(array) if integers is None else integers
     width = values.nbytes / len(values)
     plain = compressed_bytes(values, codec) / len(values)
-    packing_ns = WRITE_COSTS.packing_byte_ns[sampled.thorough] * width
-    packs = plain < WRITE_COSTS.hopeless_ratio * width
+    packing_ns = costs.packing_byte_ns[sampled.thorough] * width
+    packs = plain < costs.hopeless_ratio * width
     yield _Candidate(PLAIN, plain, packing_ns if packs else 0.0)
     different = _Different.of(array if values.ndim > 1 else pa.array(values), sampled)
     if different.fits(width):
         n_bytes = different.dictionary_bytes(width, plain)
-        ns = WRITE_COSTS.dictionary_ns + WRITE_COSTS.dictionary_share_ns * different.share
+        ns = costs.dictionary_ns + costs.dictionary_share_ns * different.share
         yield _Candidate(DICTIONARY, n_bytes, ns)
     if integers is not None:
         n_bytes = delta_bytes(integers, runs)
-        ns = WRITE_COSTS.delta_ns + WRITE_COSTS.delta_byte_ns * n_bytes
+        ns = costs.delta_ns + costs.delta_byte_ns * n_bytes
         yield _Candidate(DELTA, n_bytes, ns)
     elif pt.is_float32(array.type) or pt.is_float64(array.type):
-        yield _Candidate(SPLIT, split_bytes(values, codec), WRITE_COSTS.split_ns)
+        yield _Candidate(SPLIT, split_bytes(values, codec), costs.split_ns)
 
 
 def _stored_integers(array: pa.Array) -> Numbers | None:
@@ -262,13 +276,14 @@ def _stored_integers(array: pa.Array) -> Numbers | None:
 
 
 def _text_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
-    array, runs = sampled.array, sampled.runs
+    array, runs, costs = sampled.array, sampled.runs, sampled.tuning.costs
     offsets, _ = bytes_views(array)
     letters = (int(offsets[-1]) - int(offsets[0])) / len(array)
     width = letters + 4
     different = _Different.of(array, sampled)
-    if different.share * width <= TUNING.dictionary_value_bytes:  # nothing else comes near
-        yield _Candidate(DICTIONARY, different.share * width, 0.0)
+    n_bytes = different.share * width
+    if n_bytes <= sampled.tuning.dictionary_value_bytes:  # nothing else comes near
+        yield _Candidate(DICTIONARY, n_bytes, 0.0)
         return
     looked_at = np.flatnonzero(runs.number % TEXT_RUNS == 0)
     fewer = Runs(runs.number[looked_at])
@@ -276,12 +291,12 @@ def _text_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
     yield _Candidate(PLAIN, sizes.plain, 0.0)
     if different.fits(width):
         n_bytes = different.dictionary_bytes(width, sizes.plain)
-        ns = WRITE_COSTS.text_dictionary_share_ns * different.share
+        ns = costs.text_dictionary_share_ns * different.share
         yield _Candidate(DICTIONARY, n_bytes, ns)
     saved_ns = 0.0
-    if sampled.codec is not None and sizes.ratio > WRITE_COSTS.hopeless_ratio:
-        saved_ns = WRITE_COSTS.hopeless_byte_ns * letters
-    delta_length_ns = WRITE_COSTS.delta_length_ns[sampled.thorough]
+    if sampled.codec is not None and sizes.ratio > costs.hopeless_ratio:
+        saved_ns = costs.hopeless_byte_ns * letters
+    delta_length_ns = costs.delta_length_ns[sampled.thorough]
     yield _Candidate(DELTA_LENGTH, sizes.delta_length, delta_length_ns - saved_ns)
-    delta_text_ns = WRITE_COSTS.delta_text_ns[sampled.thorough]
+    delta_text_ns = costs.delta_text_ns[sampled.thorough]
     yield _Candidate(DELTA_TEXT, sizes.delta, delta_text_ns - saved_ns)

@@ -13,10 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from dlsort.io.find import UNREADABLE
-from dlsort.io.parquet.bounded_read import BATCH_SHARE, read_bounded
+from dlsort.io.parquet.bounded_read import read_bounded
 from dlsort.io.parquet.footers import open_file
 from dlsort.io.parquet.stored_schema import footer_in, schema_of
 from dlsort.io.source import FileGroups
+from dlsort.tuning import IoTuning
 from dlsort_kernels import join_files, outline, page_sizes
 
 __all__ = ["read_joined"]
@@ -28,6 +29,7 @@ def read_joined(
     columns: Sequence[str],
     as_dictionary: Sequence[str],
     most_bytes: int,
+    tuning: IoTuning,
 ) -> pa.Table | None:
     """Read the rows of whole files as if they were one.
 
@@ -43,6 +45,8 @@ def read_joined(
         Columns to keep as dictionaries.
     most_bytes : int
         Memory for the rows.
+    tuning : IoTuning
+        How much of it a batch may take.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def read_joined(
     Some 10 µs a file and 5 µs a column chunk, beside the rows.
     """
     try:
-        table = _read(files, contents, columns, as_dictionary, most_bytes)
+        table = _read(files, contents, columns, as_dictionary, most_bytes, tuning)
     except UNREADABLE:
         return None
     return table if table and table.num_rows == sum(f.n_rows for f in files) else None
@@ -66,6 +70,7 @@ def _read(
     columns: Sequence[str],
     as_dictionary: Sequence[str],
     most_bytes: int,
+    tuning: IoTuning,
 ) -> pa.Table | None:
     footer = footer_in(contents[0])
     schema_bytes = max(0, outline(np.frombuffer(footer, np.uint8)).schema_stop)
@@ -87,7 +92,8 @@ def _read(
     made, chunks = joined
     widths = np.tile(schema.widths, int(n_groups.sum()))
     n_bytes, repeated = page_sizes(numbers, chunks, widths)
-    if not 0 <= n_bytes <= most_bytes or repeated * len(chunks) > most_bytes // BATCH_SHARE:
+    batch_bytes = most_bytes // tuning.batch_share
+    if not 0 <= n_bytes <= most_bytes or repeated * len(chunks) > batch_bytes:
         return None
     whole = b"".join((data, made.tobytes(), len(made).to_bytes(4, "little"), b"PAR1"))
     with open_file(
@@ -97,4 +103,4 @@ def _read(
         page_checksum_verification=True,
     ) as file:
         groups = range(int(n_groups.sum()))
-        return read_bounded(file, None, groups, columns, as_dictionary, most_bytes)
+        return read_bounded(file, None, groups, columns, as_dictionary, most_bytes, tuning)

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_binary, is_text, is_wide
-from dlsort.tuning import TUNING
+from dlsort.tuning import IoTuning
 
 __all__ = ["ColumnLayout", "Encodings", "choose_encodings", "layouts", "readable_as_dictionary"]
 
@@ -49,12 +49,11 @@ class ColumnLayout:
     dictionary_bytes: int = 0
     with_dictionary: int = 0
 
-    @property
-    def few_distinct(self) -> bool:
+    def has_few_values(self, tuning: IoTuning) -> bool:
         """Whether its dictionaries are small beside its values."""
         return (
             self.with_dictionary == self.n_values > 0
-            and self.dictionary_bytes <= TUNING.dictionary_value_bytes * self.n_values
+            and self.dictionary_bytes <= tuning.dictionary_value_bytes * self.n_values
         )
 
 
@@ -111,21 +110,25 @@ def layouts(
     return found
 
 
-def readable_as_dictionary(field: pa.Field, stored: Mapping[str, ColumnLayout]) -> bool:
+def readable_as_dictionary(
+    field: pa.Field, stored: Mapping[str, ColumnLayout], tuning: IoTuning
+) -> bool:
     """Return whether a column of strings should stay a dictionary on its way through."""
     kind = field.type
     text = is_text(kind) or is_binary(kind)
     layout = stored.get(field.name)
-    return text and not is_wide(kind) and layout is not None and layout.few_distinct
+    return text and not is_wide(kind) and layout is not None and layout.has_few_values(tuning)
 
 
-def choose_encodings(schema: pa.Schema, stored: Mapping[str, ColumnLayout]) -> Encodings:
+def choose_encodings(
+    schema: pa.Schema, stored: Mapping[str, ColumnLayout], tuning: IoTuning
+) -> Encodings:
     """Return the encodings of the result from how the source is stored."""
     dictionary: list[str] = []
     other: dict[str, str] = {}
     for path, layout in stored.items():
         kind = schema.field(path).type if path in schema.names else None
-        if layout.few_distinct or (kind is not None and pt.is_dictionary(kind)):
+        if layout.has_few_values(tuning) or (kind is not None and pt.is_dictionary(kind)):
             dictionary.append(path)
         elif layout.physical_type in DELTA_TYPES or (
             kind is not None and pt.is_decimal(kind) and kind.precision <= DECIMAL_AS_INTEGER

@@ -18,10 +18,10 @@ from dlsort.io.find import UNREADABLE, corrupt
 from dlsort.io.parquet.bounded_read import read_bounded
 from dlsort.io.parquet.footers import open_file
 from dlsort.io.parquet.joined_files import read_joined
-from dlsort.io.source import FOOTER_THREADS, FileGroups, Piece, Stamp
+from dlsort.io.source import FileGroups, Piece, Stamp
 from dlsort.io.storage import is_store, open_to_read, read_range, stamp_of
 from dlsort.sizes import UNBOUNDED
-from dlsort.tuning import TUNING
+from dlsort.tuning import IoTuning
 
 __all__ = ["read_piece"]
 
@@ -30,6 +30,7 @@ def read_piece(
     piece: Piece,
     source_schema: pa.Schema,
     columns: list[str],
+    tuning: IoTuning,
     as_dictionary: Iterable[str] = (),
     most_bytes: int = UNBOUNDED,
 ) -> pa.Table:
@@ -43,6 +44,8 @@ def read_piece(
         The dataset's schema; its nullability is given to the columns.
     columns : list of str
         Which columns, in this order.
+    tuning : IoTuning
+        Which files are read whole, and how.
     as_dictionary : iterable of str
         Columns of strings to keep as dictionaries.
     most_bytes : int
@@ -63,16 +66,16 @@ def read_piece(
     dictionaries = [c for c in as_dictionary if c in columns]
     tables: list[pa.Table] = []
     left = most_bytes
-    for files, contents in _runs(piece.files):
+    for files, contents in _runs(piece.files, tuning):
         found = None
         if len(files) > 1:
-            found = read_joined(files, contents, columns, dictionaries, left)
+            found = read_joined(files, contents, columns, dictionaries, left, tuning)
         if found is not None:
             tables.append(found.select(columns))
             left = max(0, left - found.nbytes)
             continue
         for file, data in zip_longest(files, contents):
-            tables.append(_read_file(file, data, columns, dictionaries, left))
+            tables.append(_read_file(file, data, columns, dictionaries, left, tuning))
             left = max(0, left - tables[-1].nbytes)
     fields = [
         tables[0].schema.field(i).with_nullable(source_schema.field(name).nullable)
@@ -84,25 +87,25 @@ def read_piece(
 
 
 def _runs(
-    files: Sequence[FileGroups],
+    files: Sequence[FileGroups], tuning: IoTuning
 ) -> Iterator[tuple[list[FileGroups], list[bytes]]]:
     """Yield runs of small files with all that is in them, and other files without."""
-    most = TUNING.whole_file_bytes
+    most = tuning.whole_file_bytes
     small = [f.stamp.n_bytes <= most and bool(f.row_groups) for f in files]
     for is_small, run in groupby(zip(files, small, strict=True), lambda item: item[1]):
         if is_small:
             of_run = [file for file, _ in run]
-            yield of_run, _fetch_all(of_run)
+            yield of_run, _fetch_all(of_run, tuning.footer_threads)
         else:
             for file, _ in run:
                 yield [file], []
 
 
-def _fetch_all(files: Sequence[FileGroups]) -> list[bytes]:
+def _fetch_all(files: Sequence[FileGroups], n_threads: int) -> list[bytes]:
     """Return all of some files; a store is asked for many at once."""
     if len(files) == 1 or not is_store(files[0].path):
         return [_fetch(file) for file in files]
-    pool = ThreadPoolExecutor(FOOTER_THREADS)
+    pool = ThreadPoolExecutor(n_threads)
     try:
         return list(pool.map(_fetch, files))
     finally:
@@ -129,10 +132,11 @@ def _read_file(
     columns: Sequence[str],
     dictionaries: Sequence[str],
     most_bytes: int,
+    tuning: IoTuning,
 ) -> pa.Table:
     """Return the rows of a file's row groups; the file is opened if it has not been read."""
     try:
-        table = _read(file, data, columns, dictionaries, most_bytes)
+        table = _read(file, data, columns, dictionaries, most_bytes, tuning)
     except UNREADABLE as error:
         if data is None:
             _check_unchanged(file)
@@ -152,6 +156,7 @@ def _read(
     columns: Sequence[str],
     dictionaries: Sequence[str],
     most_bytes: int,
+    tuning: IoTuning,
 ) -> pa.Table:
     with ExitStack() as stack:
         where = (
@@ -171,7 +176,7 @@ def _read(
         )
         path = None if is_store(file.path) else file.path
         return read_bounded(
-            opened, path, file.row_groups, columns, dictionaries, most_bytes, data
+            opened, path, file.row_groups, columns, dictionaries, most_bytes, tuning, data
         )
 
 

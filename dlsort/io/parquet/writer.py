@@ -21,6 +21,7 @@ from dlsort.io.parquet.layout import Encodings
 from dlsort.io.parts import ATTEMPTS, PARTS, part_name
 from dlsort.io.storage import Output, join, write_error
 from dlsort.keys import SortKey
+from dlsort.tuning import Tuning
 from dlsort_cluster.arrow_sizes import value_bytes
 
 __all__ = ["COMPRESSIONS", "PartFile", "Writer", "check_compression"]
@@ -151,6 +152,8 @@ class Writer:
     part_bytes : int
         Arrow size of a part that fits the memory: a larger one is sorted in pieces, and no
         more than this is kept back for a row group.
+    tuning : Tuning
+        Of the sort, the proof and the encodings.
     job : str
         What names the job in the parts' footers; empty if they are to say nothing.
     """
@@ -162,6 +165,7 @@ class Writer:
     compression: str
     row_group_rows: int
     part_bytes: int
+    tuning: Tuning
     job: str = ""
 
     def open(self, part: int, n_parts: int) -> PartFile:
@@ -173,6 +177,7 @@ class Writer:
         chosen = encodings_of_part(
             table,
             self.encodings,
+            self.tuning.io,
             row_group_rows=self.row_group_rows,
             compression=self.compression,
         )

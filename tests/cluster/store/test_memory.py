@@ -24,8 +24,9 @@ from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import MemoryNeededError, SpillError
 from dlsort_cluster.p2p import build as p2p
 from dlsort_cluster.store import spill
-from dlsort_cluster.store.memory import BASE_BYTES, MemoryGuard, guard_of
+from dlsort_cluster.store.memory import MemoryGuard, guard_of
 from dlsort_cluster.store.store import ShardStore
+from dlsort_cluster.tuning import MEMORY
 from dlsort_cluster.wire import Unit
 from p2p_kit import assert_no_runs
 
@@ -359,7 +360,7 @@ def test_a_task_makes_room_before_it_takes_memory(worker, tmp_path):
 
 def test_a_partition_that_can_never_fit_is_refused_with_what_it_needs(worker):
     guard = MemoryGuard(worker)
-    most = 0.95 * LIMIT - BASE_BYTES
+    most = 0.95 * LIMIT - MEMORY.base_bytes
     with guard.working(int(most), "partition 3 has 4 GiB"):
         pass
     said = (
@@ -375,8 +376,8 @@ def test_a_partition_that_can_never_fit_is_refused_with_what_it_needs(worker):
 
 
 def test_a_small_task_is_tried_on_the_smallest_worker():
-    guard = MemoryGuard(Worker(limit=BASE_BYTES))
-    with guard.working(BASE_BYTES // 5, "partition 3 has 16 MiB"):
+    guard = MemoryGuard(Worker(limit=MEMORY.base_bytes))
+    with guard.working(MEMORY.base_bytes // 5, "partition 3 has 16 MiB"):
         pass
 
 

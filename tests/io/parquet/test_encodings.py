@@ -36,7 +36,11 @@ def chosen(
     row_group_rows: int = ROW_GROUP,
 ) -> str:
     found = encodings_of_part(
-        pa.table({"v": values}), told, row_group_rows=row_group_rows, compression=compression
+        pa.table({"v": values}),
+        told,
+        TUNING.io,
+        row_group_rows=row_group_rows,
+        compression=compression,
     )
     if "v" in found.dictionary:
         assert "v" not in found.other
@@ -132,11 +136,14 @@ def test_nulls_do_not_hide_an_order():
     assert chosen(pa.array(np.arange(N) * 1000, mask=mask)) == DELTA
 
 
-@pytest.mark.parametrize("n", [0, 1, TUNING.encoding_rows - 1])
+@pytest.mark.parametrize("n", [0, 1, TUNING.io.encoding_rows - 1])
 def test_a_small_part_keeps_what_the_footers_told(n):
     rows = pa.table({"v": np.zeros(n, np.int64)})
     told = Encodings((), {"v": DELTA})
-    assert encodings_of_part(rows, told, row_group_rows=10, compression="snappy") is told
+    assert (
+        encodings_of_part(rows, told, TUNING.io, row_group_rows=10, compression="snappy")
+        is told
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,14 +154,14 @@ def test_a_small_part_keeps_what_the_footers_told(n):
         pa.array(["a", "b"] * (N // 2)).dictionary_encode(),
         pa.array([[1]] * N),
         pa.array([{"x": 1}] * N),
-        pa.array(["x" * 1000] * TUNING.encoding_rows),
+        pa.array(["x" * 1000] * TUNING.io.encoding_rows),
     ],
     ids=lambda values: str(values.type),
 )
 @pytest.mark.parametrize("told", [Encodings(("v", "v.x"), {}), Encodings((), {"v": DELTA})])
 def test_what_rows_say_nothing_of_stays_as_told(values, told):
     found = encodings_of_part(
-        pa.table({"v": values}), told, row_group_rows=ROW_GROUP, compression="snappy"
+        pa.table({"v": values}), told, TUNING.io, row_group_rows=ROW_GROUP, compression="snappy"
     )
     assert found == told
 
@@ -162,7 +169,7 @@ def test_what_rows_say_nothing_of_stays_as_told(values, told):
 def test_a_path_that_names_two_columns_stays_as_told():
     rows = pa.table({"a.b": np.arange(N), "a": pa.array([{"b": "text"}] * N)})
     found = encodings_of_part(
-        rows, NOTHING_TOLD, row_group_rows=ROW_GROUP, compression="snappy"
+        rows, NOTHING_TOLD, TUNING.io, row_group_rows=ROW_GROUP, compression="snappy"
     )
     assert found == NOTHING_TOLD
 
@@ -209,7 +216,10 @@ def test_a_slice_and_chunks_are_the_same_rows():
     sliced = pa.concat_tables([rows.slice(0, 1), rows, rows.slice(3)]).slice(1, N)
     chunked = pa.concat_tables([rows.slice(i, 999) for i in range(0, N, 999)])
     options = {"row_group_rows": ROW_GROUP, "compression": "snappy"}
-    found = [encodings_of_part(t, NOTHING_TOLD, **options) for t in (rows, sliced, chunked)]
+    found = [
+        encodings_of_part(t, NOTHING_TOLD, TUNING.io, **options)
+        for t in (rows, sliced, chunked)
+    ]
     assert found[0] == found[1] == found[2]
 
 
@@ -283,7 +293,7 @@ def written(rows: pa.Table, compression: str, encodings: Encodings | None) -> in
 def test_no_larger_than_pyarrows_default(name, compression):
     rows = pa.table({"v": CHARACTERISTIC[name][0](np.random.default_rng(0))})
     found = encodings_of_part(
-        rows, NOTHING_TOLD, row_group_rows=ROW_GROUP, compression=compression
+        rows, NOTHING_TOLD, TUNING.io, row_group_rows=ROW_GROUP, compression=compression
     )
     default = written(rows, compression, None)
     assert written(rows, compression, found) <= 1.05 * default + 2000
@@ -292,7 +302,7 @@ def test_no_larger_than_pyarrows_default(name, compression):
 def part_writer(folder: object, rows: pa.Table, compression: str) -> Writer:
     make_folders(str(folder))
     return Writer(
-        str(folder), rows.schema, (), NOTHING_TOLD, compression, ROW_GROUP, rows.nbytes
+        str(folder), rows.schema, (), NOTHING_TOLD, compression, ROW_GROUP, rows.nbytes, TUNING
     )
 
 
@@ -324,7 +334,7 @@ def test_whatever_is_chosen_reads_back_equal(
     rng = np.random.default_rng(seed)
     values = column(rng, name, 400, nulls=nulls, distinct=distinct)
     rows = to_transport(pa.table({"v": values}))
-    order = rng.integers(0, 400, TUNING.encoding_rows + 7)
+    order = rng.integers(0, 400, TUNING.io.encoding_rows + 7)
     rows = rows.take(np.sort(order) if is_sorted else order)
     folder = tmp_path_factory.mktemp("parts")
     writer = part_writer(folder, rows, compression)

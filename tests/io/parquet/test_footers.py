@@ -12,6 +12,7 @@ from dlsort.errors import BadOptionError, CorruptSourceError
 from dlsort.io.parquet.footers import read_footer
 from dlsort.io.parquet.thrift import BINARY, BOOLEAN, I32, I64, LIST, STRUCT
 from dlsort.io.source import open_source
+from dlsort.tuning import TUNING
 from parquet_mutations import bases, joined, split, with_footer
 
 USUAL = bases()[0].data  # columns i (int64, nulls), s (text), f (float64); 120 rows a row group
@@ -219,7 +220,7 @@ def test_many_small_row_groups_are_cut_into_pieces_in_no_time(tmp_path):
     small = tuple(RowGroup(0, g, 1, 8, 8, {}) for g in range(100_000))
     path = tmp_path / "x.parquet"
     path.write_bytes(USUAL)
-    opened = open_source(path)
+    opened = open_source(path, TUNING.io)
     source = type(opened)(**{**vars(opened), "row_groups": small})
     assert isinstance(source, Source)
     pieces = cut_pieces(source, 8000)

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 import dlsort
 from dlsort.errors import CorruptSourceError, SourceChangedError
-from dlsort.io import source as source_module
 from dlsort.io.parquet import reader as piece_reads
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.source import cut_pieces, open_source
@@ -96,24 +95,28 @@ def test_small_files_are_one_piece_and_opened_as_one(fifty, monkeypatch):
     monkeypatch.setattr(
         piece_reads, "open_file", lambda *args, **how: opened.append(args) or real(*args, **how)
     )
-    source = open_source(fifty)
+    source = open_source(fifty, TUNING.io)
     (piece,) = cut_pieces(source, MIB * 128)
     assert len(piece.files) == 50
-    table = read_piece(piece, source.schema, source.schema.names, ("word",), MIB * 512)
+    table = read_piece(
+        piece, source.schema, source.schema.names, TUNING.io, ("word",), MIB * 512
+    )
     assert opened == []
     assert table["id"].to_pylist() == list(range(N))
     assert table["word"].cast(pa.string()).to_pylist() == rows()["word"].to_pylist()
 
 
-def test_a_run_of_small_files_ends_at_a_large_one_and_is_not_too_long(tmp_path, monkeypatch):
+def test_a_run_of_small_files_ends_at_a_large_one_and_is_not_too_long(tmp_path):
     table = rows(4000)
-    source = open_source(lay(tmp_path / "in", table, [*range(8, 168, 8), 3900, 3950]))
-    small = replace(TUNING, small_file_bytes=TUNING.open_bytes + 20_000)
-    monkeypatch.setattr(source_module, "TUNING", small)
+    source = open_source(
+        lay(tmp_path / "in", table, [*range(8, 168, 8), 3900, 3950]), TUNING.io
+    )
+    small = replace(TUNING.io, small_file_bytes=TUNING.io.open_bytes + 20_000)
+    source = replace(source, tuning=small)
     sizes = [len(piece.files) for piece in cut_pieces(source, 128 * MIB)]
     assert sizes == [20, 1, 2]
-    few = replace(small, joined_bytes=TUNING.open_bytes * 6)
-    monkeypatch.setattr(source_module, "TUNING", few)
+    few = replace(small, joined_bytes=TUNING.io.open_bytes * 6)
+    source = replace(source, tuning=few)
     sizes = [len(piece.files) for piece in cut_pieces(source, 128 * MIB)]
     assert sizes == [5, 5, 5, 5, 1, 2]
 
@@ -122,10 +125,10 @@ def test_a_run_of_small_files_ends_at_a_large_one_and_is_not_too_long(tmp_path, 
 def test_files_of_every_kind_are_read_as_one_by_one(tmp_path, base):
     for i in range(3):
         (tmp_path / f"{i}.parquet").write_bytes(base.data)
-    source = open_source(tmp_path)
+    source = open_source(tmp_path, TUNING.io)
     (piece,) = cut_pieces(source, 128 * MIB)
     names = source.schema.names
-    table = read_piece(piece, source.schema, names, (), MIB * 512)
+    table = read_piece(piece, source.schema, names, TUNING.io, (), MIB * 512)
     one = pq.read_table(tmp_path / "0.parquet")
     assert table.num_rows == 3 * one.num_rows
     for i in range(3):
@@ -181,9 +184,9 @@ def test_disorder_is_placed_in_its_file(fifty):
 
 def test_many_small_files_are_sampled_in_runs(tmp_path):
     table = rows(6400)
-    source = open_source(lay(tmp_path / "in", table, list(range(10, 6400, 10))))
+    source = open_source(lay(tmp_path / "in", table, list(range(10, 6400, 10))), TUNING.io)
     pieces = cut_pieces(source, 128 * MIB)
-    plan = plan_sample(source, pieces, parse_by("id"), 4)
+    plan = plan_sample(source, pieces, parse_by("id"), 4, TUNING)
     draws = [draw for task in plan.first for draw in task.draws]
     assert len(draws) <= 70
     assert sum(draw.n_rows for draw in draws) == 6400

@@ -13,6 +13,7 @@ import pytest
 import dlsort
 from dlsort.io.parquet.footers import read_footer
 from dlsort.io.parquet.layout import choose_encodings, layouts, readable_as_dictionary
+from dlsort.tuning import TUNING
 
 N = 20_000
 
@@ -65,7 +66,7 @@ def test_layouts_count_over_row_groups_and_files(tmp_path):
 
 def test_few_distinct_values_make_a_dictionary_and_ids_are_delta_packed(tmp_path):
     rows = table()
-    chosen = choose_encodings(rows.schema, layouts(footers(tmp_path, rows)))
+    chosen = choose_encodings(rows.schema, layouts(footers(tmp_path, rows)), TUNING.io)
     assert set(chosen.dictionary) == {"flag", "status", "kind", "place.city"}
     assert {"id", "small", "amount", "tags.list.element"} <= set(chosen.other)
     plain = {"price", "place.x", "yes", "note", "wide"}
@@ -78,7 +79,7 @@ def test_a_source_without_dictionaries_gets_none_but_for_dictionary_types(tmp_pa
     stored = layouts(footers(tmp_path, rows, use_dictionary=False))
     assert all(layout.with_dictionary == 0 for layout in stored.values())
     assert all(layout.dictionary_bytes == 0 for layout in stored.values())
-    chosen = choose_encodings(rows.schema, stored)
+    chosen = choose_encodings(rows.schema, stored, TUNING.io)
     assert chosen.dictionary == ("kind",)
     assert {"id", "small", "day", "status"} <= set(chosen.other)
 
@@ -87,15 +88,15 @@ def test_one_file_without_a_dictionary_is_enough_to_drop_it(tmp_path):
     (tmp_path / "plain").mkdir()
     with_one = footers(tmp_path, table(0))
     without = footers(tmp_path / "plain", table(1), use_dictionary=False)
-    assert layouts(with_one)["flag"].few_distinct
-    assert not layouts([*with_one, *without])["flag"].few_distinct
+    assert layouts(with_one)["flag"].has_few_values(TUNING.io)
+    assert not layouts([*with_one, *without])["flag"].has_few_values(TUNING.io)
 
 
 def test_no_file_and_no_row(tmp_path):
     assert layouts([]) == {}
     stored = layouts(footers(tmp_path, table().slice(0, 0)))
-    assert not any(layout.few_distinct for layout in stored.values())
-    choose_encodings(table().schema, stored)
+    assert not any(layout.has_few_values(TUNING.io) for layout in stored.values())
+    choose_encodings(table().schema, stored, TUNING.io)
 
 
 @pytest.mark.parametrize(
@@ -114,16 +115,16 @@ def test_only_text_of_few_distinct_values_is_read_as_a_dictionary(tmp_path, kind
     values = text.cast(pa.binary() if kind == pa.binary() else kind)
     rows = pa.table({"c": values})
     stored = layouts(footers(tmp_path, rows))
-    assert stored["c"].few_distinct
-    assert readable_as_dictionary(rows.schema.field("c"), stored) == readable
-    assert not readable_as_dictionary(pa.field("other", pa.string()), stored)
+    assert stored["c"].has_few_values(TUNING.io)
+    assert readable_as_dictionary(rows.schema.field("c"), stored, TUNING.io) == readable
+    assert not readable_as_dictionary(pa.field("other", pa.string()), stored, TUNING.io)
 
 
 def test_many_distinct_values_are_not_read_as_a_dictionary(tmp_path):
     rows = table()
     stored = layouts(footers(tmp_path, rows))
-    assert readable_as_dictionary(rows.schema.field("flag"), stored)
-    assert not readable_as_dictionary(rows.schema.field("note"), stored)
+    assert readable_as_dictionary(rows.schema.field("flag"), stored, TUNING.io)
+    assert not readable_as_dictionary(rows.schema.field("note"), stored, TUNING.io)
 
 
 def test_the_result_is_written_as_chosen(tmp_path):

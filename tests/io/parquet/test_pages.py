@@ -25,7 +25,7 @@ from fuzz_parquet import forget_peak, peak_bytes, same_table
 from parquet_mutations import bases, with_footer, write_struct
 
 MIB = 2**20
-MEMORY = TUNING.base_bytes + 40 * MIB  # 40 MiB for row groups
+MEMORY = TUNING.budget.base_bytes + 40 * MIB  # 40 MiB for row groups
 
 GROUPS, COLUMNS, METADATA, UNPACKED, PACKED, PAGE = 4, 1, 3, 6, 7, 9
 
@@ -261,11 +261,11 @@ def test_the_longest_text_of_a_dictionary_is_found(codec):
 def test_little_memory_reads_the_same_rows(tmp_path, base, most_bytes):
     path = tmp_path / "sound.parquet"
     path.write_bytes(base.data)
-    source = open_source(path)
+    source = open_source(path, TUNING.io)
     for piece in cut_pieces(source, 2**30):
         names = source.schema.names
-        usual = read_piece(piece, source.schema, names)
-        bounded = read_piece(piece, source.schema, names, (), most_bytes)
+        usual = read_piece(piece, source.schema, names, TUNING.io)
+        bounded = read_piece(piece, source.schema, names, TUNING.io, (), most_bytes)
         assert bounded.schema == usual.schema
         assert same_table(bounded, usual)
 
@@ -285,7 +285,7 @@ def test_a_few_long_texts_among_many_short_ones_are_read_in_batches(tmp_path, mo
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
     path = str(tmp_path / "x.parquet")
     with pq.ParquetFile(path) as file:
-        found = read_bounded(file, path, [0], ["text", "k"], [], 4 * MIB)
+        found = read_bounded(file, path, [0], ["text", "k"], [], 4 * MIB, TUNING.io)
     assert found.select(["k", "text"]).equals(table)
     assert len(sizes) == 1
     assert 5 < sizes[0] < 20
