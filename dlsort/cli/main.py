@@ -366,7 +366,3 @@ def _silent_compiling(*, silent: bool) -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import click
 import pyarrow as pa
 import pytest
@@ -222,17 +218,6 @@ def test_more_memory_than_the_machine_has_is_refused(tmp_path, how):
         result.stderr
     )
     assert not (tmp_path / "out").exists()
-
-
-# ---------------------------------------------------------------- python -m dlsort
-
-
-def test_the_package_runs_as_the_command(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-m", "dlsort", "sort", "--help"], capture_output=True, text=True
-    )
-    assert done.returncode == 0
-    assert done.stdout.startswith("Usage: dlsort sort [OPTIONS] SRC DST")
 
 
 def test_every_option_has_help():

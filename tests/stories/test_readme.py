@@ -67,7 +67,7 @@ def make_lineitem(folder: Path) -> None:
 def run_shell(code: str, bin_folder: Path) -> None:
     """Run commands as a shell would that has the installed ``dlsort`` in its path."""
     dlsort = bin_folder / "dlsort"
-    dlsort.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dlsort.cli.main "$@"\n')
+    dlsort.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dlsort "$@"\n')
     dlsort.chmod(0o755)
     done = subprocess.run(
         ["sh", "-e", "-c", code],
@@ -118,7 +118,7 @@ def test_commands_and_options_are_those_there_are():
     assert set(re.findall(r"^make ([a-z-]+)", text, re.M)) <= targets
     helped = "".join(
         subprocess.run(
-            [sys.executable, "-m", "dlsort.cli.main", name, "--help"],
+            [sys.executable, "-m", "dlsort", name, "--help"],
             capture_output=True,
             text=True,
             check=True,
