@@ -26,7 +26,8 @@ __all__ = [
     "Started",
 ]
 
-_WIDTH = 80
+_NARROWEST, _WIDEST = 40, 80
+_CHECKSUM = 32  # digits
 _INDENT = " " * len("in threads ")
 _NO_BREAK = "\0"  # which is not printable
 
@@ -250,8 +251,15 @@ class SortReport:
             Path(path).write_text(text + "\n")
         return text
 
-    def to_text(self) -> str:
-        """Return the report as a few lines for people."""
+    def to_text(self, columns: int | None = None) -> str:
+        """Return the report as a few lines for people.
+
+        Parameters
+        ----------
+        columns : int, optional
+            How wide the terminal is: lines are of 40 to 80 columns, the latter by default.
+        """
+        width = max(_NARROWEST, min(columns or _WIDEST, _WIDEST))
         phases = self.phases
         steps = ", ".join(f"{name} {s:.2f}" for name, s in phases.work.items())
         where = _processes(self.workers) if self.workers else "embedded"
@@ -292,7 +300,7 @@ class SortReport:
         if self.proved:
             same = f"checksum {self.checksum} at source and sink"
             lines.append(f"proved     {count(self.rows, 'row')} in order, {same}")
-        return "\n".join(part for line in lines for part in _wrapped(line))
+        return "\n".join(part for line in lines for part in _wrapped(line, width))
 
 
 def _whole(text: str) -> str:
@@ -300,13 +308,14 @@ def _whole(text: str) -> str:
     return printable(text).replace(" ", _NO_BREAK)
 
 
-def _wrapped(line: str) -> list[str]:
-    """Return a line as one or more that a terminal of the usual width shows as they are."""
+def _wrapped(line: str, width: int) -> list[str]:
+    """Return a line as one or more that a terminal shows as they are."""
     head, rest = line[: len(_INDENT)].replace(" ", _NO_BREAK), line[len(_INDENT) :]
     parts = wrap(
         head + rest,
-        _WIDTH,
-        subsequent_indent=_INDENT,
+        width,
+        # A checksum is to be copied whole.
+        subsequent_indent=_INDENT if width >= len(_INDENT) + _CHECKSUM else "  ",
         break_long_words=False,
         break_on_hyphens=False,
     )

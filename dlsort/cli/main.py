@@ -46,7 +46,7 @@ from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
 from dlsort.errors import BadOptionError, DlsortError
 from dlsort.sizes import GIB, parse_bytes
-from dlsort.terminal.streams import write
+from dlsort.terminal.streams import columns, write
 from dlsort.tuning import TUNING
 from dlsort.version import __version__
 from dlsort.wording import count
@@ -257,7 +257,8 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
     """
     is_for_pipe = report == "-"
     try:
-        text = write(sys.stderr if is_for_pipe else sys.stdout, done.to_text())
+        stream = sys.stderr if is_for_pipe else sys.stdout
+        text = write(stream, done.to_text(columns(stream)))
     except Stopped as stop:
         text = f"stopped by {stop.name}"
     if text is not None and not is_for_pipe:

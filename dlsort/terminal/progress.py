@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 import numpy as np
 
 from dlsort.errors import BadOptionError, shown
-from dlsort.terminal.streams import is_terminal, write
+from dlsort.terminal.streams import columns, is_terminal, write
 from dlsort.wording import count
 
 __all__ = ["NoProgress", "PlainProgress", "Progress", "live_progress", "progress_for"]
@@ -129,8 +129,4 @@ def _can_draw(stream: TextIO | None) -> bool:
         return False
     if os.environ.get("TERM", "dumb").lower() in ("dumb", "unknown"):
         return False
-    try:
-        columns = os.get_terminal_size(stream.fileno()).columns
-    except (OSError, ValueError):
-        columns = 0
-    return columns >= NARROWEST or columns == 0  # one that doesn't say
+    return (columns(stream) or NARROWEST) >= NARROWEST

@@ -8,6 +8,7 @@ import pty
 import re
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,7 +186,8 @@ def test_small_jobs_have_a_speed_too(rows, says):
     assert f"time       2.00 s, {says} rows/s; embedded" in report.to_text()
 
 
-def test_the_report_is_whole_in_80_columns(work):
+def full_report() -> dlsort.SortReport:
+    """Return a report with a line of each kind, all of them long."""
     report = dlsort.SortReport(
         *("/home/someone/data/lineitem", "/home/someone/data/sorted", "day,price:desc,note"),
         rows=1_234_567_890,
@@ -206,6 +208,11 @@ def test_the_report_is_whole_in_80_columns(work):
     report.input_bytes = report.output_bytes = report.peak_memory_bytes = 2**40 - 2**30
     for step in ("read", "sample", "partition", "sort", "gather", "encode", "write"):
         report.phases.work[step] = 12345.67
+    return report
+
+
+def test_the_report_is_whole_in_80_columns(work):
+    report = full_report()
     lines = report.to_text().split("\n")
     assert max(map(len, lines)) <= 80
     assert max(map(len, sorted_well("in", "out").stdout.splitlines())) <= 80
@@ -216,6 +223,27 @@ def test_the_report_is_whole_in_80_columns(work):
     assert (
         f"proved 1,234,567,890 rows in order, checksum {'c' * 32} at source and sink" in words
     )
+
+
+@pytest.mark.parametrize("columns", [40, 41, 59, 60, 79])
+def test_the_report_is_whole_in_fewer_columns(columns):
+    report = full_report()
+    lines = report.to_text(columns).split("\n")
+    assert max(map(len, lines)) <= columns
+    assert " ".join(" ".join(lines).split()) == " ".join(report.to_text().split())
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(60, 60), (40, 40), (20, 40), (200, 80)])
+def test_the_report_fits_the_terminal(work, columns, widest):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    line = [*COMMAND, "sort", "in", "out", *BY, "--no-progress"]
+    subprocess.run(line, stdout=theirs, check=True, timeout=100)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode().splitlines()
+    os.close(ours)
+    assert shown[0].startswith("sorted     1,200 rows")
+    assert widest - 16 < max(map(len, shown)) <= widest
 
 
 def test_a_path_is_never_broken(work):
