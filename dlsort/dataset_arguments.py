@@ -170,7 +170,7 @@ def _is_meant_here(scheduler: str) -> bool:
     """Return whether a name is one of Dask's for this process, or ours with a slip in it."""
     is_name = ":" not in scheduler and scheduler != EMBEDDED
     is_dasks = scheduler.lower() in named_schedulers
-    return is_name and (is_dasks or closest(scheduler, [EMBEDDED]) is not None)
+    return is_name and (is_dasks or bool(closest(scheduler, [EMBEDDED])))
 
 
 def _cluster_to_join(scheduler: Any, workers: Any, threads: Any) -> Joinable | None:

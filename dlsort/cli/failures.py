@@ -15,7 +15,7 @@ import click
 from dlsort.cli.stop import Stopped
 from dlsort.errors import DlsortError
 from dlsort.terminal.streams import open_missing, settle, write
-from dlsort.wording import closest, printable, without_internals
+from dlsort.wording import did_you_mean, printable, without_internals
 
 __all__ = [
     "BUG",
@@ -78,9 +78,8 @@ def _refuse_unknown(
     error: click.NoSuchOption, params: list[click.Parameter], ctx: click.Context
 ) -> NoReturn:
     names = [name for param in params for name in param.opts if name.startswith("--")]
-    close = closest(error.option_name, names)
-    hint = f" Did you mean {close}?" if close else ""
-    raise click.UsageError(f"no such option: {error.option_name}.{hint}", ctx) from error
+    hint = did_you_mean(error.option_name, names)
+    raise click.UsageError(f"no such option {error.option_name!r}.{hint}", ctx) from error
 
 
 class Commands(click.Group):
@@ -90,7 +89,10 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse them; without any, help."""
-        return super().parse_args(ctx, args or ["--help"])
+        try:
+            return super().parse_args(ctx, args or ["--help"])
+        except click.NoSuchOption as error:
+            _refuse_unknown(error, self.get_params(ctx), ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -98,9 +100,8 @@ class Commands(click.Group):
         """Return the command that is named; say which is meant where there is none."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            close = closest(name, self.commands)
-            hint = f" Did you mean {close}?" if close else ""
-            msg = f"no such command: {name}.{hint} There are {' and '.join(self.commands)}."
+            hint = did_you_mean(name, self.commands)
+            msg = f"no such command {name!r}.{hint} There are {' and '.join(self.commands)}."
             raise click.UsageError(msg, ctx)
         return super().resolve_command(ctx, args)
 

@@ -52,14 +52,16 @@ from dlsort.version import __version__
 from dlsort.wording import count
 
 if TYPE_CHECKING:
+    from dlsort.keys import SortKey
     from dlsort.report import SortReport
 
 __all__ = ["main"]
 
 KEY_HELP = (
     "Columns to sort by, most significant first, separated by commas: "
-    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. NaN goes with the nulls. Given again, it "
-    "names further columns."
+    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. A name with a comma or a colon stands in "
+    "double quotes, as in '\"a,b\":desc,c'. NaN goes with the nulls. Given again, it names "
+    "further columns."
 )
 
 
@@ -94,15 +96,18 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     return value
 
 
-def _joined(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> str:
-    return ",".join(value)
-
-
 def _by(command: Callable[..., None]) -> Callable[..., None]:
     """Add the option for the key, which may be given more than once."""
-    return click.option(
-        "--by", required=True, multiple=True, callback=_joined, metavar="KEY", help=KEY_HELP
-    )(command)
+    return click.option("--by", required=True, multiple=True, metavar="KEY", help=KEY_HELP)(
+        command
+    )
+
+
+def _read_by(by: Sequence[str]) -> list[SortKey]:
+    """Return the keys of one option or more."""
+    from dlsort.keys import parse_by
+
+    return [key for text in by for key in parse_by(text)]
 
 
 _no_progress = click.option(
@@ -204,7 +209,13 @@ def main() -> None:
 )
 @_no_progress
 def sort_command(
-    src: str, dst: str, *, report: str | None, no_progress: bool, **options: Any
+    src: str,
+    dst: str,
+    *,
+    by: Sequence[str],
+    report: str | None,
+    no_progress: bool,
+    **options: Any,
 ) -> None:
     """Sort the Parquet dataset SRC into the folder DST.
 
@@ -228,6 +239,7 @@ def sort_command(
             from dlsort.dataset import sort_dataset
             from dlsort.terminal.progress import NoProgress, live_progress
         _hush_dask()
+        keys = _read_by(by)
         if not options["resume"]:
             _tell_of_abandoned(dst)
         watched = Watched(NoProgress())
@@ -235,7 +247,7 @@ def sort_command(
             startup_s = waited_s()
             try:
                 with live_progress(show=not no_progress) as watched.progress:
-                    done = sort_dataset(src, dst, progress=watched, **options)
+                    done = sort_dataset(src, dst, by=keys, progress=watched, **options)
             except Exception as error:
                 if not watched.is_decided:
                     raise
@@ -295,7 +307,9 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
     help="Compare row count, columns and checksum of all rows with this dataset too.",
 )
 @_no_progress
-def check_command(dst: str, by: str, against: str | None, *, no_progress: bool) -> None:
+def check_command(
+    dst: str, by: Sequence[str], against: str | None, *, no_progress: bool
+) -> None:
     """Check that the Parquet dataset DST is sorted.
 
     Exit code 0: it is. Exit code 1: it is not, and the message names file, row
@@ -309,9 +323,10 @@ def check_command(dst: str, by: str, against: str | None, *, no_progress: bool) 
             from dlsort.check import check_dataset
             from dlsort.terminal.progress import NoProgress, live_progress
         watched = Watched(NoProgress())
+        keys = _read_by(by)
         with on_signal(watched.stop):
             with live_progress(show=not no_progress) as watched.progress:
-                found = check_dataset(dst, by=by, against=against, progress=watched)
+                found = check_dataset(dst, by=keys, against=against, progress=watched)
             why = write(sys.stdout if found.ok else sys.stderr, found.to_text())
     if why is not None and found.ok:
         tell(f"warning: {dst} is as it should be, but standard output can't be written: {why}.")

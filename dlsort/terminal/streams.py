@@ -36,7 +36,7 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def columns(stream: TextIO | None) -> int | None:
-    """Return how wide the terminal is that a stream writes to; None for one that doesn't say."""
+    """Return how wide a stream's terminal is; None where it doesn't say, or is none."""
     try:
         return (stream and os.get_terminal_size(stream.fileno()).columns) or None
     except (OSError, ValueError):

@@ -101,6 +101,23 @@ def test_keys_are_joined_in_order(tmp_path):
     ]
 
 
+def test_names_with_commas_and_colons_are_given_in_quotes(tmp_path):
+    table = KEYS.rename_columns(["a,b", "c:d", '"e"'])
+    write(tmp_path / "in.parquet", table)
+    by = ["--by", '"a,b":desc, "c:d"', "--by", '"""e""":desc']
+    done = command("sort", tmp_path / "in.parquet", tmp_path / "out", *by, "--threads", 1)
+    assert done.exit_code == 0, done.output
+    assert 'by "a,b":desc,"c:d","""e""":desc\n' in done.stdout
+    assert read(tmp_path / "out")['"e"'].to_pylist() == [3, 1, 0, 2]
+    assert command("check", tmp_path / "out", *by).exit_code == 0
+    halves = command("check", tmp_path / "out", "--by", '"a', "--by", 'b"')
+    assert halves.exit_code == 2
+    assert "closing quote" in halves.stderr
+    unknown = command("check", tmp_path / "out", "--by", "a,b")
+    assert 'The columns are: "a,b", "c:d", """e""".' in unknown.stderr
+    assert "double quotes" in command("sort", "--help").output
+
+
 def test_a_key_column_given_twice_is_refused(tmp_path):
     write(tmp_path / "in.parquet", KEYS)
     result = sort(tmp_path / "in.parquet", tmp_path / "out", "--by", "a:desc", by="a")
@@ -131,20 +148,42 @@ def test_no_key_is_refused():
 def test_an_option_that_was_meant_is_named(given, meant):
     result = command("sort", "in", "out", "--by", "id", given, "2")
     assert result.exit_code == 2
-    assert f"no such option: {given}. Did you mean {meant}?" in result.stderr
+    assert f"no such option '{given}'. Did you mean '{meant}'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--part", "'--partitions' or '--partition-size'"),
+        ("--Partition_", "'--partitions' or '--partition-size'"),
+        ("--mem", "'--memory'"),
+        ("--re", "'--resume' or '--report'"),
+    ],
+)
+def test_all_options_that_begin_so_are_named(given, meant):
+    result = command("sort", "in", "out", "--by", "id", given, "2")
+    assert result.stderr.endswith(f"no such option '{given}'. Did you mean {meant}?\n")
+
+
+def test_options_before_the_command_are_told_in_the_same_words():
+    result = command("--verison")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("no such option '--verison'. Did you mean '--version'?\n")
+    assert command("-x").stderr.endswith("no such option '-x'.\n")
 
 
 def test_an_option_like_no_other():
     result = command("sort", "in", "out", "--by", "id", "--xyzzy")
     assert result.exit_code == 2
-    assert result.stderr.endswith("Error: no such option: --xyzzy.\n")
+    assert result.stderr.endswith("Error: no such option '--xyzzy'.\n")
 
 
 def test_a_command_that_was_meant_is_named():
     result = command("Srot", "in", "out")
     assert result.exit_code == 2
     assert (
-        "no such command: Srot. Did you mean sort? There are sort and check." in result.stderr
+        "no such command 'Srot'. Did you mean 'sort'? There are sort and check."
+        in result.stderr
     )
 
 
