@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 
 import click
 
+from dlsort.cli.option_names import with_options
 from dlsort.cli.stop import Stopped
-from dlsort.errors import DlsortError
+from dlsort.errors import BadOptionError, DlsortError
 from dlsort.terminal.streams import open_missing, settle, write
 from dlsort.wording import did_you_mean, printable, without_internals
 
@@ -67,11 +68,17 @@ class Command(click.Command):
         if extra and not ctx.resilient_parsing:
             msg = (
                 f"{len(extra)} more than the expected arguments: {' '.join(extra[:3])}"
-                f"{' …' if len(extra) > 3 else ''}. Put a glob in quotes, so that the shell "
-                "leaves it as it is, and a name with spaces too."
+                f"{' …' if len(extra) > 3 else ''}. {self.advice(args)}"
             )
             raise click.UsageError(msg, ctx)
         return super().parse_args(ctx, args)
+
+    def advice(self, args: Sequence[str]) -> str:
+        """Return what to do about more arguments than are expected."""
+        return (
+            "Put a glob in quotes, so that the shell leaves it as it is, and a name with "
+            "spaces too."
+        )
 
 
 def _refuse_unknown(
@@ -177,7 +184,17 @@ def tell(message: str) -> None:
 
 def _with_notes(message: str, error: BaseException) -> str:
     """Return a message with what was noted on the way up: what is kept, to resume from."""
-    return " ".join([message, *getattr(error, "__notes__", ())])
+    whole = " ".join([message, *getattr(error, "__notes__", ())])
+    is_of_option = isinstance(error, BadOptionError)
+    return with_options(whole, _option_names(), of_option=is_of_option)
+
+
+def _option_names() -> dict[str, str]:
+    """Return the option for each argument that a command takes by one."""
+    root = click.get_current_context().find_root().command
+    commands = root.commands.values() if isinstance(root, click.Group) else ()
+    params = [param for command in commands for param in command.params]
+    return {param.name: param.opts[0] for param in params if param.opts[0].startswith("--")}
 
 
 def sentence(error: Exception) -> tuple[str, int]:

@@ -23,9 +23,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,7 @@ from dlsort.cli.failures import (
 )
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
-from dlsort.errors import BadOptionError, DlsortError
+from dlsort.errors import BadOptionError, DlsortError, shown
 from dlsort.sizes import GIB, parse_bytes
 from dlsort.terminal.streams import columns, write
 from dlsort.tuning import TUNING
@@ -56,6 +58,8 @@ if TYPE_CHECKING:
     from dlsort.report import SortReport
 
 __all__ = ["main"]
+
+_MOST_DIGITS = 80
 
 KEY_HELP = (
     "Columns to sort by, most significant first, separated by commas: "
@@ -71,12 +75,35 @@ class SortCommand(Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Have what follows a plain ``--overwrite`` not taken for its value."""
         n = args.index("--") if "--" in args else len(args)
-        known = ["--overwrite=yes" if arg == "--overwrite" else arg for arg in args[:n]]
+        known = ["--overwrite=" if arg == "--overwrite" else arg for arg in args[:n]]
         return super().parse_args(ctx, known + args[n:])
+
+    def advice(self, args: Sequence[str]) -> str:
+        """Return what to do about more arguments than are expected."""
+        if ("--overwrite=", "force") in pairwise(args):
+            return "Write --overwrite=force, with an equals sign."
+        return super().advice(args)
 
 
 def _overwrite(ctx: click.Context, param: click.Parameter, value: str | None) -> bool | str:
-    return value if value == "force" else value is not None
+    if value not in (None, "", "force"):
+        msg = f"--overwrite is {shown(value)}; expected it alone, or --overwrite=force."
+        raise Failure(msg)
+    return value or value is not None
+
+
+def _count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    from dlsort.arguments import read_count
+
+    if value is None:
+        return None
+    is_whole = re.fullmatch(r"[+-]?[0-9]+", value) is not None
+    # What has more digits than Python reads is too large all the same.
+    number = int(value[:_MOST_DIGITS]) if is_whole else value
+    try:
+        return read_count(number, param.opts[0])
+    except BadOptionError as error:
+        raise Failure(str(error)) from error
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -140,19 +167,19 @@ def main() -> None:
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    callback=_count,
     metavar="N",
     help="Start N worker processes on this machine instead of the embedded cluster.",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    callback=_count,
     metavar="N",
     help="Threads of all workers together. Default: one a core.",
 )
 @click.option(
     "--partitions",
-    type=click.IntRange(min=1),
+    callback=_count,
     metavar="N",
     help="Number of files to write. Default: files of about 128 MiB in memory.",
 )
@@ -183,13 +210,12 @@ def main() -> None:
 )
 @click.option(
     "--row-group-rows",
-    type=click.IntRange(min=1),
+    callback=_count,
     metavar="N",
     help=f"Rows of each row group of the files. Default: {TUNING.row_group_rows:,}.",
 )
 @click.option(
     "--overwrite",
-    type=click.Choice(["yes", "force"]),
     callback=_overwrite,
     metavar="[=force]",
     help="Replace DST, once the new one is proved, if it holds nothing but a Parquet dataset; "

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import click
 import pyarrow as pa
 import pytest
@@ -253,10 +256,92 @@ def test_more_memory_than_the_machine_has_is_refused(tmp_path, how):
     result = sort(dataset(tmp_path / "in"), tmp_path / "out", *args)
     assert result.exit_code == 2
     sizes = [f"{n / GIB:.1f} GiB" for n in (most + 2**30, most)]
-    assert f"memory (--memory) is {sizes[0]}, but this machine has only {sizes[1]}" in (
-        result.stderr
-    )
+    assert f"--memory is {sizes[0]}, but this machine has only {sizes[1]}" in (result.stderr)
     assert not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------- values that are none
+
+
+COUNTS = ("--workers", "--threads", "--partitions", "--row-group-rows")
+WHOLE = "expected a whole number of at least 1."
+MOST = "expected a whole number of at most 9,223,372,036,854,775,807."
+
+
+@pytest.mark.parametrize("option", COUNTS)
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        *[(value, WHOLE) for value in ("x", "1.5", "1e3", "0", "-1", "")],
+        ("99999999999999999999", MOST),
+        ("9" * 5000, MOST),
+    ],
+)
+def test_what_is_no_number_of_things(option, value, says):
+    result = command("sort", "in", "out", "--by", "id", f"{option}={value}")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {option} is ")
+    assert result.stderr.endswith(f"; {says}\n")
+
+
+def test_a_number_that_is_too_large_from_python():
+    with pytest.raises(BadOptionError, match=r"row_group_rows is 9+; expected .* at most 9,22"):
+        dlsort.sort_dataset("in", "out", by="id", row_group_rows=10**20 - 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--temp-dir", "nowhere"), "--temp-dir is 'nowhere'; expected an existing folder."),
+        (("--temp-dir", ""), "--temp-dir is ''; expected an existing folder."),
+        (("--temp-dir", "in"), "--temp-dir is 'in', which is the source folder in: "),
+        (("--compression", "rar"), "--compression is 'rar'; expected one of snappy, "),
+        (("--partitions", "70000"), "--partitions is 70,000, but the source has only 1,200 "),
+        (("--memory", "9EiB"), "--memory is '9EiB'; expected a size such as"),
+        (("--memory", "1000000GiB"), "--memory is 976.6 TiB, but this machine has only "),
+        (("--memory", "1MiB"), "--memory is 1.0 MiB, too small to work with: "),
+        (("--partition-size", "x"), "--partition-size is 'x'; expected a size such as "),
+        (("--workers", "3", "--threads", "2"), "--threads is 2, fewer than --workers (3); "),
+        (("--scheduler", ""), "--scheduler is ''; expected an address such as "),
+        (("--scheduler", "threads"), "--scheduler is 'threads'; expected an address such as"),
+        (("--overwrite=maybe",), "--overwrite is 'maybe'; expected it alone, or "),
+        (("--row-group-rows", "0"), "--row-group-rows is 0; expected"),
+        (("--overwrite", "force"), "1 more than the expected arguments: force. Write --overwr"),
+    ],
+    ids=" ".join,
+)
+def test_messages_name_the_option_and_not_the_argument(tmp_path, monkeypatch, args, says):
+    monkeypatch.chdir(tmp_path)
+    dataset(tmp_path / "in")
+    result = command("sort", "in", "out", "--by", "id", "--no-progress", *args)
+    assert result.exit_code == 2
+    told = result.stderr.partition("Error: ")[2]
+    assert told.startswith(says)
+    names = "|".join(option.name for option in command_options("sort") if option.name != "by")
+    assert not re.search(rf"(?<![\w-])({names}) (is|\()|\(--|_", told), told
+
+
+def test_columns_and_folders_may_be_named_like_arguments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(Path("temp_dir is/in.parquet"), KEYS.rename_columns(["temp_dir", "memory", "c"]))
+    unknown = sort("temp_dir is", "out", by="x")
+    assert "The columns are: temp_dir, memory, c." in unknown.stderr
+    inside = sort("temp_dir is", "out", "--temp-dir", "temp_dir is", by="c")
+    assert "--temp-dir is 'temp_dir is', which is the source folder temp_dir is:" in (
+        inside.stderr
+    )
+
+
+def test_what_is_advised_is_advised_as_an_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dataset(tmp_path / "in")
+    write(tmp_path / "out" / "a.parquet")
+    assert "Pass --overwrite to replace them." in sort("in", "out").stderr
+    Path("out/notes").touch()
+    foreign = sort("in", "out", "--overwrite").stderr
+    assert "or pass --overwrite=force to delete all" in foreign
+    with pytest.raises(dlsort.DlsortError, match=r"overwrite=\"force\" \(--overwrite=force\)"):
+        dlsort.sort_dataset("in", "out", by="id", overwrite=True)
 
 
 def test_every_option_has_help():
