@@ -163,7 +163,7 @@ def main() -> None:
     "--scheduler",
     metavar="ADDR",
     help="Run on this Dask cluster, as in tcp://host:8786. It must see SRC and DST under the "
-    "same paths. Default: an embedded cluster in this process.",
+    "same paths. Default: embedded, a cluster in this process.",
 )
 @click.option(
     "--workers",
@@ -258,7 +258,8 @@ def sort_command(
     """
     _refuse_both(options, "partitions", "partition_size")
     _refuse_both(options, "scheduler", "workers")
-    _refuse_both(options, "scheduler", "threads")
+    if options["scheduler"] != "embedded":
+        _refuse_both(options, "scheduler", "threads")
     report_path = None if report is None else check_report_path(report, src, dst)
     with on_signal(leave):
         with _silent_compiling(silent=no_progress):

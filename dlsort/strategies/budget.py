@@ -206,8 +206,9 @@ def count_parts(source: Source, part_bytes: int, n_threads: int) -> int:
     n_parts = max(1, -(-source.arrow_bytes // part_bytes))
     if n_parts > TUNING.most_parts:
         msg = (
-            f"a partition size of {format_bytes(part_bytes)} makes {n_parts:,} partitions of "
-            f"{format_bytes(source.arrow_bytes)}; ask for at most {TUNING.most_parts:,}."
+            f"a partition size of {format_bytes(part_bytes)} cuts the source, of "
+            f"{format_bytes(source.arrow_bytes)} in memory, into {n_parts:,} partitions; ask "
+            f"for a larger one, that makes at most {TUNING.most_parts:,}."
         )
         raise BadOptionError(msg)
     if n_parts == 1 and source.arrow_bytes <= TUNING.one_part_bytes:

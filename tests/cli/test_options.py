@@ -209,6 +209,14 @@ def test_columns_that_differ_in_case_alone():
     check_columns(parse_by("Id"), ["id", "Id"])
 
 
+def test_the_embedded_cluster_can_be_asked_for_by_name(tmp_path):
+    source = dataset(tmp_path / "in")
+    sorted_well(source, tmp_path / "out", "--scheduler", "embedded", "--threads", 1)
+    refused = sort(source, tmp_path / "x", "--scheduler", "embedded", "--workers", 1)
+    assert "--scheduler and --workers exclude each other" in refused.stderr
+    assert "embedded" in command("sort", "--help").output.partition("--scheduler")[2][:400]
+
+
 # ---------------------------------------------------------------- memory
 
 
@@ -302,8 +310,8 @@ def test_a_number_that_is_too_large_from_python():
         (("--memory", "1MiB"), "--memory is 1.0 MiB, too small to work with: "),
         (("--partition-size", "x"), "--partition-size is 'x'; expected a size such as "),
         (("--workers", "3", "--threads", "2"), "--threads is 2, fewer than --workers (3); "),
-        (("--scheduler", ""), "--scheduler is ''; expected an address such as "),
-        (("--scheduler", "threads"), "--scheduler is 'threads'; expected an address such as"),
+        (("--scheduler", ""), "--scheduler is '', which has no port; expected an address "),
+        (("--scheduler", "threads"), "--scheduler is 'threads', which has no port; expected "),
         (("--overwrite=maybe",), "--overwrite is 'maybe'; expected it alone, or "),
         (("--row-group-rows", "0"), "--row-group-rows is 0; expected"),
         (("--overwrite", "force"), "1 more than the expected arguments: force. Write --overwr"),

@@ -487,8 +487,18 @@ def test_something_at_the_address_says_nothing(work, hasty):
         refused("in", "out", "--scheduler", address, says=("no Dask scheduler", address))
 
 
-def test_an_address_that_is_none(work, hasty):
-    refused("in", "out", "--scheduler", "elsewhere", says=("no Dask scheduler", "elsewhere"))
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("elsewhere", "which has no port"),
+        ("tcp://127.0.0.1", "which has no port"),
+        ("tcp://127.0.0.1:22222222", "whose port is no number from 1 to 65535"),
+        ("http://127.0.0.1:1", "whose http:// Dask does not know"),
+    ],
+)
+def test_an_address_that_is_none(work, address, why):
+    says = f"--scheduler is {address!r}, {why}; expected an address such as tcp://host:8786, or"
+    refused("in", "out", "--scheduler", address, says=(says, "'embedded'"))
 
 
 def test_an_error_of_the_exchange_is_told_alike(work, monkeypatch):

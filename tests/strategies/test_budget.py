@@ -170,8 +170,13 @@ def test_few_rows_make_few_parts():
 
 
 def test_a_partition_size_that_makes_millions_of_parts_is_refused():
-    with pytest.raises(BadOptionError, match="ask for at most"):
-        count_parts(source(10**9, 2**40), MIB, 8)
+    with pytest.raises(BadOptionError) as told:
+        count_parts(source(300_000, 300_000), 1, 8)
+    assert str(told.value) == (
+        "a partition size of 1 B cuts the source, of 293.0 KiB in memory, into 300,000 "
+        "partitions; ask for a larger one, that makes at most 100,000."
+    )
+    assert count_parts(source(300_000, 300_000), 3, 8) == 100_000
 
 
 def test_a_job_leaves_a_cluster_s_workers_room(tmp_path, monkeypatch):
