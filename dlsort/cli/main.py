@@ -25,6 +25,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -46,7 +47,7 @@ from dlsort.cli.failures import (
 )
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
-from dlsort.errors import BadOptionError, DlsortError, shown
+from dlsort.errors import BadOptionError, DlsortError, DlsortWarning, shown
 from dlsort.sizes import GIB, parse_bytes
 from dlsort.terminal.streams import columns, write
 from dlsort.tuning import TUNING
@@ -273,7 +274,10 @@ def sort_command(
         with on_signal(watched.stop):
             startup_s = waited_s()
             try:
-                with live_progress(show=not no_progress) as watched.progress:
+                with (
+                    _own_warnings(),
+                    live_progress(show=not no_progress) as watched.progress,
+                ):
                     done = sort_dataset(src, dst, by=keys, progress=watched, **options)
             except Exception as error:
                 if not watched.is_decided:
@@ -389,6 +393,30 @@ def _tell_of_abandoned(dst: str) -> None:
                 f"{count(left.n_parts, 'part')} in {left.folder}; --resume would go on from "
                 f"them. {goes}"
             )
+
+
+@contextmanager
+def _own_warnings() -> Iterator[None]:
+    """Have our warnings told as the command's, once nothing is drawn any more."""
+    messages = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def keep(
+            message: Warning | str, category: type[Warning], *place: Any, **more: Any
+        ) -> None:
+            if issubclass(category, DlsortWarning):
+                messages.append(str(message))
+            else:
+                show(message, category, *place, **more)
+
+        warnings.showwarning = keep
+        warnings.simplefilter("always", DlsortWarning)
+        try:
+            yield
+        finally:
+            for message in messages:
+                tell(f"warning: {message}")
 
 
 def _hush_dask() -> None:
