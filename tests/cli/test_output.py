@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
 import re
 import signal
+import stat
 import subprocess
 import termios
 from collections.abc import Iterator
@@ -107,6 +109,55 @@ def test_a_report_that_cannot_be_written_has_an_exit_code_of_its_own(work):
     )
     assert "proved" in result.stdout
     assert read(work / "out").num_rows == 1200
+
+
+@pytest.mark.parametrize("before", [None, "the one of yesterday"])
+def test_a_report_that_does_not_fit_leaves_nothing_half_written(work, monkeypatch, before):
+    if before is not None:
+        Path("r.json").write_text(before)
+    write_bytes = Path.write_bytes
+
+    def fill(path: Path, data: bytes) -> int:
+        write_bytes(path, data[:10])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    def report(self: Path, text: str, **options: object) -> int:
+        return fill(self, text.encode())
+
+    monkeypatch.setattr(Path, "write_text", report)
+    write_json = dlsort.SortReport.to_json
+
+    def to_json(self: dlsort.SortReport, path: Path) -> str:
+        with monkeypatch.context() as full:
+            full.setattr(Path, "write_bytes", fill)
+            return write_json(self, path)
+
+    monkeypatch.setattr(dlsort.SortReport, "to_json", to_json)
+    result = sort("in", "out", "--report", "r.json")
+    assert result.exit_code == 4
+    assert "--report r.json could not be written: No space left on device." in result.stderr
+    names = ["in", "out"] if before is None else ["in", "out", "r.json"]
+    assert sorted(path.name for path in work.iterdir()) == names
+    assert before is None or Path("r.json").read_bytes().decode() == before
+
+
+def test_a_report_through_a_link_goes_where_that_leads(work):
+    (work / "far").mkdir()
+    Path("r.json").symlink_to("far/real.json")
+    sorted_well("in", "out", "--report", "r.json")
+    assert Path("r.json").is_symlink()
+    assert json.loads(Path("far/real.json").read_text())["proved"]
+
+
+def test_a_report_has_the_mode_of_any_new_file_or_keeps_its_own(work):
+    old, new = Path("old.json"), Path("new.json")
+    old.touch()
+    old.chmod(0o640)
+    for n, path in enumerate((old, new)):
+        sorted_well("in", f"out{n}", "--report", path)
+    Path("plain").touch()
+    assert stat.S_IMODE(old.stat().st_mode) == 0o640
+    assert new.stat().st_mode == Path("plain").stat().st_mode
 
 
 def test_a_report_for_standard_output_that_is_full(work):
