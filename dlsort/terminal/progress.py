@@ -74,7 +74,10 @@ def progress_for(
 
 
 class PlainProgress:
-    """Writes a line as each phase begins, once those before it are over."""
+    """Writes a line as each phase begins, once those before it are over.
+
+    That of ``publish`` waits for its end: until then it may come to nothing.
+    """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -97,6 +100,8 @@ class PlainProgress:
 
     def _tell(self) -> None:
         for name, total_rows in self._totals.items():
+            if name == "publish" and name not in self._over:
+                return
             if name not in self._told:
                 self._told.add(name)
                 write(self._stream, f"{name}: {count(total_rows, 'row')}")

@@ -334,7 +334,7 @@ def test_a_temp_dir_in_the_destination(work, folder, how):
     (work / "link").symlink_to("old/deep")
     refused(
         *("in", "old", "--overwrite=force", "--temp-dir", folder),
-        says=(f"temp_dir (--temp-dir) is {folder!r}, which {how} the destination old:",),
+        says=(f"--temp-dir is {folder!r}, which {how} the destination old:",),
     )
 
 
@@ -344,7 +344,7 @@ def test_a_temp_dir_in_the_source(work, src, folder, how):
     (work / "in/deep").mkdir()
     refused(
         *(src.format(work=work), "out", "--temp-dir", folder),
-        says=(f"temp_dir (--temp-dir) is {folder!r}, which {how} the source folder ",),
+        says=(f"--temp-dir is {folder!r}, which {how} the source folder ",),
     )
 
 
@@ -386,7 +386,7 @@ def test_a_folder_sorted_onto_itself_is_kept_when_that_fails(work):
 
 
 def test_a_temporary_folder_that_does_not_exist(work):
-    refused("in", "out", "--temp-dir", "nowhere", says=("temp_dir is 'nowhere'", "existing"))
+    refused("in", "out", "--temp-dir", "nowhere", says=("--temp-dir is 'nowhere'", "existing"))
 
 
 def test_a_full_disk_at_the_temporary_folder(work):
@@ -416,7 +416,7 @@ def test_a_size_that_is_none(work, option, size):
 @pytest.mark.parametrize("option", ["--workers", "--threads", "--partitions"])
 @pytest.mark.parametrize("count", ["0", "-1", "two", "1.5"])
 def test_a_count_that_is_none(work, option, count):
-    refused("in", "out", option, count, says=(f"Invalid value for '{option}'", count))
+    refused("in", "out", option, count, says=(f"{option} is ", count, "at least 1"))
 
 
 def test_fewer_threads_than_workers(work):
