@@ -107,8 +107,8 @@ def sort_dataset(
     memory : int or str, optional
         Memory for the whole job: bytes, a size as in ``"4GiB"``, or a share as in ``"50%"``
         of the machine's, or of what the cluster's workers have. By default 70 %: Dask stops
-        a worker that fills 80 % of its limit. More than this machine has is refused where
-        the job runs on it.
+        a worker that fills 80 % of its limit. More than there is is refused: than this
+        machine has where the job runs on it, or than all workers' limits together.
     temp_dir : str or path-like, optional
         Where rows go that don't fit the memory.
     compression : str
@@ -264,11 +264,11 @@ def _default_of(asked: Asked) -> MemoryOf | None:
 
 def _plan(source: Source, asked: Asked, size: ClusterSize) -> Job:
     """Return the job that suits the cluster's memory and threads."""
-    n_processes, n_threads, limit_bytes = size
+    n_processes, n_threads, limit_bytes, is_limited = size
     memory_bytes = asked.memory_bytes
     if asked.scheduler is not None:
         most = limit_bytes or machine_memory_bytes()
-        memory_bytes = ask_memory(asked.memory, most, is_here=False)
+        memory_bytes = ask_memory(asked.memory, most, "workers" if is_limited else None)
     source = replace(source, most_bytes=check_row_groups(source, memory_bytes, n_processes))
     largest = max((group.arrow_bytes for group in source.row_groups), default=0)
     budget = plan_budget(memory_bytes, n_processes, n_threads, largest, _default_of(asked))

@@ -106,7 +106,9 @@ def read_arguments(
         partitions=_given(partitions, read_count, "partitions"),
         part_bytes=_given(partition_size, parse_bytes, "partition_size"),
         memory=memory,
-        memory_bytes=ask_memory(memory, machine_memory_bytes(), is_here=joins is None),
+        memory_bytes=ask_memory(
+            memory, machine_memory_bytes(), "machine" if joins is None else None
+        ),
         temp_dir=_given(temp_dir, read_folder, "temp_dir"),
         codec=check_compression(compression),
         row_group_rows=_given(row_group_rows, read_count, "row_group_rows"),

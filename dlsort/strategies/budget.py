@@ -30,6 +30,11 @@ __all__ = [
 
 MemoryOf = Literal["machine", "workers"]
 
+_OWNERS: dict[MemoryOf, tuple[str, str]] = {
+    "machine": ("this machine has", ""),
+    "workers": ("the workers have", " in all"),
+}
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -51,7 +56,7 @@ class Budget:
     piece_bytes: int
 
 
-def ask_memory(memory: int | str | None, most_bytes: int, *, is_here: bool) -> int:
+def ask_memory(memory: int | str | None, most_bytes: int, most_of: MemoryOf | None) -> int:
     """Return a job's memory in bytes.
 
     Parameters
@@ -60,8 +65,8 @@ def ask_memory(memory: int | str | None, most_bytes: int, *, is_here: bool) -> i
         As asked for: a size, or a share as in ``"50%"``.
     most_bytes : int
         What there is: the machine's, or all workers' together.
-    is_here : bool
-        The job runs on this machine, and so can't have more than that.
+    most_of : str or None
+        Of what there is no more than that; None: the job may have more, or it is known later.
 
     Raises
     ------
@@ -71,10 +76,12 @@ def ask_memory(memory: int | str | None, most_bytes: int, *, is_here: bool) -> i
     if memory is None:
         return int(most_bytes * TUNING.job_memory_share)
     asked = parse_bytes(memory, "memory", whole_bytes=most_bytes)
-    if is_here and asked > most_bytes:
+    if most_of is not None and asked > most_bytes:
+        whose, in_all = _OWNERS[most_of]
         msg = (
-            f"memory (--memory) is {format_bytes(asked)}, but this machine has only "
-            f"{format_bytes(most_bytes)}; ask for less, or for a share of it such as 50%."
+            f"memory (--memory) is {format_bytes(asked)}, but {whose} only "
+            f"{format_bytes(most_bytes)}{in_all}; ask for less, or for a share of it such as "
+            "50%."
         )
         raise BadOptionError(msg)
     return asked
