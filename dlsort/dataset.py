@@ -43,6 +43,7 @@ from dlsort.strategies.shared_storage import shared_storage
 from dlsort.strategies.strategy import Job
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING
+from dlsort.wording import of_own_cluster
 from dlsort_cluster.clusters.check_versions import check_versions
 from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.clusters.joined import Joinable
@@ -330,6 +331,17 @@ def _check_there(src: str, error: DestinationError) -> None:
 
 
 @contextmanager
+def _in_words(asked: Asked) -> Iterator[None]:
+    """Have what a cluster of our own fails with told as such."""
+    try:
+        yield
+    except ClusterError as error:
+        if asked.scheduler is None:
+            error.args = (of_own_cluster(str(error)),)
+        raise
+
+
+@contextmanager
 def _cluster(asked: Asked) -> Iterator[tuple[Any, ClusterSize]]:
     """Give a client of the cluster to sort on, and its size.
 
@@ -338,7 +350,7 @@ def _cluster(asked: Asked) -> Iterator[tuple[Any, ClusterSize]]:
     ClusterError
         If there is none, or it has other versions than we.
     """
-    with ExitStack() as stack:
+    with ExitStack() as stack, _in_words(asked):
         try:
             client = stack.enter_context(
                 connect(

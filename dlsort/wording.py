@@ -8,11 +8,20 @@ from difflib import get_close_matches
 
 from dlsort_cluster.errors import printable
 
-__all__ = ["closest", "count", "did_you_mean", "printable", "scaled", "without_internals"]
+__all__ = [
+    "closest",
+    "count",
+    "did_you_mean",
+    "of_own_cluster",
+    "printable",
+    "scaled",
+    "without_internals",
+]
 
 MOST_MEANT = 5
 
 _RUN = re.compile(r"\brun [0-9a-f]{1,8}(\[\d+\])?(:| failed)")
+_PLACE = re.compile(r" on [a-z]+://[^\s,;:]*(?::\d+)?")
 _IN_PROCESS = re.compile(r" (?:on|from|at) inproc://[^\s,;:]*[^\s,;:.]")
 
 
@@ -67,7 +76,7 @@ def did_you_mean(name: str, names: Iterable[str], written: Callable[[str], str] 
 
     Examples
     --------
-    >>> did_you_mean("memroy", ["memory", "threads"])
+    >>> did_you_mean("mem", ["memory", "threads"])
     " Did you mean 'memory'?"
     """
     *others, last = [repr(written(each)) for each in closest(name, names)][:MOST_MEANT] or [""]
@@ -76,6 +85,20 @@ def did_you_mean(name: str, names: Iterable[str], written: Callable[[str], str] 
 
 def _plain(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def of_own_cluster(text: str) -> str:
+    """Return a message of the cluster as it is for one that is started for the job alone.
+
+    Nobody knows the addresses of its workers, or adds any; it is set up by arguments.
+
+    Examples
+    --------
+    >>> of_own_cluster("no space left in /tmp on tcp://10.0.0.4:41. Add workers, or set it.")
+    'no space left in /tmp. Set it.'
+    """
+    text = _PLACE.sub("", text).replace("Add workers, or set ", "Set ")
+    return text.replace("temporary-directory (", "temp_dir (")
 
 
 def without_internals(text: str) -> str:

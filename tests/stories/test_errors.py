@@ -43,6 +43,7 @@ from commands import (
 from commands import dlsort as command
 from dlsort.errors import DlsortError
 from dlsort.io.parts import ATTEMPTS, PARTS
+from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.exchange import SpillFullError
 from patience import PATIENCE_S
 
@@ -503,11 +504,41 @@ def test_an_address_that_is_none(work, address, why):
 
 def test_an_error_of_the_exchange_is_told_alike(work, monkeypatch):
     def run(*args: object, **options: object) -> None:
-        raise SpillFullError("run 7f3a[2]: no space left in scratch/ on tcp://10.0.0.4:4001.")
+        raise SpillFullError("run 7f3a[2]: no space left in scratch/.")
 
     monkeypatch.setattr(dlsort.strategies.run, "run", run)
-    message = refused("in", "out", says=("no space left in scratch/ on tcp://10.0.0.4:4001.",))
-    assert "7f3a" not in message
+    assert "7f3a" not in refused("in", "out", says=("no space left in scratch/.",))
+
+
+FULL = (
+    "run 7f3a[2]: no space left in scratch/ on tcp://127.0.0.1:4001 (needed 1.2 GiB, free 0.3 "
+    "GiB). Add workers, or set temporary-directory (--temp-dir) to a larger disk."
+)
+
+
+@pytest.mark.parametrize("how", [(), ("--workers", 1)])
+def test_a_full_disk_of_our_own_workers_is_told_without_their_addresses(work, monkeypatch, how):
+    def run(*args: object, **options: object) -> None:
+        raise SpillFullError(FULL)
+
+    monkeypatch.setattr(dlsort.strategies.run, "run", run)
+    told = "no space left in scratch/ (needed 1.2 GiB, free 0.3 GiB). Set "
+    assert refused("in", "out", *how, says=(told,)).endswith(
+        "Set --temp-dir to a larger disk.\n"
+    )
+    with pytest.raises(dlsort.DlsortError) as caught:
+        dlsort.sort_dataset("in", "out", by="id", threads=1)
+    assert str(caught.value) == f"{told}temp_dir (--temp-dir) to a larger disk."
+
+
+def test_a_full_disk_of_someone_s_worker_is_told_with_its_address(work, monkeypatch):
+    def run(*args: object, **options: object) -> None:
+        raise SpillFullError(FULL)
+
+    monkeypatch.setattr(dlsort.strategies.run, "run", run)
+    with connect(threads=1) as owner, pytest.raises(dlsort.DlsortError) as caught:
+        dlsort.sort_dataset("in", "out", by="id", scheduler=owner)
+    assert str(caught.value) == FULL.removeprefix("run 7f3a[2]: ")
 
 
 # ---------------------------------------------------------------- the report
