@@ -94,10 +94,10 @@ def _overwrite(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 
 def _count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    from dlsort.arguments import read_count
-
     if value is None:
         return None
+    from dlsort.arguments import read_count
+
     is_whole = re.fullmatch(r"[+-]?[0-9]+", value) is not None
     # What has more digits than Python reads is too large all the same.
     number = int(value[:_MOST_DIGITS]) if is_whole else value
