@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from dlsort.arrays import argsort, is_sorted, rank
     from dlsort.check import CheckReport, check_dataset
     from dlsort.dataset import sort_dataset
-    from dlsort.errors import DlsortError
+    from dlsort.errors import DlsortError, DlsortWarning
     from dlsort.frames.drop_in import disable, enable, enabled
     from dlsort.frames.methods import set_index, sort_index, sort_values
-    from dlsort.frames.notices import ComputedTwiceWarning, DlsortWarning, OptionIgnoredWarning
+    from dlsort.frames.notices import ComputedTwiceWarning, OptionIgnoredWarning
     from dlsort.keys import SortKey
     from dlsort.report import SortReport
     from dlsort.table import sort_table, top_k
@@ -53,7 +53,7 @@ _HOME = {
     "CheckReport": "check",
     "ComputedTwiceWarning": "frames.notices",
     "DlsortError": "errors",
-    "DlsortWarning": "frames.notices",
+    "DlsortWarning": "errors",
     "OptionIgnoredWarning": "frames.notices",
     "SortKey": "keys",
     "SortReport": "report",

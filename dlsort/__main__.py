@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlsort.cli.main import main
+from dlsort.cli import start
 
 if __name__ == "__main__":
-    main(prog_name="dlsort")
+    start()

@@ -40,11 +40,13 @@ def read_count(value: Any, name: str, *, least: int = 1) -> int:
     Raises
     ------
     BadOptionError
-        If it is none of at least ``least``.
+        If it is none of at least ``least``, or one that has no 64 bits' room.
     """
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_whole or not least <= int(value) <= MOST_COUNT:
-        msg = f"{name} is {shown(value)}; expected a whole number of at least {least}."
+        is_large = is_whole and int(value) > MOST_COUNT
+        limit = f"at most {MOST_COUNT:,}" if is_large else f"at least {least}"
+        msg = f"{name} is {shown(value)}; expected a whole number of {limit}."
         raise BadOptionError(msg)
     return int(value)
 

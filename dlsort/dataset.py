@@ -43,6 +43,7 @@ from dlsort.strategies.shared_storage import shared_storage
 from dlsort.strategies.strategy import Job
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
+from dlsort.wording import of_own_cluster
 from dlsort_cluster.clusters.check_versions import check_versions
 from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.clusters.joined import Joinable
@@ -109,8 +110,8 @@ def sort_dataset(
     memory : int or str, optional
         Memory for the whole job: bytes, a size as in ``"4GiB"``, or a share as in ``"50%"``
         of the machine's, or of what the cluster's workers have. By default 70 %: Dask stops
-        a worker that fills 80 % of its limit. More than this machine has is refused where
-        the job runs on it.
+        a worker that fills 80 % of its limit. More than there is is refused: than this
+        machine has where the job runs on it, or than all workers' limits together.
     temp_dir : str or path-like, optional
         Where rows go that don't fit the memory.
     compression : str
@@ -273,11 +274,12 @@ def _default_of(asked: Asked) -> MemoryOf | None:
 
 def _plan(source: Source, asked: Asked, size: ClusterSize) -> Job:
     """Return the job that suits the cluster's memory and threads."""
-    n_processes, n_threads, limit_bytes = size
+    n_processes, n_threads, limit_bytes, is_limited = size
     memory_bytes, tuning = asked.memory_bytes, asked.tuning.budget
     if asked.scheduler is not None:
         most = limit_bytes or machine_memory_bytes()
-        memory_bytes = ask_memory(asked.memory, most, tuning, is_here=False)
+        whose: MemoryOf | None = "workers" if is_limited else None
+        memory_bytes = ask_memory(asked.memory, most, tuning, whose)
     most_bytes = check_row_groups(source, memory_bytes, n_processes, tuning)
     source = replace(source, most_bytes=most_bytes)
     largest = max((group.arrow_bytes for group in source.row_groups), default=0)
@@ -344,6 +346,17 @@ def _check_there(src: str, error: DestinationError) -> None:
 
 
 @contextmanager
+def _in_words(asked: Asked) -> Iterator[None]:
+    """Have what a cluster of our own fails with told as such."""
+    try:
+        yield
+    except ClusterError as error:
+        if asked.scheduler is None:
+            error.args = (of_own_cluster(str(error)),)
+        raise
+
+
+@contextmanager
 def _cluster(asked: Asked) -> Iterator[tuple[Any, ClusterSize]]:
     """Give a client of the cluster to sort on, and its size.
 
@@ -352,7 +365,7 @@ def _cluster(asked: Asked) -> Iterator[tuple[Any, ClusterSize]]:
     ClusterError
         If there is none, or it has other versions than we.
     """
-    with ExitStack() as stack:
+    with ExitStack() as stack, _in_words(asked):
         try:
             client = stack.enter_context(
                 connect(

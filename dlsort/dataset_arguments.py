@@ -29,6 +29,7 @@ from dlsort_cluster.clusters.joined import (
     current_client,
     is_joinable,
 )
+from dlsort_cluster.clusters.reach import fault_of
 from dlsort_cluster.clusters.sizes import machine_memory_bytes
 from dlsort_cluster.exchange import ExchangeError
 
@@ -114,7 +115,10 @@ def read_arguments(
         part_bytes=_given(partition_size, parse_bytes, "partition_size"),
         memory=memory,
         memory_bytes=ask_memory(
-            memory, machine_memory_bytes(), tuning.budget, is_here=joins is None
+            memory,
+            machine_memory_bytes(),
+            tuning.budget,
+            "machine" if joins is None else None,
         ),
         temp_dir=_given(temp_dir, read_folder, "temp_dir"),
         codec=check_compression(compression),
@@ -180,9 +184,8 @@ def _given(value: Any, read: Callable[[Any, str], T], name: str) -> T | None:
 
 def _is_meant_here(scheduler: str) -> bool:
     """Return whether a name is one of Dask's for this process, or ours with a slip in it."""
-    is_name = ":" not in scheduler and scheduler != EMBEDDED
     is_dasks = scheduler.lower() in named_schedulers
-    return is_name and (is_dasks or closest(scheduler, [EMBEDDED]) is not None)
+    return ":" not in scheduler and (is_dasks or bool(closest(scheduler, [EMBEDDED])))
 
 
 def _cluster_to_join(scheduler: Any, workers: Any, threads: Any) -> Joinable | None:
@@ -192,16 +195,19 @@ def _cluster_to_join(scheduler: Any, workers: Any, threads: Any) -> Joinable | N
         scheduler = current_client() if workers is None and threads is None else None
         if scheduler is None:
             return None
+    elif (
+        isinstance(scheduler, str) and scheduler != EMBEDDED and (fault := fault_of(scheduler))
+    ):
+        hint = f" Did you mean {EMBEDDED!r}?" if _is_meant_here(scheduler) else ""
+        msg = (
+            f"scheduler is {shown(scheduler)}, {fault}; expected an address such as "
+            f"tcp://host:8786, or {EMBEDDED!r}.{hint}"
+        )
+        raise BadOptionError(msg)
     elif not is_joinable(scheduler):
         msg = (
             f"scheduler is {shown(scheduler)}; expected an address such as tcp://host:8786, a "
             f"Dask client or cluster, or {EMBEDDED!r}."
-        )
-        raise BadOptionError(msg)
-    elif isinstance(scheduler, str) and _is_meant_here(scheduler):
-        msg = (
-            f"scheduler is {shown(scheduler)}; expected an address such as tcp://host:8786. "
-            f"Did you mean {EMBEDDED!r}?"
         )
         raise BadOptionError(msg)
     elif isinstance(scheduler, str) and scheduler == EMBEDDED:

@@ -22,6 +22,7 @@ __all__ = [
     "DestinationExistsError",
     "DestinationFullError",
     "DlsortError",
+    "DlsortWarning",
     "KeyTypeError",
     "NotProvedError",
     "OutOfOrderError",
@@ -51,6 +52,10 @@ def shown(value: object) -> str:
         return " ".join(_short.repr(value).split())
     except Exception:  # whatever a stranger's __repr__ raises
         return f"a {type(value).__name__}"
+
+
+class DlsortWarning(UserWarning):
+    """Base of all warnings of dlsort's own."""
 
 
 class BadOptionError(DlsortError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -9,12 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dlsort.errors import BadKeyError, UnknownColumnError, shown
-from dlsort.wording import closest
+from dlsort.wording import did_you_mean
 
-__all__ = ["By", "SortKey", "check_columns", "format_by", "parse_by"]
+__all__ = ["By", "SortKey", "check_columns", "format_by", "parse_by", "quoted"]
 
 DIRECTIONS = {"asc": False, "desc": True}
 NULL_PLACES = {"nulls_first": True, "nulls_last": False}
+
+_QUOTED = r'\s*"((?:[^"]|"")*+)"'
+_NAME = re.compile(rf"{_QUOTED}\s*")
+_KEY = re.compile(rf"{_QUOTED}[^,]*|[^,]*")
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class SortKey:
     def __str__(self) -> str:
         """Return the key as ``--by`` writes it."""
         direction = ":desc" if self.descending else ""
-        return f"{self.column}{direction}{':nulls_first' if self.nulls_first else ''}"
+        return f"{quoted(self.column)}{direction}{':nulls_first' if self.nulls_first else ''}"
 
 
 By = str | SortKey | Sequence[str | SortKey]
@@ -52,9 +57,10 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
     by : str, SortKey or a sequence of these
         ``"a,b:desc,c:asc:nulls_first"``: columns by comma, each followed by
         an optional direction (``asc``, ``desc``) and an optional null place
-        (``nulls_first``, ``nulls_last``). In a sequence each element is one
-        column, written the same way, so a name that holds a comma can be
-        given there; a name that holds a colon needs a :class:`SortKey`.
+        (``nulls_first``, ``nulls_last``). A name that holds a comma or a colon
+        stands in double quotes, and one of these in it is doubled:
+        ``'"a,b":desc,c'``. In a sequence each element is one column, written
+        the same way; a comma needs no quotes there.
 
     Returns
     -------
@@ -73,7 +79,7 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
     """
     items: Iterable[str | SortKey]
     if isinstance(by, str):
-        items = by.split(",")
+        items = _split(by)
     elif isinstance(by, SortKey):
         items = [by]
     else:
@@ -89,6 +95,16 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
             raise BadKeyError(msg)
         seen.add(key.column)
     return keys
+
+
+def _split(by: str) -> Iterable[str]:
+    """Yield what stands between commas that are in no quotes."""
+    end = -1
+    while end < len(by):
+        match = _KEY.match(by, end + 1)
+        assert match is not None  # it may be empty
+        yield match[0]
+        end = match.end()
 
 
 def _listed(by: object) -> Iterable[str | SortKey]:
@@ -117,13 +133,13 @@ def _parse_one(text: object) -> SortKey:
     if not isinstance(text, str):
         msg = f"a key column is {shown(text)}; expected a column name or a SortKey."
         raise BadKeyError(msg)
-    column, *marks = (part.strip() for part in text.split(":"))
-    if not column:
-        msg = (
-            f"the key {shown(text)} has no column name; "
-            "write COLUMN[:asc|:desc][:nulls_first|:nulls_last], by comma."
-        )
-        raise BadKeyError(msg)
+    if (name := _NAME.match(text)) is not None:
+        column = name[1].replace('""', '"')
+        junk, *marks = (part.strip() for part in text[name.end() :].split(":"))
+        marks = [junk, *marks] if junk else marks
+    else:
+        column, *marks = (part.strip() for part in text.split(":"))
+        _check_plain(column, text)
     key = SortKey(column)
     given: set[str] = set()
     for mark in marks:
@@ -140,6 +156,36 @@ def _parse_one(text: object) -> SortKey:
             )
             raise BadKeyError(msg)
     return key
+
+
+def _check_plain(column: str, text: str) -> None:
+    """Raise unless a name without quotes is one."""
+    if not column:
+        msg = (
+            f"the key {shown(text)} has no column name; "
+            "write COLUMN[:asc|:desc][:nulls_first|:nulls_last], by comma."
+        )
+        raise BadKeyError(msg)
+    if column.startswith('"'):
+        msg = (
+            f"the key {shown(text)} has no closing quote; put one after the name, and write "
+            "each that is in the name twice."
+        )
+        raise BadKeyError(msg)
+
+
+def quoted(column: str) -> str:
+    """Return a column's name as ``--by`` writes it: in quotes, if it needs them.
+
+    Examples
+    --------
+    >>> print(quoted("day"), quoted("a,b"))
+    day "a,b"
+    """
+    is_plain = column and column == column.strip() and not column.startswith('"')
+    if is_plain and not {",", ":"} & set(column):
+        return column
+    return '"' + column.replace('"', '""') + '"'
 
 
 def format_by(keys: Iterable[SortKey]) -> str:
@@ -169,8 +215,7 @@ def check_columns(keys: Iterable[SortKey], names: Sequence[str]) -> None:
         if count > 1:
             msg = f"{count} columns are named {name}; a key column must be the only one."
             raise UnknownColumnError(msg)
-        close = closest(key.column, names)
-        hint = f" Did you mean {close!r}?" if close else ""
-        listed = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
+        hint = did_you_mean(key.column, names, quoted)
+        listed = ", ".join(map(quoted, names[:40])) + (", …" if len(names) > 40 else "")
         msg = f"there is no column {name}.{hint} The columns are: {listed}."
         raise UnknownColumnError(msg)

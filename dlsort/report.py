@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,7 +28,8 @@ __all__ = [
     "Started",
 ]
 
-_WIDTH = 80
+_NARROWEST, _WIDEST = 40, 80
+_CHECKSUM = 32  # digits
 _INDENT = " " * len("in threads ")
 _NO_BREAK = "\0"  # which is not printable
 
@@ -238,14 +242,21 @@ class SortReport:
         return asdict(self)
 
     def to_json(self, path: str | Path | None = None) -> str:
-        """Return the report as JSON; with a path, write it there too."""
+        """Return the report as JSON; with a path, write it there too, whole or not at all."""
         text = json.dumps(self.to_dict(), indent=2)
         if path is not None:
-            Path(path).write_text(text + "\n")
+            _write_whole(Path(path), f"{text}\n".encode())
         return text
 
-    def to_text(self) -> str:
-        """Return the report as a few lines for people."""
+    def to_text(self, columns: int | None = None) -> str:
+        """Return the report as a few lines for people.
+
+        Parameters
+        ----------
+        columns : int, optional
+            How wide the terminal is: lines are of 40 to 80 columns, the latter by default.
+        """
+        width = max(_NARROWEST, min(columns or _WIDEST, _WIDEST))
         phases = self.phases
         steps = ", ".join(f"{name} {s:.2f}" for name, s in phases.work.items())
         where = _processes(self.workers) if self.workers else "embedded"
@@ -286,7 +297,28 @@ class SortReport:
         if self.proved:
             same = f"checksum {self.checksum} at source and sink"
             lines.append(f"proved     {count(self.rows, 'row')} in order, {same}")
-        return "\n".join(part for line in lines for part in _wrapped(line))
+        return "\n".join(part for line in lines for part in _wrapped(line, width))
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that what was there stays until all of it is written.
+
+    A pipe, a device, or a file in a folder that can't be written is written to as it is.
+    """
+    whole = Path(os.path.realpath(path))  # a link stays one
+    is_as_is = path.exists() and not path.is_file()
+    is_open = path.absolute().is_relative_to("/dev")  # as standard output is
+    if is_as_is or is_open or not os.access(whole.parent, os.W_OK):
+        path.write_bytes(data)
+        return
+    attempt = whole.with_name(f".dlsort-{uuid.uuid4().hex[:12]}")
+    try:
+        attempt.write_bytes(data)
+        if whole.exists():
+            attempt.chmod(stat.S_IMODE(whole.stat().st_mode))
+        attempt.replace(whole)
+    finally:
+        attempt.unlink(missing_ok=True)
 
 
 def _whole(text: str) -> str:
@@ -294,13 +326,14 @@ def _whole(text: str) -> str:
     return printable(text).replace(" ", _NO_BREAK)
 
 
-def _wrapped(line: str) -> list[str]:
-    """Return a line as one or more that a terminal of the usual width shows as they are."""
+def _wrapped(line: str, width: int) -> list[str]:
+    """Return a line as one or more that a terminal shows as they are."""
     head, rest = line[: len(_INDENT)].replace(" ", _NO_BREAK), line[len(_INDENT) :]
     parts = wrap(
         head + rest,
-        _WIDTH,
-        subsequent_indent=_INDENT,
+        width,
+        # A checksum is to be copied whole.
+        subsequent_indent=_INDENT if width >= len(_INDENT) + _CHECKSUM else "  ",
         break_long_words=False,
         break_on_hyphens=False,
     )

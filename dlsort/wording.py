@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 from dlsort_cluster.errors import printable
 
-__all__ = ["closest", "count", "printable", "scaled", "without_internals"]
+__all__ = [
+    "closest",
+    "count",
+    "did_you_mean",
+    "of_own_cluster",
+    "printable",
+    "scaled",
+    "without_internals",
+]
+
+MOST_MEANT = 5
 
 _RUN = re.compile(r"\brun [0-9a-f]{1,8}(\[\d+\])?(:| failed)")
+_PLACE = re.compile(r" on [a-z]+://[^\s,;:]*(?::\d+)?")
 _IN_PROCESS = re.compile(r" (?:on|from|at) inproc://[^\s,;:]*[^\s,;:.]")
 
 
@@ -39,23 +50,55 @@ def scaled(n: float) -> str:
     return f"{n:.0f}" if n >= 10 or n == int(n) else f"{n:.1f}"
 
 
-def closest(name: str, names: Iterable[str]) -> str | None:
-    """Return the name that was probably meant; case, underscores and hyphens don't count.
+def closest(name: str, names: Iterable[str]) -> list[str]:
+    """Return the names that were probably meant; case, underscores and hyphens don't count.
+
+    All that a name is the beginning of, or else the one that is most like it.
 
     Examples
     --------
     >>> closest("L-ShipDate", ["l_comment", "l_shipdate"])
-    'l_shipdate'
+    ['l_shipdate']
+    >>> closest("--part", ["--report", "--partitions", "--partition-size"])
+    ['--partitions', '--partition-size']
     """
     plain: dict[str, str] = {}
     for each in names:
         plain.setdefault(_plain(each), each)
-    found = get_close_matches(_plain(name), plain, n=1)
-    return plain[found[0]] if found else None
+    begun = _plain(name)
+    if begun and begun not in plain and any(each.startswith(begun) for each in plain):
+        return [whole for each, whole in plain.items() if each.startswith(begun)]
+    return [plain[each] for each in get_close_matches(begun, plain, n=1)]
+
+
+def did_you_mean(name: str, names: Iterable[str], written: Callable[[str], str] = str) -> str:
+    """Return the question whether another name was meant, to follow a sentence; or nothing.
+
+    Examples
+    --------
+    >>> did_you_mean("mem", ["memory", "threads"])
+    " Did you mean 'memory'?"
+    """
+    *others, last = [repr(written(each)) for each in closest(name, names)][:MOST_MEANT] or [""]
+    return f" Did you mean {', '.join(others)}{' or ' if others else ''}{last}?" if last else ""
 
 
 def _plain(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
+
+
+def of_own_cluster(text: str) -> str:
+    """Return a message of the cluster as it is for one that is started for the job alone.
+
+    Nobody knows the addresses of its workers, or adds any; it is set up by arguments.
+
+    Examples
+    --------
+    >>> of_own_cluster("no space left in /tmp on tcp://10.0.0.4:41. Add workers, or set it.")
+    'no space left in /tmp. Set it.'
+    """
+    text = _PLACE.sub("", text).replace("Add workers, or set ", "Set ")
+    return text.replace("temporary-directory (", "temp_dir (")
 
 
 def without_internals(text: str) -> str:

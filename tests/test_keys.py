@@ -10,10 +10,8 @@ from hypothesis import strategies as st
 from dlsort.errors import BadKeyError, UnknownColumnError
 from dlsort.keys import SortKey, check_columns, format_by, parse_by
 
-#: Names that text can hold: no comma, no colon, no space at the ends.
-NAMES = st.text(
-    st.characters(exclude_characters=",:", exclude_categories=("Cs",)), min_size=1
-).filter(lambda name: name == name.strip())
+#: Any name, and more of those with signs that mean something to the text.
+NAMES = st.text() | st.text(alphabet='",: a\n')
 
 KEYS = st.lists(
     st.builds(SortKey, NAMES, st.booleans(), st.booleans()),
@@ -52,7 +50,30 @@ def test_spaces_around_names_and_marks_do_not_count():
     )
 
 
-def test_names_that_text_cannot_hold():
+@pytest.mark.parametrize(
+    ("by", "column", "text"),
+    [
+        ('"id,comma"', "id,comma", '"id,comma"'),
+        ('"a:desc"', "a:desc", '"a:desc"'),
+        ('"a ""b"", c"', 'a "b", c', '"a ""b"", c"'),
+        ('""""', '"', '""""'),
+        ('"plain"', "plain", "plain"),
+        ('" spaced "', " spaced ", '" spaced "'),
+        ('5" pipe', '5" pipe', '5" pipe'),
+        ('""', "", '""'),
+    ],
+)
+def test_names_in_quotes(by, column, text):
+    assert parse_by(by) == parse_by([by]) == (SortKey(column),)
+    assert format_by(parse_by(by)) == text
+    assert parse_by(f"x , {by} : desc,k:nulls_first") == (
+        SortKey("x"),
+        SortKey(column, descending=True),
+        SortKey("k", nulls_first=True),
+    )
+
+
+def test_names_in_a_list_need_no_quotes_for_a_comma():
     assert parse_by(["a,b", "c d"]) == (SortKey("a,b"), SortKey("c d"))
     assert parse_by(SortKey("a:b,c")) == (SortKey("a:b,c"),)
     assert parse_by([SortKey("a:desc"), "a"]) == (SortKey("a:desc"), SortKey("a"))
@@ -74,6 +95,12 @@ def test_names_that_text_cannot_hold():
         ("a:desc:desc", "can't read 'desc'"),
         ("a:nulls_first:nulls_last", "can't read 'nulls_last'"),
         ("a:desc:nulls_first:x", "can't read 'x'"),
+        ('"a', "closing quote"),
+        ('a,"b:desc,c', "closing quote"),
+        ('"a""', "closing quote"),
+        ('"a"b', "can't read 'b'"),
+        ('"a" b:desc', "can't read 'b'"),
+        ('"a":down', "can't read 'down'"),
         ("a,b,a:desc", "names column 'a' twice"),
         ([], "names no column"),
         ((), "names no column"),
@@ -118,5 +145,9 @@ def test_columns_that_are_not_there():
         check_columns(parse_by("id,prize"), ["id", "price"])
     with pytest.raises(UnknownColumnError, match="2 columns are named 'c'"):
         check_columns(parse_by("c"), ["a", "c", "c"])
+    with pytest.raises(
+        UnknownColumnError, match=r"""Did you mean '"a,b"'\? .*: id, "a,b", "c:d"\."""
+    ):
+        check_columns(parse_by("a_b"), ["id", "a,b", "c:d"])
     with pytest.raises(UnknownColumnError, match="c39, …"):
         check_columns(parse_by("zzz"), [f"c{i}" for i in range(50)])

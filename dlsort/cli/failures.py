@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 
 import click
 
+from dlsort.cli.option_names import with_options
 from dlsort.cli.stop import Stopped
-from dlsort.errors import DlsortError
+from dlsort.errors import BadOptionError, DlsortError
 from dlsort.terminal.streams import open_missing, settle, write
-from dlsort.wording import closest, printable, without_internals
+from dlsort.wording import did_you_mean, printable, without_internals
 
 __all__ = [
     "BUG",
@@ -67,20 +68,25 @@ class Command(click.Command):
         if extra and not ctx.resilient_parsing:
             msg = (
                 f"{len(extra)} more than the expected arguments: {' '.join(extra[:3])}"
-                f"{' …' if len(extra) > 3 else ''}. Put a glob in quotes, so that the shell "
-                "leaves it as it is, and a name with spaces too."
+                f"{' …' if len(extra) > 3 else ''}. {self.advice(args)}"
             )
             raise click.UsageError(msg, ctx)
         return super().parse_args(ctx, args)
+
+    def advice(self, args: Sequence[str]) -> str:
+        """Return what to do about more arguments than are expected."""
+        return (
+            "Put a glob in quotes, so that the shell leaves it as it is, and a name with "
+            "spaces too."
+        )
 
 
 def _refuse_unknown(
     error: click.NoSuchOption, params: list[click.Parameter], ctx: click.Context
 ) -> NoReturn:
     names = [name for param in params for name in param.opts if name.startswith("--")]
-    close = closest(error.option_name, names)
-    hint = f" Did you mean {close}?" if close else ""
-    raise click.UsageError(f"no such option: {error.option_name}.{hint}", ctx) from error
+    hint = did_you_mean(error.option_name, names)
+    raise click.UsageError(f"no such option {error.option_name!r}.{hint}", ctx) from error
 
 
 class Commands(click.Group):
@@ -88,15 +94,21 @@ class Commands(click.Group):
 
     command_class = Command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse them; without any, help."""
+        try:
+            return super().parse_args(ctx, args or ["--help"])
+        except click.NoSuchOption as error:
+            _refuse_unknown(error, self.get_params(ctx), ctx)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that is named; say which is meant where there is none."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            close = closest(name, self.commands)
-            hint = f" Did you mean {close}?" if close else ""
-            msg = f"no such command: {name}.{hint} There are {' and '.join(self.commands)}."
+            hint = did_you_mean(name, self.commands)
+            msg = f"no such command {name!r}.{hint} There are {' and '.join(self.commands)}."
             raise click.UsageError(msg, ctx)
         return super().resolve_command(ctx, args)
 
@@ -172,7 +184,17 @@ def tell(message: str) -> None:
 
 def _with_notes(message: str, error: BaseException) -> str:
     """Return a message with what was noted on the way up: what is kept, to resume from."""
-    return " ".join([message, *getattr(error, "__notes__", ())])
+    whole = " ".join([message, *getattr(error, "__notes__", ())])
+    is_of_option = isinstance(error, BadOptionError)
+    return with_options(whole, _option_names(), of_option=is_of_option)
+
+
+def _option_names() -> dict[str, str]:
+    """Return the option for each argument that a command takes by one."""
+    root = click.get_current_context().find_root().command
+    commands = root.commands.values() if isinstance(root, click.Group) else ()
+    params = [param for command in commands for param in command.params]
+    return {param.name: param.opts[0] for param in params if param.opts[0].startswith("--")}
 
 
 def sentence(error: Exception) -> tuple[str, int]:

@@ -23,9 +23,12 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,22 +47,26 @@ from dlsort.cli.failures import (
 )
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
-from dlsort.errors import BadOptionError, DlsortError
+from dlsort.errors import BadOptionError, DlsortError, DlsortWarning, shown
 from dlsort.sizes import GIB, parse_bytes
-from dlsort.terminal.streams import write
+from dlsort.terminal.streams import columns, write
 from dlsort.tuning import TUNING
 from dlsort.version import __version__
 from dlsort.wording import count
 
 if TYPE_CHECKING:
+    from dlsort.keys import SortKey
     from dlsort.report import SortReport
 
 __all__ = ["main"]
 
+_MOST_DIGITS = 80
+
 KEY_HELP = (
     "Columns to sort by, most significant first, separated by commas: "
-    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. NaN goes with the nulls. Given again, it "
-    "names further columns."
+    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. A name with a comma or a colon stands in "
+    "double quotes, as in '\"a,b\":desc,c'. NaN goes with the nulls. Given again, it names "
+    "further columns."
 )
 
 
@@ -69,12 +76,35 @@ class SortCommand(Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Have what follows a plain ``--overwrite`` not taken for its value."""
         n = args.index("--") if "--" in args else len(args)
-        known = ["--overwrite=yes" if arg == "--overwrite" else arg for arg in args[:n]]
+        known = ["--overwrite=" if arg == "--overwrite" else arg for arg in args[:n]]
         return super().parse_args(ctx, known + args[n:])
+
+    def advice(self, args: Sequence[str]) -> str:
+        """Return what to do about more arguments than are expected."""
+        if ("--overwrite=", "force") in pairwise(args):
+            return "Write --overwrite=force, with an equals sign."
+        return super().advice(args)
 
 
 def _overwrite(ctx: click.Context, param: click.Parameter, value: str | None) -> bool | str:
-    return value if value == "force" else value is not None
+    if value not in (None, "", "force"):
+        msg = f"--overwrite is {shown(value)}; expected it alone, or --overwrite=force."
+        raise Failure(msg)
+    return value or value is not None
+
+
+def _count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    from dlsort.arguments import read_count
+
+    is_whole = re.fullmatch(r"[+-]?[0-9]+", value) is not None
+    # What has more digits than Python reads is too large all the same.
+    number = int(value[:_MOST_DIGITS]) if is_whole else value
+    try:
+        return read_count(number, param.opts[0])
+    except BadOptionError as error:
+        raise Failure(str(error)) from error
 
 
 def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -94,22 +124,20 @@ def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     return value
 
 
-def _joined(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> str | None:
-    return ",".join(value) if value else None
-
-
 def _by(
     *, required: bool, more: str = ""
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return the option for the key, which may be given more than once."""
     return click.option(
-        "--by",
-        required=required,
-        multiple=True,
-        callback=_joined,
-        metavar="KEY",
-        help=KEY_HELP + more,
+        "--by", required=required, multiple=True, metavar="KEY", help=KEY_HELP + more
     )
+
+
+def _read_by(by: Sequence[str]) -> list[SortKey]:
+    """Return the keys of one option or more."""
+    from dlsort.keys import parse_by
+
+    return [key for text in by for key in parse_by(text)]
 
 
 _no_progress = click.option(
@@ -138,23 +166,23 @@ def main() -> None:
     "--scheduler",
     metavar="ADDR",
     help="Run on this Dask cluster, as in tcp://host:8786. It must see SRC and DST under the "
-    "same paths. Default: an embedded cluster in this process.",
+    "same paths. Default: embedded, a cluster in this process.",
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    callback=_count,
     metavar="N",
     help="Start N worker processes on this machine instead of the embedded cluster.",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(min=1),
+    callback=_count,
     metavar="N",
     help="Threads of all workers together. Default: one a core.",
 )
 @click.option(
     "--partitions",
-    type=click.IntRange(min=1),
+    callback=_count,
     metavar="N",
     help="Number of files to write. Default: files of about 128 MiB in memory.",
 )
@@ -185,13 +213,12 @@ def main() -> None:
 )
 @click.option(
     "--row-group-rows",
-    type=click.IntRange(min=1),
+    callback=_count,
     metavar="N",
     help=f"Rows of each row group of the files. Default: {TUNING.io.row_group_rows:,}.",
 )
 @click.option(
     "--overwrite",
-    type=click.Choice(["yes", "force"]),
     callback=_overwrite,
     metavar="[=force]",
     help="Replace DST, once the new one is proved, if it holds nothing but a Parquet dataset; "
@@ -219,7 +246,13 @@ def main() -> None:
 )
 @_no_progress
 def sort_command(
-    src: str, dst: str, *, report: str | None, no_progress: bool, **options: Any
+    src: str,
+    dst: str,
+    *,
+    by: Sequence[str],
+    report: str | None,
+    no_progress: bool,
+    **options: Any,
 ) -> None:
     """Sort the Parquet dataset SRC into the folder DST.
 
@@ -236,21 +269,26 @@ def sort_command(
     """
     _refuse_both(options, "partitions", "partition_size")
     _refuse_both(options, "scheduler", "workers")
-    _refuse_both(options, "scheduler", "threads")
+    if options["scheduler"] != "embedded":
+        _refuse_both(options, "scheduler", "threads")
     report_path = None if report is None else check_report_path(report, src, dst)
     with on_signal(leave):
         with _silent_compiling(silent=no_progress):
             from dlsort.dataset import sort_dataset
             from dlsort.terminal.progress import NoProgress, live_progress
         _hush_dask()
+        keys = _read_by(by)
         if not options["resume"]:
             _tell_of_abandoned(dst)
         watched = Watched(NoProgress())
         with on_signal(watched.stop):
             startup_s = waited_s()
             try:
-                with live_progress(show=not no_progress) as watched.progress:
-                    done = sort_dataset(src, dst, progress=watched, **options)
+                with (
+                    _own_warnings(),
+                    live_progress(show=not no_progress) as watched.progress,
+                ):
+                    done = sort_dataset(src, dst, by=keys, progress=watched, **options)
             except Exception as error:
                 if not watched.is_decided:
                     raise
@@ -272,7 +310,8 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
     """
     is_for_pipe = report == "-"
     try:
-        text = write(sys.stderr if is_for_pipe else sys.stdout, done.to_text())
+        stream = sys.stderr if is_for_pipe else sys.stdout
+        text = write(stream, done.to_text(columns(stream)))
     except Stopped as stop:
         text = f"stopped by {stop.name}"
     if text is not None and not is_for_pipe:
@@ -309,7 +348,9 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
     help="Compare row count, columns and checksum of all rows with this dataset too.",
 )
 @_no_progress
-def check_command(dst: str, by: str | None, against: str | None, *, no_progress: bool) -> None:
+def check_command(
+    dst: str, by: Sequence[str], against: str | None, *, no_progress: bool
+) -> None:
     """Check that the Parquet dataset DST is sorted.
 
     Exit code 0: it is. Exit code 1: it is not, and the message names file, row
@@ -326,9 +367,10 @@ def check_command(dst: str, by: str | None, against: str | None, *, no_progress:
             from dlsort.check import check_dataset
             from dlsort.terminal.progress import NoProgress, live_progress
         watched = Watched(NoProgress())
+        keys = _read_by(by) if by else None
         with on_signal(watched.stop):
             with live_progress(show=not no_progress) as watched.progress:
-                found = check_dataset(dst, by=by, against=against, progress=watched)
+                found = check_dataset(dst, by=keys, against=against, progress=watched)
             why = write(sys.stdout if found.ok else sys.stderr, found.to_text())
     if why is not None and found.ok:
         tell(f"warning: {dst} is as it should be, but standard output can't be written: {why}.")
@@ -366,6 +408,30 @@ def _tell_of_abandoned(dst: str) -> None:
             )
 
 
+@contextmanager
+def _own_warnings() -> Iterator[None]:
+    """Have our warnings told as the command's, once nothing is drawn any more."""
+    messages = []
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def keep(
+            message: Warning | str, category: type[Warning], *place: Any, **more: Any
+        ) -> None:
+            if issubclass(category, DlsortWarning):
+                messages.append(str(message))
+            else:
+                show(message, category, *place, **more)
+
+        warnings.showwarning = keep
+        warnings.simplefilter("always", DlsortWarning)
+        try:
+            yield
+        finally:
+            for message in messages:
+                tell(f"warning: {message}")
+
+
 def _hush_dask() -> None:
     """Keep Dask's log off the terminal: what goes wrong is told in a sentence."""
     if not os.environ.get(TRACEBACK):
@@ -384,7 +450,3 @@ def _silent_compiling(*, silent: bool) -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
-
-
-if __name__ == "__main__":
-    main()

@@ -11,15 +11,13 @@ import sys
 import warnings
 from collections.abc import Hashable
 
-__all__ = ["ComputedTwiceWarning", "DlsortWarning", "OptionIgnoredWarning", "tell_once"]
+from dlsort.errors import DlsortWarning
+
+__all__ = ["ComputedTwiceWarning", "OptionIgnoredWarning", "tell_once"]
 
 _told: set[Hashable] = set()
 # Not the caller's: Dask calls dlsort when it computes.
 _BETWEEN = {"dlsort", "dlsort_cluster", "dask", "distributed", "functools", "contextlib"}
-
-
-class DlsortWarning(UserWarning):
-    """Base of all warnings of dlsort's own."""
 
 
 class OptionIgnoredWarning(DlsortWarning):

@@ -9,6 +9,7 @@ Nor are tables that lie side by side one dataset.
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -33,6 +34,9 @@ TABLE_LOGS = {"_delta_log/": "Delta", "metadata/": "Iceberg", ".hoodie/": "Hudi"
 _HIVE_FOLDER = re.compile(r"[^.=][^=]*=.*", re.DOTALL)
 _FOOTERS = ("_metadata", "_common_metadata")
 _MARKER = re.compile(r"_SUCCESS|_(started|committed)_(vacuum)?\d+")  # the latter of Databricks
+# What dlsort in a store, and Databricks, write into theirs; that of Hadoop's has a name.
+_MARKED = {"by", "rows", "checksum", "files", "added", "removed"}
+_OF_HADOOP = "org.apache.hadoop."
 _OF_NFS = re.compile(r"\.nfs[0-9a-f]+")  # a removed file, until it is closed
 
 _FOLDER, _OTHER = 0, -1  # in the place of a size
@@ -118,7 +122,7 @@ def foreign(place: str, held: Held) -> list[str]:
         What it holds, from :func:`look`.
     """
     found: set[str] = set()
-    claims = []
+    claims, markers = [], []
     above = _folders(held) if is_store(place) else set()
     for name, (size, what) in held.items():
         *folders, last = name.split("/")
@@ -129,12 +133,16 @@ def foreign(place: str, held: Held) -> list[str]:
             found.add(f"{name} (a {what})")
         elif size == 0 and name in above:  # an object that stands for a folder
             continue
-        elif last and not _MARKER.fullmatch(last) and not _OF_NFS.fullmatch(last):
+        elif _MARKER.fullmatch(last):
+            if size:
+                markers.append((name, size))
+        elif last and not _OF_NFS.fullmatch(last):
             if _is_name(last):
                 claims.append((name, size))
             else:
                 found.add(name)
     found.update(_untrue(place, claims))
+    found.update(_unmarked(place, markers))
     return sorted(found)
 
 
@@ -170,13 +178,40 @@ def _is_part(name: str) -> bool:
     return PurePath(name).suffix in SUFFIXES and not name.startswith(("_", "."))
 
 
-def _untrue(place: str, files: Sequence[tuple[str, int]]) -> Iterator[str]:
-    """Yield the files that do not begin, or end, as their names say."""
+def _paths(place: str, files: Sequence[tuple[str, int]]) -> tuple[Any, list[str]]:
+    """Return the file system, and the files' paths in it."""
     if is_store(place):
         fs, inner = filesystem(place)
     else:
         fs, inner = fsspec.filesystem("file"), place
-    paths = [f"{inner.rstrip('/')}/{name}" for name, _ in files]
+    return fs, [f"{inner.rstrip('/')}/{name}" for name, _ in files]
+
+
+def _unmarked(place: str, files: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """Yield the files that have the name of a marker, and hold what no marker does."""
+    fs, paths = _paths(place, files)
+    held = fs.cat_ranges(paths, [0] * len(files), [size for _, size in files])
+    for (name, _), data in zip(files, held, strict=True):
+        if not isinstance(data, bytes):  # an error
+            if not isinstance(data, FileNotFoundError):
+                yield f"{name} (can't be read)"
+        elif not _is_marker(data):
+            yield f"{name} (no marker)"
+
+
+def _is_marker(data: bytes) -> bool:
+    try:
+        told = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(told, dict):
+        return False
+    return told.keys() <= _MARKED or str(told.get("name")).startswith(_OF_HADOOP)
+
+
+def _untrue(place: str, files: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """Yield the files that do not begin, or end, as their names say."""
+    fs, paths = _paths(place, files)
     sizes = [size for _, size in files]
     starts = [0] * len(files) + [max(0, size - _MAGIC_BYTES) for size in sizes]
     read = fs.cat_ranges(paths * 2, starts, [start + _MAGIC_BYTES for start in starts])

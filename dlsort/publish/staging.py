@@ -14,7 +14,8 @@ next one that is asked to; and removed by the next one that publishes.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from dlsort.errors import (
     CorruptSourceError,
     DestinationExistsError,
     DlsortError,
+    DlsortWarning,
     NotProvedError,
     ResumeError,
     SourceChangedError,
@@ -230,13 +232,27 @@ def staging(
     finally:
         if folder is not None:
             unlock(lock, folder)
-    if is_store(destination):  # there nobody can tell if a client is still at work
-        return
-    for other in folders_beside(destination, PARTIAL):
-        left = try_lock(other)
-        if left is not None:
-            remove_folder(other)
-            unlock(left, other)
+    places = [folder, asked.aside]
+    if not is_store(destination):  # there nobody can tell if a client is still at work
+        for other in folders_beside(destination, PARTIAL):
+            left = try_lock(other)
+            if left is not None:
+                remove_folder(other)
+                unlock(left, other)
+                places.append(other)
+    _warn_of_left(destination, places)
+
+
+def _warn_of_left(destination: str, places: Iterable[str]) -> None:
+    """Warn of what could not be removed; the destination is as it should be all the same."""
+    for place in dict.fromkeys(places):
+        with suppress(OSError):  # a store out of reach
+            if names_in(place):
+                msg = (
+                    f"{destination} is complete, but old files could not be removed: they are "
+                    f"in {place}; remove that by hand."
+                )
+                warnings.warn(msg, DlsortWarning, stacklevel=2)
 
 
 def find_abandoned(destination: str) -> list[Abandoned]:

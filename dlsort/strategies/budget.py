@@ -30,6 +30,11 @@ __all__ = [
 
 MemoryOf = Literal["machine", "workers"]
 
+_OWNERS: dict[MemoryOf, tuple[str, str]] = {
+    "machine": ("this machine has", ""),
+    "workers": ("the workers have", " in all"),
+}
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -52,7 +57,7 @@ class Budget:
 
 
 def ask_memory(
-    memory: int | str | None, most_bytes: int, tuning: BudgetTuning, *, is_here: bool
+    memory: int | str | None, most_bytes: int, tuning: BudgetTuning, most_of: MemoryOf | None
 ) -> int:
     """Return a job's memory in bytes.
 
@@ -64,8 +69,8 @@ def ask_memory(
         What there is: the machine's, or all workers' together.
     tuning : BudgetTuning
         The share of it that a job may use when nobody says.
-    is_here : bool
-        The job runs on this machine, and so can't have more than that.
+    most_of : str or None
+        Of what there is no more than that; None: the job may have more, or it is known later.
 
     Raises
     ------
@@ -75,10 +80,12 @@ def ask_memory(
     if memory is None:
         return int(most_bytes * tuning.job_memory_share)
     asked = parse_bytes(memory, "memory", whole_bytes=most_bytes)
-    if is_here and asked > most_bytes:
+    if most_of is not None and asked > most_bytes:
+        whose, in_all = _OWNERS[most_of]
         msg = (
-            f"memory (--memory) is {format_bytes(asked)}, but this machine has only "
-            f"{format_bytes(most_bytes)}; ask for less, or for a share of it such as 50%."
+            f"memory (--memory) is {format_bytes(asked)}, but {whose} only "
+            f"{format_bytes(most_bytes)}{in_all}; ask for less, or for a share of it such as "
+            "50%."
         )
         raise BadOptionError(msg)
     return asked
@@ -218,8 +225,9 @@ def count_parts(source: Source, part_bytes: int, n_threads: int, tuning: BudgetT
     n_parts = max(1, -(-source.arrow_bytes // part_bytes))
     if n_parts > tuning.most_parts:
         msg = (
-            f"a partition size of {format_bytes(part_bytes)} makes {n_parts:,} partitions of "
-            f"{format_bytes(source.arrow_bytes)}; ask for at most {tuning.most_parts:,}."
+            f"a partition size of {format_bytes(part_bytes)} cuts the source, of "
+            f"{format_bytes(source.arrow_bytes)} in memory, into {n_parts:,} partitions; ask "
+            f"for a larger one, that makes at most {tuning.most_parts:,}."
         )
         raise BadOptionError(msg)
     if n_parts == 1 and source.arrow_bytes <= tuning.one_part_bytes:

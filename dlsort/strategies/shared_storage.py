@@ -33,7 +33,7 @@ from dlsort.io.storage import (
 )
 from dlsort.publish.stage_folder import JOB
 from dlsort_cluster.addresses import worker_name
-from dlsort_cluster.clusters.ask import ANSWER_S, of_each_worker
+from dlsort_cluster.clusters.ask import ANSWER_S, name_of, of_each_worker
 
 __all__ = ["shared_storage"]
 
@@ -114,17 +114,19 @@ def _check(
         raise write_error(error, destination) from error
     try:
         found = of_each_worker(client, _look, files, stage, temp_dir, most_s=ANSWER_S)
-        problems = [
-            problem
+        problems = {
+            address: problem
             for address, theirs in sorted(found.items())
             if isinstance(theirs, _Seen)
             and (problem := _problem(worker_name(address), ours, theirs, destination, temp_dir))
-        ]
+        }
     finally:
         remove_all(join(stage, MARKS))
-    if problems:
+    for address, problem in problems.items():
+        # The name that it was given is asked for where there is something to tell.
+        msg = str(problem).replace(worker_name(address), name_of(client, address), 1)
         others = f" The same goes for {len(problems) - 1} more." if len(problems) > 1 else ""
-        raise type(problems[0])(str(problems[0]) + others)
+        raise type(problem)(msg + others)
 
 
 def _problem(

@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 import numpy as np
 
 from dlsort.errors import BadOptionError, shown
-from dlsort.terminal.streams import is_terminal, write
+from dlsort.terminal.streams import columns, is_terminal, write
 from dlsort.wording import count
 
 __all__ = ["NoProgress", "PlainProgress", "Progress", "live_progress", "progress_for"]
@@ -74,7 +74,10 @@ def progress_for(
 
 
 class PlainProgress:
-    """Writes a line as each phase begins, once those before it are over."""
+    """Writes a line as each phase begins, once those before it are over.
+
+    That of ``publish`` waits for its end: until then it may come to nothing.
+    """
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
@@ -97,6 +100,8 @@ class PlainProgress:
 
     def _tell(self) -> None:
         for name, total_rows in self._totals.items():
+            if name == "publish" and name not in self._over:
+                return
             if name not in self._told:
                 self._told.add(name)
                 write(self._stream, f"{name}: {count(total_rows, 'row')}")
@@ -129,8 +134,4 @@ def _can_draw(stream: TextIO | None) -> bool:
         return False
     if os.environ.get("TERM", "dumb").lower() in ("dumb", "unknown"):
         return False
-    try:
-        columns = os.get_terminal_size(stream.fileno()).columns
-    except (OSError, ValueError):
-        columns = 0
-    return columns >= NARROWEST or columns == 0  # one that doesn't say
+    return (columns(stream) or NARROWEST) >= NARROWEST

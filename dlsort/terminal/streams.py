@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TextIO
 
-__all__ = ["is_terminal", "open_missing", "settle", "write"]
+__all__ = ["columns", "is_terminal", "open_missing", "settle", "write"]
 
 
 def write(stream: TextIO | None, text: str) -> str | None:
@@ -33,6 +33,14 @@ def is_terminal(stream: TextIO | None) -> bool:
         return stream is not None and stream.isatty()
     except (OSError, ValueError):
         return False
+
+
+def columns(stream: TextIO | None) -> int | None:
+    """Return how wide a stream's terminal is; None where it doesn't say, or is none."""
+    try:
+        return (stream and os.get_terminal_size(stream.fileno()).columns) or None
+    except (OSError, ValueError):
+        return None
 
 
 def open_missing() -> None:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-from importlib.metadata import entry_points
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +21,6 @@ import dlsort
 from commands import COMMAND, contents, dataset, process, read, rows, sort, sorted_well, write
 from commands import dlsort as command
 from dlsort import __version__
-from dlsort.cli import main as cli
 from dlsort.cli.stop import Stopped, Watched
 from dlsort.terminal.progress import NoProgress
 
@@ -78,11 +76,6 @@ def test_help_tells_every_option():
 
 def test_the_version_is_told():
     assert command("--version").output == f"dlsort {__version__}\n"
-
-
-def test_the_console_script_is_this_command():
-    (script,) = entry_points(group="console_scripts", name="dlsort")
-    assert script.load() is cli.main
 
 
 # ---------------------------------------------------------------- sources

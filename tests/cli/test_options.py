@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import click
@@ -105,6 +104,23 @@ def test_keys_are_joined_in_order(tmp_path):
     ]
 
 
+def test_names_with_commas_and_colons_are_given_in_quotes(tmp_path):
+    table = KEYS.rename_columns(["a,b", "c:d", '"e"'])
+    write(tmp_path / "in.parquet", table)
+    by = ["--by", '"a,b":desc, "c:d"', "--by", '"""e""":desc']
+    done = command("sort", tmp_path / "in.parquet", tmp_path / "out", *by, "--threads", 1)
+    assert done.exit_code == 0, done.output
+    assert 'by "a,b":desc,"c:d","""e""":desc\n' in done.stdout
+    assert read(tmp_path / "out")['"e"'].to_pylist() == [3, 1, 0, 2]
+    assert command("check", tmp_path / "out", *by).exit_code == 0
+    halves = command("check", tmp_path / "out", "--by", '"a', "--by", 'b"')
+    assert halves.exit_code == 2
+    assert "closing quote" in halves.stderr
+    unknown = command("check", tmp_path / "out", "--by", "a,b")
+    assert 'The columns are: "a,b", "c:d", """e""".' in unknown.stderr
+    assert "double quotes" in command("sort", "--help").output
+
+
 def test_a_key_column_given_twice_is_refused(tmp_path):
     write(tmp_path / "in.parquet", KEYS)
     result = sort(tmp_path / "in.parquet", tmp_path / "out", "--by", "a:desc", by="a")
@@ -135,20 +151,42 @@ def test_no_key_is_refused():
 def test_an_option_that_was_meant_is_named(given, meant):
     result = command("sort", "in", "out", "--by", "id", given, "2")
     assert result.exit_code == 2
-    assert f"no such option: {given}. Did you mean {meant}?" in result.stderr
+    assert f"no such option '{given}'. Did you mean '{meant}'?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--part", "'--partitions' or '--partition-size'"),
+        ("--Partition_", "'--partitions' or '--partition-size'"),
+        ("--mem", "'--memory'"),
+        ("--re", "'--resume' or '--report'"),
+    ],
+)
+def test_all_options_that_begin_so_are_named(given, meant):
+    result = command("sort", "in", "out", "--by", "id", given, "2")
+    assert result.stderr.endswith(f"no such option '{given}'. Did you mean {meant}?\n")
+
+
+def test_options_before_the_command_are_told_in_the_same_words():
+    result = command("--verison")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("no such option '--verison'. Did you mean '--version'?\n")
+    assert command("-x").stderr.endswith("no such option '-x'.\n")
 
 
 def test_an_option_like_no_other():
     result = command("sort", "in", "out", "--by", "id", "--xyzzy")
     assert result.exit_code == 2
-    assert result.stderr.endswith("Error: no such option: --xyzzy.\n")
+    assert result.stderr.endswith("Error: no such option '--xyzzy'.\n")
 
 
 def test_a_command_that_was_meant_is_named():
     result = command("Srot", "in", "out")
     assert result.exit_code == 2
     assert (
-        "no such command: Srot. Did you mean sort? There are sort and check." in result.stderr
+        "no such command 'Srot'. Did you mean 'sort'? There are sort and check."
+        in result.stderr
     )
 
 
@@ -169,6 +207,14 @@ def test_columns_that_differ_in_case_alone():
     with pytest.raises(UnknownColumnError, match=r"no column 'ID'\. Did you mean 'id'\?"):
         check_columns(parse_by("ID"), ["id", "Id"])
     check_columns(parse_by("Id"), ["id", "Id"])
+
+
+def test_the_embedded_cluster_can_be_asked_for_by_name(tmp_path):
+    source = dataset(tmp_path / "in")
+    sorted_well(source, tmp_path / "out", "--scheduler", "embedded", "--threads", 1)
+    refused = sort(source, tmp_path / "x", "--scheduler", "embedded", "--workers", 1)
+    assert "--scheduler and --workers exclude each other" in refused.stderr
+    assert "embedded" in command("sort", "--help").output.partition("--scheduler")[2][:400]
 
 
 # ---------------------------------------------------------------- memory
@@ -218,21 +264,92 @@ def test_more_memory_than_the_machine_has_is_refused(tmp_path, how):
     result = sort(dataset(tmp_path / "in"), tmp_path / "out", *args)
     assert result.exit_code == 2
     sizes = [f"{n / GIB:.1f} GiB" for n in (most + 2**30, most)]
-    assert f"memory (--memory) is {sizes[0]}, but this machine has only {sizes[1]}" in (
-        result.stderr
-    )
+    assert f"--memory is {sizes[0]}, but this machine has only {sizes[1]}" in (result.stderr)
     assert not (tmp_path / "out").exists()
 
 
-# ---------------------------------------------------------------- python -m dlsort
+# ---------------------------------------------------------------- values that are none
 
 
-def test_the_package_runs_as_the_command(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-m", "dlsort", "sort", "--help"], capture_output=True, text=True
+COUNTS = ("--workers", "--threads", "--partitions", "--row-group-rows")
+WHOLE = "expected a whole number of at least 1."
+MOST = "expected a whole number of at most 9,223,372,036,854,775,807."
+
+
+@pytest.mark.parametrize("option", COUNTS)
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        *[(value, WHOLE) for value in ("x", "1.5", "1e3", "0", "-1", "")],
+        ("99999999999999999999", MOST),
+        ("9" * 5000, MOST),
+    ],
+)
+def test_what_is_no_number_of_things(option, value, says):
+    result = command("sort", "in", "out", "--by", "id", f"{option}={value}")
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {option} is ")
+    assert result.stderr.endswith(f"; {says}\n")
+
+
+def test_a_number_that_is_too_large_from_python():
+    with pytest.raises(BadOptionError, match=r"row_group_rows is 9+; expected .* at most 9,22"):
+        dlsort.sort_dataset("in", "out", by="id", row_group_rows=10**20 - 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--temp-dir", "nowhere"), "--temp-dir is 'nowhere'; expected an existing folder."),
+        (("--temp-dir", ""), "--temp-dir is ''; expected an existing folder."),
+        (("--temp-dir", "in"), "--temp-dir is 'in', which is the source folder in: "),
+        (("--compression", "rar"), "--compression is 'rar'; expected one of snappy, "),
+        (("--partitions", "70000"), "--partitions is 70,000, but the source has only 1,200 "),
+        (("--memory", "9EiB"), "--memory is '9EiB'; expected a size such as"),
+        (("--memory", "1000000GiB"), "--memory is 976.6 TiB, but this machine has only "),
+        (("--memory", "1MiB"), "--memory is 1.0 MiB, too small to work with: "),
+        (("--partition-size", "x"), "--partition-size is 'x'; expected a size such as "),
+        (("--workers", "3", "--threads", "2"), "--threads is 2, fewer than --workers (3); "),
+        (("--scheduler", ""), "--scheduler is '', which has no port; expected an address "),
+        (("--scheduler", "threads"), "--scheduler is 'threads', which has no port; expected "),
+        (("--overwrite=maybe",), "--overwrite is 'maybe'; expected it alone, or "),
+        (("--row-group-rows", "0"), "--row-group-rows is 0; expected"),
+        (("--overwrite", "force"), "1 more than the expected arguments: force. Write --overwr"),
+    ],
+    ids=" ".join,
+)
+def test_messages_name_the_option_and_not_the_argument(tmp_path, monkeypatch, args, says):
+    monkeypatch.chdir(tmp_path)
+    dataset(tmp_path / "in")
+    result = command("sort", "in", "out", "--by", "id", "--no-progress", *args)
+    assert result.exit_code == 2
+    told = result.stderr.partition("Error: ")[2]
+    assert told.startswith(says)
+    names = "|".join(option.name for option in command_options("sort") if option.name != "by")
+    assert not re.search(rf"(?<![\w-])({names}) (is|\()|\(--|_", told), told
+
+
+def test_columns_and_folders_may_be_named_like_arguments(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(Path("temp_dir is/in.parquet"), KEYS.rename_columns(["temp_dir", "memory", "c"]))
+    unknown = sort("temp_dir is", "out", by="x")
+    assert "The columns are: temp_dir, memory, c." in unknown.stderr
+    inside = sort("temp_dir is", "out", "--temp-dir", "temp_dir is", by="c")
+    assert "--temp-dir is 'temp_dir is', which is the source folder temp_dir is:" in (
+        inside.stderr
     )
-    assert done.returncode == 0
-    assert done.stdout.startswith("Usage: dlsort sort [OPTIONS] SRC DST")
+
+
+def test_what_is_advised_is_advised_as_an_option(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dataset(tmp_path / "in")
+    write(tmp_path / "out" / "a.parquet")
+    assert "Pass --overwrite to replace them." in sort("in", "out").stderr
+    Path("out/notes").touch()
+    foreign = sort("in", "out", "--overwrite").stderr
+    assert "or pass --overwrite=force to delete all" in foreign
+    with pytest.raises(dlsort.DlsortError, match=r"overwrite=\"force\" \(--overwrite=force\)"):
+        dlsort.sort_dataset("in", "out", by="id", overwrite=True)
 
 
 def test_every_option_has_help():

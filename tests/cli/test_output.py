@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
 import re
 import signal
+import stat
 import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,6 +111,55 @@ def test_a_report_that_cannot_be_written_has_an_exit_code_of_its_own(work):
     assert read(work / "out").num_rows == 1200
 
 
+@pytest.mark.parametrize("before", [None, "the one of yesterday"])
+def test_a_report_that_does_not_fit_leaves_nothing_half_written(work, monkeypatch, before):
+    if before is not None:
+        Path("r.json").write_text(before)
+    write_bytes = Path.write_bytes
+
+    def fill(path: Path, data: bytes) -> int:
+        write_bytes(path, data[:10])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    def report(self: Path, text: str, **options: object) -> int:
+        return fill(self, text.encode())
+
+    monkeypatch.setattr(Path, "write_text", report)
+    write_json = dlsort.SortReport.to_json
+
+    def to_json(self: dlsort.SortReport, path: Path) -> str:
+        with monkeypatch.context() as full:
+            full.setattr(Path, "write_bytes", fill)
+            return write_json(self, path)
+
+    monkeypatch.setattr(dlsort.SortReport, "to_json", to_json)
+    result = sort("in", "out", "--report", "r.json")
+    assert result.exit_code == 4
+    assert "--report r.json could not be written: No space left on device." in result.stderr
+    names = ["in", "out"] if before is None else ["in", "out", "r.json"]
+    assert sorted(path.name for path in work.iterdir()) == names
+    assert before is None or Path("r.json").read_bytes().decode() == before
+
+
+def test_a_report_through_a_link_goes_where_that_leads(work):
+    (work / "far").mkdir()
+    Path("r.json").symlink_to("far/real.json")
+    sorted_well("in", "out", "--report", "r.json")
+    assert Path("r.json").is_symlink()
+    assert json.loads(Path("far/real.json").read_text())["proved"]
+
+
+def test_a_report_has_the_mode_of_any_new_file_or_keeps_its_own(work):
+    old, new = Path("old.json"), Path("new.json")
+    old.touch()
+    old.chmod(0o640)
+    for n, path in enumerate((old, new)):
+        sorted_well("in", f"out{n}", "--report", path)
+    Path("plain").touch()
+    assert stat.S_IMODE(old.stat().st_mode) == 0o640
+    assert new.stat().st_mode == Path("plain").stat().st_mode
+
+
 def test_a_report_for_standard_output_that_is_full(work):
     done = run_on("full", OUT, "sort", "in", "out", *BY, "--report", "-")
     assert done.returncode == 4
@@ -185,7 +237,8 @@ def test_small_jobs_have_a_speed_too(rows, says):
     assert f"time       2.00 s, {says} rows/s; embedded" in report.to_text()
 
 
-def test_the_report_is_whole_in_80_columns(work):
+def full_report() -> dlsort.SortReport:
+    """Return a report with a line of each kind, all of them long."""
     report = dlsort.SortReport(
         *("/home/someone/data/lineitem", "/home/someone/data/sorted", "day,price:desc,note"),
         rows=1_234_567_890,
@@ -206,6 +259,11 @@ def test_the_report_is_whole_in_80_columns(work):
     report.input_bytes = report.output_bytes = report.peak_memory_bytes = 2**40 - 2**30
     for step in ("read", "sample", "partition", "sort", "gather", "encode", "write"):
         report.phases.work[step] = 12345.67
+    return report
+
+
+def test_the_report_is_whole_in_80_columns(work):
+    report = full_report()
     lines = report.to_text().split("\n")
     assert max(map(len, lines)) <= 80
     assert max(map(len, sorted_well("in", "out").stdout.splitlines())) <= 80
@@ -216,6 +274,27 @@ def test_the_report_is_whole_in_80_columns(work):
     assert (
         f"proved 1,234,567,890 rows in order, checksum {'c' * 32} at source and sink" in words
     )
+
+
+@pytest.mark.parametrize("columns", [40, 41, 59, 60, 79])
+def test_the_report_is_whole_in_fewer_columns(columns):
+    report = full_report()
+    lines = report.to_text(columns).split("\n")
+    assert max(map(len, lines)) <= columns
+    assert " ".join(" ".join(lines).split()) == " ".join(report.to_text().split())
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(60, 60), (40, 40), (20, 40), (200, 80)])
+def test_the_report_fits_the_terminal(work, columns, widest):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    line = [*COMMAND, "sort", "in", "out", *BY, "--no-progress"]
+    subprocess.run(line, stdout=theirs, check=True, timeout=100)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode().splitlines()
+    os.close(ours)
+    assert shown[0].startswith("sorted     1,200 rows")
+    assert widest - 16 < max(map(len, shown)) <= widest
 
 
 def test_a_path_is_never_broken(work):

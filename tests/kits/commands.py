@@ -21,7 +21,7 @@ import dlsort.dataset
 from dlsort.cli.main import main
 from patience import PATIENCE_S
 
-COMMAND = [sys.executable, "-m", "dlsort.cli.main"]
+COMMAND = [sys.executable, "-m", "dlsort"]
 
 T = TypeVar("T")
 

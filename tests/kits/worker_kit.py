@@ -44,11 +44,14 @@ def start_scheduler(**options: object) -> Iterator[Client]:
 
 
 @contextmanager
-def start_worker(client: Client, *, mount: str = "", program: str = WORKER) -> Iterator[str]:
+def start_worker(
+    client: Client, *, mount: str = "", program: str = WORKER, name: str | None = None
+) -> Iterator[str]:
     """Start a worker, behind mounts of its own if any are given, and give its address."""
     address = client.scheduler.address
     options = [address, "--no-nanny", "--no-dashboard", "--nthreads", "1"]
-    command = [sys.executable, "-c", program, *options]
+    named = [] if name is None else ["--name", name]
+    command = [sys.executable, "-c", program, *options, *named]
     if mount:
         command = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", *command]
     before = set(client.scheduler_info(n_workers=-1)["workers"])

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import commands
 import dlsort
 from commands import contents
 from dlsort.errors import BadOptionError, DestinationError, DestinationExistsError
@@ -58,6 +59,7 @@ def killed(monkeypatch) -> Callable[[], Any]:
 
     def begin(*, exchange: bool) -> None:
         monkeypatch.setattr(staging, "remove_folder", lambda folder: None)
+        monkeypatch.setattr(staging, "_warn_of_left", lambda *args: None)
         monkeypatch.setattr(
             dlsort.publish.to_folder.shutil, "rmtree", lambda *args, **options: None
         )
@@ -420,6 +422,53 @@ def test_a_locked_file_that_keeps_a_name_until_it_is_closed(tmp_path, source, mo
     assert not held
     monkeypatch.undo()
     assert names(tmp_path) == ["in", "out"]
+
+
+@pytest.fixture
+def immutable(monkeypatch) -> Path:
+    """Have a file that can't be removed, as after ``chattr +i``."""
+    unlink = os.unlink
+
+    def refuse(path: Any, **options: Any) -> None:
+        if Path(path).name == "immutable.parquet":
+            raise PermissionError(errno.EPERM, "Operation not permitted", path)
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    return Path("immutable.parquet")
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_old_data_that_cannot_be_removed_are_warned_of(
+    tmp_path, source, monkeypatch, immutable, exchange
+):
+    shutil.copytree(source, tmp_path / "out")
+    (tmp_path / "out" / "1.parquet").rename(tmp_path / "out" / immutable)
+    if not exchange:
+        monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", lambda *args: False)
+    with pytest.warns(dlsort.DlsortWarning, match="old files could not be removed") as told:
+        assert sort(source, overwrite=True).proved
+    (old,) = tmp_path.rglob(str(immutable))
+    place = tmp_path / old.relative_to(tmp_path).parts[0]
+    assert place.name.endswith(".partial" if exchange else ".replaced")
+    assert str(told[0].message).endswith(f"they are in {place}; remove that by hand.")
+    assert len(told) == 1
+    assert sorted_by(tmp_path / "out", "k")
+    monkeypatch.undo()
+    sort(source, "other")  # where nothing stays, nothing is said
+
+
+def test_the_command_warns_of_old_data_in_a_line_of_its_own(tmp_path, source, immutable):
+    shutil.copytree(source, tmp_path / "out")
+    (tmp_path / "out" / "1.parquet").rename(tmp_path / "out" / immutable)
+    done = commands.sort(source, tmp_path / "out", "--overwrite", by="k")
+    assert done.exit_code == 0
+    (place,) = tmp_path.glob(".out.*.partial")
+    assert done.stderr == (
+        f"warning: {tmp_path}/out is complete, but old files could not be removed: they are in "
+        f"{place}; remove that by hand.\n"
+    )
+    assert "proved" in done.stdout
 
 
 @pytest.mark.parametrize("dst", ["new/../out", "out/"])

@@ -152,6 +152,18 @@ def test_a_file_that_only_has_the_name_of_checksums_is_refused(base):
     refused(base, "no Parquet dataset: .part-0.parquet.crc (no checksums).")
 
 
+@pytest.mark.parametrize(
+    "name", ["_SUCCESS", "k=1/_SUCCESS", "_started_4711", "_committed_4711"]
+)
+@pytest.mark.parametrize(
+    "data",
+    [b"important", b"[]", b'"mine"', b'{"todo": 1}', b'{"name": "me"}', b"\xff", b"[" * 10**5],
+)
+def test_a_file_that_only_has_the_name_of_a_marker_is_refused(base, name, data):
+    put(f"{base}/old", name, data)
+    refused(base, f"no Parquet dataset: {name} (no marker).")
+
+
 def test_a_file_that_cannot_be_read_is_refused(work, monkeypatch):
     store = type(fsspec.filesystem("file"))
 
@@ -249,14 +261,15 @@ OURS = {
     "k=1/day=2024-01-01/part-0.parquet": PARQUET,
     "_k=__HIVE_DEFAULT_PARTITION__/part-0.parquet": PARQUET,
     "_SUCCESS": b"",
-    "k=1/_SUCCESS": b"{}",
+    "k=1/_SUCCESS": b'{"by": "id", "rows": 1, "checksum": "0", "files": ["a.parquet"]}',
+    "k=2/_SUCCESS": b'{"name": "org.apache.hadoop.fs.s3a.commit.files.SuccessData/1"}',
     "_metadata": PARQUET,
     "_common_metadata": PARQUET,
     ".part-00000.parquet.crc": b"crc\0\0\0\2\0",
     "._SUCCESS.crc": b"crc\0\0\0\2\0",
     "._metadata.crc": b"crc\0\0\0\2\0",
     "_started_4711": b"",
-    "_committed_4711": b"{}",
+    "_committed_4711": b'{"added": ["part-0.parquet"], "removed": []}',
     "_committed_vacuum4711": b"{}",
 }
 
@@ -444,14 +457,14 @@ def test_the_option_stands_alone_or_with_force(work, args):
     result = command("sort", "--threads", 1, *args)
     assert result.exit_code == (0 if "--overwrite=force" in args else 2), result.output
     assert Path("old", "notes.txt").exists() == (result.exit_code == 2)
-    assert ("pass overwrite" in result.output) == (result.exit_code == 2)
+    assert ("pass --overwrite=force" in result.output) == (result.exit_code == 2)
 
 
 def test_the_option_takes_no_other_value(work):
     before = contents(work)
     result = sort("in", "old", "--overwrite=no")
     assert result.exit_code == 2
-    assert "'no' is not one of" in result.stderr
+    assert "--overwrite is 'no'; expected it alone" in result.stderr
     assert contents(work) == before
 
 

@@ -255,7 +255,7 @@ def test_an_embedded_cluster_has_no_processes(work):
 
 @pytest.mark.parametrize("given", ["Embedded", "EMBEDDED", "threads", "sync", "Processes"])
 def test_a_name_that_is_meant_for_this_process_gets_a_hint(work, given):
-    says = rf"scheduler is '{given}'; expected an address .* Did you mean 'embedded'\?"
+    says = rf"scheduler is '{given}', which has no port; .* Did you mean 'embedded'\?"
     with pytest.raises(BadOptionError, match=says):
         sort(work, scheduler=given)
 

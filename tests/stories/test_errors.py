@@ -43,6 +43,7 @@ from commands import (
 from commands import dlsort as command
 from dlsort.errors import DlsortError
 from dlsort.io.parts import ATTEMPTS, PARTS
+from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.exchange import SpillFullError
 from patience import PATIENCE_S
 
@@ -334,7 +335,7 @@ def test_a_temp_dir_in_the_destination(work, folder, how):
     (work / "link").symlink_to("old/deep")
     refused(
         *("in", "old", "--overwrite=force", "--temp-dir", folder),
-        says=(f"temp_dir (--temp-dir) is {folder!r}, which {how} the destination old:",),
+        says=(f"--temp-dir is {folder!r}, which {how} the destination old:",),
     )
 
 
@@ -344,7 +345,7 @@ def test_a_temp_dir_in_the_source(work, src, folder, how):
     (work / "in/deep").mkdir()
     refused(
         *(src.format(work=work), "out", "--temp-dir", folder),
-        says=(f"temp_dir (--temp-dir) is {folder!r}, which {how} the source folder ",),
+        says=(f"--temp-dir is {folder!r}, which {how} the source folder ",),
     )
 
 
@@ -386,7 +387,7 @@ def test_a_folder_sorted_onto_itself_is_kept_when_that_fails(work):
 
 
 def test_a_temporary_folder_that_does_not_exist(work):
-    refused("in", "out", "--temp-dir", "nowhere", says=("temp_dir is 'nowhere'", "existing"))
+    refused("in", "out", "--temp-dir", "nowhere", says=("--temp-dir is 'nowhere'", "existing"))
 
 
 def test_a_full_disk_at_the_temporary_folder(work):
@@ -416,7 +417,7 @@ def test_a_size_that_is_none(work, option, size):
 @pytest.mark.parametrize("option", ["--workers", "--threads", "--partitions"])
 @pytest.mark.parametrize("count", ["0", "-1", "two", "1.5"])
 def test_a_count_that_is_none(work, option, count):
-    refused("in", "out", option, count, says=(f"Invalid value for '{option}'", count))
+    refused("in", "out", option, count, says=(f"{option} is ", count, "at least 1"))
 
 
 def test_fewer_threads_than_workers(work):
@@ -487,17 +488,57 @@ def test_something_at_the_address_says_nothing(work, hasty):
         refused("in", "out", "--scheduler", address, says=("no Dask scheduler", address))
 
 
-def test_an_address_that_is_none(work, hasty):
-    refused("in", "out", "--scheduler", "elsewhere", says=("no Dask scheduler", "elsewhere"))
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("elsewhere", "which has no port"),
+        ("tcp://127.0.0.1", "which has no port"),
+        ("tcp://127.0.0.1:22222222", "whose port is no number from 1 to 65535"),
+        ("http://127.0.0.1:1", "whose http:// Dask does not know"),
+    ],
+)
+def test_an_address_that_is_none(work, address, why):
+    says = f"--scheduler is {address!r}, {why}; expected an address such as tcp://host:8786, or"
+    refused("in", "out", "--scheduler", address, says=(says, "'embedded'"))
 
 
 def test_an_error_of_the_exchange_is_told_alike(work, monkeypatch):
     def run(*args: object, **options: object) -> None:
-        raise SpillFullError("run 7f3a[2]: no space left in scratch/ on tcp://10.0.0.4:4001.")
+        raise SpillFullError("run 7f3a[2]: no space left in scratch/.")
 
     monkeypatch.setattr(dlsort.strategies.run, "run", run)
-    message = refused("in", "out", says=("no space left in scratch/ on tcp://10.0.0.4:4001.",))
-    assert "7f3a" not in message
+    assert "7f3a" not in refused("in", "out", says=("no space left in scratch/.",))
+
+
+FULL = (
+    "run 7f3a[2]: no space left in scratch/ on tcp://127.0.0.1:4001 (needed 1.2 GiB, free 0.3 "
+    "GiB). Add workers, or set temporary-directory (--temp-dir) to a larger disk."
+)
+
+
+@pytest.mark.parametrize("how", [(), ("--workers", 1)])
+def test_a_full_disk_of_our_own_workers_is_told_without_their_addresses(work, monkeypatch, how):
+    def run(*args: object, **options: object) -> None:
+        raise SpillFullError(FULL)
+
+    monkeypatch.setattr(dlsort.strategies.run, "run", run)
+    told = "no space left in scratch/ (needed 1.2 GiB, free 0.3 GiB). Set "
+    assert refused("in", "out", *how, says=(told,)).endswith(
+        "Set --temp-dir to a larger disk.\n"
+    )
+    with pytest.raises(dlsort.DlsortError) as caught:
+        dlsort.sort_dataset("in", "out", by="id", threads=1)
+    assert str(caught.value) == f"{told}temp_dir (--temp-dir) to a larger disk."
+
+
+def test_a_full_disk_of_someone_s_worker_is_told_with_its_address(work, monkeypatch):
+    def run(*args: object, **options: object) -> None:
+        raise SpillFullError(FULL)
+
+    monkeypatch.setattr(dlsort.strategies.run, "run", run)
+    with connect(threads=1) as owner, pytest.raises(dlsort.DlsortError) as caught:
+        dlsort.sort_dataset("in", "out", by="id", scheduler=owner)
+    assert str(caught.value) == FULL.removeprefix("run 7f3a[2]: ")
 
 
 # ---------------------------------------------------------------- the report

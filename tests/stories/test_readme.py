@@ -87,7 +87,7 @@ def make_lineitem(folder: Path) -> None:
 def run_shell(code: str, bin_folder: Path) -> None:
     """Run commands as a shell would that has the installed ``dlsort`` in its path."""
     dlsort = bin_folder / "dlsort"
-    dlsort.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dlsort.cli.main "$@"\n')
+    dlsort.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dlsort "$@"\n')
     dlsort.chmod(0o755)
     done = subprocess.run(
         ["sh", "-e", "-c", code],
@@ -153,7 +153,7 @@ def test_every_option_is_one():
     """Every option in the table of options, and of every command on any page."""
     helped = "".join(
         subprocess.run(
-            [sys.executable, "-m", "dlsort.cli.main", name, "--help"],
+            [sys.executable, "-m", "dlsort", name, "--help"],
             capture_output=True,
             text=True,
             check=True,

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from distributed import Client
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -174,8 +175,33 @@ def test_few_rows_make_few_parts():
 
 
 def test_a_partition_size_that_makes_millions_of_parts_is_refused():
-    with pytest.raises(BadOptionError, match="ask for at most"):
-        count_parts(source(10**9, 2**40), MIB, 8, TUNING.budget)
+    with pytest.raises(BadOptionError) as told:
+        count_parts(source(300_000, 300_000), 1, 8, TUNING.budget)
+    assert str(told.value) == (
+        "a partition size of 1 B cuts the source, of 293.0 KiB in memory, into 300,000 "
+        "partitions; ask for a larger one, that makes at most 100,000."
+    )
+    assert count_parts(source(300_000, 300_000), 3, 8, TUNING.budget) == 100_000
+
+
+@pytest.mark.parametrize("limits", [(GIB, GIB), (GIB, 0), (0, 0)])
+def test_more_memory_than_all_workers_have_is_refused(tmp_path, monkeypatch, limits):
+    pq.write_table(pa.table({"k": [2, 1]}), tmp_path / "in.parquet")
+    where = tmp_path / "in.parquet", tmp_path / "out"
+    with connect(workers=2, threads=2) as owner:
+        told = owner.scheduler_info(n_workers=-1)
+        for worker, limit in zip(told["workers"].values(), limits, strict=True):
+            worker["memory_limit"] = limit
+        monkeypatch.setattr(Client, "scheduler_info", lambda *_, **__: told)
+        options = {"by": "k", "scheduler": owner}
+        if all(limits):
+            says = r"memory \(--memory\) is 3\.0 GiB, but the workers have only 2\.0 GiB in all"
+            with pytest.raises(BadOptionError, match=says):
+                dlsort.sort_dataset(*where, **options, memory="3GiB")
+            assert not where[1].exists()
+            dlsort.sort_dataset(*where, **options, memory="2GiB")
+        else:  # one without a limit may have any amount
+            dlsort.sort_dataset(*where, **options, memory="3GiB")
 
 
 def test_a_job_leaves_a_cluster_s_workers_room(tmp_path, monkeypatch):

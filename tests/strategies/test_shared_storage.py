@@ -85,6 +85,14 @@ def test_a_worker_that_has_another_folder_is_named(work, client, hidden, says):
 
 
 @mounted
+def test_a_worker_that_was_given_a_name_is_called_by_it_too(work, client):
+    mount = f"mount -t tmpfs none {work / 'in'}"
+    with start_worker(client, mount=mount, name="bare one") as worker:
+        message = refused(work, client)
+    assert message.startswith(f"worker 'bare one' ({worker}) does not see {work}/in/0.parquet")
+
+
+@mounted
 def test_a_worker_that_can_not_use_the_temporary_folder_is_named(work, client):
     mount = f"mount -t tmpfs -o ro none {work / 'temp'}"
     with start_worker(client, mount=mount) as worker:

@@ -136,6 +136,18 @@ def test_a_display_that_cannot_be_drawn_fails_nothing(error):
     plain.finish("sort")
 
 
+def test_publishing_is_told_once_it_is_done():
+    told = io.StringIO()
+    plain = PlainProgress(told)
+    plain.phase("sort", 2)
+    plain.finish("sort")
+    plain.phase("publish", 2)
+    assert told.getvalue() == "sort: 2 rows\n"  # another sort may be faster
+    plain.finish("publish")
+    plain.finish("publish")
+    assert told.getvalue() == "sort: 2 rows\npublish: 2 rows\n"
+
+
 def test_a_line_waits_for_the_phase_before():
     told = io.StringIO()
     plain = PlainProgress(told)

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 from distributed import Client
 
-__all__ = ["ANSWER_S", "TELL_S", "ask", "of_each_worker", "start"]
+from dlsort_cluster.addresses import worker_name
+
+__all__ = ["ANSWER_S", "TELL_S", "ask", "name_of", "of_each_worker", "start"]
 
 T = TypeVar("T")
 
@@ -80,6 +82,15 @@ def ask(client: Client, make: Callable[[], Awaitable[T]], most_s: float = math.i
     finally:
         asked.cancel()
     return asked.result()
+
+
+def name_of(client: Client, address: str) -> str:
+    """Return what messages call a worker: by the name that it was given too, if it was."""
+    given = None
+    with suppress(OSError, TimeoutError):  # a cluster in trouble
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+        given = workers.get(address, {}).get("name")
+    return worker_name(address, given)
 
 
 def of_each_worker(

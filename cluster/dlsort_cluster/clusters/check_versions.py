@@ -7,8 +7,7 @@ from weakref import WeakKeyDictionary
 
 from distributed import Client
 
-from dlsort_cluster.addresses import worker_name
-from dlsort_cluster.clusters.ask import ANSWER_S, of_each_worker
+from dlsort_cluster.clusters.ask import ANSWER_S, name_of, of_each_worker
 from dlsort_cluster.versions import compare, installed
 
 __all__ = ["check_versions", "check_versions_once"]
@@ -42,7 +41,11 @@ def check_versions(client: Client, *, workers: Collection[str] | None = None) ->
     answers = {
         where: theirs for where, theirs in told.items() if not isinstance(theirs, OSError)
     }
-    found = {worker_name(address): theirs for address, theirs in answers.items()}
+    ours = installed()
+    found = {
+        address if theirs == ours else name_of(client, address): theirs
+        for address, theirs in answers.items()
+    }
     try:
         found["the scheduler"] = client.run_on_scheduler(look)
     except Exception as error:
@@ -50,7 +53,7 @@ def check_versions(client: Client, *, workers: Collection[str] | None = None) ->
     for where, theirs in found.items():
         if isinstance(theirs, BaseException):
             theirs = {"dlsort": f"none that answers ({type(theirs).__name__})"}
-        compare(installed(), theirs, where)
+        compare(ours, theirs, where)
     return frozenset(answers)
 
 

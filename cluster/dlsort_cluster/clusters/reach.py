@@ -14,18 +14,47 @@ import dask
 from dask.utils import parse_timedelta
 from distributed import Client, Security
 from distributed import comm as dask_comm
+from distributed.comm.addressing import parse_address
+from distributed.comm.registry import get_backend
 from distributed.utils import import_term
 
 from dlsort_cluster.exchange import ExchangeError
 
-__all__ = ["SchedulerUnreachableError", "reach"]
+__all__ = ["SchedulerUnreachableError", "fault_of", "reach"]
 
 _NO_ANSWER = "no Dask scheduler answered"
+_SILENT = "no answer"
+_BY_PORT = ("tcp", "tls", "ucx", "ws", "wss")  # others have addresses of their own
 _SETTINGS = "Dask's distributed.comm.tls (ca-file, client.cert, client.key)"
 
 
 class SchedulerUnreachableError(ExchangeError):
     """No scheduler answered at the address that was given, or it would not have this client."""
+
+
+def fault_of(address: str) -> str | None:
+    """Return what makes a text no address that a scheduler could have, or None.
+
+    Examples
+    --------
+    >>> fault_of("tcp://host"), fault_of("host:8786")
+    ('which has no port', None)
+    """
+    scheme, place = parse_address(address)
+    try:
+        get_backend(scheme)
+    except ValueError:
+        return f"whose {scheme}:// Dask does not know"
+    if scheme not in _BY_PORT:
+        return None
+    host, colon, port = place.partition("/")[0].rpartition(":")
+    if not colon or place.endswith("]"):
+        return "which has no port"
+    if ":" in host and not host.endswith("]"):
+        return "which has an IPv6 address without brackets"
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16):
+        return "whose port is no number from 1 to 65535"
+    return None
 
 
 def reach(address: str, timeout_s: float) -> Client:
@@ -39,6 +68,12 @@ def reach(address: str, timeout_s: float) -> Client:
     SchedulerUnreachableError
         If there is none, or one side does not trust the other.
     """
+    if (fault := fault_of(address)) is not None:
+        msg = (
+            f"{address!r}, {fault}, is no address of a Dask scheduler; expected one such as "
+            "tcp://host:8786."
+        )
+        raise SchedulerUnreachableError(msg)
     try:
         return _reach(address, timeout_s)
     except SchedulerUnreachableError as error:
@@ -58,8 +93,9 @@ def _is_silent(error: SchedulerUnreachableError) -> bool:
 def _reach(address: str, timeout_s: float) -> Client:
     try:
         security = _security(address)
-        # A client that can't connect leaves its thread behind, so knock first;
-        # and in a thread, because the caller's may have a loop (a notebook).
+        # A client that can't connect leaves its thread behind, and one of anything but a
+        # scheduler can't be closed, so knock first; and in a thread, because the caller's may
+        # have a loop (a notebook).
         with ThreadPoolExecutor(1) as pool:
             pool.submit(asyncio.run, _knock(address, timeout_s, security)).result()
         return Client(address, timeout=timeout_s, security=security, set_as_default=False)
@@ -68,10 +104,11 @@ def _reach(address: str, timeout_s: float) -> Client:
         if distrust is not None:
             msg = f"no connection to the Dask scheduler at {address!r}: {distrust}."
         else:
+            why = _reason(error)
+            within = f" within {timeout_s:g} s" if why == _SILENT else ""
             msg = (
-                f"{_NO_ANSWER} at {address!r} within {timeout_s:g} s"
-                f" ({_reason(error)}). Start one with `dask scheduler`, or"
-                ' sort on this machine with scheduler="embedded" (--scheduler embedded).'
+                f"{_NO_ANSWER} at {address!r}{within} ({why}). Start one with `dask scheduler`,"
+                ' or sort on this machine with scheduler="embedded" (--scheduler embedded).'
             )
         raise SchedulerUnreachableError(msg) from error
 
@@ -88,8 +125,18 @@ async def _knock(address: str, timeout_s: float, security: Security) -> None:
     async with asyncio.timeout(timeout_s):
         # It ends a little sooner by itself, and then knows why.
         connecting: Any = dask_comm.connect  # type: ignore[attr-defined]
-        comm = await connecting(address, timeout=0.8 * timeout_s, **settings)
-    await comm.close()
+        comm = await connecting(address, timeout=0.8 * timeout_s, deserialize=False, **settings)
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            who = await comm.read()
+        finally:
+            comm.abort()
+    if who["type"] in ("Worker", "Nanny"):
+        kind = who["type"].lower()
+        msg = f"what answers there is a Dask {kind}; give its scheduler's address"
+        raise ValueError(msg)
+    if "workers" not in who:
+        raise TypeError(who)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -185,7 +232,7 @@ def _reason(error: BaseException) -> str:
     ):
         return "connection refused"
     if isinstance(error, TimeoutError):
-        return "no answer"
+        return _SILENT
     for cause in causes:
         if isinstance(cause, ValueError):
             return str(cause).splitlines()[0].rstrip(".")

@@ -13,11 +13,15 @@ __all__ = ["ClusterSize", "machine_memory_bytes", "size_of"]
 
 
 class ClusterSize(NamedTuple):
-    """Worker processes, threads in all, and memory in all (0: no limit set)."""
+    """Worker processes, threads in all, and memory in all of those that have a limit.
+
+    ``is_limited``: all have one, so that there is no more memory than that.
+    """
 
     n_processes: int
     n_threads: int
     memory_bytes: int
+    is_limited: bool
 
 
 def machine_memory_bytes() -> int:
@@ -41,4 +45,5 @@ def size_of(client: Client) -> ClusterSize:
         len(workers),
         sum(worker["nthreads"] for worker in workers),
         sum(worker["memory_limit"] or 0 for worker in workers),
+        all(worker["memory_limit"] for worker in workers),
     )

@@ -90,7 +90,9 @@ class ExchangeSpec(ShuffleSpec[int]):
         VersionsDifferError
             If this worker's versions are not those of who laid the tasks.
         """
-        compare(self.versions, installed(), worker_name(plugin.worker.address))
+        compare(
+            self.versions, installed(), worker_name(plugin.worker.address, plugin.worker.name)
+        )
         return ExchangeRun(self, run_id, span_id, worker_for, plugin)
 
 

@@ -148,6 +148,22 @@ def test_workers_that_differ_are_asked_again(three_workers, monkeypatch):
     check_versions_once(three_workers)
 
 
+def test_a_worker_that_was_given_a_name_is_called_by_it_too(monkeypatch):
+    ours = installed()
+    look = lambda: {**ours, "numpy": "1.0"}  # noqa: E731 - sent whole
+    with start_scheduler() as client, start_worker(client, name="bare one") as worker:
+        monkeypatch.setattr(checks, "_make_look", lambda: look)
+        with pytest.raises(VersionsDifferError) as told:
+            check_versions(client)
+    assert str(told.value).startswith(f"worker 'bare one' ({worker}) has numpy 1.0, ")
+
+
+@pytest.mark.parametrize("given", [None, 3, "tcp://10.0.0.4:4001", "", "a"])
+def test_a_name_that_dask_made_up_says_nothing(given):
+    says = "worker 'a' (tcp://10.0.0.4:4001)" if given == "a" else "worker tcp://10.0.0.4:4001"
+    assert worker_name("tcp://10.0.0.4:4001", given) == says
+
+
 @pytest.mark.parametrize(
     ("address", "name"),
     [

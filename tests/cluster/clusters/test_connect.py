@@ -132,19 +132,67 @@ def test_a_scheduler_that_is_not_there_is_told(hasty):
     ):
         pass
     assert str(caught.value).startswith(
-        f"no Dask scheduler answered at {address!r} within 0.3 s"
+        f"no Dask scheduler answered at {address!r} (connection refused). Start one"
     )
     assert "\n" not in str(caught.value)
     assert str(caught.value).endswith('with scheduler="embedded" (--scheduler embedded).')
 
 
-@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:1", "http://127.0.0.1:1", ""])
-def test_an_address_that_is_none_is_told_too(hasty, address):
+def test_a_scheduler_that_says_nothing_is_told_with_the_time_that_it_had(hasty):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        with (
+            pytest.raises(SchedulerUnreachableError, match=r"within 0\.3 s \(no answer\)\."),
+            connect(scheduler=address, connect_timeout_s=0.3),
+        ):
+            pass
+
+
+NO_ADDRESSES = [
+    ("foo", "which has no port"),
+    ("", "which has no port"),
+    ("tcp://127.0.0.1", "which has no port"),
+    ("tcp://[::1]", "which has no port"),
+    ("tcp://127.0.0.1:22222222", "whose port is no number from 1 to 65535"),
+    ("tcp://127.0.0.1:abc", "whose port is no number from 1 to 65535"),
+    ("tls://host:0", "whose port is no number from 1 to 65535"),
+    ("host:-1", "whose port is no number from 1 to 65535"),
+    ("::1", "which has an IPv6 address without brackets"),
+    ("http://127.0.0.1:1", "whose http:// Dask does not know"),
+]
+
+
+@pytest.mark.parametrize(("address", "fault"), NO_ADDRESSES)
+def test_an_address_that_is_none_is_told_before_anything_is_asked(monkeypatch, address, fault):
+    monkeypatch.setattr(reach, "_knock", None)
+    assert reach.fault_of(address) == fault
     with (
-        pytest.raises(SchedulerUnreachableError),
-        connect(scheduler=address, connect_timeout_s=0.3),
+        pytest.raises(SchedulerUnreachableError, match="is no address of a Dask scheduler"),
+        connect(scheduler=address),
     ):
         pass
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["host:8786", "tcp://10.0.0.4:1", "tls://[::1]:65535", "ws://host:80/x", "inproc://1/2/3"],
+)
+def test_addresses_of_every_kind_are_asked(address):
+    assert reach.fault_of(address) is None
+
+
+@pytest.mark.parametrize("of", ["worker", "nanny"])
+def test_a_worker_s_address_is_told_as_such_and_no_client_is_made(monkeypatch, of):
+    with connect(workers=1, threads=1) as owner:
+        ((address, worker),) = owner.scheduler_info()["workers"].items()
+        monkeypatch.setattr(reach, "Client", None)
+        with (
+            pytest.raises(SchedulerUnreachableError) as caught,
+            connect(scheduler=address if of == "worker" else worker["nanny"]),
+        ):
+            pass
+    says = f"(what answers there is a Dask {of}; give its scheduler's address)"
+    assert says in str(caught.value)
 
 
 def test_a_server_that_is_no_scheduler_is_told(hasty):

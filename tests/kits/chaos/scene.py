@@ -161,7 +161,7 @@ class Scene:
         """Begin a sort on the cluster, into ``out`` unless told otherwise."""
         destination = to or self.folder / "out"
         command = [
-            sys.executable, "-m", "dlsort.cli.main", "sort", str(self.source.folder),
+            sys.executable, "-m", "dlsort", "sort", str(self.source.folder),
             str(destination), "--by", BY, "--scheduler", self.cluster.address,
             "--partitions", str(N_PARTS), "--no-progress", *options,
         ]  # fmt: skip
