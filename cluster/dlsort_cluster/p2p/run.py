@@ -358,7 +358,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         self._given_up.set()
         self.guard.forget(self.store)
         # Off the loop: to free gigabytes of disk takes a while.
-        closing = asyncio.get_running_loop().run_in_executor(self.executor, self.store.close)
+        closing = asyncio.get_running_loop().run_in_executor(self.executor, self._free)
         try:
             await closing
         finally:
@@ -370,6 +370,10 @@ class ExchangeRun(ShuffleRun[int, Any]):
                 # whose frames know rows and files.
                 self._arriving.clear()
                 self._exception = self._comm_buffer._exception = None
+
+    def _free(self) -> None:
+        self.store.close()
+        self.guard.give_back()
 
     def raise_if_closed(self) -> None:
         """Raise an error of its own each time: one raised twice keeps the frames of both.

@@ -150,6 +150,17 @@ class MemoryGuard:
             self._stores.pop(store, None)
         self.wake()
 
+    def give_back(self) -> None:
+        """Have what runs have freed returned to the system, if none is left.
+
+        Dask takes it for memory in use, and counts it against what comes next: the result of
+        a frame's sort, brought together for ``compute()``, takes three times its size at once.
+        """
+        with self._lock:
+            is_over = not self._stores
+        if self.limit_bytes and is_over:
+            self._trim()
+
     def wake(self) -> None:
         """Look at the memory while there are stores, and for a while from now."""
         if not self.limit_bytes:
@@ -178,6 +189,8 @@ class MemoryGuard:
             if (memory := self.memory_bytes()) > self._high:
                 self._shed(memory, memory - self._low)
                 self._warn(self.memory_bytes())
+        # What took results away has freed its copies by now.
+        self._trim()
 
     def _shed(self, memory: int, wanted: int) -> None:
         """Have the stores that are to give way at so much memory write bytes to disk."""
