@@ -12,6 +12,7 @@ from dask.dataframe.dask_expr._reductions import ApplyConcatApply
 
 from dlsort.errors import ClusterError
 from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.frames.apart import made_in_turn
 from dlsort_cluster.frames.scheduler import check_cluster
 
 __all__ = ["FirstRows", "look_at_cluster"]
@@ -32,8 +33,12 @@ class FirstRows(ApplyConcatApply):
 
     def _lower(self) -> Any:
         look_at_cluster()
-        this: Any = super()
-        return this._lower()
+        frame = made_in_turn(self.frame)
+        if frame is self.frame:
+            this: Any = super()
+            return this._lower()
+        made: Any = self.substitute_parameters({"frame": frame})
+        return super(FirstRows, made)._lower()
 
     @property
     def chunk_kwargs(self) -> dict[str, Any]:  # type: ignore[override]
