@@ -33,12 +33,9 @@ class FirstRows(ApplyConcatApply):
 
     def _lower(self) -> Any:
         look_at_cluster()
-        frame = made_in_turn(self.frame)
-        if frame is self.frame:
-            this: Any = super()
-            return this._lower()
-        made: Any = self.substitute_parameters({"frame": frame})
-        return super(FirstRows, made)._lower()
+        made: Any = self.substitute_parameters({"frame": made_in_turn(self.frame)})
+        this: Any = super(FirstRows, made)
+        return this._lower()
 
     @property
     def chunk_kwargs(self) -> dict[str, Any]:  # type: ignore[override]
