@@ -58,6 +58,17 @@ _PATIENCE_S = 60.0
 # Between two attempts to have freed memory returned to the system, which take some 30 ms, and
 # between two warnings.
 _TRIM_S, _WARN_S = 0.25, 30.0
+_OF_A_SORT = (
+    "of a sort only what is at work: the rest is on disk. Dask starts no more tasks there "
+    "until other data are released."
+)
+# Dask itself would have the worker killed, and try again for ever.
+_OF_A_RESULT = (
+    "the sort itself is over. compute() brings all partitions of its result to one worker, "
+    "where they take four times their size. If Dask restarts that again and again, write the "
+    "result with to_parquet, keep it on the workers with persist(), or give each a larger "
+    "memory_limit."
+)
 # Frames are read, and results taken away, before there is a store and when there is none.
 _AWAKE_S = 10.0
 
@@ -220,15 +231,16 @@ class MemoryGuard:
             ctypes.CDLL(None).malloc_trim(0)
 
     def _warn(self, memory: int) -> None:
-        if memory > self._pause and monotonic() > self._warned_at + _WARN_S:
-            self._warned_at = monotonic()
-            logger.warning(
-                "%s holds %s of %s, and of a sort only what is at work: the rest is on disk. "
-                "Dask starts no more tasks there until other data are released.",
-                self.address,
-                format_bytes(memory),
-                format_bytes(self.limit_bytes),
-            )
+        if memory <= self._pause or monotonic() <= self._warned_at + _WARN_S:
+            return
+        self._warned_at = monotonic()
+        logger.warning(
+            "%s holds %s of %s, and %s",
+            self.address,
+            format_bytes(memory),
+            format_bytes(self.limit_bytes),
+            _OF_A_SORT if self._stores or self._at_work else _OF_A_RESULT,
+        )
 
     # -- tasks
 

@@ -292,6 +292,30 @@ def test_a_run_that_is_over_gives_memory_back(trims):
         assert set(trims) >= {worker.address for worker in cluster.workers.values()}
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_full_worker_is_told_whether_it_is_by_a_sort_or_its_result(
+    worker, tmp_path, monkeypatch, caplog, is_over
+):
+    monkeypatch.setattr(memory, "_WARN_S", -1.0)
+    worker.address = f"tcp://10.0.0.5:{4001 + is_over}"  # others' guards may yet tell
+    told: list[str] = []
+    guard, store = MemoryGuard(worker), fill(worker, tmp_path)
+    with caplog.at_level("WARNING", memory.__name__):
+        guard.watch(store, pytest.fail, planned=False)
+        if is_over:
+            guard.forget(store)
+            store.close()
+        worker.others = 9 * GB
+        begins = f"{worker.address} holds 8.38 GiB of 9.31 GiB, and "
+        assert wait_until(
+            lambda: told or told.extend(m for m in caplog.messages if begins in m)
+        )
+    said = told[0]
+    assert ("the sort itself is over" in said) is is_over
+    assert ("write the result with to_parquet" in said) is is_over
+    assert ("only what is at work" in said) is not is_over
+
+
 def test_what_cannot_be_written_is_told(worker, tmp_path, monkeypatch):
     def fail(file, units):
         raise OSError(errno.ENOSPC, "No space left on device")
