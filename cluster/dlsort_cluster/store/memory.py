@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import sys
 import threading
 import weakref
@@ -126,7 +127,9 @@ class MemoryGuard:
         self._turn = threading.Condition()
         # By thread: the bytes, and the task's key.
         self._at_work: dict[int, tuple[int, Any]] = {}
-        self._trimmed_at = self._warned_at = monotonic()
+        self._trimmed_at = monotonic()
+        # A sort's own may pass; Dask has a worker killed at once that a result fills.
+        self._warned_at = {_OF_A_SORT: monotonic(), _OF_A_RESULT: -math.inf}
 
     # -- what there is
 
@@ -231,15 +234,16 @@ class MemoryGuard:
             ctypes.CDLL(None).malloc_trim(0)
 
     def _warn(self, memory: int) -> None:
-        if memory <= self._pause or monotonic() <= self._warned_at + _WARN_S:
+        of_what = _OF_A_SORT if self._stores or self._at_work else _OF_A_RESULT
+        if memory <= self._pause or monotonic() <= self._warned_at[of_what] + _WARN_S:
             return
-        self._warned_at = monotonic()
+        self._warned_at[of_what] = monotonic()
         logger.warning(
             "%s holds %s of %s, and %s",
             self.address,
             format_bytes(memory),
             format_bytes(self.limit_bytes),
-            _OF_A_SORT if self._stores or self._at_work else _OF_A_RESULT,
+            of_what,
         )
 
     # -- tasks
