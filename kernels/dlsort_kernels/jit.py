@@ -163,7 +163,7 @@ def compile_apart(package: str) -> None:
     code = "import sys; sys.path[:] = sys.argv[2:]; __import__(sys.argv[1])"
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         subprocess.run(
-            [sys.executable, "-c", code, package, *sys.path],
+            [sys.executable or "", "-c", code, package, *sys.path],
             env={**os.environ, _TO_FILL: config.CACHE_DIR},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -129,9 +129,11 @@ def test_kernels_are_compiled_by_a_process_of_its_own(tmp_path):
 
 
 @needs_jit
-def test_kernels_are_compiled_here_where_no_process_can_be_started(tmp_path):
+@pytest.mark.parametrize("program", ["None", "sys.argv[1]"])
+def test_kernels_are_compiled_here_where_no_process_can_be_started(tmp_path, program):
+    """Python is a part of another program, or lies where nothing may be started."""
     write_one_kernel(tmp_path)
-    cannot = ONE_KERNEL.replace("import sys\n", "import sys\nsys.executable = sys.argv[1]\n")
+    cannot = ONE_KERNEL.replace("import sys\n", f"import sys\nsys.executable = {program}\n")
     process = run_python("-c", cannot, str(tmp_path), "apart")
     assert process.communicate(timeout=PATIENCE_S) == (
         "1\n",
