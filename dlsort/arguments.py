@@ -14,9 +14,31 @@ import numpy as np
 
 from dlsort.errors import BadOptionError, shown
 
-__all__ = ["read_choice", "read_count", "read_flag"]
+__all__ = ["data_name", "is_dasks", "read_choice", "read_count", "read_flag"]
 
 MOST_COUNT = 2**63 - 1  # of 64 bits
+
+# Whose data are no paths, and all of which their text would show.
+_MAKERS = {"pandas": "pandas", "polars": "Polars", "pyarrow": "pyarrow"}
+
+
+def is_dasks(value: object) -> bool:
+    """Return whether something is a collection of Dask's, whose values are not here."""
+    return hasattr(type(value), "__dask_graph__")
+
+
+def data_name(value: object) -> str | None:
+    """Return what to call a frame, a table or a column; None for anything else.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> data_name(pa.table({"x": [1]})), data_name("x")
+    ('a pyarrow Table', None)
+    """
+    maker = _MAKERS.get(type(value).__module__.partition(".")[0])
+    maker = "Dask" if is_dasks(value) else maker
+    return maker and f"a {maker} {type(value).__name__}"
 
 
 def read_choice(value: Any, name: str, choices: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from dlsort.arrow.transport import combine
 from dlsort.errors import KeyTypeError
 from dlsort.keys import By, SortKey, check_columns, parse_by
 from dlsort.order.argsort import first_rows, order_columns
-from dlsort.order.key_arrays import check_row_count, check_threads, read_key
+from dlsort.order.key_arrays import check_here, check_row_count, check_threads, read_key
 from dlsort.order.sort_rows import first_of, sort_rows
 from dlsort.order.words import check_key_types
 from dlsort.tuning import TUNING, OrderTuning
@@ -145,6 +145,7 @@ def top_k(
 
 def _like(table: Any, keys: tuple[SortKey, ...], make: Make) -> Any:
     """Return what is made of a table's rows, as the kind of table that was given."""
+    check_here(table)
     rows = _as_table(table)
     check_key_types(rows.schema, keys)
     check_row_count(rows.num_rows)

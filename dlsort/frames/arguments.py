@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from difflib import get_close_matches
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from dlsort.errors import (
     shown,
 )
 from dlsort.frame_tasks.plan import check_key_dtypes, dtype_at
+from dlsort.keys import parse_by as parse_by_text
+from dlsort.wording import did_you_mean
 
 # Dask's own, before anybody routes it through dlsort.
 _DASK_SET_INDEX = DataFrame.set_index
@@ -175,11 +177,27 @@ def position_of(like: pd.DataFrame, label: Any, found: str) -> int:
     if is_level:
         return parse_level(like, label)
     names = [str(column) for column in like.columns]
-    close = get_close_matches(label, names, n=1) if isinstance(label, str) else []
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    hint = _hint(label, [*names, *map(str, filter(None, like.index.names))])
     listed = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
     msg = f"there is no column {shown(label)}.{hint} The columns are: {listed}."
     raise UnknownColumnError(msg)
+
+
+def _hint(label: Any, names: list[str]) -> str:
+    """Return what was probably meant by a label that no column has, as a sentence."""
+    if not isinstance(label, str):
+        return ""
+    with suppress(BadKeyError):
+        keys = parse_by_text(label)
+        columns = [key.column for key in keys]
+        if columns != [label] and set(columns) <= set(names):
+            by = repr(columns) if len(columns) > 1 else repr(columns[0])
+            up = [not key.descending for key in keys]
+            hint = f" On frames by is a column or a list: by={by}"
+            hint += "" if all(up) else f", ascending={up if len(up) > 1 else up[0]}"
+            is_first = all(key.nulls_first for key in keys)
+            return hint + (", na_position='first'." if is_first else ".")
+    return did_you_mean(label, names)
 
 
 def parse_level(like: pd.DataFrame, level: Any) -> int:

@@ -12,6 +12,7 @@ from dask.dataframe.dask_expr._reductions import ApplyConcatApply
 
 from dlsort.errors import ClusterError
 from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.frames.apart import made_in_turn
 from dlsort_cluster.frames.scheduler import check_cluster
 
 __all__ = ["FirstRows", "look_at_cluster"]
@@ -32,7 +33,8 @@ class FirstRows(ApplyConcatApply):
 
     def _lower(self) -> Any:
         look_at_cluster()
-        this: Any = super()
+        made: Any = self.substitute_parameters({"frame": made_in_turn(self.frame)})
+        this: Any = super(FirstRows, made)
         return this._lower()
 
     @property

@@ -175,8 +175,6 @@ def sort_values(
         return as_series(found, name)
     like = arguments.check_frame(ddf)
     sort_function = parse_sort_function(sort_function, sort_function_kwargs)
-    if isinstance(by, list) and not by and not ignore_index:
-        return ddf  # as pandas has it
     positions, descending = arguments.parse_by(like, by, ascending)
     nulls_first = parse_na_position(na_position)
     n_parts = parse_n_parts(npartitions, ddf, partition_size, TUNING)
@@ -229,6 +227,7 @@ def sort_index(
     npartitions: int | str | None = None,
     partition_size: float = TUNING.frames.partition_bytes,
     shuffle_method: str | None = None,
+    **options: Any,
 ) -> DataFrame | Series:
     """Sort a Dask DataFrame or Series by its index.
 
@@ -241,7 +240,7 @@ def sort_index(
         Levels of the index, by name or number; all by default.
     sort_remaining : bool
         By the levels that were not named too, after those that were.
-    npartitions, partition_size, shuffle_method
+    npartitions, partition_size, shuffle_method, **options
         As for :func:`sort_values`.
 
     Returns
@@ -258,6 +257,7 @@ def sort_index(
     [1, 3, 5]
     """
     check_plain(axis=axis, inplace=inplace, kind=kind)
+    take_hints(options, sort_index)
     ignore_index = parse_flag("ignore_index", ignore_index)
     sort_remaining = parse_flag("sort_remaining", sort_remaining)
     ascending = as_flags(ascending)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from inspect import signature
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from dlsort.errors import BadOptionError, shown
 from dlsort.frames.notices import OptionIgnoredWarning, tell_once
+from dlsort.wording import did_you_mean
 
 __all__ = [
     "as_flags",
@@ -49,8 +49,7 @@ def take_hints(options: Mapping[str, Any], door: Callable[..., Any]) -> None:
     names = [*(set(signature(door).parameters) - {"ddf", "options"}), *HINTS]
     for name, value in options.items():
         if name not in HINTS:
-            close = get_close_matches(name, names, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(name, names)
             msg = f"unexpected {shown(name)}: dlsort's sort has no such option.{hint}"
             raise BadOptionError(msg)
         if name != "compute" or parse_flag("compute", value):

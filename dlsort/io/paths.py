@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dlsort.arguments import data_name, is_dasks
 from dlsort.errors import BadOptionError, shown
 from dlsort.io.storage import is_store, without_scheme
 
@@ -29,6 +30,12 @@ def check_path(path: object, what: str) -> None:
         os.fsencode(plain)  # which text of no character at all can't be
     except Exception:  # whatever a stranger's __fspath__ raises
         plain = ""
+    if (data := data_name(path)) is not None:
+        msg = f"the {what} is {data}; expected the path of a file or folder."
+        if what.startswith("source"):
+            door = "sort_values" if is_dasks(path) else "sort_table"
+            msg += f" Write it to Parquet files, or sort it as it is with dlsort.{door}."
+        raise BadOptionError(msg)
     if not isinstance(plain, str) or not plain.strip() or "\0" in plain:
         msg = f"the {what} is {shown(path)}; expected the path of a file or folder."
         raise BadOptionError(msg)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlsort.arguments import read_choice, read_count, read_flag
+from dlsort.arguments import data_name, is_dasks, read_choice, read_count, read_flag
 from dlsort.arrow.transport import to_transport
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
@@ -19,6 +19,7 @@ from dlsort.order.words import Column, FixedColumn, check_key_types, key_columns
 from dlsort.tuning import OrderTuning
 
 __all__ = [
+    "check_here",
     "check_row_count",
     "check_threads",
     "read_key",
@@ -42,6 +43,20 @@ def check_row_count(n_rows: int) -> None:
             f"cannot sort {n_rows:,} rows at once: the most is {2**32 - 1:,}. Sort a Parquet "
             "dataset of them with sort_dataset."
         )
+        raise KeyTypeError(msg)
+
+
+def check_here(values: object) -> None:
+    """Raise if something is Dask's: its values are not in this process.
+
+    Raises
+    ------
+    KeyTypeError
+    """
+    if is_dasks(values):
+        is_frame = hasattr(type(values), "divisions")
+        how = "sort it on its cluster with dlsort.sort_values, or " if is_frame else ""
+        msg = f"cannot sort {data_name(values)} in this process; {how}call .compute() first."
         raise KeyTypeError(msg)
 
 
@@ -113,6 +128,8 @@ def _each(given: Any, count: int, name: str, expected: str) -> list[Any]:
 
 def _arrays(keys: Any) -> list[Any]:
     """Return the key columns given: a list of arrays is several, a list of values is one."""
+    for each in keys if isinstance(keys, list | tuple) else [keys]:
+        check_here(each)
     if isinstance(keys, pa.Table | pa.RecordBatch):
         return _some(list(keys.columns))
     if isinstance(keys, list | tuple) and any(map(_is_array, keys)):

@@ -34,10 +34,11 @@
                  disorder     whether words are in order
 """
 
-from dlsort_kernels.jit import compiled, loading
+from dlsort_kernels.jit import compile_apart, compiled, loading
 
 # Importing a module compiles its kernels or loads them from numba's cache.
 with loading():
+    compile_apart(__name__)
     from dlsort_kernels.by_partition import group_rows
     from dlsort_kernels.classify import Cells, build_cells, classify
     from dlsort_kernels.disorder import compare_bytes, compare_words, first_descent

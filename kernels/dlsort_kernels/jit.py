@@ -15,6 +15,9 @@ import contextlib
 import functools
 import hashlib
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -23,8 +26,9 @@ import filelock
 import numba
 import numpy as np
 from numba import types
+from numba.core.registry import cpu_target
 
-__all__ = ["compiled", "inlined", "kernel", "loading", "reads", "writes"]
+__all__ = ["compile_apart", "compiled", "inlined", "kernel", "loading", "reads", "writes"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +40,11 @@ _kernels: list[Any] = []
 
 # Without any logging set up, Python writes a warning's text to standard error, and no more.
 _log = logging.getLogger("dlsort")
+
+# Names the cache that a process is to fill, for another that holds its lock.
+_TO_FILL = "DLSORT_KERNELS_TO_FILL"
+# A minute on an idle machine.
+_COMPILING_S = 1800.0
 
 
 def reads(dtype: Any, ndim: int = 1) -> Any:
@@ -83,11 +92,16 @@ def kernel(*signatures: Any) -> Callable[[F], F]:
             dispatcher = numba.njit(list(signatures), **policy)(function)
         dispatcher.disable_compile()
         if dispatcher.stats.cache_misses and not compiled():
-            _log.warning("compiling the kernels for this machine, once; under a minute …")
+            _tell()
         _kernels.append(dispatcher)
         return cast(F, dispatcher)
 
     return decorate
+
+
+@functools.cache
+def _tell() -> None:
+    _log.warning("compiling the kernels for this machine, once; under a minute …")
 
 
 def inlined(function: F) -> F:
@@ -118,7 +132,9 @@ def loading() -> Iterator[None]:
     upgrade can leave as they were, and sees no change in a function of another file.
     """
     with contextlib.ExitStack() as stack:
-        if not config.DISABLE_JIT:
+        if folder_to_fill := os.environ.get(_TO_FILL):
+            config.CACHE_DIR = folder_to_fill
+        elif not config.DISABLE_JIT:
             for folder in _cache_folders():
                 try:
                     folder.mkdir(parents=True, exist_ok=True)
@@ -129,6 +145,39 @@ def loading() -> Iterator[None]:
                 config.CACHE_DIR = str(folder / f"dlsort-{_digest()}")
                 break
         yield
+
+
+def compile_apart(package: str) -> None:
+    """Compile a package's kernels in a process of its own, unless the cache has them.
+
+    LLVM and numba's types keep 220 MiB for as long as a process lives; a worker would have
+    that much less for rows. Call it while :func:`loading`. Where no process can be started
+    the kernels are compiled in this one, when they are imported.
+    """
+    if config.DISABLE_JIT or not config.CACHE_DIR or os.environ.get(_TO_FILL):
+        return
+    filled = Path(config.CACHE_DIR) / f"{package}-{_machine()}.filled"
+    if filled.exists():
+        return
+    _tell()
+    code = "import sys; sys.path[:] = sys.argv[2:]; __import__(sys.argv[1])"
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(
+            [sys.executable or "", "-c", code, package, *sys.path],
+            env={**os.environ, _TO_FILL: config.CACHE_DIR},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+            timeout=_COMPILING_S,
+        )
+        filled.touch()
+
+
+def _machine() -> str:
+    """Return what tells one machine's code from another's, as numba's cache does."""
+    told = (sys.version, numba.__version__, *cpu_target.target_context.codegen().magic_tuple())
+    return hashlib.blake2b(repr(told).encode(), digest_size=8).hexdigest()
 
 
 def _digest() -> str:

@@ -19,7 +19,7 @@ from pandas import testing
 import dlsort
 import frame_data as data
 from dlsort import OptionIgnoredWarning
-from dlsort.errors import BadOptionError, DlsortError
+from dlsort.errors import BadOptionError, DlsortError, KeyTypeError
 from dlsort.frames import methods as frame
 from dlsort.frames import notices
 from dlsort_cluster.exchange import ExchangeError, SpillFullError
@@ -145,6 +145,47 @@ def test_what_is_no_dask_frame(found, hint):
             door(found, **options)
 
 
+@pytest.mark.parametrize("door", [dlsort.argsort, dlsort.rank, dlsort.is_sorted])
+def test_doors_of_this_process_say_that_a_dask_collection_is_elsewhere(door):
+    said = r"^cannot sort a Dask {} in this process; (sort it on its cluster .*)?call \.compute"
+    for keys in (ddf()["k"], [ddf()["k"], ddf()["t"]]):
+        with pytest.raises(KeyTypeError, match=said.format("Series")):
+            door(keys)
+    with pytest.raises(KeyTypeError, match=said.format("DataFrame")):
+        door(ddf())
+    with pytest.raises(KeyTypeError, match=said.format("Array")):
+        door(da.ones(3, chunks=2))
+
+
+def test_doors_for_tables_say_that_a_dask_frame_is_elsewhere():
+    said = r"^cannot sort a Dask DataFrame in this process; sort it .* dlsort\.sort_values, or"
+    for frame_or_index in (ddf(), dlsort.set_index(ddf(), "k")):
+        with pytest.raises(KeyTypeError, match=said):
+            dlsort.sort_table(frame_or_index, "k")
+        with pytest.raises(KeyTypeError, match=said):
+            dlsort.top_k(frame_or_index, 2, "k")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (ddf(), "a Dask DataFrame; .* dlsort.sort_values."),
+        (FRAME, "a pandas DataFrame; .* dlsort.sort_table."),
+        (pa.table({"k": [1]}), "a pyarrow Table; .* dlsort.sort_table."),
+    ],
+    ids=["dask", "pandas", "arrow"],
+)
+def test_doors_for_files_name_the_kind_of_data_that_they_get(tmp_path, data, said):
+    source = rf"the source \(src\) is {said}$"
+    with pytest.raises(BadOptionError, match=source):
+        dlsort.check_dataset(data, by="k")
+    with pytest.raises(BadOptionError, match=source):
+        dlsort.sort_dataset(data, tmp_path / "out", by="k")
+    kind = said.partition(";")[0]
+    with pytest.raises(BadOptionError, match=rf"\(dst\) is {kind}; expected the path [^.]*\.$"):
+        dlsort.sort_dataset(tmp_path, data, by="k")
+
+
 @pytest.mark.parametrize(
     ("other", "divisions"),
     [
@@ -235,11 +276,17 @@ def test_an_array_of_directions_is_taken_where_a_list_is():
         ("sort_values", "ignoreindex", "ignore_index"),
         ("set_index", "division", "divisions"),
         ("set_index", "max_branches", "max_branch"),
+        ("sort_index", "ascendng", "ascending"),
+        ("sort_index", "sort_remainin", "sort_remaining"),
     ],
 )
 def test_a_misspelt_name_is_told_the_right_one(door, wrong, right):
+    call, options = CALLS[door]
     with pytest.raises(BadOptionError, match=f"{wrong!r}: .* Did you mean {right!r}"):
-        getattr(dlsort, door)(ddf(), "k", **{wrong: 1})
+        call(ddf(), **options, **{wrong: 1})
+    if door != "set_index":
+        with pytest.raises(BadOptionError, match=f"{wrong!r}: .* Did you mean {right!r}"):
+            getattr(ddf()["k"].dlsort, door)(**{wrong: 1})
 
 
 def test_none_is_false_as_dask_has_it():
@@ -255,14 +302,15 @@ HINTS = {"max_branch": 4, "shuffle": "tasks", "compute": True}
 
 
 @pytest.mark.parametrize("name", HINTS)
-@pytest.mark.parametrize("door", ["sort_values", "set_index"])
+@pytest.mark.parametrize("door", ["sort_values", "set_index", "sort_index"])
 def test_what_is_right_for_dask_is_told_to_be_ignored_once(door, name):
     with dlsort.enabled():
         method = getattr(ddf(), door)
+        _, options = CALLS[door]
         with pytest.warns(OptionIgnoredWarning, match=f"{name}=.* is ignored: ") as told:
-            result = method("k", **{name: HINTS[name]})
+            result = method(**options, **{name: HINTS[name]})
         assert [each.filename for each in told] == [__file__]
-        method("t", **{name: HINTS[name]})
+        method(**options, **{name: HINTS[name]})
     with dask.config.set(scheduler="sync"):
         assert result.compute().shape[0] == 4
 

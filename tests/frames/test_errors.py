@@ -33,6 +33,18 @@ def ddf():
     ("by", "options", "error", "message"),
     [
         ("aa", {}, UnknownColumnError, "no column 'aa'. Did you mean 'a'?"),
+        ("A", {}, UnknownColumnError, "no column 'A'. Did you mean 'a'?"),
+        (["IDX"], {}, UnknownColumnError, "no column 'IDX'. Did you mean 'idx'?"),
+        ("a:desc", {}, UnknownColumnError, r"'a:desc'. On .*: by='a', ascending=False\. The"),
+        ("a,b", {}, UnknownColumnError, r"'a,b'. On .* or a list: by=\['a', 'b'\]\. The"),
+        (
+            "a:nulls_first,b:desc:nulls_first",
+            {},
+            UnknownColumnError,
+            r"by=\['a', 'b'\], ascending=\[True, False\], na_position='first'\.",
+        ),
+        ("a:down", {}, UnknownColumnError, "no column 'a:down'. The columns"),
+        ([], {}, BadKeyError, "names no column"),
         ([], {"ignore_index": True}, BadKeyError, "names no column"),
         (["a", ["b"]], {}, BadKeyError, "by holds a list"),
         (["a"], {"ascending": [True, False]}, BadKeyError, r"Length of ascending \(2\) != le"),

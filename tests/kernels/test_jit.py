@@ -29,6 +29,8 @@ from dlsort_kernels import jit
 
 with jit.loading():
     sys.path.insert(0, sys.argv[1])
+    if "apart" in sys.argv:
+        jit.compile_apart("one_kernel")
     import one_kernel
 
 jit._kernels[:] = jit._kernels[-1:]
@@ -115,6 +117,28 @@ def test_the_first_compiling_is_told_once_and_loading_is_not(tmp_path):
     )
     second = run_python("-c", ONE_KERNEL, str(tmp_path))
     assert second.communicate(timeout=120) == ("0\n", "")
+
+
+@needs_jit
+def test_kernels_are_compiled_by_a_process_of_its_own(tmp_path):
+    """A compiler never gives back what it took."""
+    write_one_kernel(tmp_path)
+    for told in ("compiling the kernels for this machine, once; under a minute …\n", ""):
+        process = run_python("-c", ONE_KERNEL, str(tmp_path), "apart")
+        assert process.communicate(timeout=PATIENCE_S) == ("0\n", told)
+
+
+@needs_jit
+@pytest.mark.parametrize("program", ["None", "sys.argv[1]"])
+def test_kernels_are_compiled_here_where_no_process_can_be_started(tmp_path, program):
+    """Python is a part of another program, or lies where nothing may be started."""
+    write_one_kernel(tmp_path)
+    cannot = ONE_KERNEL.replace("import sys\n", f"import sys\nsys.executable = {program}\n")
+    process = run_python("-c", cannot, str(tmp_path), "apart")
+    assert process.communicate(timeout=PATIENCE_S) == (
+        "1\n",
+        "compiling the kernels for this machine, once; under a minute …\n",
+    )
 
 
 @needs_jit

@@ -112,6 +112,20 @@ def test_a_task_that_computes_with_its_cluster(client):
     same(client.submit(compute_with_the_cluster, pure=False).result(60), BY_VALUE)
 
 
+@pytest.mark.parametrize("columns", [["k", "v", "w"], ["k"]], ids=["all", "some"])
+def test_a_worker_that_does_not_see_a_file_is_named(tmp_path, columns):
+    for i in range(3):
+        FRAME.assign(w=1).to_parquet(tmp_path / f"{i}.parquet")
+    ordered = dlsort.sort_values(dd.read_parquet(tmp_path), "k")[columns]
+    first, last = ordered.head(3, compute=False), ordered.tail(3, compute=False)
+    (tmp_path / "2.parquet").unlink()
+    said = r"worker tcp://.* does not see .*2\.parquet"
+    with data.two_workers(protocol="tcp://"):
+        for asked in (ordered, first, last):
+            with pytest.raises(FileNotFoundError, match=said):
+                asked.compute()
+
+
 def test_a_graph_outlives_its_client():
     with data.two_workers():
         result = values().optimize()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import dask
 import dask.dataframe as dd
 import pandas as pd
 import pytest
@@ -54,6 +55,13 @@ def test_a_frame_is_not_sorted_there(client, worker, ddf):
             ordered.head()
         with pytest.raises(ClusterError, match=rf"^worker {worker} {SAYS}"):
             _ = dlsort.set_index(ddf, "k").divisions
+        # Nothing is to be done there.
+        for scheduler in ("threads", "sync", dask.get):
+            assert ordered.compute(scheduler=scheduler)["k"].tolist() == list(range(1, 101))
+            indexed = dlsort.set_index(ddf.assign(v=str(scheduler)), "k").index
+            assert indexed.compute(scheduler=scheduler).tolist() == list(range(1, 101))
+            (kept,) = dask.persist(ordered, scheduler=scheduler)
+            assert len(kept.compute(scheduler=scheduler)) == 100
     assert ordered.compute()["k"].tolist() == list(range(1, 101))  # here it is
 
 

@@ -49,10 +49,14 @@ def is_joinable(given: object) -> TypeGuard[Joinable]:
     )
 
 
-def is_distributed() -> bool:
-    """Return whether Dask is set to compute on a client's cluster, if there is one."""
-    asked = dask.config.get("scheduler", None)
-    return asked is None or isinstance(asked, Client) or "distributed" in str(asked)
+def is_distributed(asked: Any = None) -> bool:
+    """Return whether Dask computes on a client's cluster, if there is one.
+
+    So it does unless another scheduler is asked for, here or in its configuration.
+    """
+    asked = dask.config.get("scheduler", None) if asked is None else asked
+    whose = getattr(asked, "__self__", asked)  # client.get is a scheduler too
+    return asked is None or isinstance(whose, Client) or "distributed" in str(asked)
 
 
 def current_client() -> Client | None:

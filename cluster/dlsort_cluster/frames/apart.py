@@ -32,7 +32,7 @@ from distributed import get_worker
 from dlsort_cluster.addresses import naming_this_worker
 from dlsort_cluster.store.memory import guard_of
 
-__all__ = ["Inlined", "apart", "choose", "inlined", "unfused"]
+__all__ = ["Inlined", "apart", "choose", "inlined", "made_in_turn", "unfused"]
 
 
 class Apart(Blockwise):
@@ -185,16 +185,51 @@ def _take_turns(make: Callable[..., Any], *args: Any) -> Any:
         return make(*args)
 
 
-def inlined(frame: Expr) -> Expr | Inlined:
+def inlined(frame: Expr, *, any_number: bool = False) -> Expr | Inlined:
     """Return a frame to be made by the tasks that take its partitions, if they alone can.
 
     A frame with another source than files or functions (a shuffle, persisted or pandas data)
-    is returned as it is: its partitions are there, or are made once for all.
+    is returned as it is: its partitions are there, or are made once for all. So is one that
+    Dask would read in fewer partitions, unless ``any_number`` will do.
     """
     if not all(is_valid_blockwise_op(expr) for expr in frame.walk()):
         return frame
     lowered: Any = frame.simplify().lower_completely().simplify()
     found: Any = optimize_blockwise_fusion(lowered)
-    if found.dependencies() or found.npartitions != frame.npartitions:
+    is_as_many = found.npartitions == frame.npartitions
+    if found.dependencies() or not (is_as_many or any_number):
         return frame
     return Inlined(found)
+
+
+class MadeInTurn(Blockwise):
+    """The partitions of a frame, each made once there is memory for it."""
+
+    _parameters = ["source"]
+
+    @functools.cached_property
+    def _name(self) -> str:
+        return f"dlsort_read-{self.deterministic_token}"
+
+    @functools.cached_property
+    def _meta(self) -> Any:
+        return self.source.frame._meta
+
+    def _divisions(self) -> Any:
+        return self.source.frame.divisions
+
+    def _task(self, name: Any, index: int) -> Task:
+        source = ("dlsort-made", index)
+        return self.source.into(Task(name, _same, TaskRef(source)), source, index)
+
+
+def made_in_turn(frame: Expr) -> Expr:
+    """Return a frame whose tasks wait for memory, and tell the worker that lacks a file.
+
+    For what takes partitions of any number, by tasks of Dask's. What is not read or made by a
+    function is returned as it is.
+    """
+    make: Any = MadeInTurn
+    source = inlined(frame, any_number=True)
+    found: Expr = make(source) if isinstance(source, Inlined) else frame
+    return found

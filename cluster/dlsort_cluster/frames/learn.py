@@ -18,7 +18,7 @@ from distributed import get_worker
 from dlsort_cluster.addresses import naming_this_worker
 from dlsort_cluster.frames.apart import Inlined, apart, inlined
 from dlsort_cluster.frames.parquet import PartitionReads, find_parquet
-from dlsort_cluster.frames.scheduler import check_cluster
+from dlsort_cluster.frames.scheduler import asked_for, check_cluster
 from dlsort_cluster.store.memory import guard_of
 
 __all__ = ["Each", "EachParquet", "Known", "Together", "find", "known", "learn"]
@@ -80,10 +80,11 @@ def known(context: Any, token: str) -> Expr:
 
 
 def find(context: Expr) -> Any:
-    """Compute what :func:`learn` returned, now, by the scheduler that is current."""
+    """Compute what :func:`learn` returned, now, by the scheduler that is asked for."""
     check_cluster()
     found: Any = context.optimize()
-    return Delayed((found._name, 0), found.__dask_graph__()).compute()
+    task = Delayed((found._name, 0), found.__dask_graph__())
+    return task.compute(scheduler=asked_for())
 
 
 def new(kind: Any, *operands: Any) -> Any:

@@ -16,7 +16,7 @@ import numpy as np
 from distributed.comm.addressing import get_address_host
 from distributed.core import ErrorMessage, OKMessage
 from distributed.metrics import context_meter
-from distributed.shuffle._core import ShuffleRun, ShuffleSpec
+from distributed.shuffle._core import SchedulerShuffleState, ShuffleRun, ShuffleSpec
 from distributed.shuffle._exceptions import ShuffleClosedError
 from distributed.shuffle._limiter import ResourceLimiter
 from distributed.utils_comm import retry
@@ -24,7 +24,7 @@ from distributed.utils_comm import retry
 from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
-from dlsort_cluster.p2p import broken, lend
+from dlsort_cluster.p2p import broken, lend, log
 from dlsort_cluster.p2p.messages import Packed, placed, sent
 from dlsort_cluster.p2p.stores import keep_store
 from dlsort_cluster.store.memory import guard_of
@@ -75,6 +75,13 @@ class ExchangeSpec(ShuffleSpec[int]):
         """Give each worker one range of the wanted partitions."""
         place = bisect_left(self.parts, partition)
         return workers[len(workers) * place // len(self.parts)]
+
+    def create_new_run(
+        self, worker_for: dict[int, str], span_id: str | None
+    ) -> SchedulerShuffleState[int]:
+        """Start a run, on the scheduler."""
+        log.leave_out(self.id)
+        return super().create_new_run(worker_for, span_id)
 
     def create_run_on_worker(
         self,
@@ -360,7 +367,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         self._given_up.set()
         self.guard.forget(self.store)
         # Off the loop: to free gigabytes of disk takes a while.
-        closing = asyncio.get_running_loop().run_in_executor(self.executor, self.store.close)
+        closing = asyncio.get_running_loop().run_in_executor(self.executor, self._free)
         try:
             await closing
         finally:
@@ -372,6 +379,10 @@ class ExchangeRun(ShuffleRun[int, Any]):
                 # whose frames know rows and files.
                 self._arriving.clear()
                 self._exception = self._comm_buffer._exception = None
+
+    def _free(self) -> None:
+        self.store.close()
+        self.guard.give_back()
 
     def raise_if_closed(self) -> None:
         """Raise an error of its own each time: one raised twice keeps the frames of both.

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import sys
 import threading
 import weakref
@@ -54,6 +55,17 @@ _PATIENCE_S = 60.0
 # Between two attempts to have freed memory returned to the system, which take some 30 ms, and
 # between two warnings.
 _TRIM_S, _WARN_S = 0.25, 30.0
+_OF_A_SORT = (
+    "of a sort only what is at work: the rest is on disk. Dask starts no more tasks there "
+    "until other data are released."
+)
+# Dask itself would have the worker killed, and try again for ever.
+_OF_A_RESULT = (
+    "the sort itself is over. compute() brings all partitions of its result to one worker, "
+    "where they take four times their size. If Dask restarts that again and again, write the "
+    "result with to_parquet, keep it on the workers with persist(), or give each a larger "
+    "memory_limit."
+)
 # Frames are read, and results taken away, before there is a store and when there is none.
 _AWAKE_S = 10.0
 
@@ -111,7 +123,9 @@ class MemoryGuard:
         self._turn = threading.Condition()
         # By thread: the bytes, and the task's key.
         self._at_work: dict[int, tuple[int, Any]] = {}
-        self._trimmed_at = self._warned_at = monotonic()
+        self._trimmed_at = monotonic()
+        # A sort's own may pass; Dask has a worker killed at once that a result fills.
+        self._warned_at = {_OF_A_SORT: monotonic(), _OF_A_RESULT: -math.inf}
 
     # -- what there is
 
@@ -146,6 +160,17 @@ class MemoryGuard:
             self._stores.pop(store, None)
         self.wake()
 
+    def give_back(self) -> None:
+        """Have what runs have freed returned to the system, if none is left.
+
+        Dask takes it for memory in use, and counts it against what comes next: the result of
+        a frame's sort, brought together for ``compute()``, takes three times its size at once.
+        """
+        with self._lock:
+            is_over = not self._stores
+        if self.limit_bytes and is_over:
+            self._trim()
+
     def wake(self) -> None:
         """Look at the memory while there are stores, and for a while from now."""
         if not self.limit_bytes:
@@ -174,6 +199,8 @@ class MemoryGuard:
             if (memory := self.memory_bytes()) > self._high:
                 self._shed(memory, memory - self._low)
                 self._warn(self.memory_bytes())
+        # What took results away has freed its copies by now.
+        self._trim()
 
     def _shed(self, memory: int, wanted: int) -> None:
         """Have the stores that are to give way at so much memory write bytes to disk."""
@@ -203,15 +230,17 @@ class MemoryGuard:
             ctypes.CDLL(None).malloc_trim(0)
 
     def _warn(self, memory: int) -> None:
-        if memory > self._pause and monotonic() > self._warned_at + _WARN_S:
-            self._warned_at = monotonic()
-            logger.warning(
-                "%s holds %s of %s, and of a sort only what is at work: the rest is on disk. "
-                "Dask starts no more tasks there until other data are released.",
-                self.address,
-                format_bytes(memory),
-                format_bytes(self.limit_bytes),
-            )
+        of_what = _OF_A_SORT if self._stores or self._at_work else _OF_A_RESULT
+        if memory <= self._pause or monotonic() <= self._warned_at[of_what] + _WARN_S:
+            return
+        self._warned_at[of_what] = monotonic()
+        logger.warning(
+            "%s holds %s of %s, and %s",
+            self.address,
+            format_bytes(memory),
+            format_bytes(self.limit_bytes),
+            of_what,
+        )
 
     # -- tasks
 

@@ -7,7 +7,9 @@ import weakref
 from dataclasses import replace
 
 import dask
+import dask.dataframe as dd
 import numpy as np
+import pandas as pd
 import pytest
 from distributed import Client, LocalCluster
 
@@ -15,6 +17,7 @@ import exchange_kit as kit
 from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ShardsDamagedError
 from dlsort_cluster.p2p import build as p2p
+from dlsort_cluster.p2p import log
 from dlsort_cluster.p2p import run as p2p_run
 from dlsort_cluster.store import shared
 from p2p_kit import assert_no_runs, count_shards, n_mapped
@@ -52,6 +55,23 @@ def test_units_go_the_way_that_they_are_meant_to(three_workers, way, monkeypatch
     kit.check(outputs, 9)
     assert len(attached) == (18 if way == "shared" else 0)
     assert_no_runs(three_workers)
+
+
+def test_the_log_tells_of_runs_of_others_only(three_workers, caplog):
+    name = "distributed.shuffle._scheduler_plugin"
+    frame, before = pd.DataFrame({"k": range(9)}), set(log._ours)
+    with caplog.at_level("WARNING", name):
+        for _ in range(2):
+            layer = p2p.build(kit.exchange(), kit.name(), kit.sources(3), 6)
+            kit.check(run(three_workers, layer)[1], 3)
+            assert_no_runs(three_workers)
+        assert [each for each in caplog.records if each.name == name] == []
+        shuffled = dd.from_pandas(frame, npartitions=3).shuffle("k", shuffle_method="p2p")
+        assert sorted(three_workers.compute(shuffled).result().k) == list(range(9))
+        assert_no_runs(three_workers)
+    told = [each.getMessage() for each in caplog.records if each.name == name]
+    assert any(" initialized by task" in each for each in told)
+    assert log._ours <= before
 
 
 def test_a_graph_that_no_worker_runs():

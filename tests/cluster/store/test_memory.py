@@ -23,7 +23,7 @@ from dlsort_cluster.arrow_sizes import held_bytes
 from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import MemoryNeededError, SpillError
 from dlsort_cluster.p2p import build as p2p
-from dlsort_cluster.store import spill
+from dlsort_cluster.store import memory, spill
 from dlsort_cluster.store.memory import MemoryGuard, guard_of
 from dlsort_cluster.store.store import ShardStore
 from dlsort_cluster.tuning import MEMORY
@@ -252,6 +252,67 @@ def test_the_thread_ends_with_its_worker(worker, tmp_path):
     assert is_there()
     worker.status = Status.closing
     assert wait_until(lambda: not is_there())
+
+
+@pytest.fixture
+def trims(monkeypatch):
+    """Addresses of the workers whose freed memory was returned, one a time."""
+    found = []
+    monkeypatch.setattr(MemoryGuard, "_trim", lambda guard: found.append(guard.address))
+    return found
+
+
+def test_memory_is_given_back_when_the_last_store_is_gone(worker, tmp_path, trims):
+    guard = MemoryGuard(worker)
+    one, two = fill(worker, tmp_path), fill(worker, tmp_path)
+    for store in (one, two):
+        guard.watch(store, pytest.fail, planned=True)
+    guard.forget(one)
+    guard.give_back()
+    assert not trims
+    guard.forget(two)
+    guard.give_back()
+    assert trims == [worker.address]
+    MemoryGuard(Worker(limit=None)).give_back()
+    assert trims == [worker.address]
+
+
+def test_memory_is_given_back_once_results_are_taken_away(worker, trims, monkeypatch):
+    monkeypatch.setattr(memory, "_AWAKE_S", 0.0)
+    MemoryGuard(worker).wake()
+    assert wait_until(lambda: trims)
+
+
+def test_a_run_that_is_over_gives_memory_back(trims):
+    """Dask counts what allocators keep, and has less for what comes next."""
+    with two_workers() as (cluster, client):
+        layer = p2p.build(kit.exchange(), kit.name(), kit.sources(4, n_rows=500), 6)
+        _, outputs = run(client, layer)
+        kit.check(outputs, 4, n_rows=500)
+        assert_no_runs(client)
+        assert set(trims) >= {worker.address for worker in cluster.workers.values()}
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_full_worker_is_told_whether_it_is_by_a_sort_or_its_result(
+    worker, tmp_path, monkeypatch, caplog, is_over
+):
+    if not is_over:  # there is time
+        monkeypatch.setattr(memory, "_WARN_S", -1.0)
+    worker.address = f"tcp://10.0.0.5:{4001 + is_over}"  # others' guards may yet tell
+    guard, store = MemoryGuard(worker), fill(worker, tmp_path)
+    with caplog.at_level("WARNING", memory.__name__):
+        guard.watch(store, pytest.fail, planned=False)
+        if is_over:
+            guard.forget(store)
+            store.close()
+        worker.others = 9 * GB
+        begins = f"{worker.address} holds 8.38 GiB of 9.31 GiB, and "
+        assert wait_until(lambda: any(begins in said for said in caplog.messages))
+    said = next(said for said in caplog.messages if begins in said)
+    assert ("the sort itself is over" in said) is is_over
+    assert ("write the result with to_parquet" in said) is is_over
+    assert ("only what is at work" in said) is not is_over
 
 
 def test_what_cannot_be_written_is_told(worker, tmp_path, monkeypatch):
