@@ -13,6 +13,7 @@ hand in ``split`` and ``merge``.
 ``wire``          how shards look between workers and on disk
 ``clusters``      a cluster to run on
 ``jobs``          submit, watch, and clean up whatever happens
+``tuning``        what a process may hold, for stores and whoever plans it
 ================  =====================================================
 """
 
