@@ -153,7 +153,7 @@ class IoTuning(Tunables):
     # threads share it;
     footer_threads: int = 32
     # of files that are at hand threads would only pass the interpreter on: the first so many
-    # are read one by one, and the others too unless one takes longer than that.
+    # are read one by one, and the others too unless each took longer than that, on average.
     files_timed: int = 16
     slow_file_s: float = 0.002
     # Files up to this size, Arrow's or their own, are read together with their neighbours: a
@@ -178,6 +178,7 @@ class IoTuning(Tunables):
     # Runs of 129 neighbouring rows that are looked at: 16 columns in 4 ms, and the number of
     # different values within a fifth. 32 take 7 ms, and within an eighth.
     encoding_runs: int = 16
+    encoding_text_runs: int = 4  # one of so many of them is looked at letter by letter
     # A column of more bytes a value is not looked at: a sample would copy megabytes.
     encoding_value_bytes: int = 256
     costs: WriteCosts = field(default_factory=WriteCosts)

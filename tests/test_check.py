@@ -380,7 +380,7 @@ def test_out_of_order_and_other_rows_are_both_told(pair):
         (["{out}", "--by", "ids"], "Did you mean 'id'?"),
         (["{out}", "--by", "tags"], "cannot sort by 'tags'"),
         (["{out}", "--by", "id:up"], "'up'"),
-        (["{out}"], "give the key: by (--by)"),
+        (["{out}"], "give the key: --by."),
         (["{out}", "--by", "id", "--against", "nowhere"], "nowhere does not exist"),
     ],
 )

@@ -42,7 +42,6 @@ __all__ = ["encodings_of_part"]
 
 RUN_ROWS = 129  # whose 128 differences are one block of DELTA_BINARY_PACKED
 DICTIONARY_PAGE_BYTES = 2**20  # where pyarrow gives a dictionary up
-TEXT_RUNS = 4  # one of so many runs is looked at letter by letter
 INT32_DIGITS = 9
 DAY_MS = 86_400_000
 
@@ -285,7 +284,7 @@ def _text_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
     if n_bytes <= sampled.tuning.dictionary_value_bytes:  # nothing else comes near
         yield _Candidate(DICTIONARY, n_bytes, 0.0)
         return
-    looked_at = np.flatnonzero(runs.number % TEXT_RUNS == 0)
+    looked_at = np.flatnonzero(runs.number % sampled.tuning.encoding_text_runs == 0)
     fewer = Runs(runs.number[looked_at])
     sizes = text_sizes(*bytes_views(array.take(pa.array(looked_at))), fewer, sampled.codec)
     yield _Candidate(PLAIN, sizes.plain, 0.0)
