@@ -10,7 +10,6 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
-from dlsort.dataset_arguments import Asked, read_arguments
 from dlsort.errors import (
     BadOptionError,
     ClusterError,
@@ -30,6 +29,7 @@ from dlsort.publish.recover import put_back
 from dlsort.publish.replaceable import Held
 from dlsort.publish.staging import staging
 from dlsort.report import Opened, Published, SortReport, Started
+from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.budget import (
     MemoryOf,
     ask_memory,

@@ -23,10 +23,9 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -45,29 +44,27 @@ from dlsort.cli.failures import (
     tell,
     waited_s,
 )
+from dlsort.cli.options import (
+    by_option,
+    no_progress_option,
+    read_by,
+    read_count,
+    read_memory,
+    read_overwrite,
+    read_size,
+)
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
-from dlsort.errors import BadOptionError, DlsortError, DlsortWarning, shown
-from dlsort.sizes import GIB, parse_bytes
+from dlsort.errors import DlsortError, DlsortWarning
 from dlsort.terminal.streams import columns, write
 from dlsort.tuning import TUNING
 from dlsort.version import __version__
 from dlsort.wording import count
 
 if TYPE_CHECKING:
-    from dlsort.keys import SortKey
     from dlsort.report import SortReport
 
 __all__ = ["main"]
-
-_MOST_DIGITS = 80
-
-KEY_HELP = (
-    "Columns to sort by, most significant first, separated by commas: "
-    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. A name with a comma or a colon stands in "
-    "double quotes, as in '\"a,b\":desc,c'. NaN goes with the nulls. Given again, it names "
-    "further columns."
-)
 
 
 class SortCommand(Command):
@@ -86,67 +83,6 @@ class SortCommand(Command):
         return super().advice(args)
 
 
-def _overwrite(ctx: click.Context, param: click.Parameter, value: str | None) -> bool | str:
-    if value not in (None, "", "force"):
-        msg = f"--overwrite is {shown(value)}; expected it alone, or --overwrite=force."
-        raise Failure(msg)
-    return value or value is not None
-
-
-def _count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    from dlsort.arguments import read_count
-
-    is_whole = re.fullmatch(r"[+-]?[0-9]+", value) is not None
-    # What has more digits than Python reads is too large all the same.
-    number = int(value[:_MOST_DIGITS]) if is_whole else value
-    try:
-        return read_count(number, param.opts[0])
-    except BadOptionError as error:
-        raise Failure(str(error)) from error
-
-
-def _size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    try:
-        return None if value is None else parse_bytes(value, param.opts[0])
-    except BadOptionError as error:
-        raise Failure(str(error)) from error
-
-
-def _memory(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Check a size or a share; what the share is of is known later."""
-    try:
-        if value is not None:
-            parse_bytes(value, param.opts[0], whole_bytes=GIB)
-    except BadOptionError as error:
-        raise Failure(str(error)) from error
-    return value
-
-
-def _by(
-    *, required: bool, more: str = ""
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option for the key, which may be given more than once."""
-    return click.option(
-        "--by", required=required, multiple=True, metavar="KEY", help=KEY_HELP + more
-    )
-
-
-def _read_by(by: Sequence[str]) -> list[SortKey]:
-    """Return the keys of one option or more."""
-    from dlsort.keys import parse_by
-
-    return [key for text in by for key in parse_by(text)]
-
-
-_no_progress = click.option(
-    "--no-progress",
-    is_flag=True,
-    help="Say nothing until the end: no live display, nor a line a phase off a terminal.",
-)
-
-
 @click.group("dlsort", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dlsort", message="%(prog)s %(version)s")
 def main() -> None:
@@ -161,7 +97,7 @@ def main() -> None:
 @main.command("sort", cls=SortCommand)
 @click.argument("src")
 @click.argument("dst")
-@_by(required=True)
+@by_option(required=True)
 @click.option(
     "--scheduler",
     metavar="ADDR",
@@ -170,31 +106,31 @@ def main() -> None:
 )
 @click.option(
     "--workers",
-    callback=_count,
+    callback=read_count,
     metavar="N",
     help="Start N worker processes on this machine instead of the embedded cluster.",
 )
 @click.option(
     "--threads",
-    callback=_count,
+    callback=read_count,
     metavar="N",
     help="Threads of all workers together. Default: one a core.",
 )
 @click.option(
     "--partitions",
-    callback=_count,
+    callback=read_count,
     metavar="N",
     help="Number of files to write. Default: files of about 128 MiB in memory.",
 )
 @click.option(
     "--partition-size",
-    callback=_size,
+    callback=read_size,
     metavar="SIZE",
     help="Size of a file's rows in memory, as in 128MiB; not with --partitions.",
 )
 @click.option(
     "--memory",
-    callback=_memory,
+    callback=read_memory,
     metavar="SIZE",
     help="Memory for the whole job, as in 4GiB, or as in 50% of what there is: the machine's, "
     "or the cluster's workers'. What does not fit goes to --temp-dir. Default: 70%.",
@@ -213,13 +149,13 @@ def main() -> None:
 )
 @click.option(
     "--row-group-rows",
-    callback=_count,
+    callback=read_count,
     metavar="N",
     help=f"Rows of each row group of the files. Default: {TUNING.io.row_group_rows:,}.",
 )
 @click.option(
     "--overwrite",
-    callback=_overwrite,
+    callback=read_overwrite,
     metavar="[=force]",
     help="Replace DST, once the new one is proved, if it holds nothing but a Parquet dataset; "
     "with =force whatever it holds.",
@@ -244,7 +180,7 @@ def main() -> None:
     help="Write the report's figures there as JSON too; -: to standard output, and the report "
     "for people to standard error.",
 )
-@_no_progress
+@no_progress_option
 def sort_command(
     src: str,
     dst: str,
@@ -277,7 +213,7 @@ def sort_command(
             from dlsort.dataset import sort_dataset
             from dlsort.terminal.progress import NoProgress, live_progress
         _hush_dask()
-        keys = _read_by(by)
+        keys = read_by(by)
         if not options["resume"]:
             _tell_of_abandoned(dst)
         watched = Watched(NoProgress())
@@ -341,13 +277,13 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
 
 @main.command("check")
 @click.argument("dst")
-@_by(required=False, more=" Default: the one that dlsort's own files tell.")
+@by_option(required=False, more=" Default: the one that dlsort's own files tell.")
 @click.option(
     "--against",
     metavar="SRC",
     help="Compare row count, columns and checksum of all rows with this dataset too.",
 )
-@_no_progress
+@no_progress_option
 def check_command(
     dst: str, by: Sequence[str], against: str | None, *, no_progress: bool
 ) -> None:
@@ -367,7 +303,7 @@ def check_command(
             from dlsort.check import check_dataset
             from dlsort.terminal.progress import NoProgress, live_progress
         watched = Watched(NoProgress())
-        keys = _read_by(by) if by else None
+        keys = read_by(by) if by else None
         with on_signal(watched.stop):
             with live_progress(show=not no_progress) as watched.progress:
                 found = check_dataset(dst, by=keys, against=against, progress=watched)

@@ -34,11 +34,15 @@ from dlsort.frames.partitions import (
     parse_shuffle_method,
     parse_upsample,
 )
-from dlsort.frames.set_index import SetIndex
+from dlsort.frames.set_index import (
+    SetIndex,
+    lazy_divisions,
+    sort_partition_by_index,
+)
 from dlsort.frames.sort_values import SortValues
 from dlsort.tuning import TUNING
 
-__all__ = ["LazyDivisionsFrame", "set_index", "sort_index", "sort_values"]
+__all__ = ["set_index", "sort_index", "sort_values"]
 
 
 def sort_values(
@@ -293,7 +297,7 @@ def sort_index(
     made: Any
     if plain and like.index.nlevels == 1:
         if ddf.known_divisions and n_parts in (None, ddf.npartitions):
-            return ddf.map_partitions(_sort_partition_by_index, meta=ddf._meta)
+            return ddf.map_partitions(sort_partition_by_index, meta=ddf._meta)
         made = SetIndex
         expr = made(ddf.expr, by[0], True, like.index.name, n_parts, engine=engine)
         return lazy_divisions(expr)
@@ -409,24 +413,3 @@ def set_index(
             parse_shuffle_method(shuffle_method),
         )
     )
-
-
-class LazyDivisionsFrame(DataFrame):
-    """A frame that can be looked at before its divisions are learned."""
-
-    @property
-    def _repr_divisions(self) -> pd.Index[Any]:
-        expr = self.expr
-        if isinstance(expr, SetIndex) and not expr.is_learned:
-            name = f"npartitions={self.npartitions}"
-            return pd.Index([""] * (self.npartitions + 1), name=name)
-        return super()._repr_divisions
-
-
-# It is a Dask DataFrame to who looks at it.
-LazyDivisionsFrame.__name__ = "DataFrame"
-lazy_divisions: Any = LazyDivisionsFrame
-
-
-def _sort_partition_by_index(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.sort_index(kind="stable")

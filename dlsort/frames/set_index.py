@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
+from dask.dataframe.dask_expr import DataFrame
 from dask.dataframe.dask_expr._expr import Expr
 from dask.dataframe.dask_expr._shuffle import SetIndexBlockwise
 
@@ -33,7 +34,7 @@ from dlsort_cluster.frames.apart import unfused
 from dlsort_cluster.frames.learn import find, known
 from dlsort_cluster.frames.scheduler import is_async
 
-__all__ = ["SetIndex"]
+__all__ = ["LazyDivisionsFrame", "SetIndex", "lazy_divisions"]
 
 # Contexts that were learned, newest last: divisions are asked for again and again.
 _learned: OrderedDict[str, Any] = OrderedDict()
@@ -262,3 +263,25 @@ class SortEach(SetIndexBlockwise):
         from dlsort.frame_tasks.first_rows import finish_first, pick_first
 
         return finish_first(pick_first([frame], plan, len(frame), last=False), plan)
+
+
+class LazyDivisionsFrame(DataFrame):
+    """A frame that can be looked at before its divisions are learned."""
+
+    @property
+    def _repr_divisions(self) -> pd.Index[Any]:
+        expr = self.expr
+        if isinstance(expr, SetIndex) and not expr.is_learned:
+            name = f"npartitions={self.npartitions}"
+            return pd.Index([""] * (self.npartitions + 1), name=name)
+        return super()._repr_divisions
+
+
+# It is a Dask DataFrame to who looks at it.
+LazyDivisionsFrame.__name__ = "DataFrame"
+lazy_divisions: Any = LazyDivisionsFrame
+
+
+def sort_partition_by_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a partition in the order of its index."""
+    return frame.sort_index(kind="stable")

@@ -26,7 +26,7 @@ from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
 from dlsort_cluster.p2p import broken, lend, log
 from dlsort_cluster.p2p.messages import Packed, placed, sent
-from dlsort_cluster.p2p.stores import keep_store
+from dlsort_cluster.p2p.stores import keep_store, sending_limiter
 from dlsort_cluster.store.memory import guard_of
 from dlsort_cluster.store.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store.store import ShardStore, StoreClosedError
@@ -51,9 +51,6 @@ __all__ = ["ExchangeRun", "ExchangeSpec"]
 
 # How often messages are sent that arrive damaged.
 _TRIES = 3
-
-# Share of a worker's memory for rows that wait to be sent.
-_SENDING_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -121,10 +118,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
     ) -> None:
         worker = plugin.worker
         self.guard = guard_of(worker)
-        sending = plugin.memory_limiter_comms
-        if self.guard.limit_bytes:
-            share = int(self.guard.limit_bytes * _SENDING_SHARE)
-            sending = ResourceLimiter(min(sending.limit, share))
+        sending = sending_limiter(plugin.memory_limiter_comms, self.guard.limit_bytes)
         super().__init__(
             id=spec.id,
             run_id=run_id,

@@ -1,4 +1,4 @@
-"""The stores of a worker's latest runs, which are asked after a run has ended."""
+"""The memory of a worker's runs: their stores, also once they have ended, and what waits."""
 
 from __future__ import annotations
 
@@ -6,16 +6,35 @@ from collections.abc import Sequence
 from typing import Any
 
 from distributed.shuffle._core import id_from_key
+from distributed.shuffle._limiter import ResourceLimiter
 
 from dlsort_cluster.store.store import ShardStore
 
-__all__ = ["keep_store", "spilled_bytes"]
+__all__ = ["keep_store", "sending_limiter", "spilled_bytes"]
 
 
 # The stores of the latest runs by worker and run; closed ones are empty but can
 # still tell what they wrote. A run is closed before anyone could ask.
 _stores: dict[tuple[str, str | None], list[ShardStore]] = {}
 _N_STORES = 100
+
+# Share of a worker's memory for rows that wait to be sent.
+_SENDING_SHARE = 0.1
+
+
+def sending_limiter(engines: ResourceLimiter, limit_bytes: int) -> ResourceLimiter:
+    """Return what holds back rows that wait to be sent: the engine's, or less on a small worker.
+
+    Parameters
+    ----------
+    engines : ResourceLimiter
+        The engine's own, of a fixed size.
+    limit_bytes : int
+        The worker's memory; 0 where it has no limit.
+    """
+    if not limit_bytes:
+        return engines
+    return ResourceLimiter(min(engines.limit, int(limit_bytes * _SENDING_SHARE)))
 
 
 def keep_store(address: str, run: str, store: ShardStore) -> None:
