@@ -108,8 +108,7 @@ def _cast(column: pd.Series[Any], dtype: Any) -> Any:
             return _cast(inferred, dtype)
     found, wanted = kind_of(column.dtype), kind_of(dtype)
     if found in NUMBERS.values() and wanted in NUMBERS.values():
-        fits = _holds(_present(column), numpy_dtype(dtype))
-        return _keep_nulls(column, column.astype(dtype)) if fits else None
+        return _cast_numbers(column, dtype)
     if found in KNOWN and wanted in KNOWN and found != wanted:
         return None
     if found == wanted and found in TIMES:
@@ -212,6 +211,26 @@ def numpy_dtype(dtype: Any) -> np.dtype[Any]:
     if isinstance(dtype, pd.SparseDtype):
         return np.dtype(dtype.subtype)
     return dtype if isinstance(dtype, np.dtype) else np.dtype(dtype.numpy_dtype)
+
+
+def _cast_numbers(column: pd.Series[Any], dtype: Any) -> Any:
+    """Return numbers with another dtype; pandas itself would round some beside nulls."""
+    values, wanted = _present(column), numpy_dtype(dtype)
+    if not _holds(values, wanted):
+        return None
+    if len(values) == len(column):
+        return pd.Series(values, index=column.index).astype(dtype)
+    if isinstance(dtype, np.dtype | pd.SparseDtype) and wanted.kind != "f":
+        return None
+    missing = column.isna().to_numpy(bool)
+    numbers = np.full(len(column), np.nan if wanted.kind == "f" else 0, wanted)
+    numbers[~missing] = values
+    found: Any = numbers
+    if isinstance(dtype, pd.ArrowDtype):
+        found = pd.arrays.ArrowExtensionArray(pa.array(numbers, mask=missing))
+    elif isinstance(dtype, MASKED):
+        found = dtype.construct_array_type()(numbers, missing)
+    return pd.Series(found, index=column.index, dtype=dtype)
 
 
 def _present(column: pd.Series[Any]) -> Values:

@@ -26,9 +26,9 @@ from dlsort.frame_tasks.casts import (
     has_value,
     kind_of,
 )
-from dlsort.frame_tasks.columns import codec_for
+from dlsort.frame_tasks.columns import Numbers, codec_for
 from dlsort.frame_tasks.nulls import as_nullable
-from dlsort.frame_tasks.plan import MASKED, FramePlan, is_objects
+from dlsort.frame_tasks.plan import FramePlan, is_objects
 from dlsort.order.shard_order import ShardOrder
 
 __all__ = [
@@ -110,7 +110,9 @@ def take_in(column: Any, dtype: Any, where: str) -> tuple[Any, Seen | None]:
     found = None if column.isna().all() else column.dtype
     if (nullable := as_nullable(column, dtype)) is not None:
         # Floats and objects with gaps, as pandas reads them from a file, are so again.
-        again = column.dtype.kind == "f" or (is_objects(column.dtype) and dtype.kind == "b")
+        again = isinstance(column.dtype, np.dtype) and column.dtype.kind in (
+            "f" if dtype.kind in "iu" else "fO"
+        )
         return nullable, Seen(found, dtype if again else nullable.dtype)
     converted = cast_exactly(column, dtype)
     # The order of categories is lost with them, where there are any.
@@ -143,18 +145,25 @@ def settle(declared: Any, seen: Sequence[Seen | None]) -> Joint | None:
         What each partition with rows was; None where that was the declared one.
     """
     ways = {each.travels for each in seen if each and not agrees(each.travels, declared)}
-    if not ways:
-        return None
     dtypes = [declared if each is None else each.dtype for each in seen]
     found = tuple(dtype for dtype in dict.fromkeys(dtypes) if dtype is not None)
-    if len(ways) == 1 and _is_nullable_form(way := next(iter(ways)), declared):
-        return Joint(way, found)
-    return Joint(common_dtype(dtypes if found else [declared, None]), found)
+    if isinstance(declared, np.dtype) and declared.kind in "iub":
+        nullable = Numbers(declared).nullable
+        has_gaps = declared.kind != "b" and _has_gaps_beside_others(dtypes)
+        if ways == {nullable} or (has_gaps and not ways):
+            return Joint(nullable, found)
+    if not ways:
+        return None
+    if not found:
+        dtypes = [each.travels for each in seen if each]
+    return Joint(common_dtype(dtypes), found)
 
 
-def _is_nullable_form(dtype: Any, declared: Any) -> bool:
-    is_whole = isinstance(declared, np.dtype) and declared.kind in "iub"
-    return is_whole and isinstance(dtype, MASKED) and bool(dtype.type == declared.type)
+def _has_gaps_beside_others(dtypes: Sequence[Any]) -> bool:
+    """Return whether floats with gaps would make floats of what pandas keeps as it is."""
+    may_have_gaps = any(dtype is None or dtype.kind == "f" for dtype in dtypes)
+    numpy = [d is None or (isinstance(d, np.dtype) and d.kind in "iuf") for d in dtypes]
+    return may_have_gaps and not all(numpy)
 
 
 def settle_all(
