@@ -34,7 +34,6 @@ __all__ = [
     "is_number",
     "kind_of",
     "numpy_dtype",
-    "widens",
 ]
 
 Values = npt.NDArray[Any]
@@ -350,19 +349,6 @@ def differ_in_kind_only(column: pd.Series[Any], dtype: Any) -> bool:
 def is_number(dtype: Any) -> bool:
     """Return whether a dtype holds numbers or booleans."""
     return kind_of(dtype) in {*NUMBERS.values(), "decimal"}
-
-
-def widens(found: Any, declared: Any) -> bool:
-    """Return whether a dtype of numbers holds another's, and what others do with that.
-
-    So whatever pandas joins with the wider one loses nothing that it would have kept of the
-    narrower one: signed integers are no wider unsigned ones, nor the other way round.
-    """
-    alike = any(
-        isinstance(found, holder) and isinstance(declared, holder)
-        for holder in (np.dtype, MASKED)
-    )
-    return alike and found.kind == declared.kind and found.itemsize <= declared.itemsize
 
 
 def has_value(values: Any) -> bool:

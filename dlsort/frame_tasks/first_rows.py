@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from dask.dataframe.dispatch import concat
 
-from dlsort.frame_tasks.casts import cast_exactly, has_value, is_number, widens
+from dlsort.frame_tasks.casts import cast_exactly, has_value, is_number
 from dlsort.frame_tasks.found import Joint, Seen, agrees, raise_unjoinable, settle_all
 from dlsort.frame_tasks.keys import (
     KeyTypes,
@@ -131,14 +131,14 @@ def _settle(frame: pd.DataFrame, plan: FramePlan, settled: dict[int, Joint]) -> 
 def sort_alone(frame: pd.DataFrame, plan: FramePlan) -> pd.DataFrame:
     """Return a partition, sorted, that shares no row with another.
 
-    What all partitions have together is not known: numbers stay as they were found, but for
-    narrower ones of the declared kind.
+    What all partitions have together is not known, so numbers stay as they were found: pandas
+    would make floats of integers of 64 bits if some had been cast to signed ones, say.
     """
     align(frame, plan.like)
     like = plan.like
     for at in positions_of(like) if len(frame) else ():
         found, declared = dtype_at(frame, at), dtype_at(like, at)
-        if is_number(declared) and found != declared and not widens(found, declared):
+        if is_number(declared) and found != declared:
             like = replace_values(like, at, plain_array(pd.Series([], dtype=found)))
     plan = replace(plan, like=like)
     return finish_first(pick_first([frame], plan, len(frame), last=False), plan)

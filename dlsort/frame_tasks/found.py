@@ -111,7 +111,7 @@ def take_in(column: Any, dtype: Any, where: str) -> tuple[Any, Seen | None]:
     if (nullable := as_nullable(column, dtype)) is not None:
         # Floats and objects with gaps, as pandas reads them from a file, are so again.
         again = isinstance(column.dtype, np.dtype) and column.dtype.kind in (
-            "f" if dtype.kind in "iu" else "fO"
+            ("f",) if dtype.kind in "iu" else ("f", "O")
         )
         return nullable, Seen(found, dtype if again else nullable.dtype)
     converted = cast_exactly(column, dtype)
