@@ -19,13 +19,14 @@ from dlsort.frame_tasks.found import Joint, Seen, agrees, raise_unjoinable, sett
 from dlsort.frame_tasks.keys import (
     KeyTypes,
     agree_on_categories,
+    agree_on_objects,
     encode_keys,
     raise_mixed,
     recode,
     with_dtypes,
 )
 from dlsort.frame_tasks.nulls import as_pandas_reads, is_nullable
-from dlsort.frame_tasks.objects import agree, take_census
+from dlsort.frame_tasks.objects import take_census
 from dlsort.frame_tasks.plan import FramePlan, dtype_at, positions_of
 from dlsort.frame_tasks.table import align, as_index, plain_array, replace_values, values_at
 from dlsort.keys import SortKey
@@ -96,7 +97,9 @@ def pick_first(
         frame = frame.iloc[::-1]
     values = [values_at(frame, plan, position) for position in plan.by]
     objects = {
-        place: agree([take_census(values[place])], plan.label(position))
+        place: agree_on_objects(
+            [take_census(values[place])], plan.label(position), agreed.get(place)
+        )
         for place, position in enumerate(plan.by)
         if plan.is_object(position)
     }

@@ -55,10 +55,13 @@ class Seen:
         As it was found; None if it held no value.
     travels : object
         The declared dtype if that holds all values, else its nullable form, else as found.
+    has_gaps : bool
+        It is numbers of the declared dtype with nulls, that are floats or objects in the end.
     """
 
     dtype: Any
     travels: Any
+    has_gaps: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def take_in(column: Any, dtype: Any, where: str) -> tuple[Any, Seen | None]:
         again = isinstance(column.dtype, np.dtype) and column.dtype.kind in (
             ("f",) if dtype.kind in "iu" else ("f", "O")
         )
-        return nullable, Seen(found, dtype if again else nullable.dtype)
+        return nullable, Seen(found, dtype if again else nullable.dtype, again)
     converted = cast_exactly(column, dtype)
     # The order of categories is lost with them, where there are any.
     keeps = isinstance(column.dtype, pd.CategoricalDtype) and found is not None
@@ -149,21 +152,16 @@ def settle(declared: Any, seen: Sequence[Seen | None]) -> Joint | None:
     found = tuple(dtype for dtype in dict.fromkeys(dtypes) if dtype is not None)
     if isinstance(declared, np.dtype) and declared.kind in "iub":
         nullable = Numbers(declared).nullable
-        has_gaps = declared.kind != "b" and _has_gaps_beside_others(dtypes)
-        if ways == {nullable} or (has_gaps and not ways):
+        # Floats of one partition would make floats of what pandas keeps of another.
+        has_gaps = any(each and each.has_gaps for each in seen) and declared.kind != "b"
+        are_numpy = all(isinstance(d, np.dtype) and d.kind in "iuf" for d in found)
+        if ways == {nullable} or (has_gaps and not ways and not are_numpy):
             return Joint(nullable, found)
     if not ways:
         return None
     if not found:
         dtypes = [each.travels for each in seen if each]
     return Joint(common_dtype(dtypes), found)
-
-
-def _has_gaps_beside_others(dtypes: Sequence[Any]) -> bool:
-    """Return whether floats with gaps would make floats of what pandas keeps as it is."""
-    may_have_gaps = any(dtype is None or dtype.kind == "f" for dtype in dtypes)
-    numpy = [d is None or (isinstance(d, np.dtype) and d.kind in "iuf") for d in dtypes]
-    return may_have_gaps and not all(numpy)
 
 
 def settle_all(

@@ -33,6 +33,7 @@ __all__ = [
     "KeyTypes",
     "agree_on_categories",
     "agree_on_dtypes",
+    "agree_on_objects",
     "align_agreed",
     "as_agreed",
     "census_of",
@@ -84,7 +85,8 @@ def find_types(plan: FramePlan, samples: Sequence[FrameSample]) -> KeyTypes:
                     censuses[i] = census_of_dtype(seen.dtype if seen else asked.dtype(position))
                     if censuses[i] is None:
                         raise_mixed(label, agreed[place].of)
-            objects[place] = agree([each or Census() for each in censuses], label)
+            found = [each or Census() for each in censuses]
+            objects[place] = agree_on_objects(found, label, agreed.get(place))
         elif isinstance(plan.dtype(position), pd.CategoricalDtype):
             of_key = [
                 (s.part, s.keys[place].dtype)
@@ -196,6 +198,20 @@ def census_of_dtype(dtype: Any) -> Census | None:
         return Census(frozenset({"int"}), int(limits.min), int(limits.max))
     names = {"boolean": "bool", "floating": "float", "text": "str"}
     return Census(frozenset({names[kind]})) if kind in names else None
+
+
+def agree_on_objects(censuses: Sequence[Census], label: Any, joint: Joint | None) -> ObjectKey:
+    """Return what objects become, from a census of each partition.
+
+    Raises
+    ------
+    KeyTypeError
+        If they are of several types, or columns that are no objects have none in common.
+    """
+    kinds = {kind for census in censuses for kind in census.kinds}
+    if joint and len(kinds) > 1 and not any(map(is_objects, joint.of)):
+        raise_mixed(label, joint.of)
+    return agree(censuses, label)
 
 
 def agree_on_categories(found: Sequence[tuple[int, Any]], label: Any) -> Any:

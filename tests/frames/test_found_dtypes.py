@@ -105,10 +105,16 @@ def must_sort(declared, columns):
     filled = [each for each in columns if each.notna().any()]
     kinds = {kind_of(each.dtype) for each in filled} | {kind_of(declared)}
     one = len({each.dtype for each in filled}) <= 1
+
+    def holds(values):
+        nulls = not values.isna().any() or column([None], declared) is not None
+        # What pandas makes of a file with nulls; other dtypes that have nulls keep them.
+        return fits(values, declared) and (nulls or values.dtype in (np.float64, object))
+
     if any(each.dtype == object for each in filled):
-        return all(fits(each, declared) for each in filled) and kinds == {"whole"}
+        return all(map(holds, filled)) and kinds == {"whole"}
     if len(kinds) == 1 or (kind_of(declared) == "real" and kinds == {"real", "whole"}):
-        return one or all(fits(each, declared) for each in filled)
+        return one or all(map(holds, filled))
     return False
 
 
