@@ -296,9 +296,12 @@ def test_a_carried_column_has_one_dtype_whichever_rows_a_partition_gets():
     ]
     meta = pd.DataFrame({"k": [0], "c": [0]}).iloc[:0]
     ddf = dd.from_map(data.same, parts, meta=meta, label=f"found-{next(_n_frames)}")
-    got = local(dlsort.sort_values(ddf, "k", npartitions=2))
-    assert [part["c"].dtype for part in got] == ["uint64"] * 2
-    assert [v for part in got for v in part["c"].tolist()] == [1, 2, BIG, 3]
+    result = dlsort.sort_values(ddf, "k", npartitions=2)
+    with data.two_workers():
+        on_cluster = data.run_on_cluster(result)
+    for got in (local(result), on_cluster):
+        assert [part["c"].dtype for part in got] == ["uint64"] * 2
+        assert [v for part in got for v in part["c"].tolist()] == [1, 2, BIG, 3]
 
 
 def test_small_ones_do_not_stand_in_the_way_of_large_ones():
