@@ -51,11 +51,14 @@ class Split(NamedTuple):
         Partition ``p`` is ``table[starts[p]:starts[p + 1]]``.
     stats : object
         Small and picklable; handed back to whoever runs the exchange.
+    note : object
+        Small, hashable and picklable: what every merge has to know of this input.
     """
 
     table: pa.Table
     starts: np.ndarray
     stats: Any = None
+    note: Any = None
 
 
 class Shards:
@@ -121,12 +124,15 @@ class Slot(NamedTuple):
         Rows in all partitions before this one.
     n_rows : int
         Rows of this partition: the sum of what every input reported for it.
+    notes : tuple
+        ``Split.note`` of all inputs, each once, in their order; None left out.
     """
 
     part: int
     n_parts: int
     first_row: int
     n_rows: int
+    notes: tuple[Any, ...] = ()
 
 
 class Transferred(NamedTuple):
@@ -138,8 +144,8 @@ class Transferred(NamedTuple):
         The run that took the rows.
     counts : (n_parts,) int64
         Rows handed over for each partition.
-    stats : object
-        ``Split.stats``.
+    stats, note : object
+        ``Split.stats`` and ``Split.note``.
     split : Split or None
         The rows after all, where no run took them: on a scheduler of Dask's that has no engine.
     """
@@ -147,7 +153,23 @@ class Transferred(NamedTuple):
     run_id: int
     counts: np.ndarray
     stats: Any
+    note: Any = None
     split: Split | None = None
+
+
+class Totals(NamedTuple):
+    """What all transfers together report.
+
+    Attributes
+    ----------
+    counts : (n_parts,) int64
+        Rows of each partition.
+    notes : tuple
+        ``Split.note`` of all inputs, each once, in their order; None left out.
+    """
+
+    counts: np.ndarray
+    notes: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -237,10 +259,22 @@ class SpillFullError(SpillError):
     """There is no space left where shards are spilled."""
 
 
-def slot_of(part: int, counts: np.ndarray) -> Slot:
-    """Return where partition ``part`` stands, from the rows of every partition."""
+def add_up(n_parts: int, receipts: Sequence[Transferred]) -> Totals:
+    """Return what the receipts of all inputs report together."""
+    import numpy as np
+
+    counts = np.zeros(n_parts, np.int64)
+    for receipt in receipts:
+        counts += receipt.counts
+    notes = dict.fromkeys(receipt.note for receipt in receipts if receipt.note is not None)
+    return Totals(counts, tuple(notes))
+
+
+def slot_of(part: int, totals: Totals) -> Slot:
+    """Return where partition ``part`` stands, from what all inputs report."""
+    counts, notes = totals
     first_row = int(counts[:part].sum())
-    return Slot(part, len(counts), first_row, int(counts[part]))
+    return Slot(part, len(counts), first_row, int(counts[part]), notes)
 
 
 def check_split(found: Split, n_parts: int, input_id: int) -> None:

@@ -21,7 +21,9 @@ from dlsort_cluster.exchange import (
     Layer,
     Shards,
     Split,
+    Totals,
     Transferred,
+    add_up,
     check_rows,
     check_split,
     slot_of,
@@ -58,7 +60,7 @@ def build(
         graph[split] = Task(split, _split, exchange, source, context, i)
         graph[transfer] = Task(transfer, _receipt, TaskRef(split))
     receipts = [TaskRef(key) for key in transfer_keys]
-    graph[counts_key] = Task(counts_key, _counts, exchange.n_parts, *receipts)
+    graph[counts_key] = Task(counts_key, _add_up, exchange.n_parts, *receipts)
     splits = [TaskRef(key) for key in split_keys]
     wanted = range(exchange.n_parts) if parts is None else parts
     output_keys = [(name, i) for i in range(len(wanted))]
@@ -84,14 +86,11 @@ def _split(exchange: Exchange, source: Any, context: Any, input_id: int) -> Spli
 
 
 def _receipt(found: Split) -> Transferred:
-    return Transferred(0, np.diff(found.starts), found.stats)
+    return Transferred(0, np.diff(found.starts), found.stats, found.note)
 
 
-def _counts(n_parts: int, *receipts: Transferred) -> np.ndarray:
-    counts = np.zeros(n_parts, np.int64)
-    for receipt in receipts:
-        counts += receipt.counts
-    return counts
+def _add_up(n_parts: int, *receipts: Transferred) -> Totals:
+    return add_up(n_parts, receipts)
 
 
 def merge_splits(
@@ -99,16 +98,16 @@ def merge_splits(
     merge: Callable[..., Any],
     find: Callable[[int], Any] | None,
     part: int,
-    counts: np.ndarray,
+    totals: Totals,
     context: Any,
     *splits: Split,
 ) -> Any:
     """Merge one partition from what all inputs were split into, unless that was done before."""
     if find is not None and (found := find(part)) is not None:
         return found
-    slot = slot_of(part, counts)
+    slot = slot_of(part, totals)
     tables: list[pa.Table] = []
-    for table, starts, _ in splits:
+    for table, starts, *_ in splits:
         if starts[part + 1] > starts[part]:
             tables.append(table.slice(starts[part], starts[part + 1] - starts[part]))
     if not tables and splits:

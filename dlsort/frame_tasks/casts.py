@@ -26,7 +26,15 @@ from dlsort.frame_tasks.columns import codec_for
 from dlsort.frame_tasks.nulls import are_of
 from dlsort.frame_tasks.plan import MASKED, is_objects
 
-__all__ = ["cast_exactly", "common_dtype", "differ_in_kind_only", "filled_dtype"]
+__all__ = [
+    "cast_exactly",
+    "common_dtype",
+    "differ_in_kind_only",
+    "has_value",
+    "is_number",
+    "kind_of",
+    "numpy_dtype",
+]
 
 Values = npt.NDArray[Any]
 NAT = np.iinfo(np.int64).min
@@ -34,8 +42,19 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 NUMBERS = {"b": "boolean", "i": "integer", "u": "integer", "f": "floating"}
 TIMES = {"datetime", "datetime with time zone", "timedelta"}
 KNOWN = {*NUMBERS.values(), *TIMES, "text"}
+# What was found, and what was declared, that differ in who holds them only.
+ALIKE = {
+    ("integer", "floating"),
+    ("datetime", "datetime with time zone"),
+    ("datetime with time zone", "datetime"),
+}
 # What pandas finds in objects, and makes the same values of without a loss.
 INFERRED = {"string", "datetime", "datetime64", "timedelta", "timedelta64"}
+# Objects that pandas knows, as our kinds.
+KINDS_OF_OBJECTS = {
+    **{name: name for name in ("boolean", "integer", "floating", "decimal")},
+    "string": "text",
+}
 
 
 def cast_exactly(column: pd.Series[Any], dtype: Any) -> Any:
@@ -88,8 +107,7 @@ def _cast(column: pd.Series[Any], dtype: Any) -> Any:
             return _cast(inferred, dtype)
     found, wanted = kind_of(column.dtype), kind_of(dtype)
     if found in NUMBERS.values() and wanted in NUMBERS.values():
-        fits = _holds(_present(column), _numpy_dtype(dtype))
-        return _keep_nulls(column, column.astype(dtype)) if fits else None
+        return _cast_numbers(column, dtype)
     if found in KNOWN and wanted in KNOWN and found != wanted:
         return None
     if found == wanted and found in TIMES:
@@ -187,15 +205,36 @@ def _arrow_kind(kind: pa.DataType) -> str:
 # ---------------------------------------------------------------- numbers
 
 
-def _numpy_dtype(dtype: Any) -> np.dtype[Any]:
+def numpy_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return NumPy's dtype of the numbers of another."""
     if isinstance(dtype, pd.SparseDtype):
         return np.dtype(dtype.subtype)
     return dtype if isinstance(dtype, np.dtype) else np.dtype(dtype.numpy_dtype)
 
 
+def _cast_numbers(column: pd.Series[Any], dtype: Any) -> Any:
+    """Return numbers with another dtype; pandas itself would round some beside nulls."""
+    values, wanted = _present(column), numpy_dtype(dtype)
+    if not _holds(values, wanted):
+        return None
+    if len(values) == len(column):
+        return pd.Series(values, index=column.index).astype(dtype)
+    if isinstance(dtype, np.dtype | pd.SparseDtype) and wanted.kind != "f":
+        return None
+    missing = column.isna().to_numpy(bool)
+    numbers = np.full(len(column), np.nan if wanted.kind == "f" else 0, wanted)
+    numbers[~missing] = values
+    found: Any = numbers
+    if isinstance(dtype, pd.ArrowDtype):
+        found = pd.arrays.ArrowExtensionArray(pa.array(numbers, mask=missing))
+    elif isinstance(dtype, MASKED):
+        found = dtype.construct_array_type()(numbers, missing)
+    return pd.Series(found, index=column.index, dtype=dtype)
+
+
 def _present(column: pd.Series[Any]) -> Values:
     """Return the numbers that are not null."""
-    dtype = _numpy_dtype(column.dtype)
+    dtype = numpy_dtype(column.dtype)
     if column.hasnans:
         column = column[column.notna()]
     return column.to_numpy(dtype)
@@ -300,18 +339,21 @@ def differ_in_kind_only(column: pd.Series[Any], dtype: Any) -> bool:
         return True
     if left == "object":
         inferred = pd.api.types.infer_dtype(column, skipna=True)
-        if inferred not in INFERRED:
-            return False
-        if inferred != "string":
+        if inferred in INFERRED - {"string"}:
             made = column.infer_objects()
             return not is_objects(made.dtype) and differ_in_kind_only(made, dtype)
-        return right == "text"
-    return left == right or {left, right} == {"datetime", "datetime with time zone"}
+        left = KINDS_OF_OBJECTS.get(inferred, left)
+    return left == right or (left, right) in ALIKE
 
 
-def filled_dtype(values: Any) -> Any:
-    """Return the dtype of an array, or None if it holds nulls alone."""
-    return None if pd.isna(values[:1]).all() and pd.isna(values).all() else values.dtype
+def is_number(dtype: Any) -> bool:
+    """Return whether a dtype holds numbers or booleans."""
+    return kind_of(dtype) in {*NUMBERS.values(), "decimal"}
+
+
+def has_value(values: Any) -> bool:
+    """Return whether an array, not empty, holds anything but nulls."""
+    return not (pd.isna(values[:1]).all() and pd.isna(values).all())
 
 
 def common_dtype(dtypes: Sequence[Any]) -> Any:

@@ -1,34 +1,82 @@
-"""Columns that travel as they were found, as the declared dtype can't hold them.
+"""Columns whose partitions have other dtypes than the declared one: what all together have.
 
-A note beside the column says which dtype it has. Where an output partition receives such a
-piece, all pieces are restored each by itself, and joined as pandas joins them.
+One partition can't tell. So its columns travel with the declared dtype where that holds all
+their values, else as they were found, and :class:`Seen` says what they were. Who knows that of
+all partitions settles on one dtype for them: the declared one if all travel with it, else its
+nullable form if that does, else what pandas makes of those that were found. No value is
+changed for good before, as an integer of 64 bits is lost where some are signed, others not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from dask.dataframe.utils import pyarrow_strings_enabled
 
 from dlsort.errors import SchemaMismatchError
-from dlsort.frame_tasks.casts import cast_exactly, common_dtype, filled_dtype
-from dlsort.frame_tasks.columns import codec_for
-from dlsort.frame_tasks.nulls import is_nullable
-from dlsort.frame_tasks.plan import MASKED
+from dlsort.frame_tasks.casts import (
+    cast_exactly,
+    common_dtype,
+    differ_in_kind_only,
+    has_value,
+    kind_of,
+)
+from dlsort.frame_tasks.columns import Numbers, codec_for
+from dlsort.frame_tasks.nulls import as_nullable
+from dlsort.frame_tasks.plan import FramePlan, is_objects
 from dlsort.order.shard_order import ShardOrder
 
-__all__ = ["agrees", "encode_found", "gather_found", "is_of", "names"]
+__all__ = [
+    "Joint",
+    "Seen",
+    "agrees",
+    "encode_found",
+    "gather_found",
+    "names",
+    "raise_unjoinable",
+    "settle",
+    "settle_all",
+    "take_in",
+]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a column of one partition was.
+
+    Parameters
+    ----------
+    dtype : object
+        As it was found; None if it held no value.
+    travels : object
+        The declared dtype if that holds all values, else its nullable form, else as found.
+    has_gaps : bool
+        It is numbers of the declared dtype with nulls, that are floats or objects in the end.
+    """
+
+    dtype: Any
+    travels: Any
+    has_gaps: bool = False
+
+
+@dataclass(frozen=True)
+class Joint:
+    """The dtype of all partitions, and those that were found."""
+
+    dtype: Any
+    of: tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Found:
-    """The dtype of a piece that is not the declared one, and the note of its codec."""
+    """What a piece of a column was, and the note of its codec."""
 
-    dtype: Any
+    seen: Seen
     note: Any
 
 
@@ -39,37 +87,113 @@ def agrees(found: Any, declared: Any) -> bool:
     return bool(found == declared)
 
 
-def is_of(found: Any, declared: Any) -> bool:
-    """Return whether a dtype is the declared one, or that of its nullable numbers."""
-    if agrees(found, declared):
-        return True
-    is_whole = isinstance(declared, np.dtype) and declared.kind in "iub"
-    return is_whole and isinstance(found, MASKED) and bool(found.type == declared.type)
-
-
-def encode_found(
-    dtype: Any, label: Any, values: Any, *, as_found: bool
-) -> tuple[pa.Array, Any]:
-    """Return an array as Arrow, and a note for :func:`gather_found`.
+def take_in(column: Any, dtype: Any, where: str) -> tuple[Any, Seen | None]:
+    """Return a column as it travels, and what it was; None if that is what the frame declares.
 
     Parameters
     ----------
-    dtype, label : object
-        The column's, as declared.
-    values : numpy.ndarray or pandas.api.extensions.ExtensionArray
-        Of the declared dtype, nullable instead, or of another.
-    as_found : bool
-        It was nullable before, and stays so.
+    column : pandas.Series or pandas.Index
+        Of one partition.
+    dtype : object
+        The declared one.
+    where : str
+        Which column it is, for messages.
+
+    Raises
+    ------
+    SchemaMismatchError
+        If another kind of values would be needed.
     """
-    is_declared = agrees(values.dtype, dtype) or (
-        not as_found and is_nullable(values) and is_of(values.dtype, dtype)
+    if agrees(column.dtype, dtype):
+        values = column if isinstance(column, pd.Index) else column.array
+        return column, None if not len(values) or has_value(values) else Seen(None, dtype)
+    column = pd.Series(column, copy=False)
+    if not len(column):
+        return cast_exactly(column, dtype), None
+    found = None if column.isna().all() else column.dtype
+    if (nullable := as_nullable(column, dtype)) is not None:
+        # Floats and objects with gaps, as pandas reads them from a file, are so again.
+        again = isinstance(column.dtype, np.dtype) and column.dtype.kind in (
+            ("f",) if dtype.kind in "iu" else ("f", "O")
+        )
+        return nullable, Seen(found, dtype if again else nullable.dtype, again)
+    converted = cast_exactly(column, dtype)
+    # The order of categories is lost with them, where there are any.
+    keeps = isinstance(column.dtype, pd.CategoricalDtype) and found is not None
+    if converted is not None and not keeps:
+        return converted, Seen(found, dtype)
+    if converted is not None or differ_in_kind_only(column, dtype):
+        return column, Seen(found, column.dtype)
+    why = ""
+    if kind_of(column.dtype) == "text" and pyarrow_strings_enabled():
+        why = (
+            "Dask makes text of objects, whatever they are, unless its option "
+            "dataframe.convert-string is off. "
+        )
+    msg = (
+        f"{where} is {column.dtype}, but the frame says {dtype}, which can't hold it. {why}"
+        "Give Dask the right meta, or convert the column first."
     )
-    array, note = codec_for(dtype if is_declared else values.dtype, label).encode(values)
-    return array, note if is_declared else Found(values.dtype, note)
+    raise SchemaMismatchError(msg)
+
+
+def settle(declared: Any, seen: Sequence[Seen | None]) -> Joint | None:
+    """Return the dtype of all partitions; None if it is the declared one.
+
+    Parameters
+    ----------
+    declared : object
+        The declared dtype.
+    seen : sequence of Seen or None
+        What each partition with rows was; None where that was the declared one.
+    """
+    ways = {each.travels for each in seen if each and not agrees(each.travels, declared)}
+    dtypes = [declared if each is None else each.dtype for each in seen]
+    found = tuple(dtype for dtype in dict.fromkeys(dtypes) if dtype is not None)
+    if isinstance(declared, np.dtype) and declared.kind in "iub":
+        nullable = Numbers(declared).nullable
+        # Floats of one partition would make floats of what pandas keeps of another.
+        has_gaps = any(each and each.has_gaps for each in seen) and declared.kind != "b"
+        are_numpy = all(isinstance(d, np.dtype) and d.kind in "iuf" for d in found)
+        if ways == {nullable} or (has_gaps and not ways and not are_numpy):
+            return Joint(nullable, found)
+    if not ways:
+        return None
+    if not found:
+        dtypes = [each.travels for each in seen if each]
+    return Joint(common_dtype(dtypes), found)
+
+
+def settle_all(
+    plan: FramePlan, seen: Sequence[Mapping[int, Seen]] | Sequence[Sequence[tuple[int, Seen]]]
+) -> dict[int, Joint]:
+    """Return the dtypes of all partitions that are not the declared ones, by position."""
+    found = {}
+    partitions = [dict(each) for each in seen]
+    for position in {position for each in partitions for position in each}:
+        of_all = [each.get(position) for each in partitions]
+        if (joint := settle(plan.dtype(position), of_all)) is not None:
+            found[position] = joint
+    return found
+
+
+def encode_found(
+    dtype: Any, label: Any, values: Any, seen: Seen | None
+) -> tuple[pa.Array, Any]:
+    """Return a column that :func:`take_in` gave as Arrow, and a note for what gathers it."""
+    if seen is None:
+        return codec_for(dtype, label).encode(values)
+    array, note = codec_for(seen.travels, label).encode(values)
+    return array, Found(seen, note)
 
 
 def gather_found(
-    dtype: Any, label: Any, pieces: Sequence[pa.Table], notes: Sequence[Any], order: ShardOrder
+    dtype: Any,
+    label: Any,
+    joint: Joint | None,
+    pieces: Sequence[pa.Table],
+    notes: Sequence[Any],
+    order: ShardOrder,
 ) -> Any:
     """Join the pieces of a column and return some rows of it, as :meth:`Codec.gather` does.
 
@@ -78,43 +202,50 @@ def gather_found(
     SchemaMismatchError
         If no dtype holds what the pieces hold.
     """
+    seen = [note.seen if isinstance(note, Found) else Seen(dtype, dtype) for note in notes]
+    notes = [note.note if isinstance(note, Found) else note for note in notes]
+    if joint is None:
+        return codec_for(dtype, label).gather(pieces, notes, order)
     held = [i for i, piece in enumerate(pieces) if len(piece)]
-    if not held and any(isinstance(note, Found) for note in notes):
-        none = pd.Series([], dtype=dtype)
-        return none.to_numpy() if isinstance(dtype, np.dtype) else none.array
-    if not any(isinstance(notes[i], Found) for i in held):
-        plain = [note.note if isinstance(note, Found) else note for note in notes]
-        return codec_for(dtype, label).gather(pieces, plain, order)
-    pieces = [pieces[i] for i in held]
-    found = [n if isinstance(n := notes[i], Found) else Found(dtype, n) for i in held]
-    order = ShardOrder([order.starts[i] for i in held], order.orders)
-    if all(each.dtype == found[0].dtype for each in found):
-        codec = codec_for(found[0].dtype, label)
-        return codec.gather(pieces, [each.note for each in found], order)
+    if not held:
+        return _array_of(pd.Series([], dtype=joint.dtype))
+    if all(seen[i].travels == joint.dtype for i in held):
+        order = ShardOrder([order.starts[i] for i in held], order.orders)
+        of_held = [pieces[i] for i in held], [notes[i] for i in held]
+        return codec_for(joint.dtype, label).gather(*of_held, order)
     parts = []
-    for piece, each in zip(pieces, found, strict=True):
-        whole = ShardOrder.of_rows(np.arange(len(piece), dtype=np.uint32), [len(piece)])
-        values = codec_for(each.dtype, label).gather([piece], [each.note], whole)
-        parts.append(pd.Series(values, dtype=values.dtype))
-    joined = join(parts, label)
-    values = joined.to_numpy() if isinstance(joined.dtype, np.dtype) else joined.array
-    return values[order.rows]
-
-
-def join(parts: Sequence[pd.Series[Any]], label: Any) -> pd.Series[Any]:
-    """Join columns of several dtypes as pandas does, if that changes no value."""
-    dtypes = [filled_dtype(part.array) for part in parts]
-    is_empty = all(dtype is None for dtype in dtypes)
-    dtype = common_dtype([part.dtype for part in parts] if is_empty else dtypes)
-    cast = [cast_exactly(part, dtype) for part in parts]
+    for i in held:
+        n = len(pieces[i])
+        whole = ShardOrder.of_rows(np.arange(n, dtype=np.uint32), [n])
+        values = codec_for(seen[i].travels, label).gather([pieces[i]], [notes[i]], whole)
+        part = pd.Series(values, dtype=values.dtype)
+        if is_objects(joint.dtype) and seen[i].dtype is not None:
+            back = cast_exactly(part, seen[i].dtype)  # before it was cast they were others
+            part = part if back is None else back
+        parts.append(part)
+    cast = [cast_exactly(part, joint.dtype) for part in parts]
     if any(part is None for part in cast):
-        msg = (
-            f"partitions of column {label!r} are {', '.join(names([p.dtype for p in parts]))}; "
-            f"joined they would be {dtype}, which can't hold all their values. Convert the "
-            "column to one dtype first."
-        )
-        raise SchemaMismatchError(msg)
-    return pd.concat(cast)
+        raise_unjoinable(label, joint)
+    return _array_of(pd.concat(cast))[order.rows]
+
+
+def raise_unjoinable(label: Any, joint: Joint) -> NoReturn:
+    """Raise as a carried column would change if its partitions were joined.
+
+    Raises
+    ------
+    SchemaMismatchError
+    """
+    msg = (
+        f"partitions of column {label!r} are {', '.join(names(joint.of))}; joined they would "
+        f"be {joint.dtype}, which can't hold all their values. Convert the column to one dtype "
+        "first."
+    )
+    raise SchemaMismatchError(msg)
+
+
+def _array_of(column: pd.Series[Any]) -> Any:
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
 
 
 def names(dtypes: Sequence[Any]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from dlsort.arrow.transport import to_transport
 from dlsort.errors import KeyTypeError, shown
-from dlsort.frame_tasks.casts import cast_exactly, common_dtype, filled_dtype, kind_of
+from dlsort.frame_tasks.casts import cast_exactly, kind_of, numpy_dtype
 from dlsort.frame_tasks.columns import codec_for, have_same_values, same_categories
-from dlsort.frame_tasks.found import is_of, names
+from dlsort.frame_tasks.found import Joint, Seen, agrees, names, settle
 from dlsort.frame_tasks.objects import (
     AWARE,
     Census,
@@ -26,14 +26,17 @@ from dlsort.frame_tasks.objects import (
 from dlsort.frame_tasks.plan import FramePlan, is_objects
 from dlsort.frame_tasks.table import plain_array, replace_values, values_at
 
+if TYPE_CHECKING:
+    from dlsort.frame_tasks.sample import FrameSample
+
 __all__ = [
     "KeyTypes",
     "agree_on_categories",
     "agree_on_dtypes",
+    "agree_on_objects",
     "align_agreed",
     "as_agreed",
     "census_of",
-    "dtype_of",
     "encode_keys",
     "find_types",
     "recode",
@@ -51,98 +54,88 @@ class KeyTypes:
         How Python objects become keys, by place in the key.
     categories : dict of int to CategoricalDtype
         The categories of a categorical key, by place in the key.
-    dtypes : dict of int to dtype
+    dtypes : dict of int to Joint
         Those of keys whose partitions the declared dtype can't hold, by place in the key.
     """
 
     objects: dict[int, ObjectKey]
     categories: dict[int, Any]
-    dtypes: dict[int, Any] = field(default_factory=dict)
+    dtypes: dict[int, Joint] = field(default_factory=dict)
 
 
-def find_types(
-    plan: FramePlan,
-    censuses: Sequence[dict[int, Census]],
-    dtypes: Sequence[tuple[int, Sequence[Any]]],
-) -> KeyTypes:
+def find_types(plan: FramePlan, samples: Sequence[FrameSample]) -> KeyTypes:
     """Return what all partitions' keys are.
-
-    Parameters
-    ----------
-    censuses : sequence of dict
-        Of each partition's object columns, by place in the key.
-    dtypes : sequence of tuple
-        Of each partition with rows: its number, and the dtypes of its key columns; None for
-        one without any value.
 
     Raises
     ------
     KeyTypeError
         If a column holds several types, or categories differ between partitions.
     """
-    agreed = agree_on_dtypes(plan, [each for _, each in dtypes])
-    plan = with_dtypes(plan, agreed)
+    filled = [sample for sample in samples if sample.n_rows]
+    agreed = agree_on_dtypes(plan, [sample.seen for sample in filled])
+    asked, plan = plan, with_dtypes(plan, agreed)
     objects, categories = {}, {}
     for place, position in enumerate(plan.by):
         label = plan.label(position)
         if plan.is_object(position):
-            found = [each.get(place) for each in censuses]
-            filled = [each[place] for _, each in dtypes if each[place] is not None]
-            if place in agreed and found.count(None) > len(found) - len(filled):
-                raise_mixed(label, filled)
-            objects[place] = agree([each or Census() for each in found], label)
+            censuses = [sample.censuses.get(place) for sample in samples]
+            for i, sample in enumerate(samples if place in agreed else ()):
+                if censuses[i] is None and sample.n_rows:
+                    seen = sample.seen.get(place)
+                    censuses[i] = census_of_dtype(seen.dtype if seen else asked.dtype(position))
+                    if censuses[i] is None:
+                        raise_mixed(label, agreed[place].of)
+            found = [each or Census() for each in censuses]
+            objects[place] = agree_on_objects(found, label, agreed.get(place))
         elif isinstance(plan.dtype(position), pd.CategoricalDtype):
-            of_key = [(part, each[place]) for part, each in dtypes if each[place] is not None]
+            of_key = [
+                (s.part, s.keys[place].dtype)
+                for s in filled
+                if place not in s.seen or s.seen[place].dtype is not None
+            ]
             categories[place] = agree_on_categories(of_key, label)
     return KeyTypes(objects, categories, agreed)
 
 
-def dtype_of(plan: FramePlan, position: int, values: Any) -> Any:
-    """Return a key column's dtype, or None if it is the declared one and all are null."""
-    is_declared = is_of(values.dtype, plan.dtype(position))
-    return filled_dtype(values) if is_declared else values.dtype
-
-
-def agree_on_dtypes(plan: FramePlan, found: Sequence[Sequence[Any]]) -> dict[int, Any]:
+def agree_on_dtypes(plan: FramePlan, seen: Sequence[dict[int, Seen]]) -> dict[int, Joint]:
     """Return the dtypes of key columns that are not the declared ones, by place in the key.
 
     Parameters
     ----------
-    found : sequence
-        The dtypes of the key columns, of each partition with rows; None for one without any
-        value, which every dtype holds.
+    seen : sequence of dict
+        What the key columns of each partition with rows were, by place in the key.
     """
     agreed = {}
     for place, position in enumerate(plan.by):
-        declared = plan.dtype(position)
-        dtypes = [each[place] for each in found]
-        if not all(dtype is None or is_of(dtype, declared) for dtype in dtypes):
-            agreed[place] = common_dtype(dtypes)
+        joint = settle(plan.dtype(position), [each.get(place) for each in seen])
+        if joint is not None:
+            agreed[place] = joint
     return agreed
 
 
-def with_dtypes(plan: FramePlan, agreed: dict[int, Any]) -> FramePlan:
+def with_dtypes(plan: FramePlan, agreed: dict[int, Joint]) -> FramePlan:
     """Return the plan of a frame that declares other dtypes for some key columns."""
     like = plan.like
-    for place, dtype in agreed.items():
-        like = replace_values(like, plan.by[place], plain_array(pd.Series([], dtype=dtype)))
+    for place, joint in agreed.items():
+        none = pd.Series([], dtype=joint.dtype)
+        like = replace_values(like, plan.by[place], plain_array(none))
     return replace(plan, like=like) if agreed else plan
 
 
-def as_agreed(plan: FramePlan, values: Sequence[Any], agreed: dict[int, Any]) -> list[Any]:
+def as_agreed(plan: FramePlan, values: Sequence[Any], agreed: dict[int, Joint]) -> list[Any]:
     """Return key columns, in key order, with the dtypes that were agreed on."""
     found = list(values)
-    for place, dtype in agreed.items():
-        column = cast_exactly(pd.Series(found[place], dtype=found[place].dtype), dtype)
+    for place, joint in agreed.items():
+        column = cast_exactly(pd.Series(found[place], dtype=found[place].dtype), joint.dtype)
         if column is None:
-            raise_mixed(plan.label(plan.by[place]), [found[place].dtype, dtype])
+            raise_mixed(plan.label(plan.by[place]), joint.of)
         found[place] = plain_array(column)
     return found
 
 
 def align_agreed(
-    plan: FramePlan, frame: pd.DataFrame, agreed: dict[int, Any]
-) -> tuple[FramePlan, pd.DataFrame]:
+    plan: FramePlan, frame: pd.DataFrame, seen: dict[int, Seen], agreed: dict[int, Joint]
+) -> tuple[FramePlan, pd.DataFrame, dict[int, Seen]]:
     """Return the plan and an aligned partition with the dtypes that were agreed on.
 
     Raises
@@ -151,13 +144,15 @@ def align_agreed(
         If they can't hold the partition's keys.
     """
     values = as_agreed(plan, [values_at(frame, plan, p) for p in plan.by], agreed)
-    plan = with_dtypes(plan, agreed)
-    for place, (position, each) in enumerate(zip(plan.by, values, strict=True)):
-        if not is_of(each.dtype, plan.dtype(position)):
-            raise_mixed(plan.label(position), [each.dtype, plan.dtype(position)])
+    seen = dict(seen)
+    for place, position in enumerate(plan.by):
         if place in agreed:
-            frame = replace_values(frame, position, each)
-    return plan, frame
+            frame = replace_values(frame, position, values[place])
+            seen.pop(position, None)
+        elif position in seen and not agrees(seen[position].travels, plan.dtype(position)):
+            # Nobody looked at the keys, as divisions were given that are of the declared dtype.
+            raise_mixed(plan.label(position), [seen[position].dtype, plan.dtype(position)])
+    return with_dtypes(plan, agreed), frame, seen
 
 
 def raise_mixed(label: Any, dtypes: Sequence[Any]) -> NoReturn:
@@ -178,6 +173,8 @@ def census_of(values: Any) -> Census:
     """Return what objects are, or would be that a typed array holds; of times in O(n)."""
     if is_objects(values.dtype):
         return take_census(values)
+    if (found := census_of_dtype(values.dtype)) is not None:
+        return found
     kind = kind_of(values.dtype)
     if kind not in {"datetime", AWARE}:
         return take_census(np.asarray(values, dtype=object))
@@ -186,6 +183,35 @@ def census_of(values: Any) -> Census:
     if pd.isna(low):
         return Census()
     return Census(frozenset({kind}), nanoseconds_of(low), nanoseconds_of(high))
+
+
+def census_of_dtype(dtype: Any) -> Census | None:
+    """Return what objects of a dtype could be, or None if that takes a look at them."""
+    kind = None if dtype is None else kind_of(dtype)
+    if kind is None:
+        return Census()
+    if kind == "decimal":
+        digits, scale = dtype.pyarrow_dtype.precision, dtype.pyarrow_dtype.scale
+        return Census(frozenset({"Decimal"}), 0, 0, max(digits - scale, 0), max(scale, 0))
+    if kind == "integer":
+        limits = np.iinfo(numpy_dtype(dtype))
+        return Census(frozenset({"int"}), int(limits.min), int(limits.max))
+    names = {"boolean": "bool", "floating": "float", "text": "str"}
+    return Census(frozenset({names[kind]})) if kind in names else None
+
+
+def agree_on_objects(censuses: Sequence[Census], label: Any, joint: Joint | None) -> ObjectKey:
+    """Return what objects become, from a census of each partition.
+
+    Raises
+    ------
+    KeyTypeError
+        If they are of several types, or columns that are no objects have none in common.
+    """
+    kinds = {kind for census in censuses for kind in census.kinds}
+    if joint and len(kinds) > 1 and not any(map(is_objects, joint.of)):
+        raise_mixed(label, joint.of)
+    return agree(censuses, label)
 
 
 def agree_on_categories(found: Sequence[tuple[int, Any]], label: Any) -> Any:

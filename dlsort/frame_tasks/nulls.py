@@ -67,6 +67,8 @@ def are_of(values: Any, dtype: Any) -> bool:
         ) and (limits.min <= min(values) and max(values) <= limits.max)
     if values.dtype.kind != "f" or dtype.kind == "b":
         return False
+    if values.dtype.itemsize < 4:
+        values = values.astype(np.float32)  # which has the limits of all integers
     bits = 8 * dtype.itemsize - (dtype.kind == "i")
     low = -(2.0**bits) if dtype.kind == "i" else 0.0
     return bool(((values >= low) & (values < 2.0**bits) & (values == np.trunc(values))).all())

@@ -18,7 +18,7 @@ from dlsort.errors import KeyTypeError, shown
 from dlsort.keys import SortKey
 from dlsort.tuning import Tuning
 
-__all__ = ["FramePlan", "check_key_dtypes", "dtype_at", "is_objects"]
+__all__ = ["FramePlan", "check_key_dtypes", "dtype_at", "is_objects", "positions_of"]
 
 MASKED = (
     *(pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype),
@@ -186,6 +186,11 @@ def dtype_at(like: pd.DataFrame, position: int) -> Any:
     if position < 0:
         return like.index.get_level_values(-1 - position).dtype
     return like.dtypes.iloc[position]
+
+
+def positions_of(like: pd.DataFrame) -> list[int]:
+    """Return the positions of all columns and index levels."""
+    return [*range(like.shape[1]), *(-1 - level for level in range(like.index.nlevels))]
 
 
 def is_objects(dtype: Any) -> bool:

@@ -14,15 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from dlsort.frame_tasks.found import is_of
-from dlsort.frame_tasks.keys import (
-    KeyTypes,
-    agree_on_dtypes,
-    census_of,
-    dtype_of,
-    encode_keys,
-    with_dtypes,
-)
+from dlsort.frame_tasks.found import Joint, Seen, agrees
+from dlsort.frame_tasks.keys import KeyTypes, census_of, encode_keys, with_dtypes
 from dlsort.frame_tasks.objects import Census, agree
 from dlsort.frame_tasks.plan import FramePlan
 from dlsort.frame_tasks.table import align, values_at
@@ -76,8 +69,8 @@ class FrameSample:
     ranges : dict of int to (low, high)
         The footers' range of the first key column, by row group, where some stay unread
         although they may differ.
-    empty : frozenset of int
-        Places of key columns that are known to hold no value.
+    seen : dict of int to Seen
+        What key columns were that were not as declared, by place in the key.
     """
 
     keys: list[Any]
@@ -91,20 +84,23 @@ class FrameSample:
     groups: Ints
     donors: Ints
     ranges: Mapping[int, Range] = field(default_factory=dict)
-    empty: frozenset[int] = frozenset()
+    seen: dict[int, Seen] = field(default_factory=dict)
 
 
 def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSample:
     """Draw rows of one partition's key columns, which are here as a whole."""
-    frame = align_keys(plan, frame, input_id)
+    frame, seen = align_keys(plan, frame, input_id)
     rows = draw_rows(len(frame), count_draws(plan), plan.tuning.sample.seed, input_id)
     keys = [values_at(frame, plan, position) for position in plan.by]
     censuses = {
         place: census_of(keys[place])
         for place, position in enumerate(plan.by)
-        if plan.is_object(position) or not is_of(keys[place].dtype, plan.dtype(position))
+        if plan.is_object(position)
+        or (place in seen and not agrees(seen[place].travels, plan.dtype(position)))
     }
-    ends, has_null = find_ends(plan, keys[0], censuses) if plan.together else (None, False)
+    ends, has_null = None, False
+    if plan.together:
+        ends, has_null = find_ends(plan, keys[0], seen.get(0), censuses)
     return FrameSample(
         [values[rows] for values in keys],
         input_id,
@@ -115,19 +111,24 @@ def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSam
         ends,
         has_null,
         *2 * (np.full(len(rows), first_group(input_id)),),
-        empty=frozenset(
-            place
-            for place, position in enumerate(plan.by)
-            if dtype_of(plan, position, keys[place]) is None
-        ),
+        seen=seen,
     )
 
 
-def align_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> pd.DataFrame:
-    """Return the key columns, and the index, as the frame declares them."""
+def align_keys(
+    plan: FramePlan, frame: pd.DataFrame, input_id: int
+) -> tuple[pd.DataFrame, dict[int, Seen]]:
+    """Return the key columns, and the index, as the frame declares them.
+
+    What was not as declared is told beside, by place in the key.
+    """
     if not plan.column_labels:
         frame = frame.iloc[:, :0]  # one was read all the same, so that there are rows
-    return align(frame, plan.like[plan.column_labels], input_id)
+    frame, seen = align(frame, plan.of_keys().like, input_id)
+    places = {position: place for place, position in enumerate(plan.of_keys().by)}
+    return frame, {
+        places[position]: was for position, was in seen.items() if position in places
+    }
 
 
 def count_draws(plan: FramePlan) -> int:
@@ -154,10 +155,12 @@ def first_group(input_id: int) -> int:
     return input_id << 32
 
 
-def find_ends(plan: FramePlan, values: Any, censuses: dict[int, Census]) -> tuple[Any, bool]:
+def find_ends(
+    plan: FramePlan, values: Any, seen: Seen | None, censuses: dict[int, Census]
+) -> tuple[Any, bool]:
     """Return the first and last value of a key column that is not null; whether one is."""
     only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
-    only = with_dtypes(only, agree_on_dtypes(only, [[values.dtype]]))
+    only = with_dtypes(only, {0: Joint(seen.travels, ())} if seen else {})
     (position,) = only.by
     objects = (
         {0: agree([censuses[0]], only.label(position))} if only.is_object(position) else {}

@@ -110,7 +110,7 @@ def sample_parquet(plan: FramePlan, reads: PartitionReads, input_id: int) -> Fra
         if chosen
         else plan.like[plan.column_labels]
     )
-    frame = align_keys(plan, read, input_id)
+    frame, _ = align_keys(plan, read, input_id)
     if chosen and not _is_declared(plan, read):
         return sample_keys(plan, reads.read_all(), input_id)  # some values do not tell of all
     found = _draw_from(plan, frame, footer, chosen, input_id)
@@ -120,7 +120,7 @@ def sample_parquet(plan: FramePlan, reads: PartitionReads, input_id: int) -> Fra
         return sample_keys(plan, reads.read_all(), input_id)
     if not plan.together:
         return found
-    ends, has_null = find_ends(plan, values_at(frame, plan, plan.by[0]), {})
+    ends, has_null = find_ends(plan, values_at(frame, plan, plan.by[0]), None, {})
     return replace(found, ends=ends, has_null=has_null or any(footer.n_nulls.values()))
 
 
@@ -129,8 +129,9 @@ def _is_declared(plan: FramePlan, read: pd.DataFrame) -> bool:
     for position in plan.by:
         declared = plan.dtype(position)
         found = read[plan.label(position)].dtype if position >= 0 else dtype_at(read, position)
-        has_gaps = isinstance(declared, np.dtype) and declared.kind in "iub"
-        if found != declared and not (has_gaps and found in (np.float64, object)):
+        gaps = {"i": np.float64, "u": np.float64, "b": object}
+        as_read = gaps.get(declared.kind) if isinstance(declared, np.dtype) else None
+        if found not in (declared, as_read):
             return False
     return True
 

@@ -8,7 +8,7 @@ of text were, ``attrs``) goes into the table's metadata.
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,9 @@ import pyarrow as pa
 
 from dlsort.arrow.transport import to_transport
 from dlsort.errors import SchemaMismatchError
-from dlsort.frame_tasks.casts import cast_exactly, differ_in_kind_only
-from dlsort.frame_tasks.found import agrees, encode_found, gather_found
-from dlsort.frame_tasks.nulls import as_nullable, is_nullable
-from dlsort.frame_tasks.plan import FramePlan, is_objects
+from dlsort.frame_tasks.found import Joint, Seen, encode_found, gather_found, take_in
+from dlsort.frame_tasks.nulls import is_nullable
+from dlsort.frame_tasks.plan import FramePlan, dtype_at, is_objects, positions_of
 from dlsort.order.shard_order import ShardOrder
 
 __all__ = [
@@ -37,12 +36,14 @@ __all__ = [
 NOTES = b"dlsort"
 
 
-def align(frame: Any, like: pd.DataFrame, input_id: int | None = None) -> pd.DataFrame:
+def align(
+    frame: Any, like: pd.DataFrame, input_id: int | None = None
+) -> tuple[pd.DataFrame, dict[int, Seen]]:
     """Return a partition with the columns, dtypes and index that the frame declares.
 
     A column whose dtype differs is cast, if all values compare equal then. If not, and the
     dtypes differ in kind only (a unit, a time zone, bits, who holds the nulls), it stays as
-    it is.
+    it is. What was not as declared is told beside, by position.
 
     Parameters
     ----------
@@ -76,13 +77,20 @@ def align(frame: Any, like: pd.DataFrame, input_id: int | None = None) -> pd.Dat
             f"{like.index.nlevels}; give Dask the right meta."
         )
         raise SchemaMismatchError(msg)
-    for position, dtype in enumerate(like.dtypes):
-        column = frame.iloc[:, position]
-        if not agrees(column.dtype, dtype):
-            where = f"{part}: column {like.columns[position]!r}"
-            found = _as_declared(column, dtype, where)
-            frame = frame if found is column else replace_column(frame, position, found)
-    return frame
+    seen = {}
+    for position in positions_of(like):
+        column: Any
+        if position >= 0:
+            column, where = frame.iloc[:, position], f"column {like.columns[position]!r}"
+        else:
+            column = frame.index.get_level_values(-1 - position)
+            where = f"index level {-1 - position}"
+        found, was = take_in(column, dtype_at(like, position), f"{part}: {where}")
+        if was is not None:
+            seen[position] = was
+        if found is not column:
+            frame = replace_values(frame, position, plain_array(found))
+    return frame, seen
 
 
 def replace_column(frame: pd.DataFrame, position: int, column: Any) -> pd.DataFrame:
@@ -92,26 +100,8 @@ def replace_column(frame: pd.DataFrame, position: int, column: Any) -> pd.DataFr
     return frame
 
 
-def _as_declared(column: Any, dtype: Any, where: str) -> Any:
-    """Return a column with another dtype, as nullable, or as it is: no value changes."""
-    if (nullable := as_nullable(column, dtype)) is not None:
-        return nullable
-    converted = cast_exactly(column, dtype)
-    # The order of categories is lost with them, where there are any.
-    keeps = isinstance(column.dtype, pd.CategoricalDtype) and column.notna().any()
-    if converted is not None and not keeps:
-        return converted
-    if converted is not None or differ_in_kind_only(column, dtype):
-        return column
-    msg = (
-        f"{where} is {column.dtype}, but the frame says {dtype}, which can't hold it. "
-        "Give Dask the right meta, or convert the column first."
-    )
-    raise SchemaMismatchError(msg)
-
-
 def to_table(
-    frame: pd.DataFrame, plan: FramePlan, before: pd.DataFrame | None = None
+    frame: pd.DataFrame, plan: FramePlan, seen: Mapping[int, Seen] | None = None
 ) -> pa.Table:
     """Return a partition's columns and index as Arrow.
 
@@ -121,8 +111,8 @@ def to_table(
         As :func:`align` returns it.
     plan : FramePlan
         Names, dtypes and what becomes of the index.
-    before : pandas.DataFrame, optional
-        What that was given.
+    seen : mapping of int to Seen, optional
+        What was not as declared, by position.
 
     Returns
     -------
@@ -132,10 +122,7 @@ def to_table(
     arrays, names, notes = [], [], {}
     for at in [*range(len(frame.columns)), *(-1 - level for level in plan.levels)]:
         array, note = encode_found(
-            plan.dtype(at),
-            plan.label(at),
-            values_at(frame, plan, at),
-            as_found=before is not None and is_nullable(_array(before, at)),
+            plan.dtype(at), plan.label(at), values_at(frame, plan, at), (seen or {}).get(at)
         )
         arrays.append(array)
         names.append(plan.name(at))
@@ -143,12 +130,6 @@ def to_table(
             notes[plan.name(at)] = note
     metadata = {NOTES: pickle.dumps((notes, frame.attrs))}
     return to_transport(pa.Table.from_arrays(arrays, names=names, metadata=metadata))
-
-
-def _array(frame: pd.DataFrame, position: int) -> Any:
-    if position >= 0:
-        return frame.iloc[:, position].array
-    return frame.index.get_level_values(-1 - position).array
 
 
 def values_at(frame: pd.DataFrame, plan: FramePlan, position: int) -> Any:
@@ -168,11 +149,7 @@ def values_at(frame: pd.DataFrame, plan: FramePlan, position: int) -> Any:
     if position >= 0:
         place: Any = frame.columns.get_loc(plan.label(position))
         return plain_array(frame.iloc[:, place])
-    level, dtype = -1 - position, plan.dtype(position)
-    values = frame.index.get_level_values(level)
-    if not agrees(values.dtype, dtype):
-        return plain_array(_as_declared(values.to_series(), dtype, f"index level {level}"))
-    return plain_array(values)
+    return plain_array(frame.index.get_level_values(-1 - position))
 
 
 def replace_values(frame: pd.DataFrame, position: int, values: Any) -> pd.DataFrame:
@@ -196,7 +173,11 @@ def plain_array(values: Any) -> Any:
 
 
 def to_frame(
-    shards: Sequence[pa.Table], order: ShardOrder, plan: FramePlan, first_row: int
+    shards: Sequence[pa.Table],
+    order: ShardOrder,
+    plan: FramePlan,
+    first_row: int,
+    settled: Mapping[int, Joint] | None = None,
 ) -> pd.DataFrame:
     """Return some rows of the shards of a partition as pandas.
 
@@ -210,6 +191,8 @@ def to_frame(
         What the output looks like.
     first_row : int
         Rows in all partitions before this one.
+    settled : mapping of int to Joint, optional
+        The dtypes of all partitions that are not the declared ones, by position.
     """
     found = [pickle.loads(shard.schema.metadata[NOTES]) for shard in shards]
 
@@ -217,7 +200,9 @@ def to_frame(
         name = plan.name(position)
         pieces = [shard.select([name]) for shard in shards]
         notes = [note.get(name) for note, _ in found]
-        return gather_found(plan.dtype(position), plan.label(position), pieces, notes, order)
+        joint = (settled or {}).get(position)
+        dtype, label = plan.dtype(position), plan.label(position)
+        return gather_found(dtype, label, joint, pieces, notes, order)
 
     like = plan.output
     index: Any

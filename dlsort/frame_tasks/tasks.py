@@ -20,6 +20,7 @@ import pyarrow as pa
 from dlsort.arrow.take import take_table
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError, shown
+from dlsort.frame_tasks.found import settle_all
 from dlsort.frame_tasks.keys import (
     KeyTypes,
     align_agreed,
@@ -89,7 +90,7 @@ def fit(plan: FramePlan, samples: Sequence[FrameSample]) -> Context:
     KeyTypeError
         If an object column holds several types, or categories differ between partitions.
     """
-    asked, found, types = plan, samples, _types(plan, samples)
+    asked, found, types = plan, samples, find_types(plan, samples)
     tuning = plan.tuning.order
     plan, samples = _as_agreed(plan, samples, types)
     samples = lend_keys(samples)
@@ -168,19 +169,11 @@ def _can_be_looked_up(types: KeyTypes) -> bool:
 def _encode_ends(plan: FramePlan, samples: Sequence[FrameSample], types: KeyTypes) -> pa.Table:
     """Return the first and last key of each partition that has one."""
     only = replace(plan, by=plan.by[:1], descending=plan.descending[:1])
+    objects, categories = types.objects, types.categories
     of_first = KeyTypes(
-        *({0: t[0]} if 0 in t else {} for t in (types.objects, types.categories))
+        {0: objects[0]} if 0 in objects else {}, {0: categories[0]} if 0 in categories else {}
     )
     return concat_rows([encode_keys(only, [s.ends], of_first) for s in samples if len(s.ends)])
-
-
-def _types(plan: FramePlan, samples: Sequence[FrameSample]) -> KeyTypes:
-    dtypes = [
-        (s.part, [None if i in s.empty else each.dtype for i, each in enumerate(s.keys)])
-        for s in samples
-        if s.n_rows
-    ]
-    return find_types(plan, [s.censuses for s in samples], dtypes)
 
 
 def _as_agreed(
@@ -242,7 +235,7 @@ def fit_divisions(
     BadOptionError
         If the divisions are no values of the index.
     """
-    types = _types(plan, samples)
+    types = find_types(plan, samples)
     plan = with_dtypes(plan, types.dtypes)
     (position,) = plan.by
     dtype = plan.dtype(position)
@@ -262,12 +255,12 @@ def fit_divisions(
 
 def split(plan: FramePlan, frame: pd.DataFrame, context: Context, input_id: int) -> Split:
     """Turn one input partition into Arrow and group its rows by output partition."""
-    before, frame = frame, align(frame, plan.like, input_id)
-    plan, frame = align_agreed(plan, frame, context.types.dtypes)
+    frame, seen = align(frame, plan.like, input_id)
+    plan, frame, seen = align_agreed(plan, frame, seen, context.types.dtypes)
     for place, dtype in context.types.categories.items():
         position = plan.by[place]
         frame = replace_values(frame, position, recode(values_at(frame, plan, position), dtype))
-    table = to_table(frame, plan, before)
+    table = to_table(frame, plan, seen)
     for place, objects in context.types.objects.items():
         position = plan.by[place]
         values = objects.encode(values_at(frame, plan, position))
@@ -276,7 +269,8 @@ def split(plan: FramePlan, frame: pd.DataFrame, context: Context, input_id: int)
     keys = table.select([key.column for key in plan.keys])
     keys = keys.rename_columns([key.column for key in model.keys])
     band = find_bands(keys, model, input_id)
-    return Split(*group(table, band, plan.n_parts, model.n_bands))
+    note = tuple(seen.items()) if len(frame) else None
+    return Split(*group(table, band, plan.n_parts, model.n_bands), note=note)
 
 
 def merge(plan: FramePlan, shards: Shards, context: Context, slot: Slot) -> pd.DataFrame:
@@ -288,4 +282,4 @@ def merge(plan: FramePlan, shards: Shards, context: Context, slot: Slot) -> pd.D
     tuning = plan.tuning.order
     starts = join_bands(read_starts(shards, slot.part, slot.n_parts), tuning)
     order = order_shards(keys, plan.keys, starts, tuning)
-    return to_frame(tables, order, plan, slot.first_row)
+    return to_frame(tables, order, plan, slot.first_row, settle_all(plan, slot.notes))

@@ -46,17 +46,17 @@ class FirstRows(ApplyConcatApply):
 
     # Dask names the tasks after what these are bound to.
     @classmethod
-    def chunk(cls, frame: pd.DataFrame, **kwargs: Any) -> pd.DataFrame:
+    def chunk(cls, frame: pd.DataFrame, **kwargs: Any) -> Any:
         """Return the first rows of a partition."""
         return _pick_first([frame], **kwargs)
 
     @classmethod
-    def combine(cls, frames: list[pd.DataFrame], **kwargs: Any) -> pd.DataFrame:
+    def combine(cls, frames: list[Any], **kwargs: Any) -> Any:
         """Return the first rows of several partitions."""
         return _pick_first(frames, **kwargs)
 
     @classmethod
-    def aggregate(cls, frames: list[pd.DataFrame], **kwargs: Any) -> pd.DataFrame:
+    def aggregate(cls, frames: list[Any], **kwargs: Any) -> pd.DataFrame:
         """Return the first rows of all, as the sort gives them."""
         from dlsort.frame_tasks.first_rows import finish_first
 
@@ -77,7 +77,7 @@ def look_at_cluster() -> None:
         raise ClusterError(str(error)) from error
 
 
-def _pick_first(frames: list[pd.DataFrame], **kwargs: Any) -> pd.DataFrame:
+def _pick_first(frames: list[Any], **kwargs: Any) -> Any:
     from dlsort.frame_tasks.first_rows import pick_first
 
     return pick_first(frames, **kwargs)

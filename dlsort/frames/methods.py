@@ -75,10 +75,10 @@ def sort_values(
     ----------
     ddf : dask.dataframe.DataFrame or Series
         What to sort. Where partitions have other dtypes than it declares, they are cast
-        if all values compare equal then (1 and True do); nulls alone fit any dtype that has
-        nulls. Where they don't and only the kind differs (a unit, a time zone, bits, NumPy or
-        nullable or Arrow), the result has the dtype that ``pandas.concat`` gives; anything
-        else is refused by name.
+        if all values of all partitions compare equal then (1 and True do); nulls alone fit
+        any dtype that has nulls. Where they don't and only the kind differs (a unit, a time
+        zone, bits, NumPy or nullable or Arrow), the result has the declared dtype's nullable
+        form or the dtype that ``pandas.concat`` gives; anything else is refused by name.
     by : label or list of labels
         The key columns or levels of the index, most significant first: numbers, booleans,
         dates and times, decimals, strings, bytes, or categories, which sort in the order

@@ -260,9 +260,9 @@ class SortEach(SetIndexBlockwise):
         frame: pd.DataFrame, plan: FramePlan
     ) -> pd.DataFrame:
         """Return a partition, sorted."""
-        from dlsort.frame_tasks.first_rows import finish_first, pick_first
+        from dlsort.frame_tasks.first_rows import sort_alone
 
-        return finish_first(pick_first([frame], plan, len(frame), last=False), plan)
+        return sort_alone(frame, plan)
 
 
 class LazyDivisionsFrame(DataFrame):

@@ -180,7 +180,10 @@ def test_what_differs_in_kind_only():
     assert differ(["\ud800"], "object", "str")
     assert differ(["a"], "category", "str")
     assert differ(["a"], "str", "category")
+    assert differ([2**53 + 1], "int64", "float64")
+    assert differ([2**70], "object", "int64")
     assert not differ([1.5], "float64", "int64")
+    assert not differ([1.5], "object", "int64")
     assert not differ([1], "int64", "datetime64[s]")
     assert not differ([1], "object", "str")
     assert not differ([1], "category", "str")
@@ -190,3 +193,20 @@ def test_the_common_dtype_is_that_of_pandas():
     found = [np.dtype("M8[s]"), np.dtype("M8[ns]"), np.dtype("M8[s]")]
     assert common_dtype(found) == "datetime64[ns]"
     assert common_dtype([np.dtype("int64"), pd.Int64Dtype()]) == pd.Int64Dtype()
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [("uint64[pyarrow]", "UInt64"), ("UInt64", "uint64[pyarrow]"), ("Int64", "int64[pyarrow]")],
+)
+def test_numbers_beside_nulls_are_not_rounded(found, wanted):
+    column = pd.Series([2**63 - 1, None, 2**53 + 1], dtype=found)
+    got = cast_exactly(column, pd.Series([], dtype=wanted).dtype)
+    assert got.dtype == wanted
+    assert boxed(got) == [2**63 - 1, None, 2**53 + 1]
+
+
+def test_small_floats_are_compared_with_the_limits_of_integers():
+    for value, fits in ((np.inf, False), (-np.inf, False), (65504.0, True)):
+        got = cast_exactly(pd.Series([value], dtype="float16"), np.dtype("int64"))
+        assert (got is not None) is fits

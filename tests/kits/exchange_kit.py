@@ -76,7 +76,13 @@ def split(source: Source, context: int, input_id: int) -> Split:
     part = part_of(context, input_id, source.n_rows)
     order = np.argsort(part, kind="stable")
     starts = np.searchsorted(part[order], np.arange(context + 1))
-    return Split(make_table(part[order], input_id, order), starts, ("stats", input_id))
+    table = make_table(part[order], input_id, order)
+    return Split(table, starts, ("stats", input_id), note_of(input_id))
+
+
+def note_of(input_id: int) -> str | None:
+    """Return what every merge is told of an input: the same of some, nothing of others."""
+    return (None, "one", "two")[input_id % 3]
 
 
 def merge(shards: Shards, context: int, slot: Slot) -> tuple[Slot, pa.Table]:
@@ -132,10 +138,11 @@ def check(outputs, n_inputs: int, n_parts: int = 6, parts=None, n_rows: int = 20
     part = [part_of(n_parts, i, n_rows) for i in range(n_inputs)]
     counts = np.bincount(np.concatenate(part), minlength=n_parts)
     wanted = range(n_parts) if parts is None else parts
+    notes = ("one", "two")[: max(n_inputs - 1, 0)]
     assert [slot.part for slot, _ in outputs] == list(wanted)
     for slot, table in outputs:
         first_row = counts[: slot.part].sum()
-        assert slot == Slot(slot.part, n_parts, first_row, counts[slot.part])
+        assert slot == Slot(slot.part, n_parts, first_row, counts[slot.part], notes)
         here = [np.flatnonzero(part[i] == slot.part) for i in range(n_inputs)]
         expected = [make_table(part[i][here[i]], i, here[i]) for i in range(n_inputs)]
         assert table.unify_dictionaries().to_pylist() == pa.concat_tables(expected).to_pylist()

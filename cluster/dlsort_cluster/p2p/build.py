@@ -54,7 +54,9 @@ from dlsort_cluster.exchange import (
     Layer,
     Slot,
     Split,
+    Totals,
     Transferred,
+    add_up,
     check_rows,
     check_split,
     slot_of,
@@ -145,8 +147,8 @@ class _Passed(NamedTuple):
     ----------
     run_id : int
         The run.
-    counts : (n_parts,) int64
-        Rows of each partition.
+    totals : Totals
+        What all inputs report.
     lent : dict of int to str
         Partitions that others make than those that have their rows; and who has.
     splits : list of Split or None
@@ -154,7 +156,7 @@ class _Passed(NamedTuple):
     """
 
     run_id: int
-    counts: np.ndarray
+    totals: Totals
     lent: dict[int, str]
     splits: list[Split] | None = None
 
@@ -173,7 +175,8 @@ def _transfer(
         check_split(found, exchange.n_parts, input_id)
         counts = np.diff(found.starts)
         run_id = _hand_over(run, found, input_id) if own else _NO_RUN
-    return Transferred(run_id, counts, found.stats, found if run_id == _NO_RUN else None)
+    split = found if run_id == _NO_RUN else None
+    return Transferred(run_id, counts, found.stats, found.note, split)
 
 
 def _is_workers_own() -> bool:
@@ -200,12 +203,12 @@ def _hand_over(run: ShuffleId, found: Split, input_id: int) -> int:
 
 
 def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
-    """Wait until every row has arrived, in one run, and add up the counts."""
+    """Wait until every row has arrived, in one run, and add up what was reported."""
     run_ids = [receipt.run_id for receipt in receipts]
-    counts = np.sum([receipt.counts for receipt in receipts], axis=0)
+    totals = add_up(len(receipts[0].counts), receipts)
     splits = [receipt.split for receipt in receipts if receipt.split is not None]
     if len(splits) == len(receipts):
-        return _Passed(_NO_RUN, counts, {}, splits)
+        return _Passed(_NO_RUN, totals, {}, splits)
     with _engine_errors(run, "barrier"):
         plugin = get_worker_plugin()
         try:
@@ -219,7 +222,7 @@ def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
             fresh = plugin.get_or_create_shuffle(run)
             run_id = sync(plugin.worker.loop, fresh.barrier, run_ids)
         lent = tell_places(plugin, run, run_id, _unpack)
-    return _Passed(run_id, counts, lent)
+    return _Passed(run_id, totals, lent)
 
 
 def _unpack(
@@ -234,11 +237,11 @@ def _unpack(
     """Fetch one partition's rows and merge them, unless that was done before."""
     if passed.splits is not None:
         return taskgraph.merge_splits(
-            run, merge, find, part, passed.counts, context, *passed.splits
+            run, merge, find, part, passed.totals, context, *passed.splits
         )
     if find is not None and (found := find(part)) is not None:
         return found
-    slot = slot_of(part, passed.counts)
+    slot = slot_of(part, passed.totals)
     plugin = get_worker_plugin()
     owner = passed.lent.get(part)
     if owner is None:

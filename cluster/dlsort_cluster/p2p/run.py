@@ -379,13 +379,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         self.guard.give_back()
 
     def raise_if_closed(self) -> None:
-        """Raise an error of its own each time: one raised twice keeps the frames of both.
-
-        Raises
-        ------
-        ShuffleClosedError
-            If the run is closed.
-        """
+        """Raise an error of its own each time: one raised twice keeps the frames of both."""
         if self.closed:
             msg = f"{self} has already been closed"
             raise ShuffleClosedError(msg)

@@ -22,8 +22,8 @@ _N_STORES = 100
 _SENDING_SHARE = 0.1
 
 
-def sending_limiter(engines: ResourceLimiter, limit_bytes: int) -> ResourceLimiter:
-    """Return what holds back rows that wait to be sent: the engine's, or less on a small worker.
+def sending_limiter(engines: ResourceLimiter[Any], limit_bytes: int) -> ResourceLimiter[Any]:
+    """Return what holds back rows that wait to be sent: less than the engine's if need be.
 
     Parameters
     ----------
