@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from dlsort.dataset import sort_dataset
     from dlsort.errors import DlsortError, DlsortWarning
     from dlsort.frames.drop_in import disable, enable, enabled
-    from dlsort.frames.methods import set_index, sort_index, sort_values
+    from dlsort.frames.index_methods import set_index, sort_index
+    from dlsort.frames.methods import sort_values
     from dlsort.frames.notices import ComputedTwiceWarning, OptionIgnoredWarning
     from dlsort.keys import SortKey
     from dlsort.report import SortReport
@@ -65,8 +66,8 @@ _HOME = {
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
     "rank": "arrays",
-    "set_index": "frames.methods",
-    "sort_index": "frames.methods",
+    "set_index": "frames.index_methods",
+    "sort_index": "frames.index_methods",
     "sort_table": "table",
     "top_k": "table",
     "sort_values": "frames.methods",

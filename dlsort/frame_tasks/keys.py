@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -25,11 +26,10 @@ from dlsort.frame_tasks.objects import (
 )
 from dlsort.frame_tasks.plan import FramePlan, is_objects
 from dlsort.frame_tasks.table import plain_array, replace_values, values_at
-
-if TYPE_CHECKING:
-    from dlsort.frame_tasks.sample import FrameSample
+from dlsort.model.sample_plan import Range
 
 __all__ = [
+    "FrameSample",
     "KeyTypes",
     "agree_on_categories",
     "agree_on_dtypes",
@@ -61,6 +61,52 @@ class KeyTypes:
     objects: dict[int, ObjectKey]
     categories: dict[int, Any]
     dtypes: dict[int, Joint] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FrameSample:
+    """Some keys of one partition, and what its whole key columns are.
+
+    Parameters
+    ----------
+    keys : list of array
+        (k) values of each key column, as pandas has them.
+    part : int
+        The input partition.
+    rows : (k,) int64
+        Which rows of it these are, or stand for.
+    n_rows : int
+        How many rows it has, about.
+    weights : (k,) float64
+        How many of its rows each one stands for.
+    censuses : dict of int to Census
+        Of each object column, by its place in the key.
+    ends : array
+        The first and last value of the first key column that is not null; none, if all are
+        or nobody asked.
+    has_null : bool
+        Whether one is, if somebody asked.
+    groups, donors : (k,) int64
+        The row group that each one stands for, and that it was read from.
+    ranges : dict of int to (low, high)
+        The footers' range of the first key column, by row group, where some stay unread
+        although they may differ.
+    seen : dict of int to Seen
+        What key columns were that were not as declared, by place in the key.
+    """
+
+    keys: list[Any]
+    part: int
+    rows: npt.NDArray[np.int64]
+    n_rows: int
+    weights: npt.NDArray[np.float64]
+    censuses: dict[int, Census]
+    ends: Any
+    has_null: bool
+    groups: npt.NDArray[np.int64]
+    donors: npt.NDArray[np.int64]
+    ranges: Mapping[int, Range] = field(default_factory=dict)
+    seen: dict[int, Seen] = field(default_factory=dict)
 
 
 def find_types(plan: FramePlan, samples: Sequence[FrameSample]) -> KeyTypes:

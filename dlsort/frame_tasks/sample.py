@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dlsort.frame_tasks.found import Joint, Seen, agrees
-from dlsort.frame_tasks.keys import KeyTypes, census_of, encode_keys, with_dtypes
+from dlsort.frame_tasks.keys import FrameSample, KeyTypes, census_of, encode_keys, with_dtypes
 from dlsort.frame_tasks.objects import Census, agree
 from dlsort.frame_tasks.plan import FramePlan
 from dlsort.frame_tasks.table import align, values_at
@@ -27,7 +27,6 @@ from dlsort.order.ranks import rank_dictionaries
 from dlsort.order.words import key_columns
 
 __all__ = [
-    "FrameSample",
     "align_keys",
     "count_draws",
     "draw_rows",
@@ -39,52 +38,6 @@ __all__ = [
 ]
 
 Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class FrameSample:
-    """Some keys of one partition, and what its whole key columns are.
-
-    Parameters
-    ----------
-    keys : list of array
-        (k) values of each key column, as pandas has them.
-    part : int
-        The input partition.
-    rows : (k,) int64
-        Which rows of it these are, or stand for.
-    n_rows : int
-        How many rows it has, about.
-    weights : (k,) float64
-        How many of its rows each one stands for.
-    censuses : dict of int to Census
-        Of each object column, by its place in the key.
-    ends : array
-        The first and last value of the first key column that is not null; none, if all are
-        or nobody asked.
-    has_null : bool
-        Whether one is, if somebody asked.
-    groups, donors : (k,) int64
-        The row group that each one stands for, and that it was read from.
-    ranges : dict of int to (low, high)
-        The footers' range of the first key column, by row group, where some stay unread
-        although they may differ.
-    seen : dict of int to Seen
-        What key columns were that were not as declared, by place in the key.
-    """
-
-    keys: list[Any]
-    part: int
-    rows: Ints
-    n_rows: int
-    weights: npt.NDArray[np.float64]
-    censuses: dict[int, Census]
-    ends: Any
-    has_null: bool
-    groups: Ints
-    donors: Ints
-    ranges: Mapping[int, Range] = field(default_factory=dict)
-    seen: dict[int, Seen] = field(default_factory=dict)
 
 
 def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSample:

@@ -16,10 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow.types as pt
 
-from dlsort.frame_tasks.keys import KeyTypes, encode_keys
+from dlsort.frame_tasks.keys import FrameSample, KeyTypes, encode_keys
 from dlsort.frame_tasks.plan import FramePlan, dtype_at, is_objects
 from dlsort.frame_tasks.sample import (
-    FrameSample,
     align_keys,
     count_draws,
     draw_rows,

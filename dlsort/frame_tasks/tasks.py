@@ -22,6 +22,7 @@ from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError, shown
 from dlsort.frame_tasks.found import settle_all
 from dlsort.frame_tasks.keys import (
+    FrameSample,
     KeyTypes,
     align_agreed,
     as_agreed,
@@ -31,7 +32,7 @@ from dlsort.frame_tasks.keys import (
     with_dtypes,
 )
 from dlsort.frame_tasks.plan import FramePlan
-from dlsort.frame_tasks.sample import FrameSample, lend_keys
+from dlsort.frame_tasks.sample import lend_keys
 from dlsort.frame_tasks.table import (
     align,
     plain_array,

@@ -1,6 +1,6 @@
 """dlsort in the place of Dask's own methods: a switch, and an accessor.
 
-``dlsort.enable()`` makes the doors of :mod:`dlsort.frames.methods` the methods of Dask's
+``dlsort.enable()`` makes the doors to frames the methods of Dask's
 classes, so that a script which sorts Dask frames needs one line to be changed.
 ``ddf.dlsort.sort_values(…)`` names the door where it is used, and changes
 nothing else.
@@ -142,9 +142,10 @@ def _put_back() -> None:
 def _door(name: str) -> Callable[..., Any]:
     # Imported late: it brings all of distributed, and the accessor is registered
     # as soon as anyone imports dask.dataframe.
-    from dlsort.frames import methods
+    from dlsort.frames import index_methods, methods
 
-    door: Callable[..., Any] = getattr(methods, name)
+    home = methods if name == "sort_values" else index_methods
+    door: Callable[..., Any] = getattr(home, name)
     return door
 
 

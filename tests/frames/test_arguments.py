@@ -20,7 +20,6 @@ import dlsort
 import frame_data as data
 from dlsort import OptionIgnoredWarning
 from dlsort.errors import BadOptionError, DlsortError, KeyTypeError
-from dlsort.frames import methods as frame
 from dlsort.frames import notices
 from dlsort_cluster.exchange import ExchangeError, SpillFullError
 
@@ -71,11 +70,11 @@ RIGHT = {
     ("sort_function_kwargs", "a dict"),
 }
 CALLS = {
-    "sort_values": (frame.sort_values, {"by": "k"}),
-    "sort_index": (frame.sort_index, {}),
-    "set_index": (frame.set_index, {"other": "k"}),
-    "sorted": (frame.set_index, {"other": "t", "sorted": True}),
-    "unsorted": (frame.set_index, {"other": "t", "sort": False}),
+    "sort_values": (dlsort.sort_values, {"by": "k"}),
+    "sort_index": (dlsort.sort_index, {}),
+    "set_index": (dlsort.set_index, {"other": "k"}),
+    "sorted": (dlsort.set_index, {"other": "t", "sorted": True}),
+    "unsorted": (dlsort.set_index, {"other": "t", "sort": False}),
 }
 UNUSED = {"sorted": {"partition_size"}, "unsorted": {"partition_size"}}
 
@@ -119,7 +118,7 @@ def test_a_wrong_type_is_refused_by_name(call, name, odd):
 
 
 @pytest.mark.parametrize("odd", ODD)
-@pytest.mark.parametrize("door", [frame.sort_values, frame.sort_index])
+@pytest.mark.parametrize("door", [dlsort.sort_values, dlsort.sort_index])
 def test_a_series_refuses_what_a_frame_does(door, odd):
     for name in ("ascending", "na_position", "npartitions", "ignore_index", "inplace", "axis"):
         with pytest.raises(DlsortError, match=name):

@@ -160,7 +160,7 @@ def test_many_threads_open_and_end_blocks():
         start.wait()
         for _ in range(200):
             with dlsort.enabled():
-                found.append(vars(dd.DataFrame)["sort_values"] is frame.sort_values)
+                found.append(vars(dd.DataFrame)["sort_values"] is dlsort.sort_values)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
