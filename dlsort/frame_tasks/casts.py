@@ -76,7 +76,7 @@ def cast_exactly(column: pd.Series[Any], dtype: Any) -> Any:
     """
     if not len(column):
         return pd.Series([], index=column.index, dtype=dtype)
-    if column.dtype != dtype and not is_objects(dtype) and column.isna().all():
+    if column.dtype != dtype and not is_objects(dtype) and not has_value(column.array):
         return nulls_of(dtype, column.index)
     try:
         return _cast(column, dtype)

@@ -110,7 +110,7 @@ def take_in(column: Any, dtype: Any, where: str) -> tuple[Any, Seen | None]:
     column = pd.Series(column, copy=False)
     if not len(column):
         return cast_exactly(column, dtype), None
-    found = None if column.isna().all() else column.dtype
+    found = column.dtype if has_value(column.array) else None
     if (nullable := as_nullable(column, dtype)) is not None:
         # Floats and objects with gaps, as pandas reads them from a file, are so again.
         again = isinstance(column.dtype, np.dtype) and column.dtype.kind in (

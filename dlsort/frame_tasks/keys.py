@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from dlsort.arrow.transport import to_transport
 from dlsort.errors import KeyTypeError, shown
-from dlsort.frame_tasks.casts import cast_exactly, kind_of, numpy_dtype
+from dlsort.frame_tasks.casts import cast_exactly, has_value, kind_of, numpy_dtype
 from dlsort.frame_tasks.columns import codec_for, have_same_values, same_categories
 from dlsort.frame_tasks.found import Joint, Seen, agrees, names, settle
 from dlsort.frame_tasks.objects import (
@@ -219,6 +219,8 @@ def census_of(values: Any) -> Census:
     """Return what objects are, or would be that a typed array holds; of times in O(n)."""
     if is_objects(values.dtype):
         return take_census(values)
+    if not len(values) or not has_value(values):
+        return Census()
     if (found := census_of_dtype(values.dtype)) is not None:
         return found
     kind = kind_of(values.dtype)

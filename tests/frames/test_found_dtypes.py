@@ -281,6 +281,14 @@ def test_nulls_as_objects_do_not_make_floats_of_integers():
         assert sorted(v for v in indexed["c"] if not pd.isna(v)) == [3, 2**53 + 1]
 
 
+def test_nulls_of_several_dtypes_have_no_say():
+    columns = [pd.Series([None], dtype=dtype) for dtype in ("boolean", "uint64[pyarrow]")]
+    for by in ("c", "row"):
+        got = pd.concat(local(dlsort.sort_values(frame_of("int64", columns), by)))
+        assert got["row"].tolist() == [0, 1]
+        assert got["c"].isna().all()
+
+
 def test_booleans_with_nulls_as_objects():
     columns = [pd.Series([True, False]), pd.Series([None, True], dtype=object)]
     got = pd.concat(local(dlsort.sort_values(frame_of("bool", columns), "c")))
