@@ -129,8 +129,10 @@ async def _knock(address: str, timeout_s: float, security: Security) -> None:
         try:
             await comm.write({"op": "identity", "reply": True})
             who = await comm.read()
-        finally:
+        except BaseException:
             comm.abort()
+            raise
+    await comm.close()
     if who["type"] in ("Worker", "Nanny"):
         kind = who["type"].lower()
         msg = f"what answers there is a Dask {kind}; give its scheduler's address"
