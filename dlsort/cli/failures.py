@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from dlsort.cli.option_names import with_options
+from dlsort.cli.message_names import with_options
 from dlsort.cli.stop import Stopped
 from dlsort.errors import BadOptionError, DlsortError
 from dlsort.terminal.streams import open_missing, settle, write
@@ -186,10 +186,10 @@ def _with_notes(message: str, error: BaseException) -> str:
     """Return a message with what was noted on the way up: what is kept, to resume from."""
     whole = " ".join([message, *getattr(error, "__notes__", ())])
     is_of_option = isinstance(error, BadOptionError)
-    return with_options(whole, _option_names(), of_option=is_of_option)
+    return with_options(whole, _message_names(), of_option=is_of_option)
 
 
-def _option_names() -> dict[str, str]:
+def _message_names() -> dict[str, str]:
     """Return the option for each argument that a command takes by one."""
     root = click.get_current_context().find_root().command
     commands = root.commands.values() if isinstance(root, click.Group) else ()
