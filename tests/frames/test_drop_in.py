@@ -14,7 +14,7 @@ import pytest
 
 import dlsort
 import frame_data as data
-from dlsort.frames import methods as frame
+from dlsort.frames import index_methods
 from patience import PATIENCE_S
 
 ORIGINALS = {
@@ -31,7 +31,7 @@ ORIGINALS = {
 
 def is_enabled() -> bool:
     """Return whether all methods are dlsort's; some of them never are."""
-    found = [vars(owner).get(name) is getattr(frame, name) for owner, name in ORIGINALS]
+    found = [vars(owner).get(name) is getattr(dlsort, name) for owner, name in ORIGINALS]
     assert len(set(found)) == 1, dict(zip(ORIGINALS, found, strict=True))
     return found[0]
 
@@ -183,7 +183,7 @@ def test_what_another_library_put_there_comes_back(monkeypatch):
 
 
 def test_all_or_none(monkeypatch):
-    monkeypatch.delattr(frame, "sort_index")
+    monkeypatch.delattr(index_methods, "sort_index")
     with pytest.raises(AttributeError, match="sort_index"):
         dlsort.enable()
     assert {key: vars(key[0]).get(key[1]) for key in ORIGINALS} == ORIGINALS
