@@ -186,10 +186,10 @@ def _with_notes(message: str, error: BaseException) -> str:
     """Return a message with what was noted on the way up: what is kept, to resume from."""
     whole = " ".join([message, *getattr(error, "__notes__", ())])
     is_of_option = isinstance(error, BadOptionError)
-    return with_options(whole, _message_names(), of_option=is_of_option)
+    return with_options(whole, _option_names(), of_option=is_of_option)
 
 
-def _message_names() -> dict[str, str]:
+def _option_names() -> dict[str, str]:
     """Return the option for each argument that a command takes by one."""
     root = click.get_current_context().find_root().command
     commands = root.commands.values() if isinstance(root, click.Group) else ()

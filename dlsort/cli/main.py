@@ -83,7 +83,7 @@ class SortCommand(Command):
         return super().advice(args)
 
 
-@click.group("dlsort", cls=Commands, context_settings={"help_message_names": ["-h", "--help"]})
+@click.group("dlsort", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dlsort", message="%(prog)s %(version)s")
 def main() -> None:
     """Sort Parquet datasets on Dask, and check that they are sorted.

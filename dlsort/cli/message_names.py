@@ -1,4 +1,4 @@
-"""Option names: messages call an argument as Python does; the command line, by its option."""
+"""Message names: messages call an argument as Python does; the command line, by its option."""
 
 from __future__ import annotations
 
