@@ -151,7 +151,7 @@ cluster-down:
 $(VENV)/installed-%: pyproject.toml $(VENV)/created
 	@echo "== set-up: installing dlsort[$*] into $(VENV) (once; a minute or two)"
 	@$(BIN)/python -m pip install --quiet --editable ".[$*]"
-	@touch $@
+	@touch $@ $(if $(filter dev,$*),$(VENV)/installed-test)  # the dev extra has all of the tests'
 
 # The first interpreter that is new enough and can really make an environment:
 # a version manager's shim may stand in the path and run nothing.

@@ -172,6 +172,8 @@ def sort_values(
         return as_series(found, name)
     like = arguments.check_frame(ddf)
     sort_function = parse_sort_function(sort_function, sort_function_kwargs)
+    if isinstance(by, list) and not by and not ignore_index:
+        return ddf  # as pandas has it
     positions, descending = arguments.parse_by(like, by, ascending)
     nulls_first = parse_na_position(na_position)
     n_parts = parse_n_parts(npartitions, ddf, partition_size, TUNING)

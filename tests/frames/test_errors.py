@@ -44,7 +44,6 @@ def ddf():
             r"by=\['a', 'b'\], ascending=\[True, False\], na_position='first'\.",
         ),
         ("a:down", {}, UnknownColumnError, "no column 'a:down'. The columns"),
-        ([], {}, BadKeyError, "names no column"),
         ([], {"ignore_index": True}, BadKeyError, "names no column"),
         (["a", ["b"]], {}, BadKeyError, "by holds a list"),
         (["a"], {"ascending": [True, False]}, BadKeyError, r"Length of ascending \(2\) != le"),

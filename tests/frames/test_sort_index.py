@@ -201,6 +201,11 @@ def test_a_function_that_knows_only_real_values(run):
         assert joined(run, result)["s"].tolist() == expected["s"].tolist()
 
 
+def test_no_key_changes_nothing():
+    ddf = data.frame_of(words()[1])
+    assert dlsort.sort_values(ddf, []) is ddf
+
+
 def test_labels_that_are_no_strings_stay_what_they_are(run):
     whole = pd.DataFrame(np.arange(12).reshape(6, 2) % 5, columns=[7, 8])
     result = dlsort.sort_values(data.frame_of([whole[:3], whole[3:]]), 8, key=lambda c: -c)
