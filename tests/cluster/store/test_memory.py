@@ -259,7 +259,18 @@ def trims(monkeypatch):
     """Addresses of the workers whose freed memory was returned, one a time."""
     found = []
     monkeypatch.setattr(MemoryGuard, "_trim", lambda guard: found.append(guard.address))
+    monkeypatch.setattr(MemoryGuard, "memory_bytes", lambda guard: guard.limit_bytes // 2)
     return found
+
+
+def test_little_memory_is_not_given_back(worker, trims, monkeypatch):
+    """It would have to be fetched again for the next sort."""
+    monkeypatch.setattr(MemoryGuard, "memory_bytes", lambda guard: guard.limit_bytes // 4)
+    MemoryGuard(worker).give_back()
+    assert not trims
+    monkeypatch.setattr(MemoryGuard, "memory_bytes", lambda guard: guard.limit_bytes // 2)
+    MemoryGuard(worker).give_back()
+    assert trims
 
 
 def test_memory_is_given_back_when_the_last_store_is_gone(worker, tmp_path, trims):
