@@ -111,10 +111,12 @@ def test_a_cluster_in_this_process_is_joined_by_its_address_too():
         assert client.submit(sum, [1, 2]).result() == 3
 
 
+@pytest.fixture
 def closed_port():
+    """Return a port that nobody listens at, and that nobody else can take meanwhile."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+        yield found.getsockname()[1]
 
 
 @pytest.fixture
@@ -124,8 +126,8 @@ def hasty():
         yield
 
 
-def test_a_scheduler_that_is_not_there_is_told(hasty):
-    address = f"tcp://127.0.0.1:{closed_port()}"
+def test_a_scheduler_that_is_not_there_is_told(hasty, closed_port):
+    address = f"tcp://127.0.0.1:{closed_port}"
     with (
         pytest.raises(SchedulerUnreachableError) as caught,
         connect(scheduler=address, connect_timeout_s=0.3),
