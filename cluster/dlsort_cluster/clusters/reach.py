@@ -233,7 +233,8 @@ def _reason(error: BaseException) -> str:
         isinstance(cause, ConnectionRefusedError) or "refused" in str(cause) for cause in causes
     ):
         return "connection refused"
-    if isinstance(error, TimeoutError):
+    # Dask's own is no TimeoutError.
+    if isinstance(error, TimeoutError) or str(error).startswith("Timed out trying to connect"):
         return _SILENT
     for cause in causes:
         if isinstance(cause, ValueError):
