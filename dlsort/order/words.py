@@ -145,11 +145,6 @@ class FixedColumn:
         """Whether values are integers of one limb."""
         return not (self.is_wide or self.is_floating)
 
-    @property
-    def may_have_null(self) -> bool:
-        """Whether a row may be null, told without reading values."""
-        return self.mask is not None or self.missing is not None or self.is_floating
-
     def levels(self) -> list[Words]:
         """Return the words that tell any two values apart, most significant first."""
         if self.outside is None:
