@@ -25,7 +25,7 @@ from dlsort.order.words import check_key_types
 from dlsort.publish.destination import Overwrite, check_apart, check_destination
 from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile, Wanted
-from dlsort.publish.recover import put_back
+from dlsort.publish.recover import recover
 from dlsort.publish.replaceable import Held
 from dlsort.publish.staging import staging
 from dlsort.report import Opened, Published, SortReport, Started
@@ -206,6 +206,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             held=held,
             resume=asked.resume,
             partitions=asked.partitions,
+            n_at_once=asked.tuning.io.store_requests,
             on_decided=partial(progress.finish, "publish"),
         ) as stage:
             job, n_parts = job.as_begun(stage.job), stage.job.n_parts
@@ -227,7 +228,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
 
 def _finished_before(asked: Asked, began: float) -> SortReport | None:
     """Bring to an end what an earlier attempt was publishing; return its report if wanted."""
-    settled = put_back(asked.dst, resume=asked.resume)
+    settled = recover(asked.dst, resume=asked.resume, n_at_once=asked.tuning.io.store_requests)
     if settled is None or not asked.resume:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is told later

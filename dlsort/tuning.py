@@ -167,6 +167,9 @@ class IoTuning(Tunables):
     # A file up to this size is read by one request, though only some columns are wanted: a
     # request to an object store takes longer, and of a file the system reads as much ahead.
     whole_file_bytes: int = MIB // 4
+    # Objects that are copied or removed at once when a sort publishes in a store: that does the
+    # work, and the latency of requests is what costs. 64 parts take 4 rounds, not 64.
+    store_requests: int = 16
     batch_share: int = 4  # a batch of a column's text may take a fourth of the memory
     row_group_rows: int = 1_048_576 // 4  # of the output; readers want 122,880 to 1,048,576
     # A column chunk whose dictionary page has at most this many bytes a value is worth keeping

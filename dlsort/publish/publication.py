@@ -34,6 +34,8 @@ class Publication:
         What the marker in a store tells.
     report : mapping
         The job's, for whoever brings this to an end.
+    n_at_once : int
+        Objects of a store that are copied, or removed, at once.
     """
 
     parts: str
@@ -44,6 +46,7 @@ class Publication:
     sizes: Mapping[str, int]
     told: Mapping[str, Any]
     report: Mapping[str, Any]
+    n_at_once: int
 
 
 class Settlement(NamedTuple):

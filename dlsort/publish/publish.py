@@ -55,6 +55,7 @@ def publish(
             join(asked.stage, RECORD),
             [join(stage, RECORD) for stage in others() if stage != asked.stage],
             on_decided,
+            asked.n_at_once,
         )
     else:
         to_folder.publish(asked, on_decided)
@@ -76,8 +77,10 @@ def may_be_halfway(stage: str, destination: str) -> bool:
     return True
 
 
-def settle(stage: str, destination: str) -> Settlement | None:
+def settle(stage: str, destination: str, n_at_once: int) -> Settlement | None:
     """Bring what a job had begun to publish to an end, or take it back.
+
+    In a store ``n_at_once`` objects are removed at once.
 
     Returns
     -------
@@ -91,5 +94,5 @@ def settle(stage: str, destination: str) -> Settlement | None:
         replaced while it was.
     """
     if is_store(stage):
-        return to_store.settle(join(stage, RECORD), destination)
+        return to_store.settle(join(stage, RECORD), destination, n_at_once)
     return to_folder.settle(stage, destination)

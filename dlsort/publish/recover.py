@@ -27,7 +27,7 @@ from dlsort.publish.stage_folder import (
     unlock,
 )
 
-__all__ = ["Settled", "put_back"]
+__all__ = ["Settled", "recover"]
 
 
 class Settled(NamedTuple):
@@ -37,7 +37,7 @@ class Settled(NamedTuple):
     report: Mapping[str, Any]
 
 
-def put_back(dst: str | Path, *, resume: bool) -> Settled | None:
+def recover(dst: str | Path, *, resume: bool, n_at_once: int) -> Settled | None:
     """Bring to an end what a client has left that ended while it replaced the destination.
 
     Parameters
@@ -46,6 +46,8 @@ def put_back(dst: str | Path, *, resume: bool) -> Settled | None:
         The destination as given.
     resume : bool
         In a store: nobody is at work on it. If all new parts are there, bring that to its end.
+    n_at_once : int
+        Objects of a store that are removed at once.
 
     Returns
     -------
@@ -64,21 +66,23 @@ def put_back(dst: str | Path, *, resume: bool) -> Settled | None:
     check_path(dst, "destination")
     try:
         if is_store(dst):
-            return _settle_store(place_of(dst), resume=resume)
-        return _settle_folder(place_of(dst))
+            return _settle_store(place_of(dst), n_at_once, resume=resume)
+        return _settle_folder(place_of(dst), n_at_once)
     except DlsortError:  # some are OSErrors
         raise
     except OSError as error:
         raise write_error(error, dst) from error
 
 
-def _settle_folder(destination: str) -> Settled | None:
+def _settle_folder(destination: str, n_at_once: int) -> Settled | None:
     settled = None
     for stage in folders_beside(destination, PARTIAL):
         lock = try_lock(stage)
         try:
             job = JobFile.read(join(stage, JOB))
-            done = settle(stage, destination) if lock is not None and job is not None else None
+            done = None
+            if lock is not None and job is not None:
+                done = settle(stage, destination, n_at_once)
             if done is not None and job is not None:
                 if done.is_intact:
                     settled = Settled(job, done.report)
@@ -112,7 +116,7 @@ def _settle_folder(destination: str) -> Settled | None:
     return settled
 
 
-def _settle_store(destination: str, *, resume: bool) -> Settled | None:
+def _settle_store(destination: str, n_at_once: int, *, resume: bool) -> Settled | None:
     if "/" not in destination.split("://", 1)[1]:
         return None
     filesystem(destination)  # refused by its own name if there is none
@@ -126,7 +130,7 @@ def _settle_store(destination: str, *, resume: bool) -> Settled | None:
                 "before that was done. If it ended, resume=True (--resume) completes it."
             )
             raise ResumeError(msg)
-        done = settle(stage, destination)
+        done = settle(stage, destination, n_at_once)
         if done is not None:
             job = JobFile.read(join(stage, JOB))
             if job is not None and done.is_intact:

@@ -126,7 +126,7 @@ class Staging:
         """
         self._proved = sizes, told, report
 
-    def publication(self, destination: str, held: Held) -> Publication:
+    def publication(self, destination: str, held: Held, n_at_once: int) -> Publication:
         """Return what is to be published where."""
         if self._proved is None:
             msg = "the parts were not proved"
@@ -141,6 +141,7 @@ class Staging:
             sizes=sizes,
             told=told,
             report=report,
+            n_at_once=n_at_once,
         )
 
     def has_way(self, name: str) -> bool:
@@ -160,6 +161,7 @@ def staging(
     held: Held,
     resume: bool,
     partitions: int | None,
+    n_at_once: int,
     on_decided: Callable[[], None],
 ) -> Iterator[Staging]:
     """Give a folder for the parts; publish them once they are proved, or leave no trace.
@@ -179,6 +181,8 @@ def staging(
         Go on from what an earlier attempt has left, if it has.
     partitions : int or None
         As asked for.
+    n_at_once : int
+        Objects of a store that are copied, or removed, at once.
     on_decided : callable
         Called once nothing takes back what is published any more.
 
@@ -204,7 +208,7 @@ def staging(
             raise write_error(error, destination) from error
         folder = stage.folder
         yield stage
-        asked = stage.publication(destination, held)
+        asked = stage.publication(destination, held, n_at_once)
         is_publishing = True
         publish(asked, lambda: folders_beside(destination, PARTIAL), on_decided)
     except BaseException as error:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
@@ -143,6 +144,7 @@ def publish(
     path: str,
     others: Sequence[str],
     on_decided: Callable[[], None],
+    n_at_once: int,
 ) -> None:
     """Copy the parts, remove what is old, and write the marker.
 
@@ -158,6 +160,8 @@ def publish(
         Where those of other jobs with this destination are, if they publish.
     on_decided : callable
         Called once all parts are there, before anything that is old is removed.
+    n_at_once : int
+        Objects that are copied, or removed, at once.
 
     Raises
     ------
@@ -176,8 +180,11 @@ def publish(
             fs, inner = filesystem(destination)
             _remove(fs, inner, MARKER)
             source = filesystem(parts)[1].rstrip("/")
-            for name in record.files:
+
+            def copy(name: str) -> None:
                 fs.cp_file(f"{source}/{_untagged(name)}", f"{inner.rstrip('/')}/{name}")
+
+            _each(copy, record.files, n_at_once)
             _check(record, destination)
             _check_ours(record, path)
             record = replace(record, is_copied=True)
@@ -195,7 +202,7 @@ def publish(
                 elif _is_ours(record, path):
                     remove(path)
             raise
-        _complete(record, destination, path)
+        _complete(record, destination, path, n_at_once)
     except _OthersError as error:
         raise filled(destination, str(error)) from error
     except NotImplementedError as error:
@@ -205,7 +212,7 @@ def publish(
         raise write_error(error, destination) from error
 
 
-def settle(path: str, destination: str) -> Settlement | None:
+def settle(path: str, destination: str, n_at_once: int) -> Settlement | None:
     """Bring what a job had begun to an end, or take it back, as ``to_folder.settle``."""
     try:
         record = Record.read(path)
@@ -222,7 +229,7 @@ def settle(path: str, destination: str) -> Settlement | None:
             return None
         if _look(destination)[1] != record.new_marker.decode("latin-1"):
             _check(record, destination)
-            _complete(record, destination, path)
+            _complete(record, destination, path, n_at_once)
         found, _ = _look(destination)
         remove(_claim(path))
         remove(path)
@@ -324,15 +331,24 @@ def _take_back(record: Record, destination: str, path: str) -> None:
         remove(path)
 
 
-def _complete(record: Record, destination: str, path: str) -> None:
+def _complete(record: Record, destination: str, path: str, n_at_once: int) -> None:
     """Remove what was there before, and say that the new is whole."""
     _check_ours(record, path)
     fs, inner = filesystem(destination)
-    for name in record.old:
-        _remove(fs, inner, name)
+    _each(lambda name: _remove(fs, inner, name), record.old, n_at_once)
     fs.pipe_file(f"{inner.rstrip('/')}/{MARKER}", record.new_marker)
     with suppress(OSError):  # all is published; the job's folder goes next
         remove(path)
+
+
+def _each(call: Callable[[str], None], names: Iterable[str], n_at_once: int) -> None:
+    """Call for each name, some at once; once this returns or raises, no call is under way."""
+    pool = ThreadPoolExecutor(n_at_once, thread_name_prefix="dlsort-publish")
+    try:
+        for done in as_completed([pool.submit(call, name) for name in names]):
+            done.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _remove(fs: Any, inner: str, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import re
+import threading
 import uuid
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from dlsort.errors import (
 )
 from dlsort.publish.finished import finished_parts, keep_finished
 from dlsort.strategies import part as part_module
+from dlsort.tuning import IoTuning, Tuning
 from dlsort_cluster.exchange import ExchangeError
 
 N_ROWS, N_PARTS = 3_000, 4
@@ -71,6 +73,9 @@ def sort(src: object, dst: object, **options: Any) -> dlsort.SortReport:
     options = {"by": "k", "partitions": N_PARTS, "threads": 1, **options}
     return dlsort.sort_dataset(src, dst, **options)
 
+
+# For stories that tell what happens between one copy and the next.
+ONE_BY_ONE = Tuning(io=IoTuning(store_requests=1))
 
 WHOLE = ["_SUCCESS", *(f"part-{part:05}.parquet" for part in range(N_PARTS))]
 
@@ -220,6 +225,46 @@ def test_a_copy_that_failed_is_taken_back(store, bucket, away, monkeypatch, erro
     assert not [name for name in names(store, bucket) if ".partial" in name]
 
 
+def test_parts_are_copied_at_once(store, bucket, monkeypatch):
+    copy, all_under_way = type(store).cp_file, threading.Barrier(N_PARTS)
+
+    def cp_file(self: Any, *args: Any, **options: Any) -> None:
+        all_under_way.wait(60)
+        copy(self, *args, **options)
+
+    monkeypatch.setattr(type(store), "cp_file", cp_file)
+    sort(f"{bucket}/in", f"{bucket}/out")
+    assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
+
+
+def test_copies_under_way_are_waited_for_before_they_are_taken_back(store, bucket, monkeypatch):
+    """Else one that ends later would stay in a destination whose sort has failed."""
+    copy, remove = type(store).cp_file, type(store).rm_file
+    under_way, removed = threading.Event(), threading.Event()
+    calls: list[str] = []
+
+    def cp_file(self: Any, *args: Any, **options: Any) -> None:
+        calls.append("copy")
+        if len(calls) == 1:
+            under_way.wait(60)
+            raise OSError(5, "network gone")
+        under_way.set()
+        removed.wait(0.2)
+        copy(self, *args, **options)
+
+    def rm_file(self: Any, path: str) -> None:
+        if "/out/part" in path:
+            removed.set()
+        remove(self, path)
+
+    monkeypatch.setattr(type(store), "cp_file", cp_file)
+    monkeypatch.setattr(type(store), "rm_file", rm_file)
+    with pytest.raises(DestinationError, match="network gone"):
+        sort(f"{bucket}/in", f"{bucket}/out")
+    assert removed.is_set()
+    assert all(name.startswith("in/") for name in names(store, bucket))
+
+
 @pytest.mark.parametrize("src", ["in", "out"])
 def test_a_client_that_ended_while_it_copied_is_gone_on_from(
     store, bucket, away, monkeypatch, src
@@ -229,7 +274,7 @@ def test_a_client_that_ended_while_it_copied_is_gone_on_from(
     away.fail("cp_file", KeyboardInterrupt(), once=False)
     away.fail("rm_file", OSError(5, "out of reach"), once=False)
     with pytest.raises(KeyboardInterrupt) as caught:
-        sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True)
+        sort(f"{bucket}/{src}", f"{bucket}/out", overwrite=True, _tuning=ONE_BY_ONE)
     assert "may be neither what it was nor whole" in caught.value.__notes__[0]
     monkeypatch.undo()
     mixed = objects(store, f"{bucket}/out")
@@ -363,7 +408,7 @@ def test_of_two_that_publish_at_once_one_gives_way(store, bucket, monkeypatch, w
 
     if when == "copied":
         monkeypatch.setattr(type(store), "cp_file", cp_file)
-        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True, _tuning=ONE_BY_ONE)
         assert "has begun to publish" in refused[0]
         by = "k"
     else:
@@ -409,7 +454,7 @@ def test_a_client_that_was_taken_for_dead_does_no_harm(
 
     monkeypatch.setattr(type(store), "cp_file", cp_file)
     with pytest.raises(DestinationError):
-        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True, _tuning=ONE_BY_ONE)
     assert reports[1].proved
     assert dlsort.check_dataset(f"{bucket}/out", by="k", against=f"{bucket}/in").ok
     assert untagged(names(store, f"{bucket}/out")) == [f"out/{name}" for name in WHOLE]
@@ -471,7 +516,7 @@ def test_a_claim_whose_client_ended_holds_nobody_up(store, bucket, away, monkeyp
     away.fail("cp_file", KeyboardInterrupt(), once=False)
     away.fail("rm_file", OSError(5, "out of reach"), once=False)
     with pytest.raises(KeyboardInterrupt):
-        sort(f"{bucket}/in", f"{bucket}/out", resume=True)
+        sort(f"{bucket}/in", f"{bucket}/out", resume=True, _tuning=ONE_BY_ONE)
     monkeypatch.undo()
     (path,) = [name for name in store.find(bucket) if name.endswith("publish.json")]
     store.pipe_file(f"{path}.claim", b"")
@@ -510,7 +555,7 @@ def test_the_marker_of_the_old_is_put_back_by_the_last_that_gives_way(
     monkeypatch.setattr(type(store), "cp_file", cp_file)
     monkeypatch.setattr(dlsort.publish.to_store, "_look", look_after_copy)
     with pytest.raises(DestinationError):
-        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True)
+        sort(f"{bucket}/in", f"{bucket}/out", overwrite=True, _tuning=ONE_BY_ONE)
     assert late[1] == "copied"
     assert objects(store, f"{bucket}/out") == before
 
