@@ -4,6 +4,7 @@
 #   make demo     sort TPC-H lineitem on an embedded cluster, check it, print the report
 #   make test     run the tests          make bench    compare with Dask, Polars, DuckDB
 #   make lint     run every checker      make format   rewrite the code as lint wants it
+#   make options  write docs/options.md anew, after a change of dlsort/sort_options.py
 #   make clean    remove all that make made here (the images stay with the Docker engine)
 #   make bench-frames  compare the sorts of persisted Dask frames with Dask's own
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
@@ -25,7 +26,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format options clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -100,6 +101,9 @@ lint: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+options: $(VENV)/installed-test
+	@$(BIN)/python tests/kits/options_page.py
 
 clean:
 	rm -rf $(VENV) build dist docker/wheels .hypothesis

@@ -1,23 +1,49 @@
-"""Arguments of the doors: each of the type that it should be, or refused in a sentence.
+"""Arguments: the kinds of value that options take, each read or refused in a sentence.
 
 What a library for numbers or paths has of its own counts too: NumPy's whole numbers and
-booleans, and whatever ``os.fspath`` knows.
+booleans, and whatever ``os.fspath`` knows. Nothing heavy is imported: the command's help
+needs no more than these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Integral
 from typing import Any
 
-import numpy as np
-
 from dlsort.errors import BadOptionError, shown
+from dlsort.keys import SortKey, is_flag, parse_by
+from dlsort.sizes import GIB, parse_bytes
 
-__all__ = ["data_name", "is_dasks", "read_choice", "read_count", "read_flag"]
+__all__ = [
+    "CLUSTER",
+    "CODEC",
+    "COMPRESSIONS",
+    "COUNT",
+    "DISPLAY",
+    "FLAG",
+    "FLAG_OR_FORCE",
+    "FOLDER",
+    "KEY",
+    "PATH",
+    "SHARE",
+    "SIZE",
+    "Kind",
+    "data_name",
+    "is_dasks",
+    "of_each",
+    "one_of",
+    "read_choice",
+    "read_count",
+    "read_flag",
+]
 
+COMPRESSIONS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none")
 MOST_COUNT = 2**63 - 1  # of 64 bits
 
+_MOST_DIGITS = 80
 # Whose data are no paths, and all of which their text would show.
 _MAKERS = {"pandas": "pandas", "polars": "Polars", "pyarrow": "pyarrow"}
 
@@ -81,7 +107,112 @@ def read_flag(value: Any, name: str) -> bool:
     BadOptionError
         If it is neither: what Python takes for true need not be meant so.
     """
-    if not isinstance(value, bool | np.bool):
+    if not is_flag(value):
         msg = f"{name} is {shown(value)}; expected True or False."
         raise BadOptionError(msg)
     return bool(value)
+
+
+def _read_flag_or_force(value: Any, name: str) -> bool | str:
+    if isinstance(value, str) and value == "force":
+        return value
+    if not is_flag(value):
+        msg = f'{name} is {shown(value)}; expected True, False or "force".'
+        raise BadOptionError(msg)
+    return bool(value)
+
+
+def _read_share(value: Any, name: str) -> Any:
+    """Check a size or a share; what the share is of is known later."""
+    parse_bytes(value, name, whole_bytes=GIB)
+    return value
+
+
+def _read_codec(value: Any, name: str) -> str:
+    codec = value.lower() if isinstance(value, str) else ""
+    codec = "none" if codec == "uncompressed" else codec
+    if codec not in COMPRESSIONS:
+        msg = f"{name} is {shown(value)}; expected one of {', '.join(COMPRESSIONS)}."
+        raise BadOptionError(msg)
+    return codec
+
+
+def _as_given(value: Any, _: str) -> Any:
+    return value
+
+
+def _number(text: str) -> int | str:
+    """Return the whole number that a text is, if any."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    # What has more digits than Python reads is too large all the same.
+    return int(text[:_MOST_DIGITS]) if digits.isascii() and digits.isdigit() else text
+
+
+def _keys(texts: Sequence[str]) -> list[SortKey]:
+    return [key for text in texts for key in parse_by(text)]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of value.
+
+    Parameters
+    ----------
+    type : str
+        What Python takes, as docstrings write it.
+    read : callable
+        Given a value and what to call it, returns the value in its normal form, or raises a
+        :class:`dlsort.DlsortError`. Where only those who look at the world outside can judge
+        it (is there such a folder?), the value as it is.
+    range : str
+        Which values of the type are taken.
+    metavar : str
+        What stands for a value in the command's help.
+    of_text : callable
+        Makes what Python is given of the command's text; of all texts, if it ``is_many``.
+    is_flag, is_many : bool
+        The command's flag has no value; it may be given more than once.
+    """
+
+    type: str
+    read: Callable[[Any, str], Any] = _as_given
+    range: str = ""
+    metavar: str = ""
+    of_text: Callable[[Any], Any] = str
+    is_flag: bool = False
+    is_many: bool = False
+
+
+PATH = Kind("str or path-like", metavar="PATH")
+FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
+CLUSTER = Kind("str, Client or Cluster", metavar="ADDR")
+KEY = Kind(
+    "str, SortKey or a sequence of these",
+    lambda value, _: parse_by(value),
+    metavar="KEY",
+    of_text=_keys,
+    is_many=True,
+)
+COUNT = Kind("int", read_count, "at least 1", "N", _number)
+SIZE = Kind("int or str", parse_bytes, "at least 1 byte", "SIZE")
+SHARE = replace(SIZE, read=_read_share, range="at least 1 byte, or a share up to 100%")
+CODEC = Kind("str", _read_codec, metavar="CODEC")
+FLAG = Kind("bool", read_flag, is_flag=True)
+FLAG_OR_FORCE = Kind(
+    'bool or "force"',
+    _read_flag_or_force,
+    metavar="[=force]",
+    of_text=lambda text: text or True,
+)
+DISPLAY = Kind("bool or Progress", is_flag=True)
+
+
+def one_of(*choices: str) -> Kind:
+    """Return the kind of a few words."""
+    words = ", ".join(f'"{each}"' for each in choices)
+    return Kind(f"{{{words}}}", partial(read_choice, choices=choices))
+
+
+def of_each(kind: Kind, *, of: str) -> Kind:
+    """Return the kind of one value for all key columns, or one for each; it reads each."""
+    return replace(kind, type=f"{kind.type} or {of}")

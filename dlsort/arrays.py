@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlsort.arguments import read_choice
 from dlsort.order.argsort import order_columns
 from dlsort.order.key_arrays import check_threads, read_keys
 from dlsort.order.ranks import begins_key
 from dlsort.proof.disorder import first_disorder_of
+from dlsort.sort_options import METHOD
 from dlsort.tuning import TUNING, OrderTuning
 
 __all__ = ["argsort", "is_sorted", "rank"]
-
-RANKS = ("min", "dense", "first")
 
 
 def argsort(
@@ -152,7 +150,7 @@ def rank(
     >>> rank(["b", "a", "b", "b"], method="first")
     array([1, 0, 2, 3])
     """
-    method = read_choice(method, "method", RANKS)
+    method = METHOD.read(method)
     columns, sort_keys = read_keys(keys, _tuning, ascending=ascending, na_position=na_position)
     order, (starts, ends), *_ = order_columns(
         columns,

@@ -20,7 +20,6 @@ import pyarrow as pa
 import pyarrow.types as pt
 from dask.system import CPU_COUNT
 
-from dlsort.arguments import read_count
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadKeyError
@@ -29,11 +28,12 @@ from dlsort.io.paths import read_path
 from dlsort.io.schema import find_differences
 from dlsort.io.source import Piece, Source, cut_pieces, dictionary_columns, open_source
 from dlsort.io.storage import without_scheme
-from dlsort.keys import By, SortKey, format_by, parse_by
+from dlsort.keys import By, SortKey, format_by
 from dlsort.order.words import check_key_types, key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import first_disorder
 from dlsort.publish.manifest import find_problems, read_manifest
+from dlsort.sort_options import read_options
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
@@ -246,12 +246,11 @@ def check_dataset(
     (False, 2, 'x=2')
     >>> folder.cleanup()
     """
-    keys = None if by is None else parse_by(by)
-    count = CPU_COUNT if threads is None else read_count(threads, "threads")
+    asked = read_options("check_dataset", locals())
     src = read_path(src, "source (src)")
     against = None if against is None else read_path(against, "source to compare (against)")
     with progress_for(progress) as told:
-        return _check(src, keys, against, count, told)
+        return _check(src, asked["by"], against, asked["threads"] or CPU_COUNT, told)
 
 
 def _check(

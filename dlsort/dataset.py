@@ -160,31 +160,15 @@ def sort_dataset(
     (3, [1, 2, 3])
     >>> folder.cleanup()
     """
+    given = locals()  # the parameters
     began = time.perf_counter()
-    asked = read_arguments(
-        src,
-        dst,
-        by=by,
-        scheduler=scheduler,
-        workers=workers,
-        threads=threads,
-        partitions=partitions,
-        partition_size=partition_size,
-        memory=memory,
-        temp_dir=temp_dir,
-        compression=compression,
-        row_group_rows=row_group_rows,
-        overwrite=overwrite,
-        resume=resume,
-        manifest=manifest,
-        tuning=_tuning,
-    )
+    asked = read_arguments(given, _tuning)
     with progress_for(progress) as told:
         return _sort(asked, told, began)
 
 
 def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
-    report = SortReport(asked.src, asked.dst, format_by(asked.keys))
+    report = SortReport(asked.src, asked.dst, format_by(asked.by))
     # recover
     if (finished := _finished_before(asked, began)) is not None:
         return finished
@@ -256,7 +240,7 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
 def _check_source(source: Source, asked: Asked, destination: str) -> None:
     """Raise if a source can't be sorted so, before a cluster is started for nothing."""
     check_apart(destination, asked.src, source.files)
-    check_key_types(source.schema, asked.keys)
+    check_key_types(source.schema, asked.by)
     tuning = asked.tuning.budget
     check_partitions(asked.partitions, source.n_rows, tuning)
     if asked.scheduler is None:
@@ -287,10 +271,10 @@ def _plan(source: Source, asked: Asked, size: ClusterSize) -> Job:
     budget = plan_budget(
         memory_bytes, n_processes, n_threads, tuning, largest, _default_of(asked)
     )
-    part_bytes = asked.part_bytes or min(tuning.partition_bytes, budget.part_bytes)
+    part_bytes = asked.partition_size or min(tuning.partition_bytes, budget.part_bytes)
     return Job(
         source=source,
-        keys=asked.keys,
+        keys=asked.by,
         n_parts=asked.partitions or count_parts(source, part_bytes, n_threads, tuning),
         piece_bytes=budget.piece_bytes,
         part_bytes=budget.part_bytes,
@@ -304,11 +288,11 @@ def _plan(source: Source, asked: Asked, size: ClusterSize) -> Job:
 
 def _wanted(source: Source, asked: Asked) -> Wanted:
     return Wanted(
-        by=format_by(asked.keys),
+        by=format_by(asked.by),
         files=Wanted.files_of(source),
-        compression=asked.codec,
+        compression=asked.compression,
         row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
-        partition_size=asked.part_bytes,
+        partition_size=asked.partition_size,
         manifest=asked.manifest,
     )
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from dlsort.errors import BadKeyError, UnknownColumnError, shown
 from dlsort.wording import did_you_mean
 
-__all__ = ["By", "SortKey", "check_columns", "format_by", "parse_by", "quoted"]
+__all__ = ["By", "SortKey", "check_columns", "format_by", "is_flag", "parse_by", "quoted"]
 
 DIRECTIONS = {"asc": False, "desc": True}
 NULL_PLACES = {"nulls_first": True, "nulls_last": False}
@@ -47,6 +46,12 @@ class SortKey:
 
 
 By = str | SortKey | Sequence[str | SortKey]
+
+
+def is_flag(value: object) -> bool:
+    """Return whether something is True or False, of Python or of NumPy."""
+    numpy = sys.modules.get("numpy")
+    return isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool))
 
 
 def parse_by(by: By) -> tuple[SortKey, ...]:
@@ -120,7 +125,7 @@ def _checked(key: SortKey) -> SortKey:
     """Return a key of a column name and two booleans."""
     column: object = key.column
     flags = key.descending, key.nulls_first
-    if not isinstance(column, str) or not all(isinstance(f, bool | np.bool) for f in flags):
+    if not isinstance(column, str) or not all(map(is_flag, flags)):
         msg = (
             f"a key column is {shown(key)}; expected a SortKey of a column name, and True or "
             "False for descending and nulls_first."

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from dlsort.arguments import read_count
 from dlsort.arrow.layouts import recast, without_views
 from dlsort.arrow.take import take_array
 from dlsort.arrow.transport import combine
@@ -19,6 +18,7 @@ from dlsort.order.argsort import first_rows, order_columns
 from dlsort.order.key_arrays import check_here, check_row_count, check_threads, read_key
 from dlsort.order.sort_rows import first_of, sort_rows
 from dlsort.order.words import check_key_types
+from dlsort.sort_options import K
 from dlsort.tuning import TUNING, OrderTuning
 
 __all__ = ["sort_table", "top_k"]
@@ -133,7 +133,7 @@ def top_k(
     """
     keys = parse_by(by)
     count = check_threads(threads)
-    k = read_count(k, "k", least=0)
+    k = K.read(k)
     if _is_pandas(table):
         columns = _pandas_columns(table, keys, _tuning)
         rows = first_rows(columns, keys, k, _tuning, threads=count)

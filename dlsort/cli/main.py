@@ -39,25 +39,16 @@ from dlsort.cli.failures import (
     TRACEBACK,
     Command,
     Commands,
-    Failure,
     sentence,
     tell,
     waited_s,
 )
-from dlsort.cli.options import (
-    by_option,
-    no_progress_option,
-    read_by,
-    read_count,
-    read_memory,
-    read_overwrite,
-    read_size,
-)
+from dlsort.cli.options import options_of
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
 from dlsort.errors import DlsortError, DlsortWarning
+from dlsort.sort_options import check_together
 from dlsort.terminal.streams import columns, write
-from dlsort.tuning import TUNING
 from dlsort.version import __version__
 from dlsort.wording import count
 
@@ -97,97 +88,13 @@ def main() -> None:
 @main.command("sort", cls=SortCommand)
 @click.argument("src")
 @click.argument("dst")
-@by_option(required=True)
-@click.option(
-    "--scheduler",
-    metavar="ADDR",
-    help="Run on this Dask cluster, as in tcp://host:8786. It must see SRC and DST under the "
-    "same paths. Default: embedded, a cluster in this process.",
-)
-@click.option(
-    "--workers",
-    callback=read_count,
-    metavar="N",
-    help="Start N worker processes on this machine instead of the embedded cluster.",
-)
-@click.option(
-    "--threads",
-    callback=read_count,
-    metavar="N",
-    help="Threads of all workers together. Default: one a core.",
-)
-@click.option(
-    "--partitions",
-    callback=read_count,
-    metavar="N",
-    help="Number of files to write. Default: files of about 128 MiB in memory.",
-)
-@click.option(
-    "--partition-size",
-    callback=read_size,
-    metavar="SIZE",
-    help="Size of a file's rows in memory, as in 128MiB; not with --partitions.",
-)
-@click.option(
-    "--memory",
-    callback=read_memory,
-    metavar="SIZE",
-    help="Memory for the whole job, as in 4GiB, or as in 50% of what there is: the machine's, "
-    "or the cluster's workers'. What does not fit goes to --temp-dir. Default: 70%.",
-)
-@click.option(
-    "--temp-dir",
-    metavar="DIR",
-    help="Existing folder for rows that do not fit the memory. Default: the system's.",
-)
-@click.option(
-    "--compression",
-    default="snappy",
-    show_default=True,
-    metavar="CODEC",
-    help="snappy, zstd, gzip, lz4, brotli or none.",
-)
-@click.option(
-    "--row-group-rows",
-    callback=read_count,
-    metavar="N",
-    help=f"Rows of each row group of the files. Default: {TUNING.io.row_group_rows:,}.",
-)
-@click.option(
-    "--overwrite",
-    callback=read_overwrite,
-    metavar="[=force]",
-    help="Replace DST, once the new one is proved, if it holds nothing but a Parquet dataset; "
-    "with =force whatever it holds.",
-)
-@click.option(
-    "--resume",
-    is_flag=True,
-    help="Go on from what an earlier attempt has kept that was killed or lost its cluster; and "
-    "keep what is finished if this one fails.",
-)
-@click.option(
-    "--no-manifest",
-    "manifest",
-    flag_value=False,
-    default=True,
-    help="Leave out of the files' footers what they tell of the sort: key, place among the "
-    "files, checksum and some of the keys.",
-)
-@click.option(
-    "--report",
-    metavar="FILE.json",
-    help="Write the report's figures there as JSON too; -: to standard output, and the report "
-    "for people to standard error.",
-)
-@no_progress_option
+@options_of("sort")
 def sort_command(
     src: str,
     dst: str,
     *,
-    by: Sequence[str],
     report: str | None,
-    no_progress: bool,
+    progress: bool,
     **options: Any,
 ) -> None:
     """Sort the Parquet dataset SRC into the folder DST.
@@ -203,17 +110,13 @@ def sort_command(
     dlsort sort "in/2024-*.parquet" sorted/ --memory 4GiB --report sorted.json \\
         --by "day,price:desc,note:asc:nulls_first"
     """
-    _refuse_both(options, "partitions", "partition_size")
-    _refuse_both(options, "scheduler", "workers")
-    if options["scheduler"] != "embedded":
-        _refuse_both(options, "scheduler", "threads")
+    check_together(options)
     report_path = None if report is None else check_report_path(report, src, dst)
     with on_signal(leave):
-        with _silent_compiling(silent=no_progress):
+        with _silent_compiling(silent=not progress):
             from dlsort.dataset import sort_dataset
             from dlsort.terminal.progress import NoProgress, live_progress
         _hush_dask()
-        keys = read_by(by)
         if not options["resume"]:
             _tell_of_abandoned(dst)
         watched = Watched(NoProgress())
@@ -222,9 +125,9 @@ def sort_command(
             try:
                 with (
                     _own_warnings(),
-                    live_progress(show=not no_progress) as watched.progress,
+                    live_progress(show=progress) as watched.progress,
                 ):
-                    done = sort_dataset(src, dst, by=keys, progress=watched, **options)
+                    done = sort_dataset(src, dst, progress=watched, **options)
             except Exception as error:
                 if not watched.is_decided:
                     raise
@@ -277,16 +180,8 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
 
 @main.command("check")
 @click.argument("dst")
-@by_option(required=False, more=" Default: the one that dlsort's own files tell.")
-@click.option(
-    "--against",
-    metavar="SRC",
-    help="Compare row count, columns and checksum of all rows with this dataset too.",
-)
-@no_progress_option
-def check_command(
-    dst: str, by: Sequence[str], against: str | None, *, no_progress: bool
-) -> None:
+@options_of("check")
+def check_command(dst: str, *, progress: bool, **options: Any) -> None:
     """Check that the Parquet dataset DST is sorted.
 
     Exit code 0: it is. Exit code 1: it is not, and the message names file, row
@@ -299,25 +194,18 @@ def check_command(
     Without --by it also finds parts that are missing, there twice, or another sort's.
     """
     with on_signal(leave):
-        with _silent_compiling(silent=no_progress):
+        with _silent_compiling(silent=not progress):
             from dlsort.check import check_dataset
             from dlsort.terminal.progress import NoProgress, live_progress
         watched = Watched(NoProgress())
-        keys = read_by(by) if by else None
         with on_signal(watched.stop):
-            with live_progress(show=not no_progress) as watched.progress:
-                found = check_dataset(dst, by=keys, against=against, progress=watched)
+            with live_progress(show=progress) as watched.progress:
+                found = check_dataset(dst, progress=watched, **options)
             why = write(sys.stdout if found.ok else sys.stderr, found.to_text())
     if why is not None and found.ok:
         tell(f"warning: {dst} is as it should be, but standard output can't be written: {why}.")
     if not found.ok:
         raise click.exceptions.Exit(NOT_OK)
-
-
-def _refuse_both(options: dict[str, Any], one: str, other: str) -> None:
-    if options[one] is not None and options[other] is not None:
-        names = [f"--{name.replace('_', '-')}" for name in (one, other)]
-        raise Failure(f"{names[0]} and {names[1]} exclude each other; give one of them.")
 
 
 def _tell_of_abandoned(dst: str) -> None:

@@ -36,6 +36,8 @@ def with_options(message: str, options: Mapping[str, str], *, of_option: bool) -
     if not of_option:
         return message
     # In quotes it is what was given; a value in brackets follows that of another argument.
-    alone = rf"(?:(?<=^)|(?<= than ))({'|'.join(options)})(?= is | \()"
+    alone = (
+        rf"(?:(?<=^)|(?<= than )|(?<= and ))({'|'.join(options)})(?= is | \(| and | exclude )"
+    )
     message = re.sub(alone, lambda found: options[found[1]], message)
     return _NOTED.sub("", message, count=1)

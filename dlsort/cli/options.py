@@ -1,99 +1,73 @@
-"""Options of the commands: how their values are read, and those that both commands have."""
+"""The commands' options, as :mod:`dlsort.sort_options` has them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
+from dlsort.arguments import FLAG_OR_FORCE
 from dlsort.cli.failures import Failure
-from dlsort.errors import BadOptionError, shown
-from dlsort.sizes import GIB, parse_bytes
+from dlsort.errors import shown
+from dlsort.sort_options import COMMANDS, REQUIRED, SortOption
 
-if TYPE_CHECKING:
-    from dlsort.keys import SortKey
+__all__ = ["options_of"]
 
-__all__ = [
-    "by_option",
-    "no_progress_option",
-    "read_by",
-    "read_count",
-    "read_memory",
-    "read_overwrite",
-    "read_size",
-]
-
-_MOST_DIGITS = 80
-
-KEY_HELP = (
-    "Columns to sort by, most significant first, separated by commas: "
-    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. A name with a comma or a colon stands in "
-    "double quotes, as in '\"a,b\":desc,c'. NaN goes with the nulls. Given again, it names "
-    "further columns."
-)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def read_overwrite(ctx: click.Context, param: click.Parameter, value: str | None) -> bool | str:
-    """Return whether a destination is replaced, or "force"."""
-    if value not in (None, "", "force"):
-        msg = f"--overwrite is {shown(value)}; expected it alone, or --overwrite=force."
-        raise Failure(msg)
-    return value or value is not None
+def options_of(command: str) -> Callable[[F], F]:
+    """Return what gives a command its options."""
+    flags = {option.name: option.flag for option in COMMANDS[command]}
+
+    def decorate(function: F) -> F:
+        for option in reversed(COMMANDS[command]):
+            how = _as_flag(option) if option.kind.is_flag else _with_value(option)
+            names = (option.flag, option.name)
+            function = click.option(*names, help=_help(option, flags), **how)(function)
+        return function
+
+    return decorate
 
 
-def read_count(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Return a whole number of at least 1."""
-    if value is None:
-        return None
-    from dlsort.arguments import read_count
-
-    is_whole = re.fullmatch(r"[+-]?[0-9]+", value) is not None
-    # What has more digits than Python reads is too large all the same.
-    number = int(value[:_MOST_DIGITS]) if is_whole else value
-    try:
-        return read_count(number, param.opts[0])
-    except BadOptionError as error:
-        raise Failure(str(error)) from error
+def _as_flag(option: SortOption) -> dict[str, Any]:
+    return {"flag_value": not option.flag_help, "default": bool(option.flag_help)}
 
 
-def read_size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Return a size in bytes."""
-    try:
-        return None if value is None else parse_bytes(value, param.opts[0])
-    except BadOptionError as error:
-        raise Failure(str(error)) from error
+def _with_value(option: SortOption) -> dict[str, Any]:
+    return {
+        "metavar": option.metavar or option.kind.metavar,
+        "required": option.default is REQUIRED,
+        "multiple": option.kind.is_many,
+        "callback": _callback(option),
+    }
 
 
-def read_memory(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Check a size or a share; what the share is of is known later."""
-    try:
-        if value is not None:
-            parse_bytes(value, param.opts[0], whole_bytes=GIB)
-    except BadOptionError as error:
-        raise Failure(str(error)) from error
-    return value
+def _callback(option: SortOption) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return what checks the text of an option; what is wrong with it is told as in Python."""
+
+    def read(ctx: click.Context, param: click.Parameter, given: Any) -> Any:
+        if not given and given != "":
+            return option.default
+        if option.kind is FLAG_OR_FORCE and given not in ("", "force"):
+            msg = f"{option.flag} is {shown(given)}; expected it alone, or {option.flag}=force."
+            raise Failure(msg)
+        value = option.kind.of_text(given)
+        option.read(value)
+        return value
+
+    return read
 
 
-def by_option(
-    *, required: bool, more: str = ""
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Return the option for the key, which may be given more than once."""
-    return click.option(
-        "--by", required=required, multiple=True, metavar="KEY", help=KEY_HELP + more
+def _help(option: SortOption, flags: dict[str, str]) -> str:
+    """Return an option's help, in which others are called by their flags."""
+    default = option.otherwise or (option.default if isinstance(option.default, str) else "")
+    parts = (
+        option.flag_help or option.help,
+        option.flag_more,
+        f"Default: {default}." if default and not option.kind.is_flag else "",
     )
-
-
-def read_by(by: Sequence[str]) -> list[SortKey]:
-    """Return the keys of one option or more."""
-    from dlsort.keys import parse_by
-
-    return [key for text in by for key in parse_by(text)]
-
-
-no_progress_option = click.option(
-    "--no-progress",
-    is_flag=True,
-    help="Say nothing until the end: no live display, nor a line a phase off a terminal.",
-)
+    whole = " ".join(filter(None, parts))
+    return re.sub(r"``(\w+)``", lambda name: flags.get(name[1], name[1].upper()), whole)

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlsort.arguments import data_name, is_dasks, read_choice, read_count, read_flag
+from dlsort.arguments import data_name, is_dasks
 from dlsort.arrow.transport import to_transport
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
 from dlsort.order.ranks import rank_dictionaries
 from dlsort.order.words import Column, FixedColumn, check_key_types, key_columns
+from dlsort.sort_options import ASCENDING, NA_POSITION, THREADS
 from dlsort.tuning import OrderTuning
 
 __all__ = [
@@ -26,7 +27,6 @@ __all__ = [
     "read_keys",
 ]
 
-NULL_PLACES = {"first": True, "last": False}
 NOT_A_TIME = -(2**63)
 
 
@@ -68,9 +68,8 @@ def check_threads(threads: int | None) -> int:
     BadOptionError
         If it is not a whole number of at least 1.
     """
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return read_count(threads, "threads")
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    return THREADS.read(threads) or n_cores
 
 
 def read_keys(
@@ -103,8 +102,8 @@ def read_keys(
     places = _each(na_position, len(arrays), "na_position", "'first' or 'last'")
     sort_keys = []
     for i, (is_up, place) in enumerate(zip(up, places, strict=True)):
-        is_descending = not read_flag(is_up, "ascending")
-        nulls_first = NULL_PLACES[read_choice(place, "na_position", list(NULL_PLACES))]
+        is_descending = not ASCENDING.read(is_up)
+        nulls_first = NA_POSITION.read(place) == "first"
         sort_keys.append(SortKey(f"key {i}", is_descending, nulls_first))
     columns = [read_key(a, key, tuning) for a, key in zip(arrays, sort_keys, strict=True)]
     check_row_count(len(columns[0]))

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 from dask.base import named_schedulers
 
-from dlsort.arguments import read_count, read_flag
 from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.io.parquet.writer import check_compression
 from dlsort.io.paths import read_folder, read_path
 from dlsort.io.storage import is_store, without_scheme
-from dlsort.keys import SortKey, parse_by
+from dlsort.keys import SortKey
 from dlsort.publish.destination import Overwrite
-from dlsort.sizes import parse_bytes
+from dlsort.sort_options import read_options
 from dlsort.strategies.budget import ask_memory
 from dlsort.tuning import Tuning
 from dlsort.wording import closest
@@ -35,8 +33,6 @@ from dlsort_cluster.exchange import ExchangeError
 
 __all__ = ["Asked", "read_arguments"]
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -46,55 +42,46 @@ class Asked:
     ----------
     src, dst : str
         Paths or URLs, as they were given but for ``file://``.
-    keys : tuple of SortKey
+    by : tuple of SortKey
         The key.
     scheduler : str, Client or Cluster, or None
         The cluster to join; None: one of our own.
     temp_dir : str or None
         Absolute.
+    memory_bytes : int
+        What ``memory`` comes to on this machine.
     tuning : Tuning
         The tunables.
     """
 
     src: str
     dst: str
-    keys: tuple[SortKey, ...]
+    by: tuple[SortKey, ...]
     scheduler: Joinable | None
     workers: int | None
     threads: int | None
     partitions: int | None
-    part_bytes: int | None
+    partition_size: int | None
     memory: int | str | None
-    memory_bytes: int
     temp_dir: str | None
-    codec: str
+    compression: str
     row_group_rows: int | None
     overwrite: Overwrite
     resume: bool
     manifest: bool
+    memory_bytes: int
     tuning: Tuning
 
 
-def read_arguments(
-    src: Any,
-    dst: Any,
-    *,
-    by: Any,
-    scheduler: Any,
-    workers: Any,
-    threads: Any,
-    partitions: Any,
-    partition_size: Any,
-    memory: Any,
-    temp_dir: Any,
-    compression: Any,
-    row_group_rows: Any,
-    overwrite: Any,
-    resume: Any,
-    manifest: Any,
-    tuning: Tuning,
-) -> Asked:
+def read_arguments(given: Mapping[str, Any], tuning: Tuning) -> Asked:
     """Return the arguments of a sort.
+
+    Parameters
+    ----------
+    given : mapping
+        A value for each option.
+    tuning : Tuning
+        The tunables.
 
     Raises
     ------
@@ -103,44 +90,36 @@ def read_arguments(
     ClusterError
         If the client that is given, or current, can't be used.
     """
-    joins = _cluster_to_join(scheduler, workers, threads)
-    asked = Asked(
-        src=str(without_scheme(read_path(src, "source (src)"))),
-        dst=str(without_scheme(read_path(dst, "destination (dst)"))),
-        keys=parse_by(by),
-        scheduler=joins,
-        workers=_given(workers, read_count, "workers"),
-        threads=_given(threads, read_count, "threads"),
-        partitions=_given(partitions, read_count, "partitions"),
-        part_bytes=_given(partition_size, parse_bytes, "partition_size"),
-        memory=memory,
-        memory_bytes=ask_memory(
-            memory,
-            machine_memory_bytes(),
-            tuning.budget,
-            "machine" if joins is None else None,
-        ),
-        temp_dir=_given(temp_dir, read_folder, "temp_dir"),
-        codec=check_compression(compression),
-        row_group_rows=_given(row_group_rows, read_count, "row_group_rows"),
-        overwrite=_read_overwrite(overwrite),
-        resume=read_flag(resume, "resume"),
-        manifest=read_flag(manifest, "manifest"),
-        tuning=tuning,
+    values = read_options("sort_dataset", given)
+    del values["progress"]  # the door's own
+    scheduler = _cluster_to_join(values["scheduler"], values["workers"], values["threads"])
+    memory_bytes = ask_memory(
+        values["memory"],
+        machine_memory_bytes(),
+        tuning.budget,
+        "machine" if scheduler is None else None,
     )
-    if asked.partitions is not None and asked.part_bytes is not None:
-        msg = "partitions and partition_size are both given; give one of them."
-        raise BadOptionError(msg)
+    temp_dir = values["temp_dir"]
+    values |= {
+        "scheduler": scheduler,
+        "src": str(without_scheme(read_path(values["src"], "source (src)"))),
+        "dst": str(without_scheme(read_path(values["dst"], "destination (dst)"))),
+        "temp_dir": None if temp_dir is None else read_folder(temp_dir, "temp_dir"),
+    }
+    check_compression(values["compression"])
+    asked = Asked(**values, memory_bytes=memory_bytes, tuning=tuning)
     if asked.workers and asked.threads and asked.threads < asked.workers:
-        msg = f"threads is {threads}, fewer than workers ({workers}); each process needs one."
-        raise BadOptionError(msg)
-    if asked.temp_dir and asked.scheduler is None and not Path(asked.temp_dir).is_dir():
-        msg = f"temp_dir is {shown(os.fspath(temp_dir))}; expected an existing folder."
+        msg = (
+            f"threads is {asked.threads}, fewer than workers ({asked.workers}); each process "
+            "needs one."
+        )
         raise BadOptionError(msg)
     if asked.temp_dir:
-        _check_temp_dir(
-            Path(os.path.realpath(asked.temp_dir)), str(temp_dir), asked.src, asked.dst
-        )
+        if asked.scheduler is None and not Path(asked.temp_dir).is_dir():
+            msg = f"temp_dir is {shown(os.fspath(temp_dir))}; expected an existing folder."
+            raise BadOptionError(msg)
+        folder = Path(os.path.realpath(asked.temp_dir))
+        _check_temp_dir(folder, str(temp_dir), asked.src, asked.dst)
     return asked
 
 
@@ -169,35 +148,24 @@ def _check_temp_dir(folder: Path, named: str, src: str, dst: str) -> None:
         raise BadOptionError(msg)
 
 
-def _read_overwrite(value: Any) -> Overwrite:
-    if isinstance(value, str) and value == "force":
-        return "force"
-    if not isinstance(value, bool | np.bool):
-        msg = f'overwrite is {shown(value)}; expected True, False or "force".'
-        raise BadOptionError(msg)
-    return bool(value)
-
-
-def _given(value: Any, read: Callable[[Any, str], T], name: str) -> T | None:
-    return None if value is None else read(value, name)
-
-
 def _is_meant_here(scheduler: str) -> bool:
     """Return whether a name is one of Dask's for this process, or ours with a slip in it."""
     is_dasks = scheduler.lower() in named_schedulers
     return ":" not in scheduler and (is_dasks or bool(closest(scheduler, [EMBEDDED])))
 
 
-def _cluster_to_join(scheduler: Any, workers: Any, threads: Any) -> Joinable | None:
+def _cluster_to_join(
+    scheduler: Any, workers: int | None, threads: int | None
+) -> Joinable | None:
     """Return the cluster that is given; or current, unless processes or threads are wanted."""
     is_current = scheduler is None
     if is_current:
         scheduler = current_client() if workers is None and threads is None else None
         if scheduler is None:
             return None
-    elif (
-        isinstance(scheduler, str) and scheduler != EMBEDDED and (fault := fault_of(scheduler))
-    ):
+    elif isinstance(scheduler, str) and scheduler == EMBEDDED:
+        return None
+    elif isinstance(scheduler, str) and (fault := fault_of(scheduler)):
         hint = f" Did you mean {EMBEDDED!r}?" if _is_meant_here(scheduler) else ""
         msg = (
             f"scheduler is {shown(scheduler)}, {fault}; expected an address such as "
@@ -209,17 +177,6 @@ def _cluster_to_join(scheduler: Any, workers: Any, threads: Any) -> Joinable | N
             f"scheduler is {shown(scheduler)}; expected an address such as tcp://host:8786, a "
             f"Dask client or cluster, or {EMBEDDED!r}."
         )
-        raise BadOptionError(msg)
-    elif isinstance(scheduler, str) and scheduler == EMBEDDED:
-        if workers is not None:
-            msg = (
-                f"scheduler is {EMBEDDED!r}, a cluster in this process, and workers is given, "
-                "for processes; give one of them."
-            )
-            raise BadOptionError(msg)
-        return None
-    elif workers is not None or threads is not None:
-        msg = "scheduler is given with workers or threads; a running cluster has its own."
         raise BadOptionError(msg)
     try:
         check_usable(scheduler, is_current=is_current)

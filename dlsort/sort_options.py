@@ -1,0 +1,334 @@
+"""What a user may ask for: every option of the doors to datasets, tables and arrays, once.
+
+An option has a name, a kind of value, a default, a unit and its help. From these follow
+
+- the checks of what a caller gives (:meth:`SortOption.read`, :func:`read_options`);
+- the flags of the command, with their help (:mod:`dlsort.cli.options`);
+- the page ``docs/options.md``, which ``make options`` writes.
+
+Signatures and docstrings of the doors repeat names, types and defaults for those who read
+them there; a test compares them with these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import Parameter
+from typing import Any
+
+from dlsort.arguments import (
+    CLUSTER,
+    CODEC,
+    COMPRESSIONS,
+    COUNT,
+    DISPLAY,
+    FLAG,
+    FLAG_OR_FORCE,
+    FOLDER,
+    KEY,
+    PATH,
+    SHARE,
+    SIZE,
+    Kind,
+    of_each,
+    one_of,
+    read_count,
+)
+from dlsort.errors import BadOptionError
+from dlsort.sizes import MIB
+from dlsort.tuning import TUNING
+
+__all__ = [
+    "ASCENDING",
+    "COMMANDS",
+    "DOORS",
+    "METHOD",
+    "NA_POSITION",
+    "REQUIRED",
+    "THREADS",
+    "K",
+    "SortOption",
+    "check_together",
+    "read_options",
+]
+
+REQUIRED: Any = Parameter.empty
+
+
+@dataclass(frozen=True)
+class SortOption:
+    """An option.
+
+    Parameters
+    ----------
+    name : str
+        As in Python; the command's flag follows from it.
+    kind : Kind
+        What values it takes.
+    help : str
+        What it does. Names of other options stand in double backquotes.
+    default : object
+        ``REQUIRED`` if there is none.
+    otherwise : str
+        What is done where the default is None.
+    unit : str
+        What a number counts.
+    flag_help : str
+        Of what is on by default: what the command's flag does, which turns it off.
+    flag_more : str
+        What else the command's help says.
+    metavar : str
+        In the place of the kind's.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    default: Any = None
+    otherwise: str = ""
+    unit: str = ""
+    flag_help: str = ""
+    flag_more: str = ""
+    metavar: str = ""
+
+    @property
+    def flag(self) -> str:
+        """The command's spelling; ``--no-…`` of what is on by default."""
+        return f"--{'no-' if self.flag_help else ''}{self.name.replace('_', '-')}"
+
+    def read(self, value: Any) -> Any:
+        """Return a value in its normal form; None where that is the default.
+
+        Raises
+        ------
+        BadKeyError, BadOptionError
+            If it is not what it should be.
+        """
+        is_default = value is None and self.default is None
+        return None if is_default else self.kind.read(value, self.name)
+
+
+def read_options(door: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a door is given for its options, in their normal form.
+
+    Raises
+    ------
+    BadKeyError, BadOptionError
+        If one is not what it should be, or two exclude each other.
+    """
+    values = {option.name: option.read(given[option.name]) for option in DOORS[door]}
+    check_together(values)
+    return values
+
+
+def check_together(values: Mapping[str, Any]) -> None:
+    """Raise if two options are given that exclude each other.
+
+    Raises
+    ------
+    BadOptionError
+    """
+    for one, other in EXCLUDE:
+        if values.get(one) is None or values.get(other) is None:
+            continue
+        if other == "threads" and _is_embedded(values[one]):
+            continue  # those are this process's
+        msg = f"{one} and {other} exclude each other; give one of them."
+        raise BadOptionError(msg)
+
+
+def _is_embedded(scheduler: object) -> bool:
+    return isinstance(scheduler, str) and scheduler == "embedded"
+
+
+# ---------------------------------------------------------------- datasets
+
+SRC = SortOption(
+    "src", PATH, "A Parquet file, a folder of them at any depth, or a glob.", REQUIRED
+)
+DST = SortOption(
+    "dst", PATH, "A folder to make. The order of its files' names is the sort order.", REQUIRED
+)
+BY = SortOption(
+    "by",
+    KEY,
+    "Columns to sort by, most significant first, separated by commas: "
+    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. A name with a comma or a colon stands in "
+    "double quotes, as in '\"a,b\":desc,c'. NaN goes with the nulls.",
+    REQUIRED,
+    flag_more="Given again, it names further columns.",
+)
+SCHEDULER = SortOption(
+    "scheduler",
+    CLUSTER,
+    "Run on this Dask cluster, as in tcp://host:8786. It must see ``src`` and ``dst`` under "
+    "the same paths.",
+    otherwise="embedded, a cluster in this process",
+)
+WORKERS = SortOption(
+    "workers",
+    COUNT,
+    "Worker processes to start on this machine instead of the embedded cluster.",
+    unit="processes",
+)
+THREADS = SortOption(
+    "threads", COUNT, "Threads of all workers together.", otherwise="one a core", unit="threads"
+)
+PARTITIONS = SortOption(
+    "partitions",
+    COUNT,
+    "Number of files to write.",
+    otherwise=f"files of about {TUNING.budget.partition_bytes // MIB} MiB in memory",
+    unit="files",
+)
+PARTITION_SIZE = SortOption(
+    "partition_size",
+    SIZE,
+    "Size of a file's rows in memory, as in 128MiB; not with ``partitions``.",
+    unit="bytes",
+)
+MEMORY = SortOption(
+    "memory",
+    SHARE,
+    "Memory for the whole job, as in 4GiB, or as in 50% of what there is: the machine's, or "
+    "the cluster's workers'. What does not fit goes to ``temp_dir``.",
+    otherwise=f"{TUNING.budget.job_memory_share:.0%}",
+    unit="bytes",
+)
+TEMP_DIR = SortOption(
+    "temp_dir",
+    FOLDER,
+    "Existing folder for rows that do not fit the memory, outside of source and destination.",
+    otherwise="the system's",
+)
+COMPRESSION = SortOption(
+    "compression", CODEC, f"{', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}.", "snappy"
+)
+ROW_GROUP_ROWS = SortOption(
+    "row_group_rows",
+    COUNT,
+    "Rows of each row group of the files.",
+    otherwise=f"{TUNING.io.row_group_rows:,}",
+    unit="rows",
+)
+OVERWRITE = SortOption(
+    "overwrite",
+    FLAG_OR_FORCE,
+    "Replace ``dst``, once the new one is proved, if it holds nothing but a Parquet dataset; "
+    "with =force whatever it holds.",
+    default=False,
+)
+RESUME = SortOption(
+    "resume",
+    FLAG,
+    "Go on from what an earlier attempt has kept that was killed or lost its cluster; and keep "
+    "what is finished if this one fails.",
+    default=False,
+)
+MANIFEST = SortOption(
+    "manifest",
+    FLAG,
+    "Have the files' footers tell of the sort: key, place among the files, checksum and some "
+    "of the keys.",
+    default=True,
+    flag_help="Leave out of the files' footers what they tell of the sort: key, place among "
+    "the files, checksum and some of the keys.",
+)
+PROGRESS = SortOption(
+    "progress",
+    DISPLAY,
+    "True: a live display on standard error, a line a phase off a terminal. An object with "
+    "the methods phase, rows and finish is told as the job goes.",
+    otherwise="none in Python, and a display for the command",
+    flag_help="Say nothing until the end: no live display, nor a line a phase off a terminal.",
+)
+REPORT = SortOption(
+    "report",
+    PATH,
+    "Write the report's figures there as JSON too; -: to standard output, and the report for "
+    "people to standard error.",
+    metavar="FILE.json",
+)
+AGAINST = SortOption(
+    "against",
+    PATH,
+    "Compare row count, columns and checksum of all rows with this dataset too.",
+    metavar="SRC",
+)
+
+# ---------------------------------------------------------------- tables and arrays
+
+K = SortOption(
+    "k",
+    replace(COUNT, read=partial(read_count, least=0), range="at least 0"),
+    "Rows wanted; all of them, if the table has fewer.",
+    REQUIRED,
+    unit="rows",
+)
+ASCENDING = SortOption(
+    "ascending",
+    of_each(FLAG, of="sequence of bool"),
+    "Smallest first; for all key columns or for each.",
+    default=True,
+)
+NA_POSITION = SortOption(
+    "na_position",
+    of_each(one_of("last", "first"), of="a sequence of them"),
+    "Where nulls and NaN go, in either direction.",
+    default="last",
+)
+METHOD = SortOption(
+    "method",
+    one_of("min", "dense", "first"),
+    "What rows with equal keys get: how many rows have a smaller key; how many different keys "
+    "are smaller; each its own place.",
+    default="min",
+)
+
+# ---------------------------------------------------------------- who has which
+
+_THREADS_HERE = replace(THREADS, help="At most so many; the result does not depend on it.")
+
+#: Each function's options, in the order of its signature.
+DOORS: Mapping[str, tuple[SortOption, ...]] = {
+    "sort_dataset": (
+        SRC,
+        DST,
+        BY,
+        SCHEDULER,
+        WORKERS,
+        THREADS,
+        PARTITIONS,
+        PARTITION_SIZE,
+        MEMORY,
+        TEMP_DIR,
+        COMPRESSION,
+        ROW_GROUP_ROWS,
+        OVERWRITE,
+        RESUME,
+        MANIFEST,
+        PROGRESS,
+    ),
+    "check_dataset": (
+        SRC,
+        replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
+        AGAINST,
+        replace(THREADS, help="Threads that read."),
+        PROGRESS,
+    ),
+    "sort_table": (BY, _THREADS_HERE),
+    "top_k": (K, BY, _THREADS_HERE),
+    "argsort": (ASCENDING, NA_POSITION, _THREADS_HERE),
+    "is_sorted": (ASCENDING, NA_POSITION),
+    "rank": (METHOD, ASCENDING, NA_POSITION, _THREADS_HERE),
+}
+
+#: Each command's flags, in the order of its help.
+COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
+    "sort": (*DOORS["sort_dataset"][2:], REPORT),
+    "check": DOORS["check_dataset"][1:],
+}
+
+EXCLUDE = (("partitions", "partition_size"), ("scheduler", "workers"), ("scheduler", "threads"))
