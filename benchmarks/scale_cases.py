@@ -71,7 +71,7 @@ def _partitions_cases() -> Iterator[Case]:
 
 def _memory_cases(scale: float) -> Iterator[Case]:
     """Less and less memory, for dlsort and for DuckDB, which spills too."""
-    from dlsort.io.source import open_source
+    from dlsort.io.parquet.source import open_source
     from dlsort.tuning import TUNING
 
     src = inputs.make("lineitem", scale, INPUTS)

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from os import PathLike
 
@@ -23,10 +23,10 @@ from dask.system import CPU_COUNT
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadKeyError
-from dlsort.io.parquet.reader import read_piece
+from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import read_path
 from dlsort.io.schema import find_differences
-from dlsort.io.source import Piece, Source, cut_pieces, dictionary_columns, open_source
+from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.storage import without_scheme
 from dlsort.keys import By, SortKey, format_by
 from dlsort.order.words import check_key_types, key_table
@@ -306,7 +306,7 @@ def _check(
     )
 
 
-def _look_at_parts(source: Source, src: str) -> tuple[tuple[SortKey, ...], list[str]]:
+def _look_at_parts(source: ParquetSource, src: str) -> tuple[tuple[SortKey, ...], list[str]]:
     """Return the key that a dataset's parts tell, and what is wrong with them.
 
     Raises
@@ -347,12 +347,11 @@ def _read(
 ) -> Iterator[tuple[Piece, _Found]]:
     """Yield each piece with what it leaves behind, in order."""
     columns = source.schema.names if whole else [key.column for key in keys]
-    as_dictionary = tuple(c for c in dictionary_columns(source) if c in columns)
     most_bytes = int(machine_memory_bytes() * TUNING.budget.job_memory_share)
+    source = replace(source, most_bytes=most_bytes)
 
     def look(piece: Piece) -> _Found:
-        how = TUNING.io, as_dictionary, most_bytes
-        table = read_piece(piece, source.schema, columns, *how)
+        table = source.read(piece, columns)
         proof = prove(table, TUNING.proof) if whole else Proof()
         return _look(table, keys, proof) if keys and table.num_rows else _Found(proof)
 

@@ -19,7 +19,8 @@ from dlsort.errors import (
     SourceNotFoundError,
 )
 from dlsort.io.find import find_files
-from dlsort.io.source import Source, open_source
+from dlsort.io.parquet.source import ParquetSource, open_source
+from dlsort.io.source import Source
 from dlsort.keys import By, format_by
 from dlsort.order.words import check_key_types
 from dlsort.publish.destination import Overwrite, check_apart, check_destination
@@ -257,7 +258,7 @@ def _default_of(asked: Asked) -> MemoryOf | None:
     return "machine" if asked.scheduler is None else "workers"
 
 
-def _plan(source: Source, asked: Asked, size: ClusterSize) -> Job:
+def _plan(source: ParquetSource, asked: Asked, size: ClusterSize) -> Job:
     """Return the job that suits the cluster's memory and threads."""
     n_processes, n_threads, limit_bytes, is_limited = size
     memory_bytes, tuning = asked.memory_bytes, asked.tuning.budget

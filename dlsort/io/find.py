@@ -11,17 +11,20 @@ import pyarrow as pa
 from dask.utils import natural_sort_key
 
 from dlsort.errors import BadOptionError, CorruptSourceError, SourceNotFoundError
-from dlsort.io.parquet.footers import BadFooterError
-from dlsort.io.parquet.pages import BadPageError
 from dlsort.io.paths import check_path
 from dlsort.io.storage import filesystem, is_store
 
-__all__ = ["SUFFIXES", "UNREADABLE", "corrupt", "find_files"]
+__all__ = ["SUFFIXES", "UNREADABLE", "BadFileError", "corrupt", "find_files"]
 
 SUFFIXES = (".parquet", ".pq", ".parq")
 
+
+class BadFileError(ValueError):
+    """A file that can't be what it says; the message says why, without the file's name."""
+
+
 # What reading a file raises that is not as it should be.
-UNREADABLE = (pa.ArrowException, OSError, IndexError, BadFooterError, BadPageError)
+UNREADABLE = (pa.ArrowException, OSError, IndexError, BadFileError)
 
 
 def find_files(src: str | Path) -> list[str]:

@@ -1,47 +1,33 @@
-"""Source: Parquet files as pieces that can be read one by one.
+"""Source: files as pieces that can be read one by one, whatever their format.
 
-Only footers are read here; :func:`dlsort.io.parquet.reader.read_piece` reads the rows. A piece
-is a run of row groups of one file, or of neighbouring files that are small, cut so that its
-Arrow size suits the memory; pieces in order are the input's row order, which the stable sort
-keeps.
+A piece is a run of row groups of one file, or of neighbouring files that are small, cut so that
+its Arrow size suits the memory; pieces in order are the input's row order, which the stable
+sort keeps. What only a format knows is asked of its source: ranges, claims, and the rows.
 """
 
 from __future__ import annotations
 
-import gc
-import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby, islice, pairwise
-from pathlib import Path
-from typing import NamedTuple
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
-import pyarrow.types as pt
 
-from dlsort.io.find import UNREADABLE, corrupt, find_files
-from dlsort.io.parquet.footers import Footer, read_footer
-from dlsort.io.parquet.layout import ColumnLayout, layouts, readable_as_dictionary
-from dlsort.io.schema import agreed_schema, without_manifest
-from dlsort.io.storage import is_store, stamp_of
+from dlsort.keys import SortKey
 from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import IoTuning
 
 __all__ = [
     "FileGroups",
     "Piece",
+    "Range",
     "RowGroup",
     "Source",
     "Stamp",
-    "column_chunks",
     "cut_groups",
     "cut_pieces",
-    "dictionary_columns",
-    "open_source",
-    "top_columns",
 ]
 
 
@@ -67,9 +53,25 @@ class Stamp(NamedTuple):
     mark: str
 
 
+class Range(NamedTuple):
+    """What is told of a column's values in a row group, as they are stored.
+
+    Attributes
+    ----------
+    low, high : int, float or bytes
+        Minimum and maximum, None where they are not told or all is null.
+    n_nulls : int or None
+        Nulls, None where it is not told.
+    """
+
+    low: Any
+    high: Any
+    n_nulls: int | None
+
+
 @dataclass(frozen=True)
-class Source:
-    """A Parquet dataset, as its footers tell it.
+class Source(ABC):
+    """A dataset, as its files tell it before any row is read.
 
     Parameters
     ----------
@@ -79,12 +81,8 @@ class Source:
         The one schema of all of them, with the first file's metadata.
     row_groups : tuple of RowGroup
         All row groups, in row order.
-    layouts : dict of str to ColumnLayout
-        How each leaf column is stored, by its path.
-    footers : tuple of Footer
-        The footers; they stay on the client.
     stamps : tuple of Stamp
-        One a file, from before its footer was read.
+        One a file, from before it was opened.
     tuning : IoTuning
         How it is read.
     most_bytes : int
@@ -94,11 +92,31 @@ class Source:
     files: tuple[str, ...]
     schema: pa.Schema
     row_groups: tuple[RowGroup, ...]
-    layouts: dict[str, ColumnLayout]
-    footers: tuple[Footer, ...]
     stamps: tuple[Stamp, ...]
     tuning: IoTuning
     most_bytes: int = UNBOUNDED
+
+    @abstractmethod
+    def read(self, piece: Piece, columns: Sequence[str]) -> pa.Table:
+        """Return the rows of a piece."""
+
+    @abstractmethod
+    def ranges(self, column: str) -> Mapping[int, Range]:
+        """Return what is told of a column's values, by the row group's number.
+
+        It may be told of some, and values as they are stored may not compare as they sort.
+        """
+
+    @abstractmethod
+    def exact_ranges(self, column: str) -> Mapping[int, Range] | None:
+        """Return the range and nulls of each row group that has rows, in order.
+
+        None if one is not told, or values as they are stored don't compare as they sort.
+        """
+
+    @abstractmethod
+    def claims_order(self, keys: Sequence[SortKey]) -> bool:
+        """Return whether every row group says that its rows are in the order of a key."""
 
     @property
     def n_rows(self) -> int:
@@ -190,130 +208,6 @@ class Piece:
         return Piece((none,), 0, 0, self.first_group)
 
 
-def open_source(src: str | Path, tuning: IoTuning) -> Source:
-    """Read the footers of a dataset.
-
-    Parameters
-    ----------
-    src : str or path-like
-        A Parquet file, a folder of them, or a glob.
-    tuning : IoTuning
-        How it, and its rows later, are read.
-
-    Raises
-    ------
-    SourceNotFoundError
-        If there is no Parquet file.
-    CorruptSourceError
-        If a file is truncated or is not Parquet; the message names it.
-    SchemaMismatchError
-        If two files disagree on a column; the message names all three.
-    """
-    files = find_files(src)
-    with _no_collection():
-        return _read_source(files, tuning)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Leave the garbage collector out while many objects are made, all of which stay.
-
-    Looked through again and again, those of 30,000 footers took 0.9 s of 4.1.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _read_source(files: Sequence[str], tuning: IoTuning) -> Source:
-    read = _footers(files, tuning)
-    footers = [footer for footer, _ in read]
-    schema = without_manifest(footers[0].schema)
-    for path, footer in zip(files, footers, strict=True):
-        schema = agreed_schema(schema, files[0], footer.schema, path)
-    widths = _widths(schema)
-    groups = tuple(
-        group
-        for number, footer in enumerate(footers)
-        for group in _groups(footer, number, widths)
-    )
-    stored = layouts((footer.leaves, footer.chunks) for footer in footers)
-    stamps = tuple(stamp for _, stamp in read)
-    return Source(tuple(files), schema, groups, stored, tuple(footers), stamps, tuning)
-
-
-def _footers(files: Sequence[str], tuning: IoTuning) -> list[tuple[Footer, Stamp]]:
-    """Return what the footers tell, read on several threads where that takes long."""
-    began = time.perf_counter()
-    timed = () if is_store(files[0]) else files[: tuning.files_timed]
-    found = [_footer(path) for path in timed]
-    if time.perf_counter() - began < len(found) * tuning.slow_file_s:
-        return [*found, *map(_footer, files[len(found) :])]
-    with ThreadPoolExecutor(tuning.footer_threads) as pool:
-        return [*found, *pool.map(_footer, files[len(found) :])]
-
-
-def _footer(path: str) -> tuple[Footer, Stamp]:
-    try:
-        stamp = Stamp(*stamp_of(path))
-        return read_footer(path, stamp.n_bytes), stamp
-    except UNREADABLE as error:
-        raise corrupt(path, error) from error
-
-
-def _widths(schema: pa.Schema) -> dict[str, int]:
-    """Return the bits of a value of each column that is flat and of a fixed width."""
-    found = {}
-    for field in schema:
-        try:
-            if not pt.is_nested(field.type):
-                found[field.name] = field.type.bit_width
-        except ValueError:
-            pass  # variable width
-    return found
-
-
-def _groups(footer: Footer, file: int, widths: Mapping[str, int]) -> Iterator[RowGroup]:
-    """Yield a file's row groups; their Arrow size is an estimate, exact for fixed widths."""
-    chunks = iter(footer.chunks.tolist())
-    for index, n_rows in enumerate(footer.rows.tolist()):
-        column_bytes: dict[str, int] = {}
-        stored = arrow = 0
-        for leaf, (start, stop, n_values, _, unpacked, _) in zip(
-            footer.leaves, islice(chunks, len(footer.leaves)), strict=True
-        ):
-            path = leaf.path
-            stored += stop - start
-            if path in widths:
-                arrow += n_values * widths[path] // 8
-            else:
-                arrow += max(unpacked, 4 * n_values)
-            column_bytes[path] = column_bytes.get(path, 0) + stop - start
-        yield RowGroup(file, index, n_rows, arrow, stored, column_bytes)
-
-
-def top_columns(footer: Footer) -> dict[str, int]:
-    """Return the places of the columns that are not nested, by name.
-
-    Paths would not do: a column "a.b" has that of the field b of a struct a.
-    """
-    leaves = footer.leaves
-    return {leaf.path: i for i, leaf in enumerate(leaves) if leaf.is_top}
-
-
-def column_chunks(source: Source, name: str) -> Iterator[tuple[int, pq.ColumnChunkMetaData]]:
-    """Yield the chunks of a column that is not nested, with their numbers in ``row_groups``."""
-    places = [top_columns(footer).get(name) for footer in source.footers]
-    for g, group in enumerate(source.row_groups):
-        place = places[group.file]
-        if place is not None:
-            yield g, source.footers[group.file].metadata.row_group(group.index).column(place)
-
-
 def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:
     """Return the input partitions: runs of row groups of at most ``piece_bytes`` Arrow size.
 
@@ -370,12 +264,3 @@ def _even_runs(sizes: Sequence[int], n_runs: int) -> Iterable[tuple[int, int]]:
         if i + 1 == len(sizes) or passed * n_runs >= total * (run + 1):
             yield start, i + 1
             start, before = i + 1, passed
-
-
-def dictionary_columns(source: Source) -> tuple[str, ...]:
-    """Return the string columns that are best kept as dictionaries on the way through."""
-    return tuple(
-        field.name
-        for field in source.schema
-        if readable_as_dictionary(field, source.layouts, source.tuning)
-    )

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dlsort.io.source import Piece, RowGroup, Source, column_chunks
+from dlsort.io.source import Piece, RowGroup, Source
 from dlsort.keys import SortKey
 from dlsort.model.sample import Draw, SampleTask, draws_needed, rows_needed
 from dlsort.tuning import SampleTuning, Tuning
@@ -239,17 +239,12 @@ def choose_evenly(
 
 def _ranges(source: Source, name: str, units: Sequence[_Unit]) -> dict[int, Range]:
     """Return the footers' range of a column, by unit, as it is stored."""
-    found: dict[int, Range] = {}
-    for g, chunk in column_chunks(source, name):
-        statistics = chunk.statistics
-        # raw: a date may be one that Python has no date for
-        if statistics is not None and statistics.has_min_max:
-            found[g] = (statistics.min_raw, statistics.max_raw)
+    told = source.ranges(name)
     ranges: dict[int, Range] = {}
     for unit in units:
-        of_unit = [found[g] for g in unit.groups if g in found]
+        of_unit = [told[g] for g in unit.groups if g in told and told[g].low is not None]
         if len(of_unit) == len(unit.groups):
-            low, high = min(r[0] for r in of_unit), max(r[1] for r in of_unit)
+            low, high = min(r.low for r in of_unit), max(r.high for r in of_unit)
             ranges[unit.groups.start] = low, high
     return ranges
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dlsort.io.parquet.layout import choose_encodings
+from dlsort.io.parquet.encodings import choose_encodings
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.storage import join
 from dlsort.model.model_file import MODEL, read_model

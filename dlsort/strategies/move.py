@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dlsort.errors import OutOfOrderError
-from dlsort.io.parquet.statistics import Range, rank_raw, read_ranges
+from dlsort.io.parquet.statistics import rank_raw
 from dlsort.io.parquet.writer import Writer
-from dlsort.io.source import Piece, Source, cut_groups, top_columns
+from dlsort.io.source import Piece, Range, Source, cut_groups
 from dlsort.keys import SortKey
 from dlsort.proof.checksum import prove, total
 from dlsort.proof.outcome import Outcome, check_keys_apart, check_outcome
@@ -81,7 +81,7 @@ def plan_moves(
     tuning : Tuning
         How much may be read, and how uneven parts may be.
     """
-    ranges = read_ranges(source, keys[0].column)
+    ranges = source.exact_ranges(keys[0].column)
     if not ranges or any(r.n_nulls for r in ranges.values()):
         return None
     filled = list(ranges)
@@ -89,7 +89,7 @@ def plan_moves(
     rows = np.array([source.row_groups[g].n_rows for g in filled])
     if rows.sum() < n_parts:
         return None
-    if (low[1:] >= high[:-1]).all() and _is_claimed(source, keys):
+    if (low[1:] >= high[:-1]).all() and source.claims_order(keys):
         parts = _cut_rows(source, filled, rows, n_parts)
         n_read = sum(s.piece.n_rows for part in parts for s in part)
         if n_read <= tuning.strategies.most_rereads * rows.sum():
@@ -107,21 +107,6 @@ def _ranked(
     """Return the first and last key of each row group, as ranks in the wanted order."""
     ranks = rank_raw([end for r in ranges for end in (r.low, r.high)], key).reshape(-1, 2)
     return ranks.min(axis=1), ranks.max(axis=1)
-
-
-def _is_claimed(source: Source, keys: Sequence[SortKey]) -> bool:
-    """Return whether every row group says that its rows are in the wanted order."""
-    places_of = [top_columns(footer) for footer in source.footers]
-    for group in source.row_groups:
-        claims = source.footers[group.file].metadata.row_group(group.index).sorting_columns
-        if len(claims) < len(keys):
-            return False
-        places = places_of[group.file]
-        for key, claim in zip(keys, claims, strict=False):
-            wanted = (places.get(key.column), key.descending, key.nulls_first)
-            if (claim.column_index, claim.descending, claim.nulls_first) != wanted:
-                return False
-    return True
 
 
 def _cut_rows(

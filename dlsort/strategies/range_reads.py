@@ -18,7 +18,7 @@ proof's count shows; the exchange is done then.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -27,9 +27,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from dlsort.arrow.take import take_table
-from dlsort.io.parquet.statistics import Range, rank_raw, raw_values, read_ranges
+from dlsort.io.parquet.statistics import rank_raw, raw_values
 from dlsort.io.parquet.writer import Writer
-from dlsort.io.source import Piece, Source, cut_pieces
+from dlsort.io.source import Piece, Range, Source, cut_pieces
 from dlsort.keys import SortKey
 from dlsort.model.model import Model
 from dlsort.model.partition import find_bands
@@ -161,7 +161,7 @@ def plan_range_reads(
     tuning : StrategyTuning
         How much may be read.
     """
-    ranges = read_ranges(source, keys[0].column)
+    ranges = source.exact_ranges(keys[0].column)
     if not ranges:
         return None
     pieces = cut_pieces(source, source.arrow_bytes // (n_parts * tuning.range_pieces) + 1)
@@ -171,10 +171,10 @@ def plan_range_reads(
     return reads if _expected_rows(reads, n_parts) <= wanted else None
 
 
-def _spans(input_id: int, piece: Piece, ranges: dict[int, Range]) -> list[Span]:
+def _spans(input_id: int, piece: Piece, ranges: Mapping[int, Range]) -> list[Span]:
     """Return the span of a piece's values and that of its nulls, as far as there are any."""
     found = [ranges[g] for g in piece.groups if g in ranges]
-    n_nulls = sum(r.n_nulls for r in found)
+    n_nulls = sum(r.n_nulls or 0 for r in found)
     lows = [r.low for r in found if r.low is not None]
     highs = [r.high for r in found if r.high is not None]
     spans = []

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from dlsort.arrow.transport import to_transport, transport_schema
 from dlsort.io.parquet.reader import read_piece
-from dlsort.io.source import Piece, Source, dictionary_columns
+from dlsort.io.parquet.source import ParquetSource
+from dlsort.io.source import Piece
 from dlsort.io.storage import is_there, join
 from dlsort.keys import SortKey
 from dlsort.model.model import Model, fit_model
@@ -43,9 +44,9 @@ class Reader:
     most_bytes: int = UNBOUNDED
 
     @classmethod
-    def of(cls, source: Source, keys: tuple[SortKey, ...], tuning: Tuning) -> Reader:
+    def of(cls, source: ParquetSource, keys: tuple[SortKey, ...], tuning: Tuning) -> Reader:
         """Return the reader of a dataset."""
-        return cls(source.schema, dictionary_columns(source), keys, tuning, source.most_bytes)
+        return cls(source.schema, source.as_dictionary, keys, tuning, source.most_bytes)
 
     def read(self, piece: Piece) -> pa.Table:
         """Return the piece's rows, views cast, each column one chunk."""

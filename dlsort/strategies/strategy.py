@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.parquet.writer import Writer
-from dlsort.io.source import Source
 from dlsort.keys import SortKey
 from dlsort.proof.outcome import Outcome
 from dlsort.publish.job_file import JobFile
@@ -22,7 +22,7 @@ class Job:
 
     Parameters
     ----------
-    source : Source
+    source : ParquetSource
         The dataset's footers.
     keys : tuple of SortKey
         The key.
@@ -40,7 +40,7 @@ class Job:
         The tunables.
     """
 
-    source: Source
+    source: ParquetSource
     keys: tuple[SortKey, ...]
     n_parts: int
     piece_bytes: int

@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort
-from dlsort.io.source import RowGroup, Source, Stamp, cut_pieces, open_source
+from dlsort.io.parquet.source import ParquetSource, open_source
+from dlsort.io.source import RowGroup, Source, Stamp, cut_pieces
 from dlsort.keys import SortKey
 from dlsort.model import sample as sampling
 from dlsort.model import sample_plan
@@ -40,7 +41,9 @@ def large_source(n_groups: int, key_share: float) -> Source:
     files = tuple(f"f{i}" for i in range(-(-n_groups // 10)))
     schema = pa.schema([("k", pa.int64()), ("v", pa.int64())])
     stamps = (Stamp(0, ""),) * len(files)
-    return Source(files, schema, groups, {}, (_NoFooter(),) * len(files), stamps, TUNING.io)
+    return ParquetSource(
+        files, schema, groups, stamps, TUNING.io, footers=(_NoFooter(),) * len(files)
+    )
 
 
 @pytest.mark.parametrize("n_groups", [10, 40, 400])

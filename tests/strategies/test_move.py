@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlsort
+from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.parquet.statistics import Range
-from dlsort.io.source import open_source
 from dlsort.keys import parse_by
 from dlsort.strategies import move as moves
 from dlsort.strategies.exchange import Exchanging
@@ -158,7 +158,7 @@ def test_ranges_that_are_not_so_cost_time_only(tmp_path, monkeypatch):
     files = [pa.table({"k": [7] * 10, "v": range(10)}) for _ in range(2)]
     source = write(tmp_path / "in", files)
     told = dict(enumerate([Range(9, 9, 0), Range(1, 1, 0)]))
-    monkeypatch.setattr(moves, "read_ranges", lambda *args: told)
+    monkeypatch.setattr(ParquetSource, "exact_ranges", lambda *args: told)
     assert not sort(source, "k", 2).moved
 
 

@@ -10,7 +10,7 @@ import pytest
 import dlsort
 from dlsort import dataset
 from dlsort.errors import OutOfOrderError
-from dlsort.io.parquet.layout import Encodings
+from dlsort.io.parquet.encodings import Encodings
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.parts import make_folders
 from dlsort.keys import SortKey

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import dlsort
 from dlsort.errors import RowsLostError
-from dlsort.io.parquet.statistics import Range, read_ranges
-from dlsort.io.source import Piece, Source, open_source
+from dlsort.io.parquet.source import ParquetSource, open_source
+from dlsort.io.source import Piece, Range
 from dlsort.keys import parse_by
 from dlsort.strategies import move as moves
 from dlsort.strategies import range_reads
@@ -49,10 +49,12 @@ ANY_REREADS = Tuning(strategies=StrategyTuning(most_range_rereads=float("inf")))
 def claim(monkeypatch: pytest.MonkeyPatch, lie: dict[int, Range]) -> None:
     """Have footers say something else of some row groups."""
 
-    def told(source: Source, column: str) -> dict[int, Range] | None:
-        return {**(read_ranges(source, column) or {}), **lie}
+    exact_ranges = ParquetSource.exact_ranges
 
-    monkeypatch.setattr(range_reads, "read_ranges", told)
+    def told(source: ParquetSource, column: str) -> dict[int, Range] | None:
+        return {**(exact_ranges(source, column) or {}), **lie}
+
+    monkeypatch.setattr(ParquetSource, "exact_ranges", told)
 
 
 @pytest.mark.parametrize("by", ["k", "k:desc", "k,v", "k:desc,v:asc"])
@@ -231,7 +233,7 @@ def test_by_range_or_not_the_result_is_the_stable_sort(data, tmp_path_factory):
         )
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(moves, "read_ranges", lambda *args: None)
+        patch.setattr(moves, "plan_moves", lambda *args: None)
         partitions = data.draw(st.integers(1, 6))
         report = sort(source, by, partitions, ANY_REREADS)
     n_rows = sum(table.num_rows for table in files)

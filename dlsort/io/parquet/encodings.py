@@ -1,6 +1,11 @@
-"""The encodings of one part: what the source's footers told, put right by the part's own rows.
+"""The encodings of the parts: what the source's footers tell, put right by a part's own rows.
 
-::
+pyarrow's default writes a dictionary for every column and falls back to plain
+pages when it has grown too large: the slow way for a column of mostly distinct
+values, and twice the bytes. The source's footers tell which columns are worth
+a dictionary; integers and what is stored as them are delta-packed otherwise.
+On TPC-H lineitem that halves the writer's time at a smaller file (DESIGN.md).
+Then, for each part::
 
     sample       runs of 129 neighbouring rows, spread evenly over the part
     candidates   for each column the encodings of its type: bytes a value, from the sample
@@ -14,7 +19,7 @@ the footers told. The same rows give the same choice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,10 +40,13 @@ from dlsort.io.parquet.encoded_sizes import (
     split_bytes,
     text_sizes,
 )
-from dlsort.io.parquet.layout import DECIMAL_AS_INTEGER, Encodings
+from dlsort.io.parquet.source import ColumnLayout
 from dlsort.tuning import IoTuning
 
-__all__ = ["encodings_of_part"]
+__all__ = ["Encodings", "choose_encodings", "encodings_of_part"]
+
+DELTA_TYPES = ("INT32", "INT64")
+DECIMAL_AS_INTEGER = 18  # digits that fit a 64-bit integer
 
 RUN_ROWS = 129  # whose 128 differences are one block of DELTA_BINARY_PACKED
 DICTIONARY_PAGE_BYTES = 2**20  # where pyarrow gives a dictionary up
@@ -136,6 +144,39 @@ class _Different:
         """
         ratio = min(1.0, plain_bytes * self.n_sampled / (self.n_seen * width))
         return self.share * width * ratio + index_bytes(self.n_chunk, self.changes)
+
+
+@dataclass(frozen=True)
+class Encodings:
+    """What the writer is told; what it isn't told of is plain.
+
+    Parameters
+    ----------
+    dictionary : tuple of str
+        Paths of the leaf columns that get a dictionary.
+    other : dict of str to str
+        Parquet's name of the encoding of other leaf columns, by path.
+    """
+
+    dictionary: tuple[str, ...]
+    other: dict[str, str]
+
+
+def choose_encodings(
+    schema: pa.Schema, stored: Mapping[str, ColumnLayout], tuning: IoTuning
+) -> Encodings:
+    """Return the encodings of the result from how the source is stored."""
+    dictionary: list[str] = []
+    other: dict[str, str] = {}
+    for path, layout in stored.items():
+        kind = schema.field(path).type if path in schema.names else None
+        if layout.has_few_values(tuning) or (kind is not None and pt.is_dictionary(kind)):
+            dictionary.append(path)
+        elif layout.physical_type in DELTA_TYPES or (
+            kind is not None and pt.is_decimal(kind) and kind.precision <= DECIMAL_AS_INTEGER
+        ):
+            other[path] = "DELTA_BINARY_PACKED"
+    return Encodings(tuple(dictionary), other)
 
 
 def encodings_of_part(

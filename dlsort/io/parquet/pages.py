@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dlsort.io.find import BadFileError
 from dlsort.io.parquet.thrift import (
     BOOLEAN,
     I32,
@@ -51,7 +52,7 @@ _CODECS = {
 }
 
 
-class BadPageError(ValueError):
+class BadPageError(BadFileError):
     """Pages that can't be as they say, or take too much memory; without the file's name."""
 
 

@@ -1,13 +1,13 @@
-"""Ranges: what the footers say about the first key column of each row group.
+"""Statistics: minima and maxima in footers, which are read here alone.
 
-Minima and maxima are taken raw, as integers or bytes: a date may be one that Python
-has no date for. Types whose raw values don't compare as the values do have no ranges.
+They are taken raw, as integers or bytes: a date may be one that Python has no date for. Of some
+types raw values don't compare as the values do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,61 +18,42 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import is_binary, is_text, is_wide
 from dlsort.arrow.transport import combine
 from dlsort.arrow.views import fixed_view, nulls
-from dlsort.io.source import Source, column_chunks
+from dlsort.io.source import Range
 from dlsort.keys import SortKey
 
-__all__ = ["Range", "rank_raw", "raw_values", "read_ranges"]
+__all__ = ["compare_raw", "range_of", "rank_raw", "raw_values"]
 
-_ORDERED_STORAGE = ("INT32", "INT64", "BYTE_ARRAY")
-
-
-class Range(NamedTuple):
-    """A row group's raw minimum and maximum, None where all is null, and its nulls."""
-
-    low: Any
-    high: Any
-    n_nulls: int
+_ORDERED_STORAGE = {"INT32", "INT64", "BYTE_ARRAY"}
 
 
-def read_ranges(source: Source, column: str) -> dict[int, Range] | None:
-    """Return the range of each row group that has rows, by its number.
-
-    None if the footers don't tell all of them.
-    """
-    kind = source.schema.field(column).type
-    if not _has_ordered_statistics(kind):
+def range_of(chunk: pq.ColumnChunkMetaData) -> Range | None:
+    """Return what a footer tells of a column chunk's values; None if nothing."""
+    statistics = chunk.statistics
+    if statistics is None:
         return None
-    # Other decimals are stored as bytes, which don't compare as their values do.
-    storage = ("INT32", "INT64") if pt.is_decimal(kind) else _ORDERED_STORAGE
-    found: dict[int, Range] = {}
-    for g, chunk in column_chunks(source, column):
-        if source.row_groups[g].n_rows:
-            told = _statistics(chunk, storage)
-            if told is None:
-                return None
-            found[g] = told
-    n_filled = sum(group.n_rows > 0 for group in source.row_groups)
-    return found if len(found) == n_filled else None
+    n_nulls = statistics.null_count if statistics.has_null_count else None
+    if not statistics.has_min_max:
+        return Range(None, None, n_nulls)
+    return Range(statistics.min_raw, statistics.max_raw, n_nulls)
 
 
-def _has_ordered_statistics(kind: pa.DataType) -> bool:
-    """Return whether raw minima and maxima of a type compare as its values do."""
+def compare_raw(kind: pa.DataType, stored: Collection[str]) -> bool:
+    """Return whether raw minima and maxima compare as a type's values do.
+
+    Parameters
+    ----------
+    kind : pyarrow.DataType
+        The type.
+    stored : collection of str
+        Parquet's types that it is stored as, such as ``INT64``.
+    """
     times = pt.is_date(kind) or pt.is_timestamp(kind) or pt.is_time(kind)
     numbers = pt.is_signed_integer(kind) or pt.is_decimal(kind) or pt.is_duration(kind)
-    return bool(is_text(kind) or is_binary(kind) or times or numbers)
-
-
-def _statistics(chunk: pq.ColumnChunkMetaData, storage: Sequence[str]) -> Range | None:
-    statistics = chunk.statistics
-    if statistics is None or not statistics.has_null_count:
-        return None
-    if chunk.physical_type not in storage:
-        return None
-    if statistics.null_count == chunk.num_values:
-        return Range(None, None, statistics.null_count)
-    if not statistics.has_min_max:
-        return None
-    return Range(statistics.min_raw, statistics.max_raw, statistics.null_count)
+    if not (is_text(kind) or is_binary(kind) or times or numbers):
+        return False
+    # Other decimals are stored as bytes, which don't compare as their values do.
+    ordered = {"INT32", "INT64"} if pt.is_decimal(kind) else _ORDERED_STORAGE
+    return ordered.issuperset(stored)
 
 
 def raw_values(column: pa.ChunkedArray) -> list[Any]:

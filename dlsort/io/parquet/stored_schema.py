@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from dlsort.io.find import BadFileError
 from dlsort_kernels import Outline, outline, page_sizes, sound_chunks
 
 __all__ = [
@@ -57,7 +58,7 @@ VALUE_BYTES = {
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8}
 
 
-class BadFooterError(ValueError):
+class BadFooterError(BadFileError):
     """A footer that can't be true; the message says why, without the file's name."""
 
 

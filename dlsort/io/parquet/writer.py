@@ -16,8 +16,7 @@ import pyarrow.types as pt
 
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError
-from dlsort.io.parquet.encodings import encodings_of_part
-from dlsort.io.parquet.layout import Encodings
+from dlsort.io.parquet.encodings import Encodings, encodings_of_part
 from dlsort.io.parts import ATTEMPTS, PARTS, part_name
 from dlsort.io.storage import Output, join, write_error
 from dlsort.keys import SortKey

@@ -17,8 +17,7 @@ from arrow_data import KEY_TYPES, column
 from dlsort.arguments import COMPRESSIONS
 from dlsort.arrow.transport import to_transport
 from dlsort.io.parquet.encoded_sizes import Runs, changes_of, delta_bytes, distinct_values
-from dlsort.io.parquet.encodings import encodings_of_part
-from dlsort.io.parquet.layout import Encodings
+from dlsort.io.parquet.encodings import Encodings, encodings_of_part
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.parts import PARTS, make_folders
 from dlsort.tuning import TUNING

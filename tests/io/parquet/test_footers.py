@@ -10,8 +10,8 @@ from commands import contents
 from dlsort import check_dataset, sort_dataset
 from dlsort.errors import BadOptionError, CorruptSourceError
 from dlsort.io.parquet.footers import read_footer
+from dlsort.io.parquet.source import open_source
 from dlsort.io.parquet.thrift import BINARY, BOOLEAN, I32, I64, LIST, STRUCT
-from dlsort.io.source import open_source
 from dlsort.tuning import TUNING
 from parquet_mutations import bases, joined, split, with_footer
 

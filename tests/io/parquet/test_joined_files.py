@@ -17,7 +17,8 @@ import dlsort
 from dlsort.errors import CorruptSourceError, SourceChangedError
 from dlsort.io.parquet import reader as piece_reads
 from dlsort.io.parquet.reader import read_piece
-from dlsort.io.source import cut_pieces, open_source
+from dlsort.io.parquet.source import open_source
+from dlsort.io.source import cut_pieces
 from dlsort.keys import parse_by
 from dlsort.model.sample_plan import plan_sample
 from dlsort.sizes import MIB

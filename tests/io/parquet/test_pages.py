@@ -18,8 +18,9 @@ from dlsort.errors import BadOptionError, CorruptSourceError
 from dlsort.io.parquet.bounded_read import _check_arrays, read_bounded
 from dlsort.io.parquet.pages import BadPageError, longest_repeated, read_pages
 from dlsort.io.parquet.reader import read_piece
+from dlsort.io.parquet.source import open_source
 from dlsort.io.parquet.thrift import I32, I64, read_struct
-from dlsort.io.source import cut_pieces, open_source
+from dlsort.io.source import cut_pieces
 from dlsort.tuning import TUNING
 from fuzz_parquet import forget_peak, peak_bytes, same_table
 from parquet_mutations import bases, with_footer, write_struct

@@ -1,0 +1,322 @@
+"""Parquet datasets as sources: what their footers say, and the rows of their pieces.
+
+Only footers are read when one is opened.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.types as pt
+
+from dlsort.arrow.kinds import is_binary, is_text, is_wide
+from dlsort.io.find import UNREADABLE, corrupt, find_files
+from dlsort.io.parquet.footers import Footer, read_footer
+from dlsort.io.parquet.reader import read_piece
+from dlsort.io.parquet.statistics import compare_raw, range_of
+from dlsort.io.schema import agreed_schema, without_manifest
+from dlsort.io.source import Piece, Range, RowGroup, Source, Stamp
+from dlsort.io.storage import is_store, stamp_of
+from dlsort.keys import SortKey
+from dlsort.tuning import IoTuning
+
+__all__ = ["ColumnLayout", "ParquetSource", "layouts", "open_source", "readable_as_dictionary"]
+
+
+@dataclass(frozen=True)
+class ColumnLayout:
+    """How one leaf column is stored over all files.
+
+    Parameters
+    ----------
+    physical_type : str
+        Parquet's type, such as ``INT64``.
+    n_values : int
+        Values in all.
+    dictionary_bytes : int
+        Size of all dictionary pages as stored.
+    with_dictionary : int
+        Values in column chunks that have a dictionary page.
+    """
+
+    physical_type: str
+    n_values: int = 0
+    dictionary_bytes: int = 0
+    with_dictionary: int = 0
+
+    def has_few_values(self, tuning: IoTuning) -> bool:
+        """Whether its dictionaries are small beside its values."""
+        return (
+            self.with_dictionary == self.n_values > 0
+            and self.dictionary_bytes <= tuning.dictionary_value_bytes * self.n_values
+        )
+
+
+@dataclass(frozen=True)
+class ParquetSource(Source):
+    """A Parquet dataset, as its footers tell it.
+
+    Parameters
+    ----------
+    layouts : dict of str to ColumnLayout
+        How each leaf column is stored, by its path.
+    footers : tuple of Footer
+        The footers; they stay on the client.
+    """
+
+    layouts: Mapping[str, ColumnLayout] = field(default_factory=dict)
+    footers: tuple[Footer, ...] = ()
+    # What has been asked for: every strategy that is tried asks again.
+    _ranges: dict[str, Mapping[int, Range]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+
+    @cached_property
+    def as_dictionary(self) -> tuple[str, ...]:
+        """The string columns that are best kept as dictionaries on the way through."""
+        return tuple(
+            f.name for f in self.schema if readable_as_dictionary(f, self.layouts, self.tuning)
+        )
+
+    def read(self, piece: Piece, columns: Sequence[str]) -> pa.Table:
+        """Read some columns of a piece; see :func:`read_piece`."""
+        how = self.tuning, self.as_dictionary, self.most_bytes
+        return read_piece(piece, self.schema, list(columns), *how)
+
+    def ranges(self, column: str) -> Mapping[int, Range]:
+        """Return what the footers tell of a column's values, by row group."""
+        if column not in self._ranges:
+            places = self._places(column)
+            found = {}
+            for g, group in enumerate(self.row_groups):
+                place = places[group.file]
+                if place is not None:
+                    metadata = self.footers[group.file].metadata.row_group(group.index)
+                    if told := range_of(metadata.column(place)):
+                        found[g] = told
+            self._ranges[column] = found
+        return self._ranges[column]
+
+    def exact_ranges(self, column: str) -> dict[int, Range] | None:
+        """Return the range of each row group that has rows, if all tell one that compares."""
+        kind = self.schema.field(column).type
+        places = self._places(column)
+        stored = {
+            footer.leaves[place].kind
+            for footer, place in zip(self.footers, places, strict=True)
+            if place is not None
+        }
+        if not compare_raw(kind, stored):
+            return None
+        ranges, found = self.ranges(column), {}
+        for g, group in enumerate(self.row_groups):
+            if group.n_rows:
+                told = ranges.get(g)
+                if told is None or told.n_nulls is None:
+                    return None
+                if told.n_nulls == group.n_rows:
+                    told = Range(None, None, told.n_nulls)
+                elif told.low is None:
+                    return None
+                found[g] = told
+        return found
+
+    def claims_order(self, keys: Sequence[SortKey]) -> bool:
+        """Return whether every row group says that its rows are in the order of a key."""
+        places_of = [_top_columns(footer) for footer in self.footers]
+        for group in self.row_groups:
+            claims = self.footers[group.file].metadata.row_group(group.index).sorting_columns
+            if len(claims) < len(keys):
+                return False
+            places = places_of[group.file]
+            for key, claim in zip(keys, claims, strict=False):
+                wanted = (places.get(key.column), key.descending, key.nulls_first)
+                if (claim.column_index, claim.descending, claim.nulls_first) != wanted:
+                    return False
+        return True
+
+    def _places(self, column: str) -> list[int | None]:
+        """Return a column's place in each file; None where it is nested."""
+        return [_top_columns(footer).get(column) for footer in self.footers]
+
+
+def open_source(src: str | Path, tuning: IoTuning) -> ParquetSource:
+    """Read the footers of a dataset.
+
+    Parameters
+    ----------
+    src : str or path-like
+        A Parquet file, a folder of them, or a glob.
+    tuning : IoTuning
+        How it, and its rows later, are read.
+
+    Raises
+    ------
+    SourceNotFoundError
+        If there is no Parquet file.
+    CorruptSourceError
+        If a file is truncated or is not Parquet; the message names it.
+    SchemaMismatchError
+        If two files disagree on a column; the message names all three.
+    """
+    files = find_files(src)
+    with _no_collection():
+        return _read_source(files, tuning)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave the garbage collector out while many objects are made, all of which stay.
+
+    Looked through again and again, those of 30,000 footers took 0.9 s of 4.1.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read_source(files: Sequence[str], tuning: IoTuning) -> ParquetSource:
+    read = _footers(files, tuning)
+    footers = [footer for footer, _ in read]
+    schema = without_manifest(footers[0].schema)
+    for path, footer in zip(files, footers, strict=True):
+        schema = agreed_schema(schema, files[0], footer.schema, path)
+    widths = _widths(schema)
+    groups = tuple(
+        group
+        for number, footer in enumerate(footers)
+        for group in _groups(footer, number, widths)
+    )
+    stored = layouts((footer.leaves, footer.chunks) for footer in footers)
+    stamps = tuple(stamp for _, stamp in read)
+    return ParquetSource(
+        tuple(files),
+        schema,
+        groups,
+        stamps,
+        tuning,
+        layouts=stored,
+        footers=tuple(footers),
+    )
+
+
+def _footers(files: Sequence[str], tuning: IoTuning) -> list[tuple[Footer, Stamp]]:
+    """Return what the footers tell, read on several threads where that takes long."""
+    began = time.perf_counter()
+    timed = () if is_store(files[0]) else files[: tuning.files_timed]
+    found = [_footer(path) for path in timed]
+    if time.perf_counter() - began < len(found) * tuning.slow_file_s:
+        return [*found, *map(_footer, files[len(found) :])]
+    with ThreadPoolExecutor(tuning.footer_threads) as pool:
+        return [*found, *pool.map(_footer, files[len(found) :])]
+
+
+def _footer(path: str) -> tuple[Footer, Stamp]:
+    try:
+        stamp = Stamp(*stamp_of(path))
+        return read_footer(path, stamp.n_bytes), stamp
+    except UNREADABLE as error:
+        raise corrupt(path, error) from error
+
+
+def _widths(schema: pa.Schema) -> dict[str, int]:
+    """Return the bits of a value of each column that is flat and of a fixed width."""
+    found = {}
+    for column in schema:
+        try:
+            if not pt.is_nested(column.type):
+                found[column.name] = column.type.bit_width
+        except ValueError:
+            pass  # variable width
+    return found
+
+
+def _groups(footer: Footer, file: int, widths: Mapping[str, int]) -> Iterator[RowGroup]:
+    """Yield a file's row groups; their Arrow size is an estimate, exact for fixed widths."""
+    chunks = iter(footer.chunks.tolist())
+    for index, n_rows in enumerate(footer.rows.tolist()):
+        column_bytes: dict[str, int] = {}
+        stored = arrow = 0
+        for leaf, (start, stop, n_values, _, unpacked, _) in zip(
+            footer.leaves, islice(chunks, len(footer.leaves)), strict=True
+        ):
+            path = leaf.path
+            stored += stop - start
+            if path in widths:
+                arrow += n_values * widths[path] // 8
+            else:
+                arrow += max(unpacked, 4 * n_values)
+            column_bytes[path] = column_bytes.get(path, 0) + stop - start
+        yield RowGroup(file, index, n_rows, arrow, stored, column_bytes)
+
+
+def _top_columns(footer: Footer) -> dict[str, int]:
+    """Return the places of the columns that are not nested, by name.
+
+    Paths would not do: a column "a.b" has that of the field b of a struct a.
+    """
+    leaves = footer.leaves
+    return {leaf.path: i for i, leaf in enumerate(leaves) if leaf.is_top}
+
+
+def layouts(
+    stored: Iterable[tuple[Sequence[Any], npt.NDArray[np.int64]]],
+) -> dict[str, ColumnLayout]:
+    """Return how each leaf column is stored, by its path.
+
+    Parameters
+    ----------
+    stored : iterable of (leaves, chunks)
+        Each file's leaf columns (``path`` and ``kind``) and column chunks, as of
+        :func:`dlsort_kernels.sound_chunks`.
+
+    Notes
+    -----
+    Time O(chunks); files whose leaves are one object are counted together.
+    """
+    by_leaves: dict[int, tuple[Sequence[Any], list[npt.NDArray[np.int64]]]] = {}
+    for leaves, chunks in stored:
+        by_leaves.setdefault(id(leaves), (leaves, []))[1].append(chunks)
+    found: dict[str, ColumnLayout] = {}
+    for leaves, of_files in by_leaves.values():
+        chunks = np.concatenate(of_files)
+        if not len(chunks):
+            continue
+        start, _, n_values, pages, _, _ = chunks.T.reshape(6, -1, len(leaves))
+        has_dictionary = start < pages
+        for i, leaf in enumerate(leaves):
+            one = found.get(leaf.path, ColumnLayout(leaf.kind))
+            inside = has_dictionary[:, i]
+            found[leaf.path] = ColumnLayout(
+                one.physical_type,
+                one.n_values + int(n_values[:, i].sum()),
+                one.dictionary_bytes + int((pages - start)[inside, i].sum()),
+                one.with_dictionary + int(n_values[inside, i].sum()),
+            )
+    return found
+
+
+def readable_as_dictionary(
+    column: pa.Field, stored: Mapping[str, ColumnLayout], tuning: IoTuning
+) -> bool:
+    """Return whether a column of strings should stay a dictionary on its way through."""
+    kind = column.type
+    text = is_text(kind) or is_binary(kind)
+    layout = stored.get(column.name)
+    return text and not is_wide(kind) and layout is not None and layout.has_few_values(tuning)
