@@ -63,8 +63,9 @@ def make_parts(
         If rows were lost, or are out of order.
     """
     # Where an earlier attempt has begun to exchange, it had found that footers lie, or are of
-    # no use: nothing else is tried.
-    trusted = not any(stage.has_way(s.name) for s in STRATEGIES if not s.trusts_footers)
+    # no use: nothing else is tried. Nor is it for one part, or for parts that have to be cut.
+    begun = any(stage.has_way(s.name) for s in STRATEGIES if not s.trusts_footers)
+    trusted = not begun and job.n_parts > 1 and job.fits
     for strategy in STRATEGIES:
         if strategy.trusts_footers and not trusted:
             continue

@@ -176,8 +176,6 @@ class Move:
 
     def plan(self, job: Job) -> MovePlan | None:
         """Return the tasks, or None where the footers don't claim such an order."""
-        if job.n_parts == 1 or not job.fits:
-            return None
         moves = plan_moves(job.source, job.keys, job.n_parts, job.tuning)
         return None if moves is None else MovePlan(job, moves)
 

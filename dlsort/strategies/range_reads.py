@@ -244,8 +244,6 @@ class RangeReading:
 
     def plan(self, job: Job) -> RangePlan | None:
         """Return the tasks, or None where the footers' ranges are not narrow."""
-        if job.n_parts == 1 or not job.fits:
-            return None
         reads = plan_range_reads(job.source, job.keys, job.n_parts, job.tuning.strategies)
         return None if reads is None else RangePlan(job, reads)
 
