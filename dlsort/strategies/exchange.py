@@ -1,9 +1,8 @@
 """Exchange: every row is read once, classified by the model, and sent to its part.
 
-:func:`split_piece` is what every input partition goes through and
-:func:`~dlsort.strategies.part.write_partition` what every output partition goes through; the
-cluster package carries the shards between them. The model is fitted by a task of the same
-graph, so nothing comes back to the client on the way.
+:func:`split_piece` is what every input partition goes through, and :func:`merge_part` what
+every output partition goes through; the cluster package carries the shards between them. The
+model is fitted by a task of the same graph, so nothing comes back to the client on the way.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from dlsort.model.sample_plan import SamplePlan, plan_sample
 from dlsort.order.bands import count_bands
 from dlsort.proof.checksum import prove
 from dlsort.proof.outcome import Outcome
-from dlsort.proof.stats import Clock, InputStats
+from dlsort.proof.stats import Clock, InputStats, OutputStats
 from dlsort.publish.finished import find_output, finished_parts
 from dlsort.strategies.part import write_partition
 from dlsort.strategies.reader import Reader, model_tasks
 from dlsort.strategies.strategy import Job
 from dlsort_cluster.engine import build, engine_of_clients
-from dlsort_cluster.exchange import Exchange, Layer, Split
+from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
 from dlsort_cluster.tasks import ref
 
 __all__ = ["ExchangePlan", "Exchanging", "split_piece"]
@@ -53,6 +52,11 @@ def split_piece(
             table, band = take_table(table, rows), band[rows]
         grouped, starts = group(table, band, model.n_parts, model.n_bands)
     return Split(grouped, starts, InputStats(proof, clock))
+
+
+def merge_part(writer: Writer, shards: Shards, _: Model, slot: Slot) -> OutputStats:
+    """Sort, prove and write one output partition, of which the model has said all it knows."""
+    return write_partition(writer, shards, slot)
 
 
 class Exchanging:
@@ -116,7 +120,7 @@ class ExchangePlan:
             token,
             n_parts,
             partial(split_piece, reader, writer.folder),
-            partial(write_partition, writer),
+            partial(merge_part, writer),
             job.store_bytes,
             job.temp_dir,
             partial(find_output, writer.folder),

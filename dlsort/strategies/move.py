@@ -234,5 +234,5 @@ def _move(
     with clock.step("prove"):
         proof = total(prove(table, reader.tuning.proof) for table in tables)
     slot = Slot(part, n_parts, 0, proof.rows)
-    written = write_partition(writer, Shards.of(tables), None, slot, proof)
+    written = write_partition(writer, Shards.of(tables), slot, proof)
     return Moved(InputStats(proof, clock), written)

@@ -9,7 +9,6 @@ import numpy as np
 
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.parts import MANIFEST
-from dlsort.model.model import Model
 from dlsort.proof.checksum import Proof
 from dlsort.proof.ordered import Ordered
 from dlsort.proof.stats import Clock, InputStats, OutputStats
@@ -25,11 +24,10 @@ __all__ = ["Moved", "find_moved", "lay_parts", "write_partition"]
 def write_partition(
     writer: Writer,
     shards: Shards,
-    model: Model | None,
     slot: Slot,
     read: Proof | None = None,
 ) -> OutputStats:
-    """Sort, check, prove, write and record one output partition; no model is needed for that.
+    """Sort, check, prove, write and record one output partition.
 
     Parameters
     ----------
@@ -37,8 +35,6 @@ def write_partition(
         Where it goes.
     shards : Shards
         Its rows.
-    model : Model or None
-        Not used.
     slot : Slot
         Which partition it is.
     read : Proof, optional
@@ -49,7 +45,6 @@ def write_partition(
     OutOfOrderError
         If the rows are not in order after the sort.
     """
-    del model
     clock = Clock()
     keys, tuning = writer.keys, writer.tuning
     place = slot.part, slot.n_parts

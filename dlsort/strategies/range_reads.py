@@ -322,7 +322,7 @@ def _read_and_keep(
         shards.append(reader.read(readers.pieces[0].without_rows()))
     slot = Slot(part, model.n_parts, 0, sum(shard.num_rows for shard in shards))
     read = total(proofs)
-    written = write_partition(writer, Shards.of(shards), None, slot, read)
+    written = write_partition(writer, Shards.of(shards), slot, read)
     return Moved(InputStats(read, clock), written)
 
 

@@ -83,7 +83,7 @@ def test_disorder_inside_and_between_pieces_is_told_by_row(tmp_path, monkeypatch
     make_folders(str(tmp_path))
     writer = Writer(str(tmp_path), tables[0].schema, KEYS, encodings, "none", 10, MIB, TUNING)
     with pytest.raises(OutOfOrderError, match=f"partition 0: {says}"):
-        part_module.write_partition(writer, Shards.of(tables), None, Slot(0, 1, 0, 5))
+        part_module.write_partition(writer, Shards.of(tables), Slot(0, 1, 0, 5))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
