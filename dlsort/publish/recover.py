@@ -15,8 +15,7 @@ from dlsort.io.paths import check_path
 from dlsort.io.storage import filesystem, is_store, join, remove_all, write_error
 from dlsort.publish.destination import place_of
 from dlsort.publish.job_file import JobFile
-from dlsort.publish.publish import may_be_halfway, settle
-from dlsort.publish.stage_folder import (
+from dlsort.publish.job_folder import (
     JOB,
     PARTIAL,
     REPLACED,
@@ -26,6 +25,7 @@ from dlsort.publish.stage_folder import (
     try_lock,
     unlock,
 )
+from dlsort.publish.to_destination import may_be_halfway, settle
 
 __all__ = ["Settled", "recover"]
 

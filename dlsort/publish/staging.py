@@ -42,10 +42,7 @@ from dlsort.io.storage import (
 )
 from dlsort.publish.finished import finished_parts
 from dlsort.publish.job_file import JobFile
-from dlsort.publish.publication import Publication
-from dlsort.publish.publish import may_be_halfway, publish
-from dlsort.publish.replaceable import Held
-from dlsort.publish.stage_folder import (
+from dlsort.publish.job_folder import (
     JOB,
     PARTIAL,
     REPLACED,
@@ -57,6 +54,9 @@ from dlsort.publish.stage_folder import (
     unlock,
     write_locked,
 )
+from dlsort.publish.publication import Publication
+from dlsort.publish.replaceable import Held
+from dlsort.publish.to_destination import may_be_halfway, publish
 
 __all__ = ["Abandoned", "Staging", "find_abandoned", "staging"]
 

@@ -27,7 +27,7 @@ __all__ = ["is_published", "publish", "settle"]
 
 
 def publish(asked: Publication, on_decided: Callable[[], None]) -> None:
-    """Rename the folder of parts, as :func:`dlsort.publish.publish.publish`."""
+    """Rename the folder of parts, as :func:`dlsort.publish.to_destination.publish`."""
     parts, destination, aside = Path(asked.parts), Path(asked.destination), Path(asked.aside)
     identity = _identity(parts)
     if identity is None:
@@ -84,7 +84,7 @@ def is_published(stage: str, destination: str) -> bool:
 
 
 def settle(stage: str, destination: str) -> Settlement | None:
-    """Say how a job has ended, as :func:`dlsort.publish.publish.settle`."""
+    """Say how a job has ended, as :func:`dlsort.publish.to_destination.settle`."""
     told = _read_record(stage)
     if told is None:
         return None

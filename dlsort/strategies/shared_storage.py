@@ -31,7 +31,7 @@ from dlsort.io.storage import (
     stamp_of,
     write_error,
 )
-from dlsort.publish.stage_folder import JOB
+from dlsort.publish.job_folder import JOB
 from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.clusters.ask import ANSWER_S, name_of, of_each_worker
 

@@ -21,8 +21,8 @@ import commands
 import dlsort
 from commands import contents
 from dlsort.errors import BadOptionError, DestinationError, DestinationExistsError
+from dlsort.publish import job_folder, staging
 from dlsort.publish import recover as put_back
-from dlsort.publish import stage_folder, staging
 
 N_PARTS = 3
 NAME = ".out.0123456789ab"
@@ -157,7 +157,7 @@ def test_an_interrupt_after_the_rename_changes_nothing(tmp_path, source, monkeyp
 def test_parts_that_are_gone_cost_no_old_data(tmp_path, source, monkeypatch, exchange):
     sort(source, by="note")
     before = contents(tmp_path / "out")
-    publish = dlsort.publish.publish.publish
+    publish = dlsort.publish.to_destination.publish
 
     def lose_and_publish(asked: Any, *args: Any) -> None:
         shutil.rmtree(asked.parts)
@@ -177,7 +177,7 @@ def test_a_client_that_was_gone_on_from_does_not_bring_the_old_back(
 ):
     """It wakes once the other has published; its file system has lost the lock meanwhile."""
     sort(source, by="note")
-    publish = dlsort.publish.publish.publish
+    publish = dlsort.publish.to_destination.publish
 
     def sleep_and_publish(asked: Any, *args: Any) -> None:
         parts, out = Path(asked.parts), tmp_path / "out"
@@ -416,8 +416,8 @@ def test_a_locked_file_that_keeps_a_name_until_it_is_closed(tmp_path, source, mo
             held.pop().unlink(missing_ok=True)
 
     os_close = os.close
-    monkeypatch.setattr(stage_folder, "remove_all", keep_name)
-    monkeypatch.setattr(stage_folder.os, "close", close)
+    monkeypatch.setattr(job_folder, "remove_all", keep_name)
+    monkeypatch.setattr(job_folder.os, "close", close)
     sort(source)
     assert not held
     monkeypatch.undo()
@@ -577,7 +577,7 @@ def test_where_files_cannot_be_locked_the_place_of_old_data_is_told(
     aside = stage.with_suffix(".replaced")
     (tmp_path / "out").rename(aside)
     (stage / "publish.json").unlink()
-    for module in (stage_folder, put_back):
+    for module in (job_folder, put_back):
         monkeypatch.setattr(module, "try_lock", lambda folder: None)
     with pytest.raises(DestinationExistsError, match="has no locks to tell which"):
         sort(source)
@@ -666,9 +666,9 @@ def test_old_data_half_removed_are_not_taken_for_parts(tmp_path, source, monkeyp
     def last_first(folder: str) -> list[str]:
         return sorted(names(Path(folder)), reverse=True)
 
-    monkeypatch.setattr(stage_folder, "remove_all", remove_and_end)
-    monkeypatch.setattr(stage_folder, "remove", remove_and_end)
-    monkeypatch.setattr(stage_folder, "names_in", last_first)
+    monkeypatch.setattr(job_folder, "remove_all", remove_and_end)
+    monkeypatch.setattr(job_folder, "remove", remove_and_end)
+    monkeypatch.setattr(job_folder, "names_in", last_first)
     with pytest.raises(KeyboardInterrupt):
         sort(source, overwrite=True)
     monkeypatch.undo()
@@ -702,16 +702,16 @@ def test_a_lock_is_of_the_file_that_is_there(tmp_path, monkeypatch):
     stage = tmp_path / f"{NAME}.partial"
     stage.mkdir()
     (stage / "job.json").touch()
-    stage_folder.unlock(lock := stage_folder.try_lock(str(stage)), str(stage))
+    job_folder.unlock(lock := job_folder.try_lock(str(stage)), str(stage))
     assert lock is not None
-    flock = stage_folder.fcntl.flock
+    flock = job_folder.fcntl.flock
 
     def flock_and_replace(fd: int, how: int) -> None:
         flock(fd, how)
         shutil.rmtree(stage)
 
-    monkeypatch.setattr(stage_folder.fcntl, "flock", flock_and_replace)
-    assert stage_folder.try_lock(str(stage)) is None
+    monkeypatch.setattr(job_folder.fcntl, "flock", flock_and_replace)
+    assert job_folder.try_lock(str(stage)) is None
 
 
 @pytest.mark.parametrize(
