@@ -95,7 +95,9 @@ def _value_bytes(array: pa.Array) -> int:
 def _transport_type(kind: pa.DataType) -> pa.DataType:
     if isinstance(kind, pa.BaseExtensionType):
         storage = _transport_type(kind.storage_type)
-        return kind if storage == kind.storage_type else storage
+        # a dictionary is sorted by its values, whatever is around it
+        keep = storage == kind.storage_type and not pt.is_dictionary(storage)
+        return kind if keep else storage
     # Arrow joins no dictionaries that lie deeper
     kind = without_views(kind, nested_dictionaries=False)
     if pt.is_dictionary(kind):

@@ -31,8 +31,7 @@ from dlsort.frame_tasks.plan import FramePlan, dtype_at, positions_of
 from dlsort.frame_tasks.table import align, as_index, plain_array, replace_values, values_at
 from dlsort.keys import SortKey
 from dlsort.order.argsort import first_rows
-from dlsort.order.ranks import rank_dictionaries
-from dlsort.order.words import key_columns
+from dlsort.order.ranks import normal_keys
 
 __all__ = ["Picked", "finish_first", "pick_first", "sort_alone"]
 
@@ -104,7 +103,7 @@ def pick_first(
         if plan.is_object(position)
     }
     table = encode_keys(plan, values, KeyTypes(objects, {}))
-    columns = key_columns(rank_dictionaries(table, plan.tuning.order))
+    columns = normal_keys(table, plan.tuning.order).columns()
     keys = [
         SortKey(key.column, key.descending ^ last, key.nulls_first ^ last) for key in plan.keys
     ]

@@ -23,8 +23,7 @@ from dlsort.keys import SortKey
 from dlsort.model.sample import rows_needed
 from dlsort.model.sample_plan import Range
 from dlsort.order.argsort import first_rows
-from dlsort.order.ranks import rank_dictionaries
-from dlsort.order.words import key_columns
+from dlsort.order.ranks import normal_keys
 
 __all__ = [
     "align_keys",
@@ -119,7 +118,7 @@ def find_ends(
         {0: agree([censuses[0]], only.label(position))} if only.is_object(position) else {}
     )
     table = encode_keys(only, [values], KeyTypes(objects, {}))
-    columns = key_columns(rank_dictionaries(table, plan.tuning.order))
+    columns = normal_keys(table, plan.tuning.order).columns()
     valid = np.flatnonzero(~columns[0].null) if columns[0].null is not None else None
     if valid is not None:
         columns = [columns[0].take(valid.astype(np.uint32))]

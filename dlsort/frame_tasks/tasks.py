@@ -47,9 +47,8 @@ from dlsort.model.partition import find_bands, group
 from dlsort.model.sample import Sample, join_samples, move_keys
 from dlsort.order.argsort import argsort, order_columns
 from dlsort.order.bands import count_bands, join_bands, read_starts
-from dlsort.order.ranks import begins_key, rank_dictionaries
+from dlsort.order.ranks import begins_key, normal_keys
 from dlsort.order.shard_order import order_shards
-from dlsort.order.words import key_columns
 from dlsort_cluster.exchange import Shards, Slot, Split
 
 __all__ = [
@@ -149,7 +148,7 @@ def _bounds(
     if any(s.has_null for s in samples[:-1]):
         return None
     tuning = plan.tuning.order
-    columns = key_columns(rank_dictionaries(_encode_ends(plan, samples, types), tuning))
+    columns = normal_keys(_encode_ends(plan, samples, types), tuning).columns()
     found = order_columns(columns, plan.keys[:1], tuning, runs=True)
     n = 2 * len(samples)
     if not np.array_equal(found.rows, np.arange(n)):

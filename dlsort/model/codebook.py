@@ -14,6 +14,7 @@ from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
 from dlsort.order.argsort import argsort
 from dlsort.order.ranks import look_up, rank_values
+from dlsort.order.words import NormalKeys
 from dlsort.tuning import OrderTuning
 
 __all__ = ["Codebook", "coded", "fit_codebooks"]
@@ -69,13 +70,13 @@ class Codebook:
         )
 
 
-def coded(table: pa.Table, codebooks: dict[int, Codebook], tuning: OrderTuning) -> pa.Table:
-    """Return a table whose columns with a codebook hold codes, by the column's position."""
+def coded(table: pa.Table, codebooks: dict[int, Codebook], tuning: OrderTuning) -> NormalKeys:
+    """Return key columns, those with a codebook as codes, by the column's position."""
     for i, book in codebooks.items():
         array = combine(table.column(i))
         if pt.is_dictionary(array.type):
             table = table.set_column(i, table.field(i).name, book.codes(array, tuning))
-    return table
+    return NormalKeys(table)
 
 
 def fit_codebooks(

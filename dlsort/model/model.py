@@ -25,7 +25,7 @@ from dlsort.model.codebook import Codebook, coded, fit_codebooks
 from dlsort.model.cuts import cut_evenly
 from dlsort.order.bands import count_bands
 from dlsort.order.lead import LeadCode, fit_lead
-from dlsort.order.words import Column, Words, key_columns
+from dlsort.order.words import Column, Words
 from dlsort.tuning import OrderTuning
 from dlsort_kernels import build_cells
 
@@ -76,7 +76,7 @@ class Model:
 
     def columns(self, table: pa.Table) -> list[Column]:
         """Return a table's key columns as words, dictionaries by the codebooks."""
-        return key_columns(coded(table, self.codebooks, self.tuning))
+        return coded(table, self.codebooks, self.tuning).columns()
 
 
 def fit_model(
@@ -154,7 +154,7 @@ def model_at(
     Model
     """
     codebooks = fit_codebooks(splitters, keys, tuning)
-    columns = key_columns(coded(splitters, codebooks, tuning))
+    columns = coded(splitters, codebooks, tuning).columns()
     code = fit_lead(columns, keys, tuning, for_others=True)
     leads = code.lead(columns)
     cells = build_cells(leads)

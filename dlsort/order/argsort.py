@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from dlsort.keys import SortKey
 from dlsort.order.by_words import Order, first_words, order_by_words
-from dlsort.order.ranks import rank_dictionaries, rank_strings
-from dlsort.order.words import Column, key_columns
+from dlsort.order.ranks import normal_keys, rank_strings
+from dlsort.order.words import Column
 from dlsort.tuning import OrderTuning
 from dlsort_kernels import lowest_rows
 
@@ -46,7 +46,7 @@ def argsort(
     Expected time O(n) for one word a key; each further word is read for tied
     rows only.
     """
-    columns = key_columns(rank_dictionaries(table, tuning))
+    columns = normal_keys(table, tuning).columns()
     return order_columns(columns, keys, tuning, runs=False, threads=threads).rows
 
 

@@ -14,8 +14,8 @@ from dlsort.arguments import data_name, is_dasks
 from dlsort.arrow.transport import to_transport
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
-from dlsort.order.ranks import rank_dictionaries
-from dlsort.order.words import Column, FixedColumn, check_key_types, key_columns
+from dlsort.order.ranks import normal_keys
+from dlsort.order.words import Column, FixedColumn, check_key_types
 from dlsort.sort_options import ASCENDING, NA_POSITION, THREADS
 from dlsort.tuning import OrderTuning
 
@@ -203,7 +203,7 @@ def read_key(array: Any, key: SortKey, tuning: OrderTuning) -> Column:
         raise _unsortable(error) from error
     table = pa.Table.from_arrays([values], names=[key.column])
     check_key_types(table.schema, (key,))
-    return key_columns(rank_dictionaries(to_transport(table), tuning))[0]
+    return normal_keys(to_transport(table), tuning).columns()[0]
 
 
 def _unwrapped(array: Any) -> Any:

@@ -12,15 +12,15 @@ import pyarrow.types as pt
 from dlsort.arrow.transport import combine
 from dlsort.keys import SortKey
 from dlsort.order.by_words import order_by_words
-from dlsort.order.words import BytesColumn, Column, FixedColumn, key_columns
+from dlsort.order.words import BytesColumn, Column, FixedColumn, NormalKeys
 from dlsort.tuning import OrderTuning
 from dlsort_kernels import empty, encode_bytes, estimate_distinct, gather_fixed, pool
 
-__all__ = ["begins_key", "look_up", "rank_dictionaries", "rank_strings", "rank_values"]
+__all__ = ["begins_key", "look_up", "normal_keys", "rank_strings", "rank_values"]
 
 
-def rank_dictionaries(table: pa.Table, tuning: OrderTuning) -> pa.Table:
-    """Return the table with each dictionary column replaced by its values' ranks.
+def normal_keys(table: pa.Table, tuning: OrderTuning) -> NormalKeys:
+    """Return key columns with each dictionary replaced by its values' ranks.
 
     Equal values of one dictionary get one rank. An ordered dictionary's own
     order is the order; otherwise values are ranked by value.
@@ -30,12 +30,12 @@ def rank_dictionaries(table: pa.Table, tuning: OrderTuning) -> pa.Table:
             array = combine(table.column(i))
             ranks = rank_values(array.dictionary, tuning, ordered=field.type.ordered)
             table = table.set_column(i, field.name, look_up(ranks, array))
-    return table
+    return NormalKeys(table)
 
 
 def rank_values(values: pa.Array, tuning: OrderTuning, *, ordered: bool) -> pa.Array:
     """Return the rank of each value of a dictionary, (d,) uint32; null for a null."""
-    columns = key_columns(pa.table({"v": values}))
+    columns = NormalKeys(pa.table({"v": values})).columns()
     if ordered:
         ranks = np.arange(len(values), dtype=np.uint32)
     else:

@@ -23,7 +23,7 @@ from dlsort.arrow.views import bytes_views, nulls, raw_view
 from dlsort.keys import SortKey
 from dlsort.order.argsort import argsort
 from dlsort.order.bands import without_starts
-from dlsort.order.ranks import rank_dictionaries
+from dlsort.order.ranks import normal_keys
 from dlsort.tuning import OrderTuning
 from dlsort_kernels import empty, gather_bytes_into, gather_fixed
 
@@ -213,7 +213,7 @@ def order_shards(
     if len(starts[0]) == 2:
         return ShardOrder(starts, [argsort(concat_rows(keys), by, tuning)])
     if any(pt.is_dictionary(field.type) for field in keys[0].schema):
-        ranked = rank_dictionaries(concat_rows(keys), tuning)
+        ranked = normal_keys(concat_rows(keys), tuning).table
         firsts = np.cumsum([0, *(table.num_rows for table in keys)])
         keys = [
             ranked.slice(first, table.num_rows)

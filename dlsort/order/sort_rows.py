@@ -13,9 +13,9 @@ from dlsort.arrow.transport import concat_rows
 from dlsort.keys import SortKey
 from dlsort.order.argsort import first_rows, order_columns
 from dlsort.order.bands import join_bands, without_starts
-from dlsort.order.ranks import rank_dictionaries
+from dlsort.order.ranks import normal_keys
 from dlsort.order.shard_order import order_shards
-from dlsort.order.words import key_columns, key_table
+from dlsort.order.words import key_table
 from dlsort.tuning import OrderTuning
 from dlsort_kernels import pool, threads_for
 
@@ -78,7 +78,7 @@ def sort_rows(
     threads : int
         At most so many; the rows do not depend on it.
     """
-    columns = key_columns(rank_dictionaries(key_table(table, keys), tuning))
+    columns = normal_keys(key_table(table, keys), tuning).columns()
     order = order_columns(columns, keys, tuning, runs=False, by_place=True, threads=threads)
     if order.spread is None and _in_place(order.rows):
         return table
@@ -101,5 +101,5 @@ def first_of(
     table: pa.Table, keys: tuple[SortKey, ...], k: int, tuning: OrderTuning, *, threads: int
 ) -> pa.Table:
     """Return the first ``k`` rows of the stable sort of a table; as :func:`sort_rows`."""
-    columns = key_columns(rank_dictionaries(key_table(table, keys), tuning))
+    columns = normal_keys(key_table(table, keys), tuning).columns()
     return take_table(table, first_rows(columns, keys, k, tuning, threads=threads))

@@ -41,8 +41,8 @@ __all__ = [
     "BytesColumn",
     "Column",
     "FixedColumn",
+    "NormalKeys",
     "check_key_types",
-    "key_columns",
     "key_table",
 ]
 
@@ -189,24 +189,41 @@ Column = FixedColumn | BytesColumn
 
 
 def key_table(table: pa.Table, keys: tuple[SortKey, ...]) -> pa.Table:
-    """Return the key columns of a table, in key order, ready for :func:`key_columns`."""
+    """Return the key columns of a table, in key order, in transport types, each one chunk."""
     return to_transport(table.select([key.column for key in keys]))
 
 
-def key_columns(table: pa.Table) -> list[Column]:
-    """Return each column of a table of key columns as words.
+@dataclass(frozen=True)
+class NormalKeys:
+    """Key columns in the normal form that is sorted: only of these are there words.
+
+    Made by :func:`dlsort.order.ranks.normal_keys`, or by :func:`dlsort.model.codebook.coded`
+    where numbers must agree between inputs.
 
     Parameters
     ----------
     table : pyarrow.Table
-        Key columns only, from :func:`key_table`, with dictionaries replaced by
-        ranks (:func:`dlsort.order.ranks.rank_dictionaries`).
+        Key columns only, in key order and transport types (:func:`key_table`); numbers stand
+        for what was in dictionaries.
 
-    Returns
-    -------
-    list of Column
+    Raises
+    ------
+    TypeError
+        If a column is a dictionary still.
     """
-    return [_column(combine(column)) for column in table.columns]
+
+    table: pa.Table
+
+    def __post_init__(self) -> None:
+        """Make sure that it is in normal form."""
+        for field in self.table.schema:
+            if pt.is_dictionary(field.type):
+                msg = f"column {field.name!r} is a dictionary; expected ranks or codes for it."
+                raise TypeError(msg)
+
+    def columns(self) -> list[Column]:
+        """Return each column as words."""
+        return [_column(combine(column)) for column in self.table.columns]
 
 
 def _column(array: pa.Array) -> Column:

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from dlsort.keys import SortKey
 from dlsort.order.lead import fit_lead
-from dlsort.order.ranks import rank_dictionaries
-from dlsort.order.words import BytesColumn, Column, FixedColumn, Words, key_columns
+from dlsort.order.ranks import normal_keys
+from dlsort.order.words import BytesColumn, Column, FixedColumn, Words
 from dlsort.tuning import OrderTuning
 from dlsort_kernels import compare_bytes, compare_words, first_descent
 
@@ -43,7 +43,7 @@ def first_disorder(table: pa.Table, keys: Sequence[SortKey], tuning: OrderTuning
     """
     if table.num_rows < 2:
         return -1
-    return first_disorder_of(key_columns(rank_dictionaries(table, tuning)), keys, tuning)
+    return first_disorder_of(normal_keys(table, tuning).columns(), keys, tuning)
 
 
 def first_disorder_of(

@@ -13,15 +13,15 @@ from arrow_data import KEY_TYPES, column, is_missing, oracle
 from dlsort.arrow.take import take_table
 from dlsort.keys import SortKey
 from dlsort.order.argsort import argsort, order_columns
-from dlsort.order.ranks import rank_dictionaries
-from dlsort.order.words import key_columns, key_table
+from dlsort.order.ranks import normal_keys
+from dlsort.order.words import key_table
 from dlsort.proof.disorder import first_disorder
 from dlsort.tuning import TUNING
 
 
 def argsort_runs(table: pa.Table, keys: tuple[SortKey, ...]) -> tuple:
     """Return the order of a table's rows, and its runs of equal keys."""
-    columns = key_columns(rank_dictionaries(key_table(table, keys), TUNING.order))
+    columns = normal_keys(key_table(table, keys), TUNING.order).columns()
     order = order_columns(columns, keys, TUNING.order, runs=True)
     return order.rows, order.runs
 
