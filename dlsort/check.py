@@ -103,8 +103,8 @@ class CheckReport:
     against : str or None
         The dataset that rows were compared with.
     differences : tuple of str
-        One sentence for each way in which the two datasets differ, or parts are not those of
-        one sort.
+        One sentence for each difference between the two datasets, or where
+        parts are not those of one sort.
     checksum : str or None
         Checksum of all rows, equal in both; None where rows were not compared
         or differ.
@@ -141,7 +141,7 @@ class CheckReport:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Checked:
     """What a piece leaves behind: its edges are none, or its first and last key."""
 
     proof: Proof
@@ -158,26 +158,26 @@ class _Order:
     first: Disorder | None = None
     last: tuple[pa.Table, Piece] | None = field(default=None, repr=False)
 
-    def feed(self, piece: Piece, found: _Found) -> None:
+    def feed(self, piece: Piece, result: _Checked) -> None:
         """Take one more piece into account."""
-        if self.first is not None or found.edges is None:
+        if self.first is not None or result.edges is None:
             return
         if self.last is not None:
             above, of = self.last
-            pair = concat_rows([above, found.edges.slice(0, 1)])
+            pair = concat_rows([above, result.edges.slice(0, 1)])
             if first_disorder(pair, self.keys, TUNING.order) >= 0:
                 self.first = Disorder(
                     self._place(piece, 0, pair.slice(1)),
                     self._place(of, of.n_rows - 1, pair.slice(0, 1)),
                 )
                 return
-        if found.disorder is not None:
-            row, pair = found.disorder
+        if result.disorder is not None:
+            row, pair = result.disorder
             self.first = Disorder(
                 self._place(piece, row + 1, pair.slice(1)),
                 self._place(piece, row, pair.slice(0, 1)),
             )
-        self.last = found.edges.slice(1), piece
+        self.last = result.edges.slice(1), piece
 
     def _place(self, piece: Piece, row: int, key: pa.Table) -> Place:
         groups = [self.source.row_groups[g] for g in piece.groups]
@@ -208,8 +208,8 @@ def check_dataset(
         order of their names.
     by : str, SortKey or a sequence of these, optional
         The key, as in ``"day,price:desc,note:asc:nulls_first"``. By default the one that the
-        parts were sorted by, which dlsort's own tell in their footers; then it is also found
-        out whether parts are missing, there twice, or another sort's.
+        parts were sorted by, which is in the footers of dlsort's own; then it also finds
+        parts that are missing, there twice, or another sort's.
     against : str or path-like, optional
         A dataset that should hold the same rows, in any order: row count,
         columns and checksum of whole rows are compared. Column order, nullability
@@ -217,7 +217,7 @@ def check_dataset(
     threads : int, optional
         Threads that read; by default one a core.
     progress : bool or Progress, optional
-        True: a live display on standard error. An object is told as the check goes.
+        True: a live display on standard error. An object's methods are called.
 
     Returns
     -------
@@ -249,8 +249,8 @@ def check_dataset(
     asked = read_options("check_dataset", locals())
     src = read_path(src, "source (src)")
     against = None if against is None else read_path(against, "source to compare (against)")
-    with progress_for(progress) as told:
-        return _check(src, asked["by"], against, asked["threads"] or CPU_COUNT, told)
+    with progress_for(progress) as display:
+        return _check(src, asked["by"], against, asked["threads"] or CPU_COUNT, display)
 
 
 def _check(
@@ -279,14 +279,14 @@ def _check(
         progress.phase("against", other.n_rows)
     proof, other_proof = Proof(), Proof()
     with _pool(threads) as pool:
-        for piece, found in _read(source, keys, pool, progress, "check", whole=whole):
-            order.feed(piece, found)
-            proof += found.proof
+        for piece, result in _read(source, keys, pool, progress, "check", whole=whole):
+            order.feed(piece, result)
+            proof += result.proof
             if order.first is not None and not whole:
                 break
         if whole and other is not None:
-            for _, found in _read(other, (), pool, progress, "against", whole=True):
-                other_proof += found.proof
+            for _, result in _read(other, (), pool, progress, "against", whole=True):
+                other_proof += result.proof
             if proof != other_proof:
                 differences.append(
                     f"not the same rows: both have {count(proof.rows, 'row')}, but their "
@@ -307,23 +307,23 @@ def _check(
 
 
 def _look_at_parts(source: ParquetSource, src: str) -> tuple[tuple[SortKey, ...], list[str]]:
-    """Return the key that a dataset's parts tell, and what is wrong with them.
+    """Return the key in the footers of a dataset's parts, and what is wrong with them.
 
     Raises
     ------
     BadKeyError
-        If they tell none.
+        If there is none.
     """
-    told = [read_manifest(footer.metadata.metadata) for footer in source.footers]
-    keys = next((manifest.by for manifest in told if manifest is not None), None)
+    manifests = [read_manifest(footer.metadata.metadata) for footer in source.footers]
+    keys = next((manifest.by for manifest in manifests if manifest is not None), None)
     if keys is None:
         msg = (
-            f"the files of {src} do not tell by what they are sorted, as dlsort's parts do; "
+            f"the footers of {src} do not say by what it is sorted, as those of dlsort do; "
             "give the key: by (--by)."
         )
         raise BadKeyError(msg)
     n_rows = [int(footer.rows.sum()) for footer in source.footers]
-    return keys, find_problems(zip(source.files, n_rows, told, strict=True))
+    return keys, find_problems(zip(source.files, n_rows, manifests, strict=True))
 
 
 @contextmanager
@@ -344,32 +344,32 @@ def _read(
     phase: str,
     *,
     whole: bool,
-) -> Iterator[tuple[Piece, _Found]]:
+) -> Iterator[tuple[Piece, _Checked]]:
     """Yield each piece with what it leaves behind, in order."""
     columns = source.schema.names if whole else [key.column for key in keys]
     most_bytes = int(machine_memory_bytes() * TUNING.budget.job_memory_share)
     source = replace(source, most_bytes=most_bytes)
 
-    def look(piece: Piece) -> _Found:
+    def look(piece: Piece) -> _Checked:
         table = source.read(piece, columns)
         proof = prove(table, TUNING.proof) if whole else Proof()
-        return _look(table, keys, proof) if keys and table.num_rows else _Found(proof)
+        return _look(table, keys, proof) if keys and table.num_rows else _Checked(proof)
 
     pieces = cut_pieces(source, TUNING.budget.input_bytes)
     done = 0
-    for piece, found in zip(pieces, pool.map(look, pieces), strict=True):
-        yield piece, found
+    for piece, result in zip(pieces, pool.map(look, pieces), strict=True):
+        yield piece, result
         done += piece.n_rows
         progress.rows(phase, done)
     progress.finish(phase)
 
 
-def _look(table: pa.Table, keys: tuple[SortKey, ...], proof: Proof) -> _Found:
+def _look(table: pa.Table, keys: tuple[SortKey, ...], proof: Proof) -> _Checked:
     table = key_table(table, keys)
     bad = first_disorder(table, keys, TUNING.order)
     pair = None if bad < 0 else (bad, _plain(table.slice(bad, 2)))
     last = table.num_rows - 1
-    return _Found(proof, pair, _plain(concat_rows([table.slice(0, 1), table.slice(last)])))
+    return _Checked(proof, pair, _plain(concat_rows([table.slice(0, 1), table.slice(last)])))
 
 
 def _plain(rows: pa.Table) -> pa.Table:

@@ -124,15 +124,15 @@ def sort_dataset(
         is proved. Whatever else it holds is named and refused; ``"force"`` deletes that too,
         but never the working directory, a home folder, a root, or what is above one of these.
     resume : bool
-        Go on from what an earlier attempt has kept that was killed, or lost its cluster, and
+        Resume from what an earlier attempt has kept that was killed, or lost its cluster, and
         keep what is finished if this one fails too. The result is the same, byte for byte.
-        With nothing to go on from it is a sort like any other.
+        With nothing to resume it is a sort like any other.
     manifest : bool
-        Let each part tell of itself in its footer: the job, the key, its place among the parts,
+        Write into each part's footer what it is: the job, the key, its place among the parts,
         its checksum, and some hundred of its keys. :func:`dlsort.check_dataset` takes the key
         from there, and finds parts that are missing or another sort's.
     progress : bool or Progress, optional
-        True: a live display on standard error. An object is told as the job goes.
+        True: a live display on standard error. An object's methods are called as the job goes.
 
     Returns
     -------
@@ -164,8 +164,8 @@ def sort_dataset(
     given = locals()  # the parameters
     began = time.perf_counter()
     asked = read_arguments(given, _tuning)
-    with progress_for(progress) as told:
-        return _sort(asked, told, began)
+    with progress_for(progress) as display:
+        return _sort(asked, display, began)
 
 
 def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
@@ -204,19 +204,19 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
                 progress.phase("publish", source.n_rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs, n_parts)
-            told = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
-            stage.prove(parts, told, report.to_dict())
+            summary = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
+            stage.prove(parts, summary, report.to_dict())
         published_s = time.perf_counter() - publishing
     report.note(Published(published_s, time.perf_counter() - began))
     return report
 
 
 def _finished_before(asked: Asked, began: float) -> SortReport | None:
-    """Bring to an end what an earlier attempt was publishing; return its report if wanted."""
+    """Complete what an earlier attempt was publishing; return its report if it is ours."""
     settled = recover(asked.dst, resume=asked.resume, n_at_once=asked.tuning.io.store_requests)
     if settled is None or not asked.resume:
         return None
-    with suppress(DlsortError):  # another job; what is wrong with this one is told later
+    with suppress(DlsortError):  # another job; what is wrong with this one is reported later
         wanted = _wanted(open_source(asked.src, asked.tuning.io), asked)
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
@@ -333,7 +333,7 @@ def _check_there(src: str, error: DestinationError) -> None:
 
 @contextmanager
 def _in_words(asked: Asked) -> Iterator[None]:
-    """Have what a cluster of our own fails with told as such."""
+    """Report as such what a cluster of our own fails with."""
     try:
         yield
     except ClusterError as error:

@@ -41,7 +41,7 @@ _short.maxstring = _short.maxother = 80
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: on one line, and no longer than that bears.
+    """Return a value for a message: on one line, and shortened.
 
     Examples
     --------
@@ -75,7 +75,7 @@ class KeyTypeError(DlsortError, TypeError):
 
 
 class UnsupportedError(DlsortError, NotImplementedError):
-    """What is asked for is nothing that a Dask frame can be."""
+    """A Dask frame can't have what was requested."""
 
 
 class SourceNotFoundError(DlsortError, FileNotFoundError):

@@ -187,19 +187,19 @@ class SortReport:
     threads: int = 0
 
     @classmethod
-    def of_finished(cls, told: Mapping[str, Any], seconds: float) -> SortReport:
+    def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
         """Return the report of a job that an earlier attempt had finished, all but publishing.
 
         Raises
         ------
         ResumeError
-            If ``told`` is no report.
+            If ``finished`` is no report.
         """
         try:
-            phases = PhaseSeconds(**told["phases"])
-            report = cls(**{**told, "phases": phases, "proved": True, "seconds": seconds})
+            phases = PhaseSeconds(**finished["phases"])
+            report = cls(**{**finished, "phases": phases, "proved": True, "seconds": seconds})
         except (TypeError, LookupError) as error:
-            msg = "what an earlier attempt tells is no report."
+            msg = "what an earlier attempt has left is no report."
             raise ResumeError(msg) from error
         report.resumed_parts = report.output_parts
         return report

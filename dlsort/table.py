@@ -149,14 +149,14 @@ def _like(table: Any, keys: tuple[SortKey, ...], make: Make) -> Any:
     rows = _as_table(table)
     check_key_types(rows.schema, keys)
     check_row_count(rows.num_rows)
-    made = _with_types(make(_in_layouts(rows), keys), rows.schema)
+    result = _with_types(make(_in_layouts(rows), keys), rows.schema)
     if isinstance(table, pa.RecordBatch):
-        batches = made.combine_chunks().to_batches()
+        batches = result.combine_chunks().to_batches()
         return batches[0] if batches else pa.RecordBatch.from_pylist([], rows.schema)
     polars = sys.modules.get("polars")
     if polars is not None and isinstance(table, polars.DataFrame):
-        return polars.from_arrow(made, rechunk=False)
-    return made
+        return polars.from_arrow(result, rechunk=False)
+    return result
 
 
 def _in_layouts(table: pa.Table) -> pa.Table:

@@ -65,13 +65,13 @@ class OrderTuning(Tunables):
     # They are few up to this share of the rows: hashing costs about 30 ns a row, each further
     # word of a string that ties as much.
     ranked_share: float = 1 / 16
-    # From here on leads are made once, in memory of their own, not whenever they are asked for;
+    # From here on leads are made once, in memory of their own, not whenever they are used;
     lead_rows: int = 1 << 16
     # that wants key columns of so many bytes a row: with what a sort needs besides, 8 more stay
     # within 3 times their size.
     lead_row_bytes: float = 12.0
     coded_rows: int = 1 << 14  # from here on text gets an arithmetic code: a fit takes 2 ms
-    # Values that it is fitted to: 4 times as many told 1 % more of TPC-H's comments apart.
+    # Values that it is fitted to: with 4 times as many 1 % more of TPC-H's comments differed.
     coded_sample: int = 1 << 10
     coded_ties: float = 0.05  # if such a share of these has the first 8 bytes of another one
     # Rows of a band of a partition: a column of eight bytes of them has 1 MiB and stays in the
@@ -262,8 +262,8 @@ class BudgetTuning(Tunables):
 class StrategyTuning(Tunables):
     """When a source's own order is of use, and what surprises: :mod:`dlsort.strategies`."""
 
-    # A part with so many times its predicted rows is told of, and one of so many times the size
-    # that fits is sorted in pieces.
+    # A part with so many times its predicted rows is reported, and one of so many times the
+    # size that fits is sorted in pieces.
     surprise: float = 1.5
     # Below so many rows a part the promise of balance does not hold, and no size surprises.
     fewest_rows_of_surprise: int = 20_000

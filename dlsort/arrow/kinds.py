@@ -1,6 +1,6 @@
 """Kinds: what a type is, where the layout of its values does not matter.
 
-A new key type is told apart here first.
+A new key type is recognized here first.
 """
 
 from __future__ import annotations

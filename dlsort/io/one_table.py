@@ -71,7 +71,7 @@ def _columns(path: str) -> frozenset[str] | None:
 
 
 def _stem(name: str) -> str:
-    """Return a file's name without what tells parts of one table apart.
+    """Return a file's name without what distinguishes parts of one table.
 
     Examples
     --------

@@ -21,12 +21,12 @@ FINISHED = "finished"
 
 FEWEST_DIGITS = 5
 
-# Under which a part tells of itself in its footer's metadata.
+# The key of the manifest in the metadata of a part's footer.
 MANIFEST = b"dlsort"
 
 
 def make_folders(folder: str) -> None:
-    """Make a way's folder, and those in it, where they aren't there."""
+    """Make a strategy's folder, and those in it, where they aren't there."""
     for inner in (ATTEMPTS, PARTS, FINISHED):
         storage.make_folder(join(folder, inner))
 

@@ -13,7 +13,7 @@ __all__ = ["agreed_schema", "find_differences", "without_manifest"]
 
 
 def without_manifest(schema: pa.Schema) -> pa.Schema:
-    """Return the schema without what one part of a sorted dataset tells of itself."""
+    """Return the schema without the manifest of a part."""
     metadata = {k: v for k, v in (schema.metadata or {}).items() if k != MANIFEST}
     return schema.with_metadata(metadata or None)
 

@@ -122,7 +122,7 @@ def names_in(folder: str) -> list[str]:
     """Return the names of the files in a folder; none if there is no folder."""
     if not is_store(folder):
         try:
-            return os.listdir(folder)  # noqa: PTH208 - asked for every input
+            return os.listdir(folder)  # noqa: PTH208 - called for every input
         except OSError:
             return []
     fs, path = filesystem(folder)
@@ -159,7 +159,7 @@ def stamp_of(path: str) -> tuple[int, str]:
 
 
 def stamp_in(info: Mapping[str, Any]) -> tuple[int, str]:
-    """Return the stamp of an object whose store tells this of it."""
+    """Return the stamp of an object from what its store reports of it."""
     marks = ("ETag", "etag", "md5Hash", "LastModified", "mtime", "updated", "created")
     return int(info["size"] or 0), next((str(info[m]) for m in marks if m in info), "")
 

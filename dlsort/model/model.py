@@ -59,7 +59,7 @@ class Model:
     cells : object
         Lookup table over the leads (kernels).
     tuning : OrderTuning
-        For keys that their leads don't tell apart.
+        For keys with equal leads.
     """
 
     keys: tuple[SortKey, ...]

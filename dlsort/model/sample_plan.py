@@ -1,7 +1,7 @@
 """Which row groups the sample is read from, by the footers alone.
 
 Where the row groups' ranges of the first key column overlap, the rows seem to
-lie about at random, and a few row groups of each file may tell the distribution:
+lie about at random, and a few row groups of each file may show the distribution:
 they are read first, and compared, and the others are read too if those differ.
 Where the ranges are disjoint (a time-ordered table) each row group counts from
 the start. From 1 GiB on no more than a tenth of the key columns is read; then

@@ -180,9 +180,9 @@ def _refine_column(
         return left if keep else NO_RUNS
 
     with pool(min(threads, len(some_runs))) as workers:
-        found = workers.run(refine_some, *zip(*some_runs, strict=True))
+        refined = workers.run(refine_some, *zip(*some_runs, strict=True))
     # In order, as the runs of each batch lie behind those of the one before.
-    return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
+    return np.concatenate([f[0] for f in refined]), np.concatenate([f[1] for f in refined])
 
 
 def _refine_runs(order: Rows, runs: Runs, column: Column, key: SortKey) -> Runs:

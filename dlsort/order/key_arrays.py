@@ -61,7 +61,7 @@ def check_here(values: object) -> None:
 
 
 def check_threads(threads: int | None) -> int:
-    """Return how many threads to use: as asked, or one a core that this process may use.
+    """Return how many threads to use: as given, or one a core that this process may use.
 
     Raises
     ------

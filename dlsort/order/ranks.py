@@ -57,21 +57,21 @@ def rank_strings(column: Column, tuning: OrderTuning, threads: int) -> Column:
         return column
     with pool(threads) as workers:
         most = max(1, int(n * tuning.ranked_share))
-        found = encode_bytes(column.offsets, column.data, column.null, most, workers=workers)
-        if found is None:
+        encoded = encode_bytes(column.offsets, column.data, column.null, most, workers=workers)
+        if encoded is None:
             return column
-        values = column.take(np.concatenate(found.first_rows))
+        values = column.take(np.concatenate(encoded.first_rows))
         of_value = _dense_ranks([BytesColumn(values.offsets, values.data, None)], tuning)
         ranks = empty(n, np.uint32)
-        ends = np.cumsum([len(rows) for rows in found.first_rows]).tolist()
+        ends = np.cumsum([len(rows) for rows in encoded.first_rows]).tolist()
         starts = [0, *ends[:-1]]
 
         def look_up(bounds: tuple[int, int], first: int, last: int) -> None:
             if first < last:
-                codes = found.codes[slice(*bounds)]
+                codes = encoded.codes[slice(*bounds)]
                 ranks[slice(*bounds)] = gather_fixed(of_value[first:last], codes)
 
-        workers.run(look_up, found.parts, starts, ends)
+        workers.run(look_up, encoded.parts, starts, ends)
     return FixedColumn(ranks, column.null)
 
 

@@ -1,7 +1,7 @@
 """Key columns to words: unsigned 64-bit integers that sort as the key part does.
 
 A :class:`Column` is one key column of one piece of rows. It has a *first word*
-a row, by which most rows are told apart, and it can go on to *refine* runs of
+a row, by which most rows differ, and it can then *refine* runs of
 rows that still tie. Three kinds cover every type:
 
 - :class:`FixedColumn`: numbers, booleans, dates, times, decimals and the ranks
@@ -146,7 +146,7 @@ class FixedColumn:
         return not (self.is_wide or self.is_floating)
 
     def levels(self) -> list[Words]:
-        """Return the words that tell any two values apart, most significant first."""
+        """Return the words by which any two values differ, most significant first."""
         if self.outside is None:
             return [self.first]
         return list(limb_words(self.values))

@@ -81,7 +81,7 @@ def prove(table: pa.Table, tuning: ProofTuning) -> Proof:
     Parameters
     ----------
     table : pyarrow.Table
-        Any types; columns are told apart by name, their order does not count.
+        Any types; columns are distinguished by name, their order does not count.
     tuning : ProofTuning
         How many rows are hashed together.
 

@@ -19,7 +19,7 @@ __all__ = ["Ordered"]
 
 
 class Ordered:
-    """What was found of the rows of a part, piece by piece.
+    """Order, proof and edges of the rows of a part, piece by piece.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Destination: whether a folder can be published where it was asked for."""
+"""Destination: whether a folder can be published there."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def check_unchanged(folder: str, held: Held, destination: str) -> None:
     Raises
     ------
     DestinationExistsError
-        If it does: someone wrote that meanwhile, and nobody asked for its removal.
+        If it does: someone wrote that meanwhile, and it must not be deleted.
     """
     new = unseen(look(folder), held)
     if new:

@@ -1,8 +1,8 @@
-"""Finished parts: what a job's folder tells of the parts that are whole, and need no more work.
+"""Finished parts: the records in a job's folder of the parts that are whole.
 
 A part is first moved to its place, then recorded: its proof, size and edges, as a small
-Arrow IPC file. So a job that is started again, in the same or another cluster, makes none
-a second time. Where records and parts lie in the folder of a way (move, range, exchange):
+Arrow IPC file. So a job that is resumed, in the same or another cluster, makes none a second
+time. Where records and parts lie in the folder of a strategy (move, range, exchange):
 
     attempts/    parts that are being written, each under a name of its own
     parts/       whole parts
@@ -126,9 +126,9 @@ def find_finished(folder: str, part: int) -> FinishedPart | None:
 
 
 def find_output(folder: str, part: int) -> OutputStats | None:
-    """Return what a finished part amounts to; None if it is to be made."""
-    found = find_finished(folder, part)
-    return None if found is None else found.written
+    """Return the statistics of a finished part; None if it has to be made."""
+    finished = find_finished(folder, part)
+    return None if finished is None else finished.written
 
 
 def finished_parts(folder: str) -> list[int]:
@@ -139,7 +139,7 @@ def finished_parts(folder: str) -> list[int]:
 
 
 def forget_finished(folder: str, part: int) -> None:
-    """Drop a part's record, so that the part is made again."""
+    """Remove a part's record, so that the part is made again."""
     storage.remove(_record_of(folder, part))
 
 
@@ -148,7 +148,7 @@ def _record_of(folder: str, part: int) -> str:
 
 
 def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> dict[str, int]:
-    """Make sure that the folder of whole parts holds the workers' parts, and nothing else.
+    """Check that the folder of whole parts holds the workers' parts, and nothing else.
 
     Returns
     -------
@@ -203,7 +203,7 @@ def verify_finished(client: Any, writer: Writer) -> int:
     Returns
     -------
     int
-        How many are as they should be. The others will be made again.
+        How many are as recorded. The others will be made again.
 
     Raises
     ------
@@ -218,10 +218,10 @@ def verify_finished(client: Any, writer: Writer) -> int:
     if not graph:
         return 0
     try:
-        _, found = run(client, Layer(graph, [], list(graph)))
+        _, are_good = run(client, Layer(graph, [], list(graph)))
     except ExchangeError as error:
         raise ClusterError(str(error)) from error
-    return sum(found)
+    return sum(are_good)
 
 
 def _verify(folder: str, keys: tuple[SortKey, ...], part: int, tuning: Tuning) -> bool:

@@ -1,6 +1,6 @@
-"""Job file: what a job is, written before it starts, so that a later attempt can go on.
+"""Job file: what a job is, written before it starts, so that a later attempt can resume it.
 
-JSON. What was asked for must be the same then; what was chosen is taken over.
+JSON. What the user gave must be the same then; what was chosen is taken over.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BEGINS = b'{"format": "dlsort job", '
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What was asked for.
+    """What the user gave, and the source.
 
     Parameters
     ----------
@@ -35,9 +35,9 @@ class Wanted:
     compression, row_group_rows
         How parts are written.
     partition_size : int or None
-        As asked for, in bytes.
+        As the user gave it, in bytes.
     manifest : bool
-        Whether parts tell of themselves in their footers.
+        Whether parts have a manifest in their footers.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -64,14 +64,14 @@ class Wanted:
         kept : JobFile
             The earlier attempt's.
         partitions : int or None
-            Number of parts, if this time asked for.
+            Number of parts, if it is given this time.
 
         Raises
         ------
         ResumeError
             If it was another job.
         """
-        asked = {
+        options = {
             "dlsort": ("dlsort's version", self.dlsort, kept.dlsort),
             "pyarrow": ("pyarrow's version", self.pyarrow, kept.pyarrow),
             "by": ("by", self.by, kept.by),
@@ -80,19 +80,19 @@ class Wanted:
             "manifest": ("manifest", self.manifest, kept.manifest),
         }
         if partitions is not None:
-            asked["partitions"] = ("partitions", partitions, kept.n_parts)
+            options["partitions"] = ("partitions", partitions, kept.n_parts)
         if self.partition_size is not None:
-            asked["size"] = ("partition_size", self.partition_size, kept.partition_size)
-        for what, now, before in asked.values():
+            options["size"] = ("partition_size", self.partition_size, kept.partition_size)
+        for what, now, before in options.values():
             if now != before:
                 msg = (
-                    f"{what} is {now!r}, but it was {before!r} in the attempt to go on from. "
+                    f"{what} is {now!r}, but it was {before!r} in the attempt to resume. "
                     "Give the same, or leave resume (--resume) out to start anew."
                 )
                 raise ResumeError(msg)
         if self.files != kept.files:
             msg = (
-                "the source is not what it was in the attempt to go on from: "
+                "the source is not what it was in the attempt to resume: "
                 f"{self._change(kept)}. Leave resume (--resume) out to start anew."
             )
             raise ResumeError(msg)
@@ -114,12 +114,12 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class JobFile(Wanted):
-    """What a job is: what was asked for, and what was chosen.
+    """What a job is: what the user gave, and what was chosen.
 
     Parameters
     ----------
     n_parts : int
-        Number of output partitions, asked for or chosen.
+        Number of output partitions, given or chosen.
     piece_bytes, part_bytes : int
         Largest input and output partition that fit the memory.
     """
@@ -136,15 +136,15 @@ class JobFile(Wanted):
         """
         if not self.manifest:
             return ""
-        asked = {**vars(self), "files": [stamp for _, *stamp in self.files]}
+        identity = {**vars(self), "files": [stamp for _, *stamp in self.files]}
         for chosen in ("piece_bytes", "part_bytes", "partition_size"):
-            del asked[chosen]
-        return _checksum(asked)[:32]
+            del identity[chosen]
+        return _checksum(identity)[:32]
 
     def to_json(self) -> bytes:
         """Return it as the file has it: with a checksum."""
-        told = dict(vars(self))
-        return _BEGINS + json.dumps({**told, "checksum": _checksum(told)})[1:].encode()
+        content = dict(vars(self))
+        return _BEGINS + json.dumps({**content, "checksum": _checksum(content)})[1:].encode()
 
     @staticmethod
     def is_one(path: str) -> bool:
@@ -156,17 +156,17 @@ class JobFile(Wanted):
 
     @classmethod
     def read(cls, path: str) -> JobFile | None:
-        """Return what a file tells; None if it can't be read, or is not as it was written."""
+        """Return the job in a file; None if it can't be read, or is not as it was written."""
         try:
-            told = json.loads(read_bytes(path))
-            del told["format"]
-            checksum = told.pop("checksum")
-            job = cls(**{field.name: told[field.name] for field in fields(cls)})
+            content = json.loads(read_bytes(path))
+            del content["format"]
+            checksum = content.pop("checksum")
+            job = cls(**{field.name: content[field.name] for field in fields(cls)})
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return None
-        return job if checksum == _checksum(told) else None
+        return job if checksum == _checksum(content) else None
 
-    def going_on_from(self, kept: JobFile, *, partitions: int | None) -> JobFile:
+    def resuming(self, kept: JobFile, *, partitions: int | None) -> JobFile:
         """Return this job with what an earlier attempt of it has chosen.
 
         Raises
@@ -184,5 +184,5 @@ class JobFile(Wanted):
         )
 
 
-def _checksum(told: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -37,12 +37,14 @@ def folders_beside(destination: str, suffix: str) -> list[str]:
     """Return the folders of that kind beside a destination; links are none."""
     above, name = split_name(destination)
     form = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{12}}{re.escape(suffix)}")
-    found = [join(above, other) for other in sorted(names_in(above)) if form.fullmatch(other)]
+    folders = [join(above, other) for other in sorted(names_in(above)) if form.fullmatch(other)]
     if is_store(destination):
-        return found
+        return folders
     if suffix == REPLACED:  # a destination as it was, whoever made it and whatever is in it
-        return [path for path in found if Path(path).is_dir() and not Path(path).is_symlink()]
-    return [path for path in found if _is_ours(Path(path)) and JobFile.is_one(join(path, JOB))]
+        return [path for path in folders if Path(path).is_dir() and not Path(path).is_symlink()]
+    return [
+        path for path in folders if _is_ours(Path(path)) and JobFile.is_one(join(path, JOB))
+    ]
 
 
 def split_name(destination: str) -> tuple[str, str]:
@@ -135,7 +137,7 @@ def unlock(lock: int | None, folder: str) -> None:
 
 
 def is_locked(folder: str) -> bool:
-    """Return whether a job's client is at work, as far as can be told."""
+    """Return whether a job's client is at work, as far as locks show."""
     lock = try_lock(folder)
     unlock(lock, folder)
     return lock is None and JOB in names_in(folder)

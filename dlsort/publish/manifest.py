@@ -28,7 +28,7 @@ __all__ = ["Manifest", "find_problems", "quantile_rows", "read_manifest"]
 
 FORMAT, VERSION = "dlsort part", 1
 
-# Keys that a part tells: ends, and every hundredth of its rows, so that a key's rank is known
+# Keys in a part's footer: ends, and every hundredth of its rows, so that a key's rank is known
 # to 1 % of a part. With a key of one integer they take some 1 KB.
 N_QUANTILES = 101
 
@@ -74,8 +74,8 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Return it as the footer has it."""
-        told = {"format": FORMAT, "version": VERSION, **asdict(self)}
-        return json.dumps(told, separators=(",", ":"), allow_nan=False).encode()
+        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
     def of(
@@ -123,7 +123,7 @@ class Manifest:
 
 
 def quantile_rows(n_rows: int) -> list[int]:
-    """Return the numbers of the rows whose keys a part of so many rows tells.
+    """Return the numbers of the rows whose keys are in the footer of a part of so many rows.
 
     Examples
     --------
@@ -137,10 +137,10 @@ def quantile_rows(n_rows: int) -> list[int]:
 def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
     """Return the manifest in a file's metadata; None if it has none that can be read."""
     try:
-        told = json.loads((metadata or {})[MANIFEST])
-        if told.pop("format") != FORMAT or told.pop("version") != VERSION:
+        content = json.loads((metadata or {})[MANIFEST])
+        if content.pop("format") != FORMAT or content.pop("version") != VERSION:
             return None
-        manifest = Manifest(**{field.name: told[field.name] for field in fields(Manifest)})
+        manifest = Manifest(**{field.name: content[field.name] for field in fields(Manifest)})
         keys = manifest.by
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         return None

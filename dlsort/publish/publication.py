@@ -31,9 +31,9 @@ class Publication:
     sizes : mapping of str to int
         The parts' names and sizes, as they were proved.
     told : mapping
-        What the marker in a store tells.
+        What the marker in a store says of the parts: key, rows, checksum.
     report : mapping
-        The job's, for whoever brings this to an end.
+        The job's, for whoever completes this.
     n_at_once : int
         Objects of a store that are copied, or removed, at once.
     """
@@ -44,7 +44,7 @@ class Publication:
     stage: str
     aside: str
     sizes: Mapping[str, int]
-    told: Mapping[str, Any]
+    summary: Mapping[str, Any]
     report: Mapping[str, Any]
     n_at_once: int
 

@@ -1,4 +1,4 @@
-"""Recover: bring to an end what a client began that died while it replaced the destination.
+"""Recover: complete or undo what a client began that died while it replaced the destination.
 
 If it had published, what it left is removed; old data that were moved aside are restored.
 """
@@ -38,14 +38,14 @@ class Settled(NamedTuple):
 
 
 def recover(dst: str | Path, *, resume: bool, n_at_once: int) -> Settled | None:
-    """Bring to an end what a client has left that ended while it replaced the destination.
+    """Complete or undo what a client left that died while it replaced the destination.
 
     Parameters
     ----------
     dst : str or Path
         The destination as given.
     resume : bool
-        In a store: nobody is at work on it. If all new parts are there, bring that to its end.
+        In a store: nobody is at work on it. What has all new parts there is completed.
     n_at_once : int
         Objects of a store that are removed at once.
 
@@ -94,7 +94,7 @@ def _settle_folder(destination: str, n_at_once: int) -> Settled | None:
         at_work = is_locked(old.removesuffix(REPLACED) + PARTIAL)
         with suppress(OSError):
             if not at_work:
-                Path(destination).rmdir()  # one that is empty, made by who missed it
+                Path(destination).rmdir()  # an empty one, made by someone who missed it
         if Path(destination).exists():
             if at_work or not Path(old).exists():  # restored by another client
                 continue

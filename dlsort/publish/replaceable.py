@@ -2,7 +2,7 @@
 
 A folder is replaced that a reader would take for one dataset, whoever wrote it: Parquet files,
 in it or in folders such as ``day=1``, and what Dask, Spark and others put beside them to say
-that it is whole, or what its footers tell. All else is foreign: notes, a repository, links, a
+that it is whole, or what its footers say. All else is foreign: notes, a repository, links, a
 file that only has the name of a Parquet file, the log of a table, another folder with datasets.
 Nor are tables that lie side by side one dataset.
 """
@@ -28,7 +28,7 @@ from dlsort.io.storage import filesystem, is_store, stamp_in
 __all__ = ["TABLE_LOGS", "Held", "foreign", "look", "never_replaced", "tables_apart", "unseen"]
 
 
-# What tells the files of a table: without it, or they without that, it is none.
+# What lists the files of a table: without it, or it without them, there is no table.
 TABLE_LOGS = {"_delta_log/": "Delta", "metadata/": "Iceberg", ".hoodie/": "Hudi"}
 
 _HIVE_FOLDER = re.compile(r"[^.=][^=]*=.*", re.DOTALL)
@@ -83,8 +83,8 @@ def _entries(top: str, *, deep: bool) -> Iterator[tuple[str, tuple[int, str]]]:
     folders = [""] if Path(top).exists() else []
     while folders:
         folder = folders.pop()
-        with os.scandir(Path(top, folder)) as found:
-            for entry in found:
+        with os.scandir(Path(top, folder)) as entries:
+            for entry in entries:
                 name = folder + entry.name
                 try:
                     status = entry.stat(follow_symlinks=False)
@@ -101,11 +101,11 @@ def _entries(top: str, *, deep: bool) -> Iterator[tuple[str, tuple[int, str]]]:
                     yield name, (status.st_size, str(status.st_mtime_ns))
 
 
-def unseen(found: Held, held: Held) -> list[str]:
+def unseen(now: Held, held: Held) -> list[str]:
     """Return what was not there before, or not as it is now."""
     return [
         name
-        for name, stamp in found.items()
+        for name, stamp in now.items()
         if list(stamp) != list(held.get(name, ()))
         and not _OF_NFS.fullmatch(PurePath(name).name)
     ]
@@ -121,16 +121,16 @@ def foreign(place: str, held: Held) -> list[str]:
     held : mapping
         What it holds, from :func:`look`.
     """
-    found: set[str] = set()
+    strays: set[str] = set()
     claims, markers = [], []
     above = _folders(held) if is_store(place) else set()
     for name, (size, what) in held.items():
         *folders, last = name.split("/")
         others = [n for n, part in enumerate(folders, 1) if not _HIVE_FOLDER.fullmatch(part)]
         if others:
-            found.add("/".join(folders[: others[0]]) + "/")
+            strays.add("/".join(folders[: others[0]]) + "/")
         elif size == _OTHER:
-            found.add(f"{name} (a {what})")
+            strays.add(f"{name} (a {what})")
         elif size == 0 and name in above:  # an object that stands for a folder
             continue
         elif _MARKER.fullmatch(last):
@@ -140,10 +140,10 @@ def foreign(place: str, held: Held) -> list[str]:
             if _is_name(last):
                 claims.append((name, size))
             else:
-                found.add(name)
-    found.update(_untrue(place, claims))
-    found.update(_unmarked(place, markers))
-    return sorted(found)
+                strays.add(name)
+    strays.update(_untrue(place, claims))
+    strays.update(_unmarked(place, markers))
+    return sorted(strays)
 
 
 def tables_apart(place: str, held: Held) -> list[str]:
@@ -201,12 +201,12 @@ def _unmarked(place: str, files: Sequence[tuple[str, int]]) -> Iterator[str]:
 
 def _is_marker(data: bytes) -> bool:
     try:
-        told = json.loads(data)
+        content = json.loads(data)
     except (ValueError, RecursionError):
         return False
-    if not isinstance(told, dict):
+    if not isinstance(content, dict):
         return False
-    return told.keys() <= _MARKED or str(told.get("name")).startswith(_OF_HADOOP)
+    return content.keys() <= _MARKED or str(content.get("name")).startswith(_OF_HADOOP)
 
 
 def _untrue(place: str, files: Sequence[tuple[str, int]]) -> Iterator[str]:
@@ -230,7 +230,7 @@ def _untrue(place: str, files: Sequence[tuple[str, int]]) -> Iterator[str]:
 
 
 def never_replaced(place: str) -> str | None:
-    """Return what a place is that is not replaced whatever is asked for; None for any other."""
+    """Return what a place is that is never replaced; None for any other."""
     if is_store(place):
         url_inner = place.split("://", 1)[1]
         is_root = "/" not in url_inner or "/" not in filesystem(place)[1].rstrip("/")
@@ -268,8 +268,8 @@ def _homes(path: Path) -> Iterable[Path]:
     with suppress(RuntimeError):
         yield Path.home()
     owners = {os.geteuid(), path.stat().st_uid}
-    with os.scandir(path) as found:
-        for entry in found:
+    with os.scandir(path) as entries:
+        for entry in entries:
             with suppress(OSError):
                 if entry.is_dir(follow_symlinks=False):
                     owners.add(entry.stat(follow_symlinks=False).st_uid)
@@ -279,10 +279,10 @@ def _homes(path: Path) -> Iterable[Path]:
 
 
 def _mount_points() -> list[Path]:
-    """Return where anything is mounted, folders of the same file system too, as Linux tells."""
+    """Return where anything is mounted, folders of the same file system too; Linux only."""
     try:
-        told = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
+        content = Path("/proc/self/mountinfo").read_text(errors="surrogateescape")
     except OSError:
         return []
-    places = [line.split(" ")[4] for line in told.split("\n") if line]
+    places = [line.split(" ")[4] for line in content.split("\n") if line]
     return [Path(re.sub(r"\\(\d{3})", lambda m: chr(int(m[1], 8)), p)) for p in places]

@@ -4,11 +4,11 @@
         job.json          what the job is; locked as long as its client lives
         publish.json      how far it has published (see :mod:`dlsort.publish.to_folder`)
         move, range, exchange/
-            parts/ …      of one way to make them (see :mod:`dlsort.publish.finished`)
+            parts/ …      of one strategy (see :mod:`dlsort.publish.finished`)
 
 Once every part is there and proved, one rename makes ``parts`` the destination; until then
 that is as it was. What a client leaves that is killed, or loses its cluster, is resumed by the
-next one that is asked to; and removed by the next one that publishes.
+next sort with ``resume``, and removed by the next one that publishes.
 """
 
 from __future__ import annotations
@@ -86,16 +86,16 @@ class Staging:
         self.folder = folder
         self.job = job
         self.is_resumed = is_resumed
-        self._way: str | None = None
+        self._strategy: str | None = None
         self._proved: tuple[Mapping[str, int], Mapping[str, Any], Mapping[str, Any]] | None
         self._proved = None
 
     def begin(self, name: str) -> str:
-        """Return the folder of one way to make the parts, made if it isn't there.
+        """Return the folder of a strategy, made if it isn't there.
 
-        What is made in the way that was begun last is published.
+        The parts of the strategy that was begun last are published.
         """
-        folder = self._way = join(self.folder, name)
+        folder = self._strategy = join(self.folder, name)
         try:
             make_folders(folder)
         except OSError as error:
@@ -105,15 +105,15 @@ class Staging:
     @property
     def parts(self) -> str:
         """The folder that is to be published, once it is whole and proved."""
-        if self._way is None:
-            msg = "no way to make the parts was begun"
+        if self._strategy is None:
+            msg = "no strategy was begun"
             raise AssertionError(msg)
-        return join(self._way, PARTS)
+        return join(self._strategy, PARTS)
 
     def prove(
-        self, sizes: Mapping[str, int], told: Mapping[str, Any], report: Mapping[str, Any]
+        self, sizes: Mapping[str, int], summary: Mapping[str, Any], report: Mapping[str, Any]
     ) -> None:
-        """Take the parts for whole and proved, so that they are published.
+        """Note that the parts are whole and proved, so that they are published.
 
         Parameters
         ----------
@@ -124,14 +124,14 @@ class Staging:
         report : mapping
             The job's.
         """
-        self._proved = sizes, told, report
+        self._proved = sizes, summary, report
 
     def publication(self, destination: str, held: Held, n_at_once: int) -> Publication:
         """Return what is to be published where."""
         if self._proved is None:
             msg = "the parts were not proved"
             raise AssertionError(msg)
-        sizes, told, report = self._proved
+        sizes, summary, report = self._proved
         return Publication(
             parts=self.parts,
             destination=destination,
@@ -139,17 +139,17 @@ class Staging:
             stage=self.folder,
             aside=self.folder.removesuffix(PARTIAL) + REPLACED,
             sizes=sizes,
-            told=told,
+            summary=summary,
             report=report,
             n_at_once=n_at_once,
         )
 
-    def has_way(self, name: str) -> bool:
-        """Return whether parts were made in a way, or begun."""
+    def has_strategy(self, name: str) -> bool:
+        """Return whether a strategy was begun."""
         return bool(names_in(join(self.folder, name)))
 
-    def drop_way(self, name: str) -> None:
-        """Remove all that was made in a way."""
+    def drop_strategy(self, name: str) -> None:
+        """Remove all that a strategy has made."""
         remove_all(join(self.folder, name))
 
 
@@ -178,13 +178,13 @@ def staging(
     held : mapping
         What the destination holds, which is replaced.
     resume : bool
-        Go on from what an earlier attempt has left, if it has.
+        Resume what an earlier attempt has left, if it has.
     partitions : int or None
-        As asked for.
+        As the user gave it.
     n_at_once : int
         Objects of a store that are copied, or removed, at once.
     on_decided : callable
-        Called once nothing takes back what is published any more.
+        Called once publishing will not be undone any more.
 
     Yields
     ------
@@ -197,7 +197,7 @@ def staging(
     DestinationError
         If the folder can't be made or moved.
     """
-    made = _missing_above(destination)
+    new_folders = _missing_above(destination)
     lock, folder, is_publishing = None, None, False
     try:
         try:
@@ -208,9 +208,9 @@ def staging(
             raise write_error(error, destination) from error
         folder = stage.folder
         yield stage
-        asked = stage.publication(destination, held, n_at_once)
+        publication = stage.publication(destination, held, n_at_once)
         is_publishing = True
-        publish(asked, lambda: folders_beside(destination, PARTIAL), on_decided)
+        publish(publication, lambda: folders_beside(destination, PARTIAL), on_decided)
     except BaseException as error:
         if folder is not None:
             if is_publishing and may_be_halfway(folder, destination):
@@ -227,7 +227,7 @@ def staging(
                 )
                 raise
             remove_folder(folder)
-        for parent in made:
+        for parent in new_folders:
             with suppress(OSError):
                 parent.rmdir()
         raise
@@ -236,8 +236,8 @@ def staging(
     finally:
         if folder is not None:
             unlock(lock, folder)
-    places = [folder, asked.aside]
-    if not is_store(destination):  # there nobody can tell if a client is still at work
+    places = [folder, publication.aside]
+    if not is_store(destination):  # there it can't be seen if a client is still at work
         for other in folders_beside(destination, PARTIAL):
             left = try_lock(other)
             if left is not None:
@@ -264,23 +264,23 @@ def find_abandoned(destination: str) -> list[Abandoned]:
 
     One whose job file is damaged has no parts to resume from.
     """
-    found = []
+    abandoned = []
     for folder in folders_beside(destination, PARTIAL):
         lock = try_lock(folder)
         if lock is not None:
             job = JobFile.read(join(folder, JOB))
-            found.append(
+            abandoned.append(
                 Abandoned(folder, _n_finished(folder), job.n_parts)
                 if job is not None
                 else Abandoned(folder, 0, 0)
             )
         unlock(lock, folder)
-    return sorted(found, key=lambda left: left.n_finished, reverse=True)
+    return sorted(abandoned, key=lambda left: left.n_finished, reverse=True)
 
 
 def _n_finished(folder: str) -> int:
-    ways = [join(folder, name) for name in names_in(folder) if name != JOB]
-    return max((len(finished_parts(way)) for way in ways), default=0)
+    strategies = [join(folder, name) for name in names_in(folder) if name != JOB]
+    return max((len(finished_parts(strategy)) for strategy in strategies), default=0)
 
 
 def _is_worth_keeping(error: BaseException, *, resume: bool) -> bool:
@@ -307,8 +307,8 @@ def _open(
             kept = JobFile.read(join(left.folder, JOB))
             if lock is not None and kept is not None:
                 try:
-                    goes_on = job.going_on_from(kept, partitions=partitions)
-                    return Staging(left.folder, goes_on, is_resumed=True), lock
+                    resumed = job.resuming(kept, partitions=partitions)
+                    return Staging(left.folder, resumed, is_resumed=True), lock
                 except ResumeError as error:
                     differs = differs or error
             unlock(lock, left.folder)

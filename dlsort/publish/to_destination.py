@@ -18,7 +18,7 @@ __all__ = ["may_be_halfway", "publish", "settle"]
 
 
 def publish(
-    asked: Publication,
+    publication: Publication,
     others: Callable[[], Sequence[str]],
     on_decided: Callable[[], None],
 ) -> None:
@@ -27,11 +27,11 @@ def publish(
     Parameters
     ----------
     asked : Publication
-        What is to be done.
+        What is published, and where.
     others : callable
         Returns the folders of all jobs with this destination.
     on_decided : callable
-        Called once nothing takes the new back any more.
+        Called once the new will not be undone any more.
 
     Raises
     ------
@@ -40,29 +40,29 @@ def publish(
     DestinationError
         If it can't be written. It is as it was then, unless :func:`may_be_halfway`.
     """
-    if is_store(asked.destination):
+    if is_store(publication.destination):
         to_store.publish(
             to_store.begin(
-                asked.parts,
-                asked.destination,
-                asked.sizes,
-                asked.told,
-                asked.report,
-                held=asked.held,
+                publication.parts,
+                publication.destination,
+                publication.sizes,
+                publication.summary,
+                publication.report,
+                held=publication.held,
             ),
-            asked.parts,
-            asked.destination,
-            join(asked.stage, RECORD),
-            [join(stage, RECORD) for stage in others() if stage != asked.stage],
+            publication.parts,
+            publication.destination,
+            join(publication.stage, RECORD),
+            [join(stage, RECORD) for stage in others() if stage != publication.stage],
             on_decided,
-            asked.n_at_once,
+            publication.n_at_once,
         )
     else:
-        to_folder.publish(asked, on_decided)
+        to_folder.publish(publication, on_decided)
 
 
 def may_be_halfway(stage: str, destination: str) -> bool:
-    """Return whether a destination may be neither what it was nor whole, and all told of that.
+    """Return whether a destination may be neither what it was nor whole.
 
     In a file system: whether it is the new, and what it was in the job's folder.
     """
@@ -78,7 +78,7 @@ def may_be_halfway(stage: str, destination: str) -> bool:
 
 
 def settle(stage: str, destination: str, n_at_once: int) -> Settlement | None:
-    """Bring what a job had begun to publish to an end, or take it back.
+    """Complete what a job had begun to publish, or undo it.
 
     In a store ``n_at_once`` objects are removed at once.
 

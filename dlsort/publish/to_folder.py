@@ -26,33 +26,39 @@ from dlsort.publish.replaceable import look, unseen
 __all__ = ["is_published", "publish", "settle"]
 
 
-def publish(asked: Publication, on_decided: Callable[[], None]) -> None:
+def publish(publication: Publication, on_decided: Callable[[], None]) -> None:
     """Rename the folder of parts, as :func:`dlsort.publish.to_destination.publish`."""
-    parts, destination, aside = Path(asked.parts), Path(asked.destination), Path(asked.aside)
+    parts, destination, aside = (
+        Path(publication.parts),
+        Path(publication.destination),
+        Path(publication.aside),
+    )
     identity = _identity(parts)
     if identity is None:
         msg = f"the finished parts are not in {parts} any more; nothing was published."
         raise DestinationError(msg)
-    if _sizes(parts) != dict(asked.sizes):  # old data, if another client has resumed our job
+    if _sizes(parts) != dict(
+        publication.sizes
+    ):  # old data, if another client has resumed our job
         msg = f"{parts} does not hold the parts that were proved; nothing was published."
         raise DestinationError(msg)
     is_done = False
     try:
-        check_unchanged(asked.destination, asked.held, asked.destination)
+        check_unchanged(publication.destination, publication.held, publication.destination)
         if destination.is_dir():  # who may read the old may read the new
             parts.chmod(stat.S_IMODE(destination.stat().st_mode))
-        _keep_record(asked, identity)
-        for path in (Path(asked.stage, RECORD), Path(asked.stage), parts):
+        _keep_record(publication, identity)
+        for path in (Path(publication.stage, RECORD), Path(publication.stage), parts):
             _sync(path)
-        if not (asked.held and destination.is_dir()):
+        if not (publication.held and destination.is_dir()):
             is_done = True
             parts.rename(destination)  # also in place of an empty folder
         elif _exchange(parts, destination):
-            check_unchanged(asked.parts, asked.held, asked.destination)
+            check_unchanged(publication.parts, publication.held, publication.destination)
             is_done = True
         else:
             destination.rename(aside)
-            check_unchanged(asked.aside, asked.held, asked.destination)
+            check_unchanged(publication.aside, publication.held, publication.destination)
             is_done = True
             parts.rename(destination)
         _sync(destination.parent)
@@ -66,32 +72,32 @@ def publish(asked: Publication, on_decided: Callable[[], None]) -> None:
                 _exchange(parts, destination)
             elif not destination.exists() and aside.exists():
                 aside.rename(destination)
-        told = _told(error, destination)
+        failure = _in_words(error, destination)
         if _identity(aside) is not None:
-            told.add_note(f"What {destination} held is in {aside}: rename that back.")
-        if told is error:
+            failure.add_note(f"What {destination} held is in {aside}: rename that back.")
+        if failure is error:
             raise
-        raise told from error
+        raise failure from error
     finally:
         if _is(destination, identity) and is_done:
             shutil.rmtree(aside, ignore_errors=True)
 
 
 def is_published(stage: str, destination: str) -> bool:
-    """Return whether a destination is what a job has made."""
-    told = _read_record(stage)
-    return told is not None and _is(Path(destination), told["identity"])
+    """Return whether a job's parts are the destination."""
+    record = _read_record(stage)
+    return record is not None and _is(Path(destination), record["identity"])
 
 
 def settle(stage: str, destination: str) -> Settlement | None:
     """Say how a job has ended, as :func:`dlsort.publish.to_destination.settle`."""
-    told = _read_record(stage)
-    if told is None:
+    record = _read_record(stage)
+    if record is None:
         return None
-    identity, sizes, held = told["identity"], told["sizes"], told["held"]
-    parts, aside = Path(stage, told["parts"]), Path(stage, told["aside"])
+    identity, sizes, held = record["identity"], record["sizes"], record["held"]
+    parts, aside = Path(stage, record["parts"]), Path(stage, record["aside"])
     is_there = _is(Path(destination), identity)
-    # A device may have another number since: then its files tell.
+    # A device may have another number since: then its files are compared.
     if not is_there and (_is(parts, identity) or _sizes(parts) == sizes):
         return None
     # What is in the job's folder now, or aside, is what was replaced.
@@ -104,7 +110,9 @@ def settle(stage: str, destination: str) -> Settlement | None:
                 "again."
             )
             raise DestinationExistsError(msg)
-    return Settlement(told["report"], is_intact=is_there and _sizes(Path(destination)) == sizes)
+    return Settlement(
+        record["report"], is_intact=is_there and _sizes(Path(destination)) == sizes
+    )
 
 
 def _sizes(folder: Path) -> dict[str, int] | None:
@@ -113,30 +121,30 @@ def _sizes(folder: Path) -> dict[str, int] | None:
     return None
 
 
-def _keep_record(asked: Publication, identity: list[int]) -> None:
+def _keep_record(publication: Publication, identity: list[int]) -> None:
     record = {
         "identity": identity,
-        "parts": os.path.relpath(asked.parts, asked.stage),
-        "aside": os.path.relpath(asked.aside, asked.stage),
-        "sizes": dict(asked.sizes),
-        "held": dict(asked.held),
-        "report": asked.report,
+        "parts": os.path.relpath(publication.parts, publication.stage),
+        "aside": os.path.relpath(publication.aside, publication.stage),
+        "sizes": dict(publication.sizes),
+        "held": dict(publication.held),
+        "report": publication.report,
     }
-    with suppress(OSError):  # a full disk: only a later attempt could tell less
-        storage.replace(join(asked.stage, RECORD), json.dumps(record).encode())
+    with suppress(OSError):  # a full disk: only a later attempt would know less
+        storage.replace(join(publication.stage, RECORD), json.dumps(record).encode())
 
 
 def _read_record(stage: str) -> dict[str, Any] | None:
     with suppress(OSError, ValueError, LookupError, TypeError):
-        told = json.loads(Path(stage, RECORD).read_bytes())
+        record = json.loads(Path(stage, RECORD).read_bytes())
         kinds = {"identity": list, "parts": str, "aside": str}
         kinds |= {"sizes": dict, "held": dict, "report": dict}
-        if all(isinstance(told[name], kind) for name, kind in kinds.items()):
-            return dict(told)
+        if all(isinstance(record[name], kind) for name, kind in kinds.items()):
+            return dict(record)
     return None
 
 
-def _told(error: BaseException, destination: Path) -> BaseException:
+def _in_words(error: BaseException, destination: Path) -> BaseException:
     """Return the sentence for what a file system has refused; any other error as it is."""
     if not isinstance(error, OSError) or isinstance(error, DestinationError):
         return error

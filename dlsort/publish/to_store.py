@@ -36,7 +36,7 @@ class _OthersError(Exception):
 
 
 class _ClaimedError(_OthersError):
-    """Another client takes back what this one has copied, or brings it to its end."""
+    """Another client undoes what this one has copied, or completes it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Record:
     marker : str or None
         The marker that was there.
     told : mapping
-        What the new one tells.
+        What the new one says of the parts.
     report : mapping
         The job's.
     is_copied : bool
@@ -65,18 +65,18 @@ class Record:
     files: dict[str, int]
     old: dict[str, list[Any]]
     marker: str | None
-    told: Mapping[str, Any]
+    summary: Mapping[str, Any]
     report: Mapping[str, Any]
     is_copied: bool = False
 
     @staticmethod
     def read(path: str) -> Record | None:
-        """Return what a file tells; None if it isn't there.
+        """Return the record in a file; None if it isn't there.
 
         Raises
         ------
         ValueError, TypeError
-            If it tells nothing that can be.
+            If it holds no such record.
         """
         try:
             record = Record(**json.loads(storage.read_bytes(path)))
@@ -96,14 +96,14 @@ class Record:
     @property
     def new_marker(self) -> bytes:
         """The marker that says that all is there."""
-        return json.dumps({**self.told, "files": sorted(self.files)}, indent=2).encode()
+        return json.dumps({**self.summary, "files": sorted(self.files)}, indent=2).encode()
 
 
 def begin(
     parts: str,
     destination: str,
     sizes: Mapping[str, int],
-    told: Mapping[str, Any],
+    summary: Mapping[str, Any],
     report: Mapping[str, Any],
     *,
     held: Held,
@@ -120,11 +120,11 @@ def begin(
         If the store can't be read, or the parts aren't those of ``sizes`` any more.
     """
     try:
-        found, marker = _look(destination)
+        objects, marker = _look(destination)
         new, _ = _look(parts)
     except OSError as error:
         raise write_error(error, destination) from error
-    strays = sorted(unseen(found, held))
+    strays = sorted(unseen(objects, held))
     if marker is not None and MARKER not in held:
         strays.append(MARKER)
     if strays:
@@ -134,7 +134,7 @@ def begin(
         raise DestinationError(msg)
     tag = uuid.uuid4().hex[:12]
     files = {_tagged(name, tag): size for name, size in sorted(sizes.items())}
-    return Record(tag, files, found, marker, told, report)
+    return Record(tag, files, objects, marker, summary, report)
 
 
 def publish(
@@ -172,7 +172,7 @@ def publish(
     is_begun = False
     try:
         _check_first(path)
-        remove(_claim(path))  # of who went on from an earlier attempt, and ended
+        remove(_claim(path))  # of a client that resumed an earlier attempt, and died
         record.keep(path)
         try:
             _check_alone(record, destination, others)
@@ -198,7 +198,7 @@ def publish(
         except BaseException:
             with suppress(OSError):  # a store out of reach: then the record stays
                 if is_begun:
-                    _take_back(record, destination, path)
+                    _undo(record, destination, path)
                 elif _is_ours(record, path):
                     remove(path)
             raise
@@ -213,7 +213,7 @@ def publish(
 
 
 def settle(path: str, destination: str, n_at_once: int) -> Settlement | None:
-    """Bring what a job had begun to an end, or take it back, as ``to_folder.settle``."""
+    """Complete what a job had begun, or undo it, as ``to_folder.settle``."""
     try:
         record = Record.read(path)
         if record is None:
@@ -224,33 +224,33 @@ def settle(path: str, destination: str, n_at_once: int) -> Settlement | None:
             record = Record.read(path)
         if record is None or not record.is_copied:
             if record is not None:
-                _take_back(record, destination, path)
+                _undo(record, destination, path)
             remove(_claim(path))
             return None
         if _look(destination)[1] != record.new_marker.decode("latin-1"):
             _check(record, destination)
             _complete(record, destination, path, n_at_once)
-        found, _ = _look(destination)
+        objects, _ = _look(destination)
         remove(_claim(path))
         remove(path)
     except (OSError, ValueError, TypeError, _OthersError) as error:
         msg = (
-            f"what a sort has begun to publish to {destination} can't be brought to its end: "
+            f"what a sort has begun to publish to {destination} can't be completed: "
             f"{str(error).rstrip('.')}. Nothing was changed: put that right, or remove {path} "
             "to give that sort up."
         )
         raise DestinationError(msg) from error
-    sizes = {name: size for name, (size, _) in found.items()}
+    sizes = {name: size for name, (size, _) in objects.items()}
     return Settlement(record.report, is_intact=sizes == record.files)
 
 
 def _look(folder: str) -> tuple[dict[str, list[Any]], str | None]:
     """Return the stamps of all objects below a folder but the marker, and what that says."""
-    found = {name: list(stamp) for name, stamp in look(folder).items()}
+    objects = {name: list(stamp) for name, stamp in look(folder).items()}
     marker = None
-    if found.pop(MARKER, None) is not None:
+    if objects.pop(MARKER, None) is not None:
         marker = storage.read_bytes(join(folder, MARKER)).decode("latin-1")
-    return found, marker
+    return objects, marker
 
 
 def _check_first(path: str) -> None:
@@ -269,21 +269,21 @@ def _check_alone(record: Record, destination: str, others: Sequence[str]) -> Non
         raise _OthersError(msg)
 
 
-def _without(found: dict[str, list[Any]], names: Container[str]) -> dict[str, list[Any]]:
-    return {name: stamp for name, stamp in found.items() if name not in names}
+def _without(objects: dict[str, list[Any]], names: Container[str]) -> dict[str, list[Any]]:
+    return {name: stamp for name, stamp in objects.items() if name not in names}
 
 
 def _check(record: Record, destination: str) -> None:
     """Raise unless a destination holds the new, what is left of the old, and nothing else."""
-    found, marker = _look(destination)
+    objects, marker = _look(destination)
     if marker is not None:
         msg = f"another sort has written {MARKER}"
         raise _OthersError(msg)
     for name, size in record.files.items():
-        if name not in found or found[name][0] != size:
+        if name not in objects or objects[name][0] != size:
             msg = f"{name} is not there as it was copied"
             raise _OthersError(msg)
-    for name, stamp in _without(found, record.files).items():
+    for name, stamp in _without(objects, record.files).items():
         if record.old.get(name) != stamp:
             msg = f"{name} was written there by others"
             raise _OthersError(msg)
@@ -292,8 +292,8 @@ def _check(record: Record, destination: str) -> None:
 def _is_ours(record: Record, path: str) -> bool:
     """Return whether the record there is still this attempt's."""
     with suppress(ValueError, TypeError):
-        found = Record.read(path)
-        return found is not None and found.tag == record.tag
+        kept = Record.read(path)
+        return kept is not None and kept.tag == record.tag
     return False
 
 
@@ -303,18 +303,18 @@ def _check_ours(record: Record, path: str) -> None:
 
 
 def _check_unclaimed(path: str) -> None:
-    """Raise if someone has taken this client for dead: it may have hung until now."""
+    """Raise if another client has taken this one for dead: it may have hung until now."""
     if storage.is_there(_claim(path)):
         raise _ClaimedError(_RESUMED)
 
 
 def _claim(path: str) -> str:
-    """Return where a client says that it takes back what another has begun."""
+    """Return where a client claims that it undoes what another has begun."""
     return f"{path}.claim"
 
 
-def _take_back(record: Record, destination: str, path: str) -> None:
-    """Have a destination as it was, as far as that is up to us."""
+def _undo(record: Record, destination: str, path: str) -> None:
+    """Restore a destination, as far as it is ours."""
     fs, inner = filesystem(destination)
     is_ours = _is_ours(record, path)
     if is_ours and record.is_copied:
@@ -323,9 +323,9 @@ def _take_back(record: Record, destination: str, path: str) -> None:
     for name in record.files:
         _remove(fs, inner, name)
     if not is_ours and storage.is_there(path):
-        return  # what is old is another's affair now
-    found, marker = _look(destination)
-    if record.marker is not None and marker is None and found == record.old:
+        return  # the old objects are another client's now
+    objects, marker = _look(destination)
+    if record.marker is not None and marker is None and objects == record.old:
         fs.pipe_file(f"{inner.rstrip('/')}/{MARKER}", record.marker.encode("latin-1"))
     if is_ours:
         remove(path)

@@ -1,1 +1,1 @@
-"""The ways to make a job's parts: by an exchange, by moving row groups, by reading ranges."""
+"""Strategies to make a job's parts: an exchange, moves of row groups, reads of ranges."""

@@ -64,7 +64,7 @@ def ask_memory(
     Parameters
     ----------
     memory : int, str or None
-        As asked for: a size, or a share as in ``"50%"``.
+        As given: a size, or a share as in ``"50%"``.
     most_bytes : int
         What there is: the machine's, or all workers' together.
     tuning : BudgetTuning
@@ -79,16 +79,16 @@ def ask_memory(
     """
     if memory is None:
         return int(most_bytes * tuning.job_memory_share)
-    asked = parse_bytes(memory, "memory", whole_bytes=most_bytes)
-    if most_of is not None and asked > most_bytes:
+    n_bytes = parse_bytes(memory, "memory", whole_bytes=most_bytes)
+    if most_of is not None and n_bytes > most_bytes:
         whose, in_all = _OWNERS[most_of]
         msg = (
-            f"memory (--memory) is {format_bytes(asked)}, but {whose} only "
-            f"{format_bytes(most_bytes)}{in_all}; ask for less, or for a share of it such as "
+            f"memory (--memory) is {format_bytes(n_bytes)}, but {whose} only "
+            f"{format_bytes(most_bytes)}{in_all}; pass less, or a share of it such as "
             "50%."
         )
         raise BadOptionError(msg)
-    return asked
+    return n_bytes
 
 
 def plan_budget(
@@ -199,7 +199,7 @@ def check_row_groups(
 
 
 def check_partitions(partitions: int | None, n_rows: int, tuning: BudgetTuning) -> None:
-    """Raise if far more partitions are asked for than there are rows.
+    """Raise if far more partitions are wanted than there are rows.
 
     Raises
     ------

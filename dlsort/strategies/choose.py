@@ -62,9 +62,9 @@ def make_parts(
     NotProvedError
         If rows were lost, or are out of order.
     """
-    # Where an earlier attempt has begun to exchange, it had found that footers lie, or are of
+    # Where an earlier attempt has begun to exchange, it had seen that footers lie, or are of
     # no use: nothing else is tried. Nor is it for one part, or for parts that have to be cut.
-    begun = any(stage.has_way(s.name) for s in STRATEGIES if not s.trusts_footers)
+    begun = any(stage.has_strategy(s.name) for s in STRATEGIES if not s.trusts_footers)
     trusted = not begun and job.n_parts > 1 and job.fits
     for strategy in STRATEGIES:
         if strategy.trusts_footers and not trusted:
@@ -88,7 +88,7 @@ def make_parts(
                 )
             )
             return outcome
-        stage.drop_way(strategy.name)
+        stage.drop_strategy(strategy.name)
         trusted = False
     msg = "no strategy has made the parts"
     raise AssertionError(msg)
@@ -111,7 +111,7 @@ def _writer(
     """Return what writes the parts of a strategy; those that it has already are verified."""
     folder = stage.begin(strategy.name)
     if stage.is_resumed and strategy.cuts_by_model and not _has_model(folder, job):
-        stage.drop_way(strategy.name)
+        stage.drop_strategy(strategy.name)
         stage.begin(strategy.name)
     source, how = job.source, stage.job
     writer = Writer(

@@ -2,7 +2,7 @@
 
 :func:`split_piece` is what every input partition goes through, and :func:`merge_part` what
 every output partition goes through; the cluster package carries the shards between them. The
-model is fitted by a task of the same graph, so nothing comes back to the client on the way.
+model is fitted by a task of the same graph, so nothing returns to the client before the end.
 """
 
 from __future__ import annotations

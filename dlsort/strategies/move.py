@@ -226,8 +226,8 @@ def _move(
     reader: Reader, writer: Writer, slices: Sequence[Slice], part: int, n_parts: int
 ) -> Moved:
     """Read, sort, check, prove and write the rows of one part, unless it is finished."""
-    if (found := find_moved(writer, part)) is not None:
-        return found
+    if (finished := find_moved(writer, part)) is not None:
+        return finished
     clock = Clock()
     with clock.step("read"):
         tables = [reader.read(s.piece).slice(s.first, s.n_rows) for s in slices]

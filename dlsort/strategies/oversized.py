@@ -111,11 +111,11 @@ def _cut(
         for i, rows in enumerate(edges)
     ]
     for piece in range(model.n_parts):
-        found = []
+        tables = []
         for i, (first, last) in enumerate(edges):
             rows = np.flatnonzero(piece_of[i] == piece).astype(np.uint32)
-            found.append(take_table(to_transport(shards.read(i, first, last)), rows))
-        table = concat_rows(found)
+            tables.append(take_table(to_transport(shards.read(i, first, last)), rows))
+        table = concat_rows(tables)
         metadata = without_starts(table.schema).metadata
         yield sort_rows(table.replace_schema_metadata(metadata), keys, tuning.order)
 

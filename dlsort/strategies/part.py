@@ -1,4 +1,4 @@
-"""A part: its rows sorted, checked and written, and the tasks of ways that need no exchange."""
+"""A part: its rows sorted, checked and written; the tasks of strategies without an exchange."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _manifest(writer: Writer, checked: Ordered, slot: Slot) -> dict[bytes, bytes
     """Return what a part says of itself in its footer, if it is to say anything."""
     if not writer.job:
         return {}
-    told = Manifest.of(
+    manifest = Manifest.of(
         writer.job,
         writer.keys,
         slot.part,
@@ -82,7 +82,7 @@ def _manifest(writer: Writer, checked: Ordered, slot: Slot) -> dict[bytes, bytes
         writer.schema,
         checked.picked,
     )
-    return {MANIFEST: told.to_json()}
+    return {MANIFEST: manifest.to_json()}
 
 
 class Moved(NamedTuple):
@@ -120,10 +120,10 @@ def lay_parts(token: str, calls: Iterable[Sequence[Any]], before: Mapping[Any, A
 
 def find_moved(writer: Writer, part: int) -> Moved | None:
     """Return what was read and written for a part, if it is finished."""
-    found = find_finished(writer.folder, part)
-    if found is None or found.read is None:
+    finished = find_finished(writer.folder, part)
+    if finished is None or finished.read is None:
         return None
-    return Moved(InputStats(found.read, Clock()), found.written)
+    return Moved(InputStats(finished.read, Clock()), finished.written)
 
 
 def _receipt(moved: Moved) -> Transferred:

@@ -79,7 +79,7 @@ class RangeReads:
     key : SortKey
         The first key column.
     is_whole_key : bool
-        There is no other one: equal values are told apart by their input partition.
+        There is no other one: equal values differ by their input partition.
     """
 
     pieces: tuple[Piece, ...]
@@ -103,7 +103,7 @@ class RangeReads:
         -------
         first, last : (spans,) int64
         others : (m,) int64
-            All three compare as the rows do, as far as first key columns tell.
+            All three compare as the rows do, as far as first key columns show.
         """
         low, high = [s.low for s in self.spans], [s.high for s in self.spans]
         ranks = rank_raw([*low, *high, *values], self.key)

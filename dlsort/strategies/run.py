@@ -18,7 +18,7 @@ __all__ = ["run_plan"]
 
 
 def run_plan(client: Any, layer: Layer, n_rows: int, progress: Progress) -> tuple[Outcome, Ran]:
-    """Run a plan's tasks, and tell progress.
+    """Run a plan's tasks, and report progress.
 
     Parameters
     ----------

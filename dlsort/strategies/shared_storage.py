@@ -1,9 +1,9 @@
 """Sight: does every worker of a cluster that was joined see what the client sees?
 
 Workers may lie in containers, or on machines where nothing is mounted, or something else
-under the same path. They are asked, all at once, for files of the source and for the job's
+under the same path. They look, all at once, for files of the source and for the job's
 folder, whose name is nobody else's; each leaves a mark there that the client looks for. What
-fails later may be the fault of a worker that joined meanwhile, so they are asked again then.
+fails later may be the fault of a worker that joined meanwhile, so they look again then.
 """
 
 from __future__ import annotations
@@ -90,10 +90,10 @@ def shared_storage(
         yield
     except (DlsortError, OSError) as error:
         if not isinstance(error, ClusterError | DestinationFullError):  # they say it themselves
-            told = [path for path in source.files if path in str(error)][:MOST_FILES]
+            named = [path for path in source.files if path in str(error)][:MOST_FILES]
             try:
                 with suppress(OSError, TimeoutError):  # a cluster that is itself in trouble
-                    _check(client, told, destination, stage, temp_dir)
+                    _check(client, named, destination, stage, temp_dir)
             except DlsortError as unseen:
                 raise unseen from error
         raise
@@ -113,17 +113,17 @@ def _check(
     except OSError as error:
         raise write_error(error, destination) from error
     try:
-        found = of_each_worker(client, _look, files, stage, temp_dir, most_s=ANSWER_S)
+        seen = of_each_worker(client, _look, files, stage, temp_dir, most_s=ANSWER_S)
         problems = {
             address: problem
-            for address, theirs in sorted(found.items())
+            for address, theirs in sorted(seen.items())
             if isinstance(theirs, _Seen)
             and (problem := _problem(worker_name(address), ours, theirs, destination, temp_dir))
         }
     finally:
         remove_all(join(stage, MARKS))
     for address, problem in problems.items():
-        # The name that it was given is asked for where there is something to tell.
+        # The name that it was given is fetched only for an error.
         msg = str(problem).replace(worker_name(address), name_of(client, address), 1)
         others = f" The same goes for {len(problems) - 1} more." if len(problems) > 1 else ""
         raise type(problem)(msg + others)

@@ -1,4 +1,4 @@
-"""Strategy: one of the ways to make a job's parts, and what all of them plan from."""
+"""Strategy: how a job's parts are made, and what each strategy plans from."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Job:
     tuning: Tuning
 
     def as_begun(self, file: JobFile) -> Job:
-        """Return this job with what the attempt that it goes on from has chosen."""
+        """Return this job with what the attempt that it resumes has chosen."""
         return replace(
             self,
             n_parts=file.n_parts,
@@ -88,7 +88,7 @@ class Plan(Protocol):
 
 
 class Strategy(Protocol):
-    """A way to make the parts of a job.
+    """How the parts of a job are made.
 
     Attributes
     ----------

@@ -86,7 +86,7 @@ class _Steady:
 
 
 class LiveProgress:
-    """Draws what a job tells, as long as it is entered."""
+    """Draws what a job reports, as long as it is entered."""
 
     def __init__(self, stream: TextIO) -> None:
         steady: Any = _Steady(stream)
@@ -181,15 +181,15 @@ def seconds_left(phases: list[_Phase], now: float) -> float | None:
 
     None if nobody knows.
     """
-    found = {phase.name: phase for phase in phases}
-    names = [name for name in found if name not in QUICK]
-    if "sample" in found:
+    by_name = {phase.name: phase for phase in phases}
+    names = [name for name in by_name if name not in QUICK]
+    if "sample" in by_name:
         names = list(SORTS)
     total = max((phase.total for phase in phases), default=0)
     began = min((phase.began for phase in phases), default=now)
     left_s, rate = 0.0, None
     for name in names:
-        phase = found.get(name)
+        phase = by_name.get(name)
         if phase is not None:
             rate = phase.rate(now) or rate
             if rate is None and phase.done:  # all at once: it took no longer than that

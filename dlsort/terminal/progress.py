@@ -20,7 +20,7 @@ NARROWEST = 40  # columns: a terminal of less gets plain lines
 
 
 class Progress(Protocol):
-    """What a job tells as it goes.
+    """What a job reports as it goes.
 
     Its last phase, ``publish``, is over once nothing takes the new destination back any more.
     """

@@ -1,6 +1,6 @@
 """Reads of row groups that take no more memory than there is for them.
 
-A footer tells sizes that nobody checks, and few stored bytes can stand for any number of bytes
+A footer states sizes that nobody checks, and few stored bytes can stand for any number of bytes
 in memory: a page that unpacks to gigabytes, a dictionary with one very long text for every row.
 So the headers of the pages are looked at first. Texts that may be one long value again and
 again are read a few rows at a time, and counted.

@@ -144,12 +144,12 @@ def distinct_values(code: Numbers, changes: float, runs: Runs, n_values: float) 
     power = 1.0
     if growth < 1 and before < 1:
         power = float(np.clip(np.log(growth) / np.log(before), 1.0, 2.0))
-    found, doublings = float(n_distinct), float(np.log2(n_values / len(code)))
+    estimate, doublings = float(n_distinct), float(np.log2(n_values / len(code)))
     while doublings > 0:
         growth = min(growth, 1.0) ** power
-        found *= (1 + growth) ** min(doublings, 1.0)
+        estimate *= (1 + growth) ** min(doublings, 1.0)
         doublings -= 1
-    return max(float(n_distinct), min(found, 1 + changes * n_values))
+    return max(float(n_distinct), min(estimate, 1 + changes * n_values))
 
 
 def changes_of(code: Numbers, runs: Runs) -> float:

@@ -1,8 +1,8 @@
-"""The encodings of the parts: what the source's footers tell, put right by a part's own rows.
+"""The encodings of the parts: those of the source's footers, corrected by a part's own rows.
 
 pyarrow's default writes a dictionary for every column and falls back to plain
 pages when it has grown too large: the slow way for a column of mostly distinct
-values, and twice the bytes. The source's footers tell which columns are worth
+values, and twice the bytes. The source's footers show which columns are worth
 a dictionary; integers and what is stored as them are delta-packed otherwise.
 On TPC-H lineitem that halves the writer's time at a smaller file (DESIGN.md).
 Then, for each part::
@@ -14,7 +14,7 @@ Then, for each part::
 
 The footers of the source can't know what sorting brings together, and say little where its
 writer made no dictionaries. Nested columns, dictionaries, booleans and small parts keep what
-the footers told. The same rows give the same choice.
+the footers say. The same rows give the same choice.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ class _Different:
 
 @dataclass(frozen=True)
 class Encodings:
-    """What the writer is told; what it isn't told of is plain.
+    """What the writer uses; columns without are plain.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def choose_encodings(
 
 def encodings_of_part(
     table: pa.Table,
-    told: Encodings,
+    of_source: Encodings,
     tuning: IoTuning,
     *,
     row_group_rows: int,
@@ -193,8 +193,8 @@ def encodings_of_part(
     ----------
     table : pyarrow.Table
         The part, sorted, in transport types.
-    told : Encodings
-        What the footers of the source told, for columns that the rows say nothing of.
+    of_source : Encodings
+        Those by the source's footers, for columns of which the rows say nothing.
     tuning : IoTuning
         What writing takes, and how many rows are looked at.
     row_group_rows : int
@@ -207,10 +207,10 @@ def encodings_of_part(
     Time O(sample), whatever the part's size (DESIGN.md).
     """
     if table.num_rows < tuning.encoding_rows:
-        return told
+        return of_source
     names = [name for name in table.column_names if _is_judged(table, name, tuning)]
     sample, runs = _sample(table.select(names), tuning.encoding_runs)
-    dictionary, other = set(told.dictionary), dict(told.other)
+    dictionary, other = set(of_source.dictionary), dict(of_source.other)
     thorough = compression in tuning.costs.thorough_codecs
     codec = _quickest(compression, has_levels=thorough)
     for name, column in zip(names, sample.columns, strict=True):
@@ -219,7 +219,7 @@ def encodings_of_part(
             array = array.storage
         missing = nulls(array)
         valid = runs if missing is None else Runs(runs.number[~missing])
-        if len(valid) < RUN_ROWS:  # too few to tell
+        if len(valid) < RUN_ROWS:  # too few to judge by
             continue
         n_values = min(row_group_rows, table.num_rows) * len(valid) / len(runs)
         chosen = _choose(_Sampled(array.drop_null(), valid, n_values, codec, thorough, tuning))

@@ -1,7 +1,7 @@
 """Footers: what a Parquet file says of itself, held against what the file can hold.
 
 A footer may be wrong or hostile, and everything that is planned follows from it: sizes, places,
-numbers of parts. Nor may Parquet's C++ reader be asked about every footer: some of its answers
+numbers of parts. Nor may every footer be given to Parquet's C++ reader: some of its answers
 (a column chunk, its statistics) end the process where a footer makes no sense. So the footer is
 read here first, and a file is refused if
 
@@ -184,14 +184,16 @@ def read_footer(path: str, file_bytes: int) -> Footer:
             _arrow_schemas.clear()
         _arrow_schemas[key] = arrow
     groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
-    told = [_told(group.column(i)) for group in groups for i in range(group.num_columns)]
+    of_chunks = [
+        _numbers_of(group.column(i)) for group in groups for i in range(group.num_columns)
+    ]
     rows = np.array([group.num_rows for group in groups], np.int64)
-    table = np.array(told, np.int64).reshape(-1, 6)
+    table = np.array(of_chunks, np.int64).reshape(-1, 6)
     return Footer(arrow, find_leaves(metadata.schema), table, rows, metadata)
 
 
-def _told(chunk: pq.ColumnChunkMetaData) -> tuple[int, ...]:
-    """Return what a chunk tells of itself as the kernel does; nobody asks for the codec."""
+def _numbers_of(chunk: pq.ColumnChunkMetaData) -> tuple[int, ...]:
+    """Return the numbers of a chunk as the kernel does; the codec is not needed."""
     pages = start = chunk.data_page_offset
     dictionary = chunk.dictionary_page_offset
     if dictionary is not None and 0 < dictionary < start:
@@ -239,7 +241,7 @@ def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> None:
     data_stop : int
         Where it begins in the file.
     footer : pyarrow.parquet.FileMetaData
-        The same, as pyarrow reads it; only its schema and its counts are asked for.
+        The same, as pyarrow reads it; only its schema and its counts are used.
 
     Notes
     -----
@@ -378,7 +380,7 @@ def _check_statistics(where: str, statistics: Struct, leaf: Leaf, n_values: int)
 
 def _check_sizes(where: str, sizes: Struct, leaf: Leaf) -> None:
     if _TEXT_BYTES in sizes and leaf.kind != "BYTE_ARRAY":
-        msg = f"{where} tells bytes of text, but is {leaf.kind}"
+        msg = f"{where} has a number of bytes of text, but is {leaf.kind}"
         raise BadFooterError(msg)
     for number, most in zip(_HISTOGRAMS, leaf.levels, strict=True):
         _, counts = field_of(sizes, number, LIST) or (I64, [])

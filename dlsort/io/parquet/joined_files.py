@@ -51,7 +51,7 @@ def read_joined(
     Returns
     -------
     pyarrow.Table or None
-        None if that can't be done, for whatever reason: reading them one by one tells why.
+        None if that can't be done, for whatever reason: reading them one by one reports why.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def _read(
     schema_bytes = max(0, outline(np.frombuffer(footer, np.uint8)).schema_stop)
     with open_file(pa.BufferReader(contents[0]), len(contents[0])) as file:
         schema = schema_of(footer[:schema_bytes], file.metadata)
-    # Rows of lists are not told by the number of values: files might lend each other some.
+    # The number of values does not give the rows of lists: files might lend each other some.
     if schema is None or any(leaf.levels[0] for leaf in schema.leaves):
         return None
     data = b"".join(contents)

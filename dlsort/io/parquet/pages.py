@@ -114,7 +114,7 @@ def read_pages(fd: int, chunk: pq.ColumnChunkMetaData) -> Iterator[Page]:
     if left < 0:
         msg = (
             f"the pages of {name!r} have {-left:,} values more than the {chunk.num_values:,} "
-            "that the footer tells"
+            "that the footer says"
         )
         raise BadPageError(msg)
 
@@ -171,7 +171,7 @@ def longest_repeated(
     pages : sequence of Page
         All pages of a column of text that is not nested.
     compression : str
-        Their codec, as pyarrow tells it.
+        Their codec, by pyarrow's name.
     most_bytes : int
         Texts that take less together don't matter.
     has_levels : bool
@@ -184,7 +184,7 @@ def longest_repeated(
 
     Notes
     -----
-    A dictionary is unpacked, or pages of DELTA_BYTE_ARRAY, where the sizes alone don't tell.
+    A dictionary is unpacked, or pages of DELTA_BYTE_ARRAY, where the sizes alone don't show it.
     """
     codec = _CODECS.get(compression, "unknown")
     found = n_bytes = 0
@@ -212,7 +212,7 @@ def longest_repeated(
 
 
 def _shared(fd: int, page: Page, codec: str | None, *, has_levels: bool) -> int:
-    """Return the bytes that texts share with those before them, or -1 if it can't be told."""
+    """Return the bytes that texts share with those before them, or -1 if it is unknown."""
     start, is_packed = 0, True
     try:
         if page.kind == _DATA_V2:  # where levels lie before what is packed
@@ -241,7 +241,7 @@ def _shared(fd: int, page: Page, codec: str | None, *, has_levels: bool) -> int:
 def _unpacked(
     fd: int, page: Page, codec: str | None, *, is_packed: bool
 ) -> npt.NDArray[np.uint8] | None:
-    """Return a page's bytes, or None if they can't be unpacked: reading it tells why."""
+    """Return a page's bytes, or None if they can't be unpacked: reading it reports why."""
     data = os.pread(fd, page.packed, page.start)
     if is_packed and codec is not None:
         try:

@@ -102,7 +102,7 @@ def _runs(
 
 
 def _fetch_all(files: Sequence[FileGroups], n_threads: int) -> list[bytes]:
-    """Return all of some files; a store is asked for many at once."""
+    """Return all of some files; from a store many at once."""
     if len(files) == 1 or not is_store(files[0].path):
         return [_fetch(file) for file in files]
     pool = ThreadPoolExecutor(n_threads)

@@ -27,7 +27,7 @@ _ORDERED_STORAGE = {"INT32", "INT64", "BYTE_ARRAY"}
 
 
 def range_of(chunk: pq.ColumnChunkMetaData) -> Range | None:
-    """Return what a footer tells of a column chunk's values; None if nothing."""
+    """Return what a footer says of a column chunk's values; None if nothing."""
     statistics = chunk.statistics
     if statistics is None:
         return None

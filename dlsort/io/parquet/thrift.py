@@ -71,13 +71,13 @@ def field_of(struct: Struct, number: int, kind: int) -> Any:
     ThriftError
         If it is of another kind.
     """
-    found = struct.get(number)
-    if found is None:
+    entry = struct.get(number)
+    if entry is None:
         return None
-    if found[0] != kind:
-        msg = f"field {number} is of kind {found[0]} where {kind} was expected"
+    if entry[0] != kind:
+        msg = f"field {number} is of kind {entry[0]} where {kind} was expected"
         raise ThriftError(msg)
-    return found[1]
+    return entry[1]
 
 
 class _Reader:
@@ -174,8 +174,8 @@ class _Reader:
             raise ThriftError(msg)
 
     def integer(self, kind: int) -> int:
-        found = self.varint()
-        number = (found >> 1) ^ -(found & 1)
+        value = self.varint()
+        number = (value >> 1) ^ -(value & 1)
         bits = _BITS[kind]
         if not -(1 << (bits - 1)) <= number < 1 << (bits - 1):
             msg = f"the number {number:,} does not fit {bits} bits"
@@ -188,12 +188,12 @@ class _Reader:
         if byte < 128:  # as most are
             self.at = at + 1
             return byte
-        found = byte & 127
+        value = byte & 127
         for n in range(1, _MOST_VARINT_BYTES):
             byte = data[at + n]
-            found |= (byte & 127) << 7 * n
+            value |= (byte & 127) << 7 * n
             if byte < 128:
                 self.at = at + n + 1
-                return found
+                return value
         msg = "a number has no end"
         raise ThriftError(msg)

@@ -82,15 +82,15 @@ class PartFile:
         if ready:
             self._write(ready)
 
-    def close(self, told: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
+    def close(self, manifest: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
         """Write what is left, wait until it is on disk, and give the part its name.
 
-        ``told`` goes into the footer's metadata.
+        ``manifest`` goes into the footer's metadata.
         """
         self._write(sum(waiting.num_rows for waiting in self._waiting))
-        with self._told():
+        with self._in_words():
             assert self._file is not None
-            self._file.add_key_value_metadata({**self._writer.metadata(), **told})
+            self._file.add_key_value_metadata({**self._writer.metadata(), **manifest})
             self._file.close()
             self.n_bytes = self._output.commit()
 
@@ -105,7 +105,7 @@ class PartFile:
         if self._file is not None and not n_rows:
             return
         rows = concat_rows(self._waiting)
-        with self._told():
+        with self._in_words():
             if self._file is None:
                 self._file = self._writer.open_file(self._output.where, rows)
             if rows.schema != self._file.schema:
@@ -114,7 +114,7 @@ class PartFile:
         self._waiting = [rows.slice(n_rows)]
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _in_words(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -128,14 +128,14 @@ class Writer:
     Parameters
     ----------
     folder : str
-        Where parts and what is told of them go (:mod:`dlsort.publish.finished`), the same path
+        Where parts and their records go (:mod:`dlsort.publish.finished`), the same path
         on every worker.
     schema : pyarrow.Schema
         The source's schema, which the parts keep.
     keys : tuple of SortKey
         The key, written as ``sorting_columns``; parts are checked before.
     encodings : Encodings
-        What the source's footers told; a part's own rows put it right.
+        By the source's footers; a part's own rows correct them.
     compression : str
         Codec of the pages.
     row_group_rows : int
