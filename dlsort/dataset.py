@@ -232,7 +232,7 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
         If it can't be that.
     """
     try:
-        return check_destination(asked.dst, overwrite=asked.overwrite)
+        return check_destination(asked.dst, asked.tuning.io, overwrite=asked.overwrite)
     except DestinationError as error:
         _check_there(asked.src, error)
         raise
@@ -313,7 +313,9 @@ def _in_sight(
     """Have the workers of another's cluster looked after: they may not see what we see."""
     if asked.scheduler is None:
         return nullcontext()
-    return shared_storage(client, job.source, destination, folder, asked.temp_dir)
+    return shared_storage(
+        client, job.source, destination, folder, asked.temp_dir, asked.tuning.strategies
+    )
 
 
 def _check_there(src: str, error: DestinationError) -> None:

@@ -156,6 +156,9 @@ class IoTuning(Tunables):
     # are read one by one, and the others too unless each took longer than that, on average.
     files_timed: int = 16
     slow_file_s: float = 0.002
+    # Files whose names differ by numbers alone are compared here and there, to see whether a
+    # destination is one table: in a store each costs a round trip.
+    compared_files: int = 64
     # Files up to this size, Arrow's or their own, are read together with their neighbours: a
     # task for each would cost more than the rows. Larger ones keep all threads busy.
     small_file_bytes: int = MIB // 4
@@ -182,6 +185,7 @@ class IoTuning(Tunables):
     # different values within a fifth. 32 take 7 ms, and within an eighth.
     encoding_runs: int = 16
     encoding_text_runs: int = 4  # one of so many of them is looked at letter by letter
+    encoding_letters: int = 64  # of each text; what follows counts as compressed as these
     # A column of more bytes a value is not looked at: a sample would copy megabytes.
     encoding_value_bytes: int = 256
     costs: WriteCosts = field(default_factory=WriteCosts)
@@ -276,6 +280,11 @@ class StrategyTuning(Tunables):
     # Pieces that a part has at the least, where row groups are that small: at each end it reads
     # a piece of every sorted dataset in vain, but opening a file takes a millisecond.
     range_pieces: int = 32
+    # Files of the source that workers look for: the first, the last, and one of every folder.
+    seen_files: int = 64
+    seen_s: float = (
+        2.0  # a shared file system may take so long to show what another has written
+    )
 
 
 @dataclass(frozen=True, slots=True, repr=False)

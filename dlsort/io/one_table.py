@@ -13,18 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlsort.io.storage import join, open_to_read
+from dlsort.tuning import IoTuning
 
 __all__ = ["of_no_one_table"]
-
-# Files of names that are alike but for numbers are looked at here and there: of a store each
-# costs a round trip.
-_MOST_ALIKE = 64
-_THREADS = 16
 
 _NUMBERS = re.compile(r"(?:\b|(?<=_))[0-9a-f]*\d[0-9a-f]*(?:\b|(?=_))|\d+", re.IGNORECASE)
 
 
-def of_no_one_table(place: str, names: Iterable[str]) -> list[str]:
+def of_no_one_table(place: str, names: Iterable[str], tuning: IoTuning) -> list[str]:
     """Return what shows that files are not parts of one table; nothing if they may be.
 
     One file, whose footer can't be read; or two, each with a column that the
@@ -36,12 +32,14 @@ def of_no_one_table(place: str, names: Iterable[str]) -> list[str]:
         A folder, or a prefix in a store.
     names : iterable of str
         Its Parquet files, by their paths there.
+    tuning : IoTuning
+        How many are compared.
     """
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(names):
         alike[_stem(name)].append(name)
-    seen = [name for group in alike.values() for name in _spread(group)]
-    with ThreadPoolExecutor(_THREADS) as pool:
+    seen = [name for group in alike.values() for name in _spread(group, tuning.compared_files)]
+    with ThreadPoolExecutor(tuning.footer_threads) as pool:
         columns = list(pool.map(lambda name: _columns(join(place, name)), seen))
     by_width = []
     for name, held in zip(seen, columns, strict=True):
@@ -81,7 +79,7 @@ def _stem(name: str) -> str:
     return _NUMBERS.sub("#", PurePath(name).name)
 
 
-def _spread(names: Sequence[str]) -> Sequence[str]:
+def _spread(names: Sequence[str], most: int) -> Sequence[str]:
     """Return some of many names, the first and the last among them."""
-    most = min(_MOST_ALIKE, len(names))
+    most = min(most, len(names))
     return [names[i * (len(names) - 1) // max(1, most - 1)] for i in range(most)]

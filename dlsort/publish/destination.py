@@ -25,6 +25,7 @@ from dlsort.publish.replaceable import (
     tables_apart,
     unseen,
 )
+from dlsort.tuning import IoTuning
 
 __all__ = [
     "MARKER",
@@ -70,13 +71,17 @@ def place_of(dst: str | Path) -> str:
     return os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 - text
 
 
-def check_destination(dst: str | Path, *, overwrite: Overwrite) -> tuple[str, Held]:
+def check_destination(
+    dst: str | Path, tuning: IoTuning, *, overwrite: Overwrite
+) -> tuple[str, Held]:
     """Return the absolute destination if a folder can be published there, and what it holds.
 
     Parameters
     ----------
     dst : str or Path
         As given; a URL if it is in a store.
+    tuning : IoTuning
+        How many files are compared.
     overwrite : bool or "force"
         It may hold a dataset; with ``"force"`` anything.
 
@@ -96,7 +101,7 @@ def check_destination(dst: str | Path, *, overwrite: Overwrite) -> tuple[str, He
         raise DestinationError(msg) from None
     try:
         place = _check_prefix(str(dst)) if is_store(dst) else _check_folder(dst)
-        return place, _check_held(place, dst, overwrite)
+        return place, _check_held(place, dst, overwrite, tuning)
     except DlsortError:  # some are OSErrors
         raise
     except OSError as error:
@@ -151,7 +156,7 @@ def _check_prefix(url: str) -> str:
     return url
 
 
-def _check_held(place: str, dst: str | Path, overwrite: Overwrite) -> Held:
+def _check_held(place: str, dst: str | Path, overwrite: Overwrite, tuning: IoTuning) -> Held:
     """Return what a destination holds, if it may be replaced."""
     held = look(place, deep=overwrite == "force")
     if held and not overwrite:
@@ -181,7 +186,7 @@ def _check_held(place: str, dst: str | Path, overwrite: Overwrite) -> Held:
             f"{''.join(logs)}{_FORCE}"
         )
         raise DestinationExistsError(msg)
-    apart = [named([name]) for name in tables_apart(place, held)]
+    apart = [named([name]) for name in tables_apart(place, held, tuning)]
     if apart:
         why = (
             f"the footer of {apart[0]} can't be read"

@@ -24,6 +24,7 @@ import fsspec
 from dlsort.io.find import SUFFIXES
 from dlsort.io.one_table import of_no_one_table
 from dlsort.io.storage import filesystem, is_store, stamp_in
+from dlsort.tuning import IoTuning
 
 __all__ = ["TABLE_LOGS", "Held", "foreign", "look", "never_replaced", "tables_apart", "unseen"]
 
@@ -146,7 +147,7 @@ def foreign(place: str, held: Held) -> list[str]:
     return sorted(strays)
 
 
-def tables_apart(place: str, held: Held) -> list[str]:
+def tables_apart(place: str, held: Held, tuning: IoTuning) -> list[str]:
     """Return what shows that a destination, none of it foreign, is no one table.
 
     As of :func:`dlsort.io.one_table.of_no_one_table`: one file, or two.
@@ -158,7 +159,8 @@ def tables_apart(place: str, held: Held) -> list[str]:
     held : mapping
         What it holds, from :func:`look`.
     """
-    return of_no_one_table(place, (name for name in held if _is_part(PurePath(name).name)))
+    files = (name for name in held if _is_part(PurePath(name).name))
+    return of_no_one_table(place, files, tuning)
 
 
 def _folders(names: Iterable[str]) -> set[str]:

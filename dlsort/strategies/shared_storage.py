@@ -32,19 +32,14 @@ from dlsort.io.storage import (
     write_error,
 )
 from dlsort.publish.job_folder import JOB
+from dlsort.tuning import StrategyTuning
 from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.clusters.ask import ANSWER_S, name_of, of_each_worker
 
 __all__ = ["shared_storage"]
 
-# Files of the source to ask for: the first, the last, and one of every folder.
-MOST_FILES = 64
-
 # Where in the job's folder workers leave their marks; it is gone before parts are made.
 MARKS = "seen"
-
-# How long a shared file system may take to show what another machine has just made.
-PATIENCE_S = 2.0
 
 HOW = "Mount it under the same path there, or use what the client and all workers share."
 
@@ -63,7 +58,12 @@ class _Seen:
 
 @contextmanager
 def shared_storage(
-    client: Any, source: Source, destination: str, stage: str, temp_dir: str | None
+    client: Any,
+    source: Source,
+    destination: str,
+    stage: str,
+    temp_dir: str | None,
+    tuning: StrategyTuning,
 ) -> Iterator[None]:
     """Make sure that all workers see source, destination and temp folder; and again on failure.
 
@@ -77,6 +77,8 @@ def shared_storage(
         What is to be written, and the job's folder beside it.
     temp_dir : str or None
         The folder for spilled rows.
+    tuning : StrategyTuning
+        How many files are looked for, and how long.
 
     Raises
     ------
@@ -85,27 +87,33 @@ def shared_storage(
     BadOptionError
         If one can't use the temp folder.
     """
-    _check(client, _some_files(source.files), destination, stage, temp_dir)
+    files = _some_files(source.files, tuning.seen_files)
+    _check(client, files, destination, stage, temp_dir, tuning.seen_s)
     try:
         yield
     except (DlsortError, OSError) as error:
         if not isinstance(error, ClusterError | DestinationFullError):  # they say it themselves
-            named = [path for path in source.files if path in str(error)][:MOST_FILES]
+            named = [path for path in source.files if path in str(error)][: tuning.seen_files]
             try:
                 with suppress(OSError, TimeoutError):  # a cluster that is itself in trouble
-                    _check(client, named, destination, stage, temp_dir)
+                    _check(client, named, destination, stage, temp_dir, tuning.seen_s)
             except DlsortError as unseen:
                 raise unseen from error
         raise
 
 
-def _some_files(files: Sequence[str]) -> list[str]:
+def _some_files(files: Sequence[str], most: int) -> list[str]:
     by_folder = {path.rpartition("/")[0]: path for path in reversed(files)}
-    return list(dict.fromkeys([files[0], files[-1], *by_folder.values()]))[:MOST_FILES]
+    return list(dict.fromkeys([files[0], files[-1], *by_folder.values()]))[:most]
 
 
 def _check(
-    client: Any, files: Sequence[str], destination: str, stage: str, temp_dir: str | None
+    client: Any,
+    files: Sequence[str],
+    destination: str,
+    stage: str,
+    temp_dir: str | None,
+    patience_s: float,
 ) -> None:
     ours = {path: _stamp(path) for path in files}
     try:
@@ -113,12 +121,18 @@ def _check(
     except OSError as error:
         raise write_error(error, destination) from error
     try:
-        seen = of_each_worker(client, _look, files, stage, temp_dir, most_s=ANSWER_S)
+        seen = of_each_worker(
+            client, _look, files, stage, temp_dir, patience_s, most_s=ANSWER_S
+        )
         problems = {
             address: problem
             for address, theirs in sorted(seen.items())
             if isinstance(theirs, _Seen)
-            and (problem := _problem(worker_name(address), ours, theirs, destination, temp_dir))
+            and (
+                problem := _problem(
+                    worker_name(address), ours, theirs, destination, temp_dir, patience_s
+                )
+            )
         }
     finally:
         remove_all(join(stage, MARKS))
@@ -135,6 +149,7 @@ def _problem(
     theirs: _Seen,
     destination: str,
     temp_dir: str | None,
+    patience_s: float,
 ) -> DlsortError | None:
     """Return what a worker does not see as the client does."""
     for path, stamp in ours.items():
@@ -152,7 +167,7 @@ def _problem(
         return ClusterError(msg)
     above = destination.rpartition("/")[0] or "/"
     if theirs.mark is not None:
-        if isinstance(_stamp(theirs.mark, PATIENCE_S), OSError):
+        if isinstance(_stamp(theirs.mark, patience_s), OSError):
             msg = (
                 f"{worker} has another folder at {above} than the client, where {destination} "
                 f"is to be: what it writes there does not arrive. {HOW}"
@@ -185,14 +200,18 @@ def _why(error: OSError) -> str:
 # ---------------------------------------------------------------- on the workers
 
 
-async def _look(files: Sequence[str], stage: str, temp_dir: str | None) -> _Seen:
+async def _look(
+    files: Sequence[str], stage: str, temp_dir: str | None, patience_s: float
+) -> _Seen:
     """Look in a thread: a file system that hangs must not stop the worker's other work."""
-    return await asyncio.to_thread(_look_now, files, stage, temp_dir)
+    return await asyncio.to_thread(_look_now, files, stage, temp_dir, patience_s)
 
 
-def _look_now(files: Sequence[str], stage: str, temp_dir: str | None) -> _Seen:
+def _look_now(
+    files: Sequence[str], stage: str, temp_dir: str | None, patience_s: float
+) -> _Seen:
     seen = _Seen({path: _stamp(path) for path in files})
-    begun = _stamp(join(stage, JOB), PATIENCE_S)
+    begun = _stamp(join(stage, JOB), patience_s)
     if isinstance(begun, OSError):
         seen.stage = begun
     else:

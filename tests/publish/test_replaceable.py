@@ -32,6 +32,7 @@ from dlsort.errors import (
 )
 from dlsort.publish import replaceable
 from dlsort.publish.replaceable import foreign, look, tables_apart, unseen
+from dlsort.tuning import TUNING
 
 TABLE = pa.table({"id": [3, 1, 2], "k": ["b", "a", "a"]})
 
@@ -338,16 +339,16 @@ def test_of_many_files_with_names_alike_only_some_footers_are_read(work, monkeyp
         put("old", f"k={n % 7}/part-{n:05}-{uuid.uuid4()}.snappy.parquet", PARQUET)
     read, seen = pq.read_schema, []
     monkeypatch.setattr(pq, "read_schema", lambda where: seen.append(where) or read(where))
-    assert tables_apart("old", look("old")) == []
+    assert tables_apart("old", look("old"), TUNING.io) == []
     assert 3 <= len(seen) <= 130
     put("old", "k=3/other.parquet", of("z"))
-    assert "k=3/other.parquet" in tables_apart("old", look("old"))
+    assert "k=3/other.parquet" in tables_apart("old", look("old"), TUNING.io)
 
 
 def test_a_store_may_hold_objects_that_stand_for_folders():
     held = {"k=1/": (0, ""), "k=1/part-0.parquet": (len(PARQUET), "")}
     assert foreign("memory://nowhere/out", held) == []  # what is gone meanwhile does not matter
-    assert tables_apart("memory://nowhere/out", held) == []
+    assert tables_apart("memory://nowhere/out", held, TUNING.io) == []
     assert foreign("memory://nowhere/out", {**held, "notes/": (0, "")}) == ["notes/"]
     assert foreign("memory://nowhere/out", {**held, "k=1": (0, "")}) == []
     assert foreign("memory://nowhere/out", {**held, "k=1": (1, "")}) == ["k=1"]
@@ -383,7 +384,7 @@ def test_what_others_write_is_a_dataset(tmp_path):
     for folder in tmp_path.iterdir():
         held = look(str(folder))
         assert len(held) >= 1
-        assert foreign(str(folder), held) == tables_apart(str(folder), held) == []
+        assert foreign(str(folder), held) == tables_apart(str(folder), held, TUNING.io) == []
     assert "_metadata" in look(str(tmp_path / "dask"))
     assert "k=a/" in look(str(tmp_path / "hive"))
 
@@ -399,7 +400,7 @@ def test_what_polars_and_duckdb_write_is_a_dataset(tmp_path):
         held = look(str(tmp_path / name))
         assert "k=a/" in held
         assert foreign(str(tmp_path / name), held) == []
-        assert tables_apart(str(tmp_path / name), held) == []
+        assert tables_apart(str(tmp_path / name), held, TUNING.io) == []
 
 
 def test_neighbours_whose_names_begin_alike_are_left_alone(base):

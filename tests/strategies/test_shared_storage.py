@@ -219,10 +219,10 @@ def answers(monkeypatch):
     """Workers that look for themselves, and then change what they have seen."""
     changes = {}
 
-    def ask(client, look, files, stage, temp_dir, *, most_s):
+    def ask(client, look, *given, most_s):
         found = {}
         for address, change in changes.items():
-            seen = sight._look_now(files, stage, temp_dir)
+            seen = sight._look_now(*given)
             found[address] = change(seen) or seen
         return found
 
@@ -337,10 +337,10 @@ def test_a_file_that_was_removed_for_all_is_not_the_workers_fault(work, one, mon
 
 def test_one_file_of_each_folder_is_looked_for():
     files = [f"/{folder}/{i}" for folder in "abc" for i in range(3)]
-    assert sight._some_files(files) == ["/a/0", "/c/2", "/c/0", "/b/0"]
-    assert sight._some_files(files[:1]) == files[:1]
+    assert sight._some_files(files, 64) == ["/a/0", "/c/2", "/c/0", "/b/0"]
+    assert sight._some_files(files[:1], 64) == files[:1]
     many = [f"/{i}/x" for i in range(1000)]
-    assert len(sight._some_files(many)) == sight.MOST_FILES
+    assert len(sight._some_files(many, 64)) == 64
 
 
 def test_our_own_cluster_is_not_asked(work, monkeypatch):

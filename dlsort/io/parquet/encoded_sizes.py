@@ -33,7 +33,6 @@ Bytes = npt.NDArray[np.uint8]
 MINIBLOCK = 32  # deltas that share a bit width; four make a block, which has one least delta
 BLOCK_HEADER_BYTES = 5 / 128  # four bit widths and a short least delta
 RUN_HEADER_BYTES = 1.5
-LETTERS = 64  # of each text that are looked at
 LENGTH_BYTES = 4
 
 
@@ -200,22 +199,25 @@ def split_bytes(values: Numbers, codec: pa.Codec | None) -> float:
     return compressed_bytes(streams, codec) / len(values)
 
 
-def text_sizes(offsets: Numbers, data: Bytes, runs: Runs, codec: pa.Codec | None) -> TextSizes:
+def text_sizes(
+    offsets: Numbers, data: Bytes, runs: Runs, codec: pa.Codec | None, most_letters: int
+) -> TextSizes:
     """Return the bytes a value of text in each of its encodings.
 
     Parameters
     ----------
     offsets : (m + 1,) int32 or int64
-        Value ``i`` is ``data[offsets[i]:offsets[i + 1]]``; only its first 64 bytes are read,
-        the others count as compressed as these.
+        Value ``i`` is ``data[offsets[i]:offsets[i + 1]]``; only its first bytes are read.
     data : (b,) uint8
     runs : Runs
     codec : pyarrow.Codec or None
         What compresses the pages.
+    most_letters : int
+        Bytes of each value that are read; the others count as compressed as these.
     """
     n, lengths = len(offsets) - 1, np.diff(offsets)
     # one place more than letters: where even equal texts end
-    place = np.arange(min(LETTERS, int(lengths.max())) + 1, dtype=offsets.dtype)
+    place = np.arange(min(most_letters, int(lengths.max())) + 1, dtype=offsets.dtype)
     within = place < np.minimum(lengths, place[-1])[:, None]
     text = data[(offsets[:-1, None] + place)[within]]
     letters = np.zeros(within.shape, np.uint8)

@@ -327,7 +327,8 @@ def _text_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
         return
     looked_at = np.flatnonzero(runs.number % sampled.tuning.encoding_text_runs == 0)
     fewer = Runs(runs.number[looked_at])
-    sizes = text_sizes(*bytes_views(array.take(pa.array(looked_at))), fewer, sampled.codec)
+    views = bytes_views(array.take(pa.array(looked_at)))
+    sizes = text_sizes(*views, fewer, sampled.codec, sampled.tuning.encoding_letters)
     yield _Candidate(PLAIN, sizes.plain, 0.0)
     if different.fits(width):
         n_bytes = different.dictionary_bytes(width, sizes.plain)

@@ -380,7 +380,7 @@ def _check_statistics(where: str, statistics: Struct, leaf: Leaf, n_values: int)
 
 def _check_sizes(where: str, sizes: Struct, leaf: Leaf) -> None:
     if _TEXT_BYTES in sizes and leaf.kind != "BYTE_ARRAY":
-        msg = f"{where} has a number of bytes of text, but is {leaf.kind}"
+        msg = f"{where} states bytes of text, but is {leaf.kind}"
         raise BadFooterError(msg)
     for number, most in zip(_HISTOGRAMS, leaf.levels, strict=True):
         _, counts = field_of(sizes, number, LIST) or (I64, [])

@@ -122,7 +122,7 @@ LIES = {
         put(SIZES, STRUCT, {3: (LIST, (I64, [1, 2, 3]))}),
         "counts 3 levels of 2",
     ),
-    "bytes of text in numbers": (put(SIZES, STRUCT, {1: (I64, 5)}), "tells bytes of text"),
+    "bytes of text in numbers": (put(SIZES, STRUCT, {1: (I64, 5)}), "states bytes of text"),
     "numbers of another kind": (statistics(3, BOOLEAN, True), "field 3 is of kind 1"),
 }
 
