@@ -173,6 +173,10 @@ class IoTuning(Tunables):
     # Objects that are copied or removed at once when a sort publishes in a store: that does the
     # work, and the latency of requests is what costs. 64 parts take 4 rounds, not 64.
     store_requests: int = 16
+    # The headers of pages of a column chunk up to this size are looked at together with those of
+    # its neighbours: 2 µs a chunk, where each by itself takes 200 (40,000 of 80 bytes).
+    small_chunk_bytes: int = MIB // 16
+    chunks_bytes: int = MIB  # that are fetched at once to look at them
     batch_share: int = 4  # a batch of a column's text may take a fourth of the memory
     row_group_rows: int = 1_048_576 // 4  # of the output; readers want 122,880 to 1,048,576
     # A column chunk whose dictionary page has at most this many bytes a value is worth keeping

@@ -66,7 +66,7 @@ with loading():
     from dlsort_kernels.page_text import longest_text, shared_bytes_of
     from dlsort_kernels.parquet_bytes import Outline, outline, sound_chunks
     from dlsort_kernels.parquet_join import join_files
-    from dlsort_kernels.parquet_pages import page_sizes
+    from dlsort_kernels.parquet_pages import chunk_sizes, page_sizes
     from dlsort_kernels.prefix import common_prefix, prefix_words
     from dlsort_kernels.refine import refine, run_rows
     from dlsort_kernels.refine_bytes import refine_bytes
@@ -104,6 +104,7 @@ __all__ = [
     "add_code",
     "batches",
     "build_cells",
+    "chunk_sizes",
     "chunks",
     "classify",
     "code_text",

@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from dlsort_kernels.arrays import Bytes
-from dlsort_kernels.jit import inlined, kernel, reads
+from dlsort_kernels.jit import inlined, kernel, reads, writes
 from dlsort_kernels.parquet_bytes import (
     MOST_BYTES,
     MOST_PAGE_VALUES,
@@ -22,7 +22,7 @@ from dlsort_kernels.parquet_bytes import (
 )
 from dlsort_kernels.thrift_bytes import I32, STRUCT, count, field, skip
 
-__all__ = ["page_sizes"]
+__all__ = ["chunk_sizes", "page_sizes"]
 
 
 def page_sizes(data: Bytes, chunks: Numbers, widths: Numbers) -> tuple[int, int]:
@@ -40,13 +40,40 @@ def page_sizes(data: Bytes, chunks: Numbers, widths: Numbers) -> tuple[int, int]
     Returns
     -------
     n_bytes, repeated : int
-        Bytes of all of them; and the most that a chunk may have where one text stands for many:
-        a dictionary's size times the values that are looked up in it, or a page's size times
-        its values where texts share what they begin with. -1 and -1 if the pages are not as
-        most are.
+        Bytes of all of them; and the most that a chunk may have where one text stands for many.
+        -1 and -1 if the pages are not as most are.
     """
-    n_bytes, repeated = _page_sizes(data, chunks, widths)
-    return int(n_bytes), int(repeated)
+    sizes = chunk_sizes(data, 0, chunks, widths)
+    if sizes.min(initial=0) < 0:
+        return -1, -1
+    return int(sizes[:, 0].sum()), int(sizes[:, 1].max(initial=0))
+
+
+def chunk_sizes(data: Bytes, start: int, chunks: Numbers, widths: Numbers) -> Numbers:
+    """Return what the pages of each column chunk unpack to, by their headers.
+
+    Parameters
+    ----------
+    data : (bytes,) uint8
+        Some bytes of a file.
+    start : int
+        Where they begin in the file.
+    chunks : (m, 6) int64
+        From :func:`sound_chunks`; those that do not lie in ``data`` get no sizes.
+    widths : (m,) int64
+        Bytes of a value of each.
+
+    Returns
+    -------
+    (m, 2) int64
+        Bytes of each; and the most that it may have where one text stands for many: a
+        dictionary's size times the values that are looked up in it, or a page's size times its
+        values where texts share what they begin with. -1 and -1 if its pages are not as most
+        are.
+    """
+    sizes = np.empty((len(chunks), 2), np.int64)
+    _chunk_sizes(data, start, chunks, widths, sizes)
+    return sizes
 
 
 @inlined
@@ -89,41 +116,53 @@ def _page(data: Bytes, at: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
     return page_kind, packed, unpacked, n_values, encoding, at
 
 
+@inlined
+def _sizes(data: Bytes, start: Any, chunk: Numbers, width: Any) -> Any:
+    """Return what a chunk's pages unpack to, and what texts may repeat, or -1 and -1."""
+    none = np.int64(-1), np.int64(-1)
+    at, stop, left = chunk[START] - start, chunk[STOP] - start, chunk[VALUES]
+    n_values = left
+    of_pages = looked_up = dictionary = prefixed = np.int64(0)
+    if n_values == 0:
+        return np.int64(0), np.int64(0)
+    if at < 0 or stop > len(data) or n_values > MOST_BYTES or width >= 1 << 20:
+        return none
+    while left > 0:
+        if at >= stop:
+            return none
+        kind, packed, unpacked, values, encoding, at = _page(data, at)
+        if at < 0 or packed > stop - at:
+            return none
+        at += packed
+        of_pages += unpacked
+        if kind == 2:
+            dictionary = max(dictionary, unpacked)
+            continue
+        left -= values
+        if encoding in (2, 8):
+            looked_up += values
+        elif encoding == 7:
+            prefixed += min(values * unpacked, MOST_BYTES)
+    if left < 0 or looked_up > MOST_PAGE_VALUES:
+        return none
+    n_bytes = max(of_pages, n_values * width)
+    repeated = max(dictionary * looked_up, prefixed)
+    if n_bytes > MOST_BYTES or repeated > MOST_BYTES:
+        return none
+    return n_bytes, repeated
+
+
 @kernel(
-    types.UniTuple(types.int64, 2)(
-        reads(types.uint8), reads(types.int64, 2), reads(types.int64)
+    types.void(
+        reads(types.uint8),
+        types.int64,
+        reads(types.int64, 2),
+        reads(types.int64),
+        writes(types.int64, 2),
     )
 )
-def _page_sizes(data: Bytes, chunks: Numbers, widths: Numbers) -> Any:
-    n_bytes = repeated = np.int64(0)
+def _chunk_sizes(
+    data: Bytes, start: int, chunks: Numbers, widths: Numbers, sizes: Numbers
+) -> None:
     for i in range(len(chunks)):
-        at, stop, left = chunks[i, START], chunks[i, STOP], chunks[i, VALUES]
-        n_values = left
-        of_pages = looked_up = dictionary = prefixed = np.int64(0)
-        if stop > len(data) or n_values > MOST_BYTES or widths[i] >= 1 << 20:
-            return np.int64(-1), np.int64(-1)
-        while left > 0:
-            if at >= stop:
-                return np.int64(-1), np.int64(-1)
-            kind, packed, unpacked, values, encoding, at = _page(data, at)
-            if at < 0 or packed > stop - at:
-                return np.int64(-1), np.int64(-1)
-            at += packed
-            of_pages += unpacked
-            if kind == 2:
-                dictionary = max(dictionary, unpacked)
-                continue
-            left -= values
-            if encoding in (2, 8):
-                looked_up += values
-            elif encoding == 7:
-                prefixed += min(values * unpacked, MOST_BYTES)
-        if left < 0:
-            return np.int64(-1), np.int64(-1)
-        n_bytes += max(of_pages, n_values * widths[i])
-        if looked_up > MOST_PAGE_VALUES:
-            return np.int64(-1), np.int64(-1)
-        repeated = max(repeated, dictionary * looked_up, prefixed)
-        if n_bytes > MOST_BYTES or repeated > MOST_BYTES:
-            return np.int64(-1), np.int64(-1)
-    return n_bytes, repeated
+        sizes[i, 0], sizes[i, 1] = _sizes(data, start, chunks[i], widths[i])

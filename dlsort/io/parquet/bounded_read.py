@@ -8,19 +8,30 @@ again are read a few rows at a time, and counted.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from dlsort.io.parquet.pages import BadPageError, longest_repeated, read_pages
-from dlsort.io.parquet.stored_schema import VALUE_BYTES, sizes_of
+from dlsort.io.parquet.pages import BadPageError, Page, longest_repeated, read_pages
+from dlsort.io.parquet.stored_schema import (
+    TAIL_BYTES,
+    VALUE_BYTES,
+    Leaf,
+    chunks_of,
+    find_leaves,
+    sizes_of,
+)
 from dlsort.sizes import format_bytes
 from dlsort.tuning import IoTuning
 from dlsort_cluster.arrow_sizes import count_bytes
+from dlsort_kernels import chunk_sizes
 
 __all__ = ["read_bounded"]
 
@@ -64,23 +75,25 @@ def read_bounded(
 
     Notes
     -----
-    Some 20 µs for each page, beside the reading, or less than one of a file that has been read.
+    Some 20 µs for each page of a large column chunk, beside the reading; less than one for
+    those of small ones, and of a file that has been read.
     """
     batch_rows: dict[str, int] = {}
     footer, batch_bytes = file.metadata, most_bytes // tuning.batch_share
     fits = data is not None and _fits(data, footer, most_bytes, batch_bytes)
     if path is not None and not fits:
-        batch_rows = _look(
-            footer, path, row_groups, columns, as_dictionary, most_bytes, batch_bytes
-        )
-    in_batches = [
-        name for name in batch_rows if not pt.is_dictionary(file.schema_arrow.field(name).type)
-    ]
+        batch_rows = _look(footer, path, row_groups, columns, as_dictionary, most_bytes, tuning)
+    arrow = file.schema_arrow
+    in_batches = {
+        name: rows
+        for name, rows in batch_rows.items()
+        if not pt.is_dictionary(arrow.field(name).type)
+    }
     at_once = [name for name in columns if name not in in_batches]
     table = _read(file, row_groups, at_once) if at_once or not columns else None
     n_bytes = 0 if table is None or not in_batches else count_bytes(table)
-    for name in in_batches:
-        rows = _read_in_batches(file, row_groups, name, batch_rows[name], most_bytes - n_bytes)
+    for name, n_rows in in_batches.items():
+        rows = _read_in_batches(file, row_groups, name, n_rows, most_bytes - n_bytes)
         n_bytes += count_bytes(rows)
         table = rows if table is None else table.append_column(rows.field(0), rows.column(0))
     _check_arrays(table)
@@ -165,7 +178,7 @@ def _look(
     columns: Sequence[str],
     as_dictionary: Collection[str],
     most_bytes: int,
-    batch_bytes: int,
+    tuning: IoTuning,
 ) -> dict[str, int]:
     """Return the columns of text that had better be read in batches, and of how many rows.
 
@@ -174,39 +187,106 @@ def _look(
     BadPageError
         If the pages unpack to more than there is memory for.
     """
-    leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
-    wanted = [i for i, leaf in enumerate(leaves) if _is_wanted(leaf, set(columns))]
-    n_bytes = 0
+    batch_bytes = most_bytes // tuning.batch_share
     batch_rows: dict[str, int] = {}
     with Path(path).open("rb", buffering=0) as raw:
+        leaves, chunks, widths = _stored(raw.fileno(), footer)
+        wanted = _wanted(leaves, columns)
+        is_text = np.array(
+            [
+                leaf.kind == "BYTE_ARRAY" and leaf.is_top and leaf.path not in as_dictionary
+                for leaf in (leaves[i] for i in wanted)
+            ],
+            np.bool_,
+        )
+        n_bytes = 0
         for number in row_groups:
+            sizes = np.full((len(wanted), 2), -1, np.int64)
+            if chunks is not None:
+                sizes = _sizes(raw.fileno(), chunks[number, wanted], widths[wanted], tuning)
+            looked_at = (sizes[:, 0] < 0) | (is_text & (sizes[:, 1] > batch_bytes))
             group = footer.row_group(number)
-            for i in wanted:
-                leaf, chunk = leaves[i], group.column(i)
+            for place in np.flatnonzero(looked_at).tolist():
+                leaf, chunk = leaves[wanted[place]], group.column(int(wanted[place]))
                 pages = list(read_pages(raw.fileno(), chunk))
-                width = VALUE_BYTES.get(leaf.physical_type) or leaf.length
-                n_bytes += max(sum(page.n_bytes for page in pages), chunk.num_values * width)
-                if n_bytes > most_bytes:
-                    raise _too_large(f"column {leaf.path!r}", n_bytes, most_bytes)
-                is_text = leaf.physical_type == "BYTE_ARRAY" and leaf.name == leaf.path
-                if not is_text or leaf.path in as_dictionary:
-                    continue
-                longest = longest_repeated(
-                    raw.fileno(),
-                    pages,
-                    chunk.compression,
-                    batch_bytes,
-                    has_levels=leaf.max_definition_level > 0,
-                )
-                if longest:
-                    rows = max(1, batch_bytes // longest)
-                    batch_rows[leaf.path] = min(rows, batch_rows.get(leaf.path, rows))
+                width = VALUE_BYTES.get(leaf.kind) or leaf.width
+                of_pages = sum(page.n_bytes for page in pages)
+                sizes[place, 0] = max(of_pages, chunk.num_values * width)
+                if is_text[place] and sizes[place, 0] <= most_bytes:
+                    rows = _rows_of_batch(raw.fileno(), pages, chunk, leaf, batch_bytes)
+                    if rows:
+                        batch_rows[leaf.path] = min(rows, batch_rows.get(leaf.path, rows))
+            total = n_bytes + np.cumsum(sizes[:, 0])
+            if len(total) and total[-1] > most_bytes:
+                first = int(np.searchsorted(total, most_bytes, "right"))
+                what = f"column {leaves[wanted[first]].path!r}"
+                raise _too_large(what, int(total[first]), most_bytes)
+            n_bytes = int(total[-1]) if len(total) else n_bytes
     return batch_rows
 
 
-def _is_wanted(leaf: pq.ColumnSchema, columns: set[str]) -> bool:
-    """Return whether a leaf is, or is inside of, one of the columns."""
-    if leaf.name == leaf.path:
+def _stored(
+    fd: int, footer: pq.FileMetaData
+) -> tuple[list[Leaf], npt.NDArray[np.int64] | None, npt.NDArray[np.int64]]:
+    """Return a file's leaf columns, its chunks if a kernel can tell them, and their widths."""
+    file_bytes = os.fstat(fd).st_size
+    tail = os.pread(fd, TAIL_BYTES, max(0, file_bytes - TAIL_BYTES))
+    n_bytes = int.from_bytes(tail[:4], "little")
+    data = os.pread(fd, n_bytes, max(0, file_bytes - TAIL_BYTES - n_bytes))
+    found = chunks_of(data, file_bytes, footer)
+    if found is None:
+        return find_leaves(footer.schema), None, np.empty(0, np.int64)
+    schema, chunks = found
+    return schema.leaves, chunks, schema.widths
+
+
+def _sizes(
+    fd: int,
+    chunks: npt.NDArray[np.int64],
+    widths: npt.NDArray[np.int64],
+    tuning: IoTuning,
+) -> npt.NDArray[np.int64]:
+    """Return what chunks unpack to and may repeat, as of :func:`chunk_sizes`; -1 if large.
+
+    Small chunks that lie side by side are fetched together.
+    """
+    sizes = np.full((len(chunks), 2), -1, np.int64)
+    starts, stops = chunks[:, 0], chunks[:, 1]
+    small = np.flatnonzero(stops - starts <= tuning.small_chunk_bytes)
+    small = small[np.argsort(starts[small], kind="stable")]
+    first = 0
+    while first < len(small):
+        start = int(starts[small[first]])
+        within = stops[small[first:]] <= start + tuning.chunks_bytes
+        last = first + max(1, int(np.argmin(within)) if not within.all() else len(within))
+        run = small[first:last]
+        data = os.pread(fd, int(stops[run].max()) - start, start)
+        sizes[run] = chunk_sizes(np.frombuffer(data, np.uint8), start, chunks[run], widths[run])
+        first = last
+    return sizes
+
+
+def _rows_of_batch(
+    fd: int,
+    pages: Sequence[Page],
+    chunk: pq.ColumnChunkMetaData,
+    leaf: Leaf,
+    batch_bytes: int,
+) -> int:
+    """Return how many rows of a column of text may be read at once; 0: any number."""
+    has_levels = leaf.levels[1] > 0
+    longest = longest_repeated(fd, pages, chunk.compression, batch_bytes, has_levels=has_levels)
+    return max(1, batch_bytes // longest) if longest else 0
+
+
+def _wanted(leaves: Sequence[Leaf], columns: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the numbers of the leaves that are, or are inside of, one of the columns."""
+    names = set(columns)
+    return np.array([i for i, leaf in enumerate(leaves) if _is_wanted(leaf, names)], np.int64)
+
+
+def _is_wanted(leaf: Leaf, columns: set[str]) -> bool:
+    if leaf.is_top:
         return leaf.path in columns
     names = leaf.path.split(".")
     return any(".".join(names[:i]) in columns for i in range(1, len(names) + 1))

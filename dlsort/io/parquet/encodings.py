@@ -168,8 +168,9 @@ def choose_encodings(
     """Return the encodings of the result from how the source is stored."""
     dictionary: list[str] = []
     other: dict[str, str] = {}
+    kinds = dict(zip(schema.names, schema.types, strict=True))
     for path, layout in stored.items():
-        kind = schema.field(path).type if path in schema.names else None
+        kind = kinds.get(path)
         if layout.has_few_values(tuning) or (kind is not None and pt.is_dictionary(kind)):
             dictionary.append(path)
         elif layout.physical_type in DELTA_TYPES or (
@@ -208,7 +209,8 @@ def encodings_of_part(
     """
     if table.num_rows < tuning.encoding_rows:
         return of_source
-    names = [name for name in table.column_names if _is_judged(table, name, tuning)]
+    every = frozenset(table.column_names)
+    names = [name for name in table.column_names if _is_judged(table, name, every, tuning)]
     sample, runs = _sample(table.select(names), tuning.encoding_runs)
     dictionary, other = set(of_source.dictionary), dict(of_source.other)
     thorough = compression in tuning.costs.thorough_codecs
@@ -232,17 +234,23 @@ def encodings_of_part(
     return Encodings(tuple(sorted(dictionary)), other)
 
 
-def _is_judged(table: pa.Table, name: str, tuning: IoTuning) -> bool:
+def _is_judged(table: pa.Table, name: str, every: frozenset[str], tuning: IoTuning) -> bool:
     """Return whether a column's own rows decide, and its path names no other column."""
     kind = table.schema.field(name).type
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
     if pt.is_nested(kind) or pt.is_dictionary(kind) or pt.is_boolean(kind) or pt.is_null(kind):
         return False
-    if "." in name and any(name.startswith(f"{other}.") for other in table.column_names):
+    if "." in name and not every.isdisjoint(_above(name)):
         return False
     column = table.column(name)
     return not is_variable(kind) or column.nbytes <= tuning.encoding_value_bytes * len(column)
+
+
+def _above(name: str) -> Iterator[str]:
+    """Yield the names of the structs of which a column of this name could be a field."""
+    parts = name.split(".")
+    return (".".join(parts[:i]) for i in range(1, len(parts)))
 
 
 def _sample(table: pa.Table, n_runs: int) -> tuple[pa.Table, Runs]:

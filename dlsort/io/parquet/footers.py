@@ -169,20 +169,25 @@ def read_footer(path: str, file_bytes: int) -> Footer:
     key = stored + footer[found.tail_start :]
     schema = schema_of(stored, None)
     arrow = _arrow_schemas.get(key)
+    chunks = None
     if schema is not None and arrow is not None and magic == MAGIC:
         chunks = find_chunks(numbers, file_bytes, found, schema)
-        if chunks is not None:
-            with _opened(
-                footer, magic
-            ) as file:  # which may refuse what the kernel has not seen
-                return Footer(arrow, schema.leaves, *chunks, file.metadata)
-    with _opened(footer, magic) as file:
-        arrow, metadata = file.schema_arrow, file.metadata
-    _check_footer(footer, file_bytes - TAIL_BYTES - len(footer), metadata)
-    if schema_of(stored, metadata) is not None:
+    with _opened(footer, magic) as file:  # which may refuse what the kernel has not seen
+        metadata = file.metadata
+        if chunks is None or arrow is None:
+            arrow = file.schema_arrow
+    if schema is None or chunks is None:
+        schema = schema_of(stored, metadata)
+        if schema is not None and magic == MAGIC:
+            chunks = find_chunks(numbers, file_bytes, found, schema)
+        if chunks is None:
+            _check_footer(footer, file_bytes - TAIL_BYTES - len(footer), metadata)
+    if schema is not None:
         if len(_arrow_schemas) >= MOST_SCHEMAS:
             _arrow_schemas.clear()
         _arrow_schemas[key] = arrow
+        if chunks is not None:
+            return Footer(arrow, schema.leaves, *chunks, metadata)
     groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
     of_chunks = [
         _numbers_of(group.column(i)) for group in groups for i in range(group.num_columns)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +35,7 @@ from dlsort.tuning import IoTuning
 __all__ = ["ColumnLayout", "ParquetSource", "layouts", "open_source", "readable_as_dictionary"]
 
 
-@dataclass(frozen=True)
-class ColumnLayout:
+class ColumnLayout(NamedTuple):
     """How one leaf column is stored over all files.
 
     Parameters
@@ -300,15 +299,14 @@ def layouts(
             continue
         start, _, n_values, pages, _, _ = chunks.T.reshape(6, -1, len(leaves))
         has_dictionary = start < pages
-        for i, leaf in enumerate(leaves):
-            one = found.get(leaf.path, ColumnLayout(leaf.kind))
-            inside = has_dictionary[:, i]
-            found[leaf.path] = ColumnLayout(
-                one.physical_type,
-                one.n_values + int(n_values[:, i].sum()),
-                one.dictionary_bytes + int((pages - start)[inside, i].sum()),
-                one.with_dictionary + int(n_values[inside, i].sum()),
-            )
+        counts = (
+            n_values.sum(axis=0),
+            np.where(has_dictionary, pages - start, 0).sum(axis=0),
+            np.where(has_dictionary, n_values, 0).sum(axis=0),
+        )
+        for leaf, *more in zip(leaves, *(each.tolist() for each in counts), strict=True):
+            kind, *before = found.get(leaf.path, ColumnLayout(leaf.kind))
+            found[leaf.path] = ColumnLayout(kind, *map(sum, zip(before, more, strict=True)))
     return found
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "BadFooterError",
     "Leaf",
     "StoredSchema",
+    "chunks_of",
     "end_width",
     "find_chunks",
     "find_leaves",
@@ -134,15 +135,41 @@ def sizes_of(data: bytes, metadata: pq.FileMetaData) -> tuple[int, int]:
         Bytes of all pages; and the most of a chunk where one text may stand for many. -1 and -1
         where a closer look is needed, at the footer or at the pages.
     """
-    footer = footer_in(data)
+    stored = chunks_of(footer_in(data), len(data), metadata)
+    if stored is None:
+        return -1, -1
+    schema, chunks = stored
+    widths = np.tile(schema.widths, len(chunks))
+    return page_sizes(np.frombuffer(data, np.uint8), chunks.reshape(-1, 6), widths)
+
+
+def chunks_of(
+    footer: bytes, file_bytes: int, metadata: pq.FileMetaData
+) -> tuple[StoredSchema, npt.NDArray[np.int64]] | None:
+    """Return the schema and the column chunks of a file, if its footer is as most are.
+
+    Parameters
+    ----------
+    footer : bytes
+        The footer.
+    file_bytes : int
+        Size of the file.
+    metadata : pyarrow.parquet.FileMetaData
+        The same footer.
+
+    Returns
+    -------
+    schema : StoredSchema
+    chunks : (row groups, leaves, 6) int64
+        As of :func:`dlsort_kernels.sound_chunks`.
+    """
     numbers = np.frombuffer(footer, np.uint8)
     found = outline(numbers)
     schema = schema_of(footer[: max(0, found.schema_stop)], metadata)
-    chunks = None if schema is None else find_chunks(numbers, len(data), found, schema)
+    chunks = None if schema is None else find_chunks(numbers, file_bytes, found, schema)
     if schema is None or chunks is None:
-        return -1, -1
-    widths = np.tile(schema.widths, found.n_groups)
-    return page_sizes(np.frombuffer(data, np.uint8), chunks[0], widths)
+        return None
+    return schema, chunks[0].reshape(-1, len(schema.leaves), 6)
 
 
 def find_chunks(

@@ -159,6 +159,10 @@ class Writer:
     tuning: Tuning
     job: str = ""
 
+    def __dask_tokenize__(self) -> object:
+        """Tell it from others: a folder has one."""
+        return self.folder
+
     def open(self, part: int, n_parts: int) -> PartFile:
         """Begin a part."""
         return PartFile(self, part_name(part, n_parts))
