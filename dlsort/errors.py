@@ -31,6 +31,7 @@ __all__ = [
     "SchemaMismatchError",
     "SourceChangedError",
     "SourceNotFoundError",
+    "SourceUnsupportedError",
     "UnknownColumnError",
     "UnsupportedError",
     "shown",
@@ -84,6 +85,10 @@ class SourceNotFoundError(DlsortError, FileNotFoundError):
 
 class CorruptSourceError(DlsortError, OSError):
     """A source file is truncated or is not Parquet."""
+
+
+class SourceUnsupportedError(DlsortError, NotImplementedError):
+    """A source file is sound, but can't be read here, or not be kept as it is."""
 
 
 class SourceChangedError(DlsortError, OSError):

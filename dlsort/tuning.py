@@ -173,8 +173,8 @@ class IoTuning(Tunables):
     # Objects that are copied or removed at once when a sort publishes in a store: that does the
     # work, and the latency of requests is what costs. 64 parts take 4 rounds, not 64.
     store_requests: int = 16
-    # The headers of pages of a column chunk up to this size are looked at together with those of
-    # its neighbours: 2 µs a chunk, where each by itself takes 200 (40,000 of 80 bytes).
+    # The headers of pages of a column chunk up to this size are looked at together with its
+    # neighbours': 2 µs a chunk; by itself each takes 200 (40,000 chunks of 80 bytes).
     small_chunk_bytes: int = MIB // 16
     chunks_bytes: int = MIB  # that are fetched at once to look at them
     batch_share: int = 4  # a batch of a column's text may take a fourth of the memory

@@ -28,6 +28,7 @@ from dlsort.frame_tasks.sample import (
     span,
 )
 from dlsort.frame_tasks.table import values_at
+from dlsort.io.parquet.stored_schema import FIXED
 from dlsort.keys import SortKey
 from dlsort.model.sample import Sample, are_mixed
 from dlsort.model.sample_plan import Range, choose_donors, choose_evenly, overlap
@@ -161,7 +162,8 @@ def _read_footer(plan: FramePlan, reads: PartitionReads) -> Footer:
         of_keys = [chunks[places[name]] for name in names if name in places]
         key_bytes[g] = sum(chunk.total_compressed_size for chunk in of_keys or chunks)
         is_stored = names[0] in reads.columns and names[0] in places
-        statistics = chunks[places[names[0]]].statistics if is_stored else None
+        chunk = chunks[places[names[0]]] if is_stored else None
+        statistics = None if chunk is None or chunk.physical_type == FIXED else chunk.statistics
         if statistics is not None and statistics.has_null_count:
             n_nulls[g] = statistics.null_count
         if statistics is not None and statistics.has_min_max:

@@ -10,17 +10,33 @@ from pathlib import Path, PurePath, PurePosixPath
 import pyarrow as pa
 from dask.utils import natural_sort_key
 
-from dlsort.errors import BadOptionError, CorruptSourceError, SourceNotFoundError
+from dlsort.errors import (
+    BadOptionError,
+    CorruptSourceError,
+    SourceNotFoundError,
+    SourceUnsupportedError,
+)
 from dlsort.io.paths import check_path
 from dlsort.io.storage import filesystem, is_store
 
-__all__ = ["SUFFIXES", "UNREADABLE", "BadFileError", "corrupt", "find_files"]
+__all__ = [
+    "SUFFIXES",
+    "UNREADABLE",
+    "BadFileError",
+    "UnsupportedFileError",
+    "corrupt",
+    "find_files",
+]
 
 SUFFIXES = (".parquet", ".pq", ".parq")
 
 
 class BadFileError(ValueError):
     """A file that can't be what it says; the message says why, without the file's name."""
+
+
+class UnsupportedFileError(BadFileError):
+    """A file may be sound, but can't be read or kept; the message says why and what to do."""
 
 
 # What reading a file raises that is not as it should be.
@@ -136,13 +152,20 @@ def _hidden(path: PurePath) -> bool:
     return any(part.startswith(("_", ".")) for part in path.parts)
 
 
-def corrupt(path: str, error: BaseException) -> CorruptSourceError:
+def corrupt(path: str, error: BaseException) -> CorruptSourceError | SourceUnsupportedError:
     """Return the error that says of a file that it can't be read, and why."""
+    if isinstance(error, UnsupportedFileError):
+        return SourceUnsupportedError(f"can't read {path}: {error}")
     first_line = (
         str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     )
     if isinstance(error, PermissionError):
         return CorruptSourceError(f"can't read {path}: permission denied.")
+    if isinstance(error, pa.ArrowNotImplementedError):
+        return SourceUnsupportedError(
+            f"can't read {path}: pyarrow {pa.__version__} can't read what it holds "
+            f"({first_line}). Write the file again without it, or try a later pyarrow."
+        )
     return CorruptSourceError(
         f"can't read {path}: it is truncated, corrupt or not Parquet ({first_line}). "
         "Replace the file or leave it out of the source."

@@ -29,6 +29,7 @@ from dlsort.errors import (
     NotProvedError,
     ResumeError,
     SourceChangedError,
+    SourceUnsupportedError,
 )
 from dlsort.io.parts import PARTS, make_folders
 from dlsort.io.storage import (
@@ -284,7 +285,13 @@ def _n_finished(folder: str) -> int:
 
 
 def _is_worth_keeping(error: BaseException, *, resume: bool) -> bool:
-    hopeless = (NotProvedError, CorruptSourceError, SourceChangedError, DestinationExistsError)
+    hopeless = (
+        NotProvedError,
+        CorruptSourceError,
+        SourceChangedError,
+        SourceUnsupportedError,
+        DestinationExistsError,
+    )
     return isinstance(error, ClusterError) or (resume and not isinstance(error, hopeless))
 
 

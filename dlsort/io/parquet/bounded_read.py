@@ -26,6 +26,7 @@ from dlsort.io.parquet.stored_schema import (
     Leaf,
     chunks_of,
     find_leaves,
+    is_wanted,
     sizes_of,
 )
 from dlsort.sizes import format_bytes
@@ -282,11 +283,4 @@ def _rows_of_batch(
 def _wanted(leaves: Sequence[Leaf], columns: Sequence[str]) -> npt.NDArray[np.int64]:
     """Return the numbers of the leaves that are, or are inside of, one of the columns."""
     names = set(columns)
-    return np.array([i for i, leaf in enumerate(leaves) if _is_wanted(leaf, names)], np.int64)
-
-
-def _is_wanted(leaf: Leaf, columns: set[str]) -> bool:
-    if leaf.is_top:
-        return leaf.path in columns
-    names = leaf.path.split(".")
-    return any(".".join(names[:i]) in columns for i in range(1, len(names) + 1))
+    return np.array([i for i, leaf in enumerate(leaves) if is_wanted(leaf, names)], np.int64)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ from dlsort.io.parquet.stored_schema import (
     end_width,
     find_chunks,
     find_leaves,
+    open_file,
     schema_of,
 )
 from dlsort.io.parquet.thrift import (
@@ -53,15 +54,13 @@ from dlsort.io.parquet.thrift import (
 from dlsort.io.storage import read_range
 from dlsort_kernels import outline
 
-__all__ = ["BadFooterError", "Footer", "open_file", "read_footer"]
+__all__ = ["Footer", "read_footer"]
 
 MAGIC = b"PAR1"
 GUESSED_BYTES = 64 * 2**10  # most footers are shorter, and one read is enough
 LEAST_PAGE_BYTES = 20  # the shortest header of a data page that has values
 MOST_PAGE_VALUES = 2**31 - 1
 N_CODECS = 8  # of parquet.thrift
-MOST_TEXT_BYTES = 100_000_000  # of strings in a footer, as pyarrow has it
-MOST_ITEMS = 1_000_000  # of a list in a footer, as pyarrow has it
 
 # Fields of the Thrift structs, by their numbers in parquet.thrift.
 _ROW_GROUPS = 4
@@ -78,42 +77,6 @@ class _Chunk(NamedTuple):
 
     start: int
     stop: int
-
-
-def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
-    """Open a Parquet file that may hold anything.
-
-    Parameters
-    ----------
-    where : str or file
-        The file, by its path or open.
-    file_bytes : int
-        Its size.
-    **options
-        Of :class:`pyarrow.parquet.ParquetFile`.
-
-    Raises
-    ------
-    BadFooterError
-        If its footer can't be read.
-    OSError, pyarrow.ArrowException
-        If it can't be read.
-
-    Notes
-    -----
-    A list or a string that is said to be longer than the file is refused before there is
-    memory for it.
-    """
-    try:
-        return pq.ParquetFile(
-            where,
-            thrift_string_size_limit=max(1, min(file_bytes, MOST_TEXT_BYTES)),
-            thrift_container_size_limit=max(1, min(file_bytes, MOST_ITEMS)),
-            **options,
-        )
-    except UnicodeDecodeError as error:
-        msg = f"a column's name is not UTF-8: {error.object!r}"
-        raise BadFooterError(msg) from error
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ import pyarrow as pa
 
 from dlsort.io.find import UNREADABLE
 from dlsort.io.parquet.bounded_read import read_bounded
-from dlsort.io.parquet.footers import open_file
-from dlsort.io.parquet.stored_schema import footer_in, schema_of
+from dlsort.io.parquet.stored_schema import INT96, footer_in, open_file, schema_of
 from dlsort.io.source import FileGroups
 from dlsort.tuning import IoTuning
 from dlsort_kernels import join_files, outline, page_sizes
@@ -76,8 +75,9 @@ def _read(
     schema_bytes = max(0, outline(np.frombuffer(footer, np.uint8)).schema_stop)
     with open_file(pa.BufferReader(contents[0]), len(contents[0])) as file:
         schema = schema_of(footer[:schema_bytes], file.metadata)
-    # The number of values does not give the rows of lists: files might lend each other some.
-    if schema is None or any(leaf.levels[0] for leaf in schema.leaves):
+    # Rows of lists are not told by the number of values: files might lend each other some.
+    # INT96 is read three times.
+    if schema is None or any(leaf.levels[0] or leaf.kind == INT96 for leaf in schema.leaves):
         return None
     data = b"".join(contents)
     stops = np.cumsum([len(each) for each in contents])

@@ -6,24 +6,38 @@ pages say is then looked at in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from itertools import groupby, zip_longest
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
 
+from dlsort.arrow.views import fixed_view
 from dlsort.errors import SourceChangedError
-from dlsort.io.find import UNREADABLE, corrupt
+from dlsort.io.find import UNREADABLE, UnsupportedFileError, corrupt
 from dlsort.io.parquet.bounded_read import read_bounded
-from dlsort.io.parquet.footers import open_file
 from dlsort.io.parquet.joined_files import read_joined
+from dlsort.io.parquet.stored_schema import INT96, find_leaves, is_wanted, open_file
 from dlsort.io.source import FileGroups, Piece, Stamp
 from dlsort.io.storage import is_store, open_to_read, read_range, stamp_of
 from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import IoTuning
 
 __all__ = ["read_piece"]
+
+Stamps = npt.NDArray[np.int64]
+
+# What does not fit, and how it shows.
+_CHECKS: dict[str, tuple[str, Callable[[Stamps, Stamps], npt.NDArray[np.bool_]]]] = {
+    "ns": ("fractions of a microsecond", lambda us, ns: us * 1000 == ns),
+    "s": ("years beyond 292,277", lambda us, s: us // 1_000_000 == s),
+}
 
 
 def read_piece(
@@ -175,9 +189,12 @@ def _read(
             )
         )
         path = None if is_store(file.path) else file.path
-        return read_bounded(
+        table = read_bounded(
             opened, path, file.row_groups, columns, dictionaries, most_bytes, tuning, data
         )
+        again = partial(open_file, where, file.stamp.n_bytes, metadata=opened.metadata)
+        _check_int96(opened, again, table, file.row_groups)
+        return table
 
 
 def _check_unchanged(file: FileGroups) -> None:
@@ -198,3 +215,82 @@ def _check_unchanged(file: FileGroups) -> None:
         "to it any more."
     )
     raise SourceChangedError(msg)
+
+
+def _check_int96(
+    file: pq.ParquetFile,
+    again: Callable[..., pq.ParquetFile],
+    table: pa.Table,
+    row_groups: Sequence[int],
+) -> None:
+    """Raise if INT96 timestamps became other values when they were read in microseconds.
+
+    Parameters
+    ----------
+    file : pyarrow.parquet.ParquetFile
+        What was read, in microseconds.
+    again : callable
+        Opens it again, given ``coerce_int96_timestamp_unit``.
+    table : pyarrow.Table
+        Some columns of it.
+    row_groups : sequence of int
+        Which row groups these are of.
+
+    Raises
+    ------
+    UnsupportedFileError
+        If so; the message names the column.
+
+    Notes
+    -----
+    pyarrow reads INT96 in a unit that it is given, and what does not fit 64 bits of it becomes
+    another value. In nanoseconds values wrap around but keep their remainder, in seconds all
+    fit; so such columns are read three times.
+    """
+    for name in _names_of(file, table.schema):
+        column = table.select([name]).combine_chunks().column(0)
+        for unit, (what, is_kept) in _CHECKS.items():
+            with again(coerce_int96_timestamp_unit=unit) as other:
+                read = other.read_row_groups(list(row_groups), [name], use_threads=False)
+            values = read.select([name]).combine_chunks().column(0)
+            for us, them in zip(_stamps(column), _stamps(values), strict=True):
+                is_int96 = us.type.unit == "us" and them.type.unit == unit
+                if is_int96 and not is_kept(fixed_view(us), fixed_view(them)).all():
+                    msg = (
+                        f"column {name!r} has INT96 timestamps that don't fit microseconds, "
+                        f"for {what}. Write it as TIMESTAMP(NANOS) or as text first."
+                    )
+                    raise UnsupportedFileError(msg)
+
+
+def _names_of(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
+    """Return the columns that are, or hold, INT96."""
+    names = [field.name for field in schema if _may_be(field.type)]
+    if not names:
+        return []
+    stored = [leaf for leaf in find_leaves(file.metadata.schema) if leaf.kind == INT96]
+    return [name for name in names if any(is_wanted(leaf, {name}) for leaf in stored)]
+
+
+def _may_be(kind: pa.DataType) -> bool:
+    if pt.is_nested(kind):
+        return any(_may_be(kind.field(i).type) for i in range(kind.num_fields))
+    return bool(pt.is_timestamp(kind) and kind.unit == "us")
+
+
+def _stamps(array: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
+    """Yield the timestamps of a column at any depth, without nulls."""
+    kind = array.type
+    if isinstance(array, pa.ChunkedArray):
+        for chunk in array.chunks:
+            yield from _stamps(chunk)
+    elif pt.is_timestamp(kind):
+        yield array.drop_null()
+    elif pt.is_struct(kind):
+        for i in range(kind.num_fields):
+            yield from _stamps(array.field(i))
+    elif pt.is_map(kind):
+        yield from _stamps(array.keys)
+        yield from _stamps(array.items)
+    elif pt.is_nested(kind):
+        yield from _stamps(array.values)

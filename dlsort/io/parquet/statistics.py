@@ -18,6 +18,7 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import is_binary, is_text, is_wide
 from dlsort.arrow.transport import combine
 from dlsort.arrow.views import fixed_view, nulls
+from dlsort.io.parquet.stored_schema import FIXED
 from dlsort.io.source import Range
 from dlsort.keys import SortKey
 
@@ -27,7 +28,12 @@ _ORDERED_STORAGE = {"INT32", "INT64", "BYTE_ARRAY"}
 
 
 def range_of(chunk: pq.ColumnChunkMetaData) -> Range | None:
-    """Return what a footer says of a column chunk's values; None if nothing."""
+    """Return what a footer tells of a column chunk's values; None if nothing.
+
+    Writers may cut the minima and maxima of long values of a fixed width: nobody asks for them.
+    """
+    if chunk.physical_type == FIXED:
+        return None
     statistics = chunk.statistics
     if statistics is None:
         return None

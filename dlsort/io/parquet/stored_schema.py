@@ -6,7 +6,8 @@ from it is found out once.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,8 @@ from dlsort.io.find import BadFileError
 from dlsort_kernels import Outline, outline, page_sizes, sound_chunks
 
 __all__ = [
+    "FIXED",
+    "INT96",
     "TYPES",
     "VALUE_BYTES",
     "BadFooterError",
@@ -26,6 +29,8 @@ __all__ = [
     "find_chunks",
     "find_leaves",
     "footer_in",
+    "is_wanted",
+    "open_file",
     "schema_of",
     "sizes_of",
 ]
@@ -35,15 +40,19 @@ TAIL_BYTES = 8  # the footer's length and the magic bytes after it
 MOST_SCHEMAS = 64  # that are remembered
 MOST_FIXED_BYTES = 2**28 - 1  # of a value: Arrow counts its bits in 32
 
+INT96 = "INT96"  # nanoseconds of a day and the day, of any year
+# Minima and maxima of this type may be cut, and pyarrow may not be asked for such.
+FIXED = "FIXED_LEN_BYTE_ARRAY"
+
 TYPES = (
     "BOOLEAN",
     "INT32",
     "INT64",
-    "INT96",
+    INT96,
     "FLOAT",
     "DOUBLE",
     "BYTE_ARRAY",
-    "FIXED_LEN_BYTE_ARRAY",
+    FIXED,
 )
 # Bytes that a value has in memory, of text its offset.
 VALUE_BYTES = {
@@ -57,6 +66,11 @@ VALUE_BYTES = {
 }
 # Bytes of a minimum or maximum.
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8}
+
+
+MOST_TEXT_BYTES = 2**31 - 1  # of strings in a footer
+MOST_ITEMS = 1_000_000  # of a list in a footer, as pyarrow has it; more if the file is so long
+LEAST_ITEM_BYTES = 8  # of such a list: pyarrow takes memory for it first
 
 
 class BadFooterError(BadFileError):
@@ -86,6 +100,44 @@ class StoredSchema(NamedTuple):
 _schemas: dict[bytes, StoredSchema] = {}
 
 
+def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
+    """Open a Parquet file that may hold anything.
+
+    Parameters
+    ----------
+    where : str or file
+        The file, by its path or open.
+    file_bytes : int
+        Its size.
+    **options
+        Of :class:`pyarrow.parquet.ParquetFile`.
+
+    Raises
+    ------
+    BadFooterError
+        If its footer can't be read.
+    OSError, pyarrow.ArrowException
+        If it can't be read.
+
+    Notes
+    -----
+    A list or a string that is said to be longer than the file is refused before there is
+    memory for it. INT96 is read in microseconds: in nanoseconds, pyarrow's default, years
+    before 1677 and after 2262 become others.
+    """
+    most_items = max(MOST_ITEMS, file_bytes // LEAST_ITEM_BYTES)
+    try:
+        return pq.ParquetFile(
+            where,
+            thrift_string_size_limit=max(1, min(file_bytes, MOST_TEXT_BYTES)),
+            thrift_container_size_limit=max(1, min(file_bytes, most_items)),
+            **{"coerce_int96_timestamp_unit": "us", **options},
+        )
+    except UnicodeDecodeError as error:
+        msg = f"a column's name is not UTF-8: {error.object!r}"
+        raise BadFooterError(msg) from error
+
+
 def find_leaves(schema: pq.ParquetSchema) -> list[Leaf]:
     """Return the columns that have values.
 
@@ -98,7 +150,7 @@ def find_leaves(schema: pq.ParquetSchema) -> list[Leaf]:
     for i in range(len(schema)):
         column = schema.column(i)
         kind, width = column.physical_type, column.length or 0
-        if kind == "FIXED_LEN_BYTE_ARRAY" and not 0 < width <= MOST_FIXED_BYTES:
+        if kind == FIXED and not 0 < width <= MOST_FIXED_BYTES:
             msg = f"values of {column.path!r} are said to have {width:,} bytes each"
             raise BadFooterError(msg)
         levels = column.max_repetition_level, column.max_definition_level
@@ -107,10 +159,19 @@ def find_leaves(schema: pq.ParquetSchema) -> list[Leaf]:
 
 
 def end_width(leaf: Leaf) -> int:
-    """Return the bytes of a column's minima and maxima, -1 if they vary."""
-    if leaf.kind == "FIXED_LEN_BYTE_ARRAY":
-        return leaf.width
+    """Return the bytes of a column's minima and maxima, -1 if they vary.
+
+    Some writers cut those of long values of a fixed width; nobody asks for them.
+    """
     return _WIDTHS.get(leaf.kind, -1)
+
+
+def is_wanted(leaf: Leaf, columns: Collection[str]) -> bool:
+    """Return whether a leaf is, or is inside of, one of the columns."""
+    if leaf.is_top:
+        return leaf.path in columns
+    names = leaf.path.split(".")
+    return any(".".join(names[:i]) in columns for i in range(1, len(names) + 1))
 
 
 def footer_in(data: bytes) -> bytes:

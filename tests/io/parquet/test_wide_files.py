@@ -13,8 +13,8 @@ import dlsort.io.parquet.bounded_read as bounded_read
 import dlsort.io.parquet.footers as footers
 from dlsort import check_dataset, sort_dataset
 from dlsort.io.parquet.pages import read_pages
-from dlsort.io.parquet.stored_schema import chunks_of
 from dlsort.io.parquet.source import open_source
+from dlsort.io.parquet.stored_schema import chunks_of
 from dlsort.io.source import cut_pieces
 from dlsort.keys import parse_by
 from dlsort.strategies.reader import Reader
