@@ -273,6 +273,10 @@ def _check(
             differences.append(f"not the same rows: {both}.")
         differences += find_differences(source.schema, src, other.schema, str(against))
     whole = other is not None and not differences
+    names = source.schema.names if whole else [key.column for key in keys]
+    source.check_columns(names, copied=False)
+    if whole and other is not None:
+        other.check_columns(names, copied=False)
     order = _Order(source, keys)
     progress.phase("check", source.n_rows)
     if whole and other is not None:

@@ -241,6 +241,7 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
 def _check_source(source: Source, asked: Asked, destination: str) -> None:
     """Raise if a source can't be sorted so, before a cluster is started for nothing."""
     check_apart(destination, asked.src, source.files)
+    source.check_columns(source.schema.names, copied=True)
     check_key_types(source.schema, asked.by)
     tuning = asked.tuning.budget
     check_partitions(asked.partitions, source.n_rows, tuning)

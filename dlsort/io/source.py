@@ -8,7 +8,7 @@ sort keeps. What only a format knows is asked of its source: ranges, claims, and
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple
@@ -132,6 +132,15 @@ class Source(ABC):
     def stored_bytes(self) -> int:
         """Size of all column chunks as stored, in bytes."""
         return sum(group.stored_bytes for group in self.row_groups)
+
+    def check_columns(self, columns: Collection[str], *, copied: bool) -> None:  # noqa: B027
+        """Raise if some columns can't be read; or, if they are copied, can't be kept.
+
+        Raises
+        ------
+        SourceUnsupportedError
+            If so; the message names file and column.
+        """
 
     def piece(self, first: int, last: int) -> Piece:
         """Return row groups ``first : last`` as a piece."""

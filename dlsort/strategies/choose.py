@@ -124,6 +124,7 @@ def _writer(
         job.part_bytes,
         job.tuning,
         how.name,
+        times_in_utc=source.times_in_utc,
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer)))

@@ -27,14 +27,17 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dlsort.io.find import UnsupportedFileError
 from dlsort.io.parquet.stored_schema import (
     MAGIC_BYTES,
     MOST_SCHEMAS,
     TAIL_BYTES,
     TYPES,
+    Annotations,
     BadFooterError,
     Leaf,
     end_width,
+    find_annotations,
     find_chunks,
     find_leaves,
     open_file,
@@ -56,7 +59,7 @@ from dlsort_kernels import outline
 
 __all__ = ["Footer", "read_footer"]
 
-MAGIC = b"PAR1"
+MAGIC, ENCRYPTED = b"PAR1", b"PARE"
 GUESSED_BYTES = 64 * 2**10  # most footers are shorter, and one read is enough
 LEAST_PAGE_BYTES = 20  # the shortest header of a data page that has values
 MOST_PAGE_VALUES = 2**31 - 1
@@ -95,6 +98,10 @@ class Footer:
         Rows of each row group.
     metadata : pyarrow.parquet.FileMetaData
         The same as pyarrow reads it.
+    annotations : Annotations
+        What Arrow does not keep.
+    encrypted : frozenset of str
+        Paths of the leaves that are; their chunks are all 0.
     """
 
     schema: pa.Schema
@@ -102,10 +109,12 @@ class Footer:
     chunks: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     metadata: pq.FileMetaData
+    annotations: Annotations
+    encrypted: frozenset[str] = frozenset()
 
 
 # By the bytes of all but the row groups: most files of a dataset have the same.
-_arrow_schemas: dict[bytes, pa.Schema] = {}
+_arrow_schemas: dict[bytes, tuple[pa.Schema, Annotations]] = {}
 
 
 def read_footer(path: str, file_bytes: int) -> Footer:
@@ -130,34 +139,45 @@ def read_footer(path: str, file_bytes: int) -> Footer:
     found = outline(numbers)
     stored = footer[: max(0, found.schema_stop)]
     key = stored + footer[found.tail_start :]
+    if magic == ENCRYPTED:
+        msg = (
+            "it is encrypted, with its footer, and there are no keys here. Decrypt it first: "
+            "read it with its keys and write it without."
+        )
+        raise UnsupportedFileError(msg)
     schema = schema_of(stored, None)
-    arrow = _arrow_schemas.get(key)
+    known = _arrow_schemas.get(key)
     chunks = None
-    if schema is not None and arrow is not None and magic == MAGIC:
+    if schema is not None and known is not None and magic == MAGIC:
         chunks = find_chunks(numbers, file_bytes, found, schema)
     with _opened(footer, magic) as file:  # which may refuse what the kernel has not seen
         metadata = file.metadata
-        if chunks is None or arrow is None:
-            arrow = file.schema_arrow
+        if chunks is None or known is None:
+            known = file.schema_arrow, find_annotations(stored + b"\0" if stored else footer)
+    encrypted: frozenset[str] = frozenset()
     if schema is None or chunks is None:
         schema = schema_of(stored, metadata)
         if schema is not None and magic == MAGIC:
             chunks = find_chunks(numbers, file_bytes, found, schema)
         if chunks is None:
-            _check_footer(footer, file_bytes - TAIL_BYTES - len(footer), metadata)
+            stop = file_bytes - TAIL_BYTES - len(footer)
+            encrypted = _check_footer(footer, stop, metadata)
     if schema is not None:
         if len(_arrow_schemas) >= MOST_SCHEMAS:
             _arrow_schemas.clear()
-        _arrow_schemas[key] = arrow
+        _arrow_schemas[key] = known
         if chunks is not None:
-            return Footer(arrow, schema.leaves, *chunks, metadata)
+            return Footer(known[0], schema.leaves, *chunks, metadata, known[1])
+    leaves = find_leaves(metadata.schema)
     groups = [metadata.row_group(g) for g in range(metadata.num_row_groups)]
     of_chunks = [
-        _numbers_of(group.column(i)) for group in groups for i in range(group.num_columns)
+        (0,) * 6 if leaf.path in encrypted else _numbers_of(group.column(i))
+        for group in groups
+        for i, leaf in enumerate(leaves)
     ]
     rows = np.array([group.num_rows for group in groups], np.int64)
     table = np.array(of_chunks, np.int64).reshape(-1, 6)
-    return Footer(arrow, find_leaves(metadata.schema), table, rows, metadata)
+    return Footer(known[0], leaves, table, rows, metadata, known[1], encrypted)
 
 
 def _numbers_of(chunk: pq.ColumnChunkMetaData) -> tuple[int, ...]:
@@ -199,8 +219,8 @@ def _last_bytes(path: str, file_bytes: int, n_bytes: int) -> bytes:
     return found
 
 
-def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> None:
-    """Raise unless a footer can be true.
+def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> frozenset[str]:
+    """Raise unless a footer can be true, and return the paths of encrypted leaves.
 
     Parameters
     ----------
@@ -222,9 +242,10 @@ def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> None:
             msg = f"it has {len(groups):,} row groups and {footer.num_row_groups:,}"
             raise BadFooterError(msg)
         chunks: list[_Chunk] = []
+        encrypted: set[str] = set()
         n_rows = 0
         for number, group in enumerate(groups):
-            n_rows += _check_group(number, group, leaves, data_stop, chunks)
+            n_rows += _check_group(number, group, leaves, data_stop, chunks, encrypted)
     except ThriftError as error:
         msg = f"its footer can't be read: {error}"
         raise BadFooterError(msg) from error
@@ -232,6 +253,7 @@ def _check_footer(data: bytes, data_stop: int, footer: pq.FileMetaData) -> None:
         msg = f"it claims {footer.num_rows:,} rows, and its row groups {n_rows:,}"
         raise BadFooterError(msg)
     _check_apart(chunks)
+    return frozenset(encrypted)
 
 
 def _structs(struct: Struct, number: int) -> list[Struct]:
@@ -250,14 +272,18 @@ def _check_group(
     leaves: Sequence[Leaf],
     data_stop: int,
     chunks: list[_Chunk],
+    encrypted: set[str],
 ) -> int:
-    """Check a row group, add where its chunks are, and return its rows."""
+    """Check a row group, add what is encrypted and where chunks are, and return its rows."""
     columns = _structs(group, _COLUMNS)
     if len(columns) != len(leaves):
         msg = f"row group {number} has {len(columns):,} columns, the schema {len(leaves):,}"
         raise BadFooterError(msg)
     n_rows = _count(group, _ROWS, f"row group {number}", "rows")
     for leaf, column in zip(leaves, columns, strict=True):
+        if _CRYPTO in column:
+            encrypted.add(leaf.path)
+            continue
         where = f"column {leaf.path!r} of row group {number}"
         chunk = _check_chunk(where, column, leaf, n_rows, data_stop)
         if chunk is not None:
@@ -273,8 +299,8 @@ def _check_chunk(
         msg = f"{where} is said to be in another file"
         raise BadFooterError(msg)
     metadata: Struct | None = field_of(column, _META_DATA, STRUCT)
-    if metadata is None or _CRYPTO in column:
-        msg = f"{where} is encrypted or not described"
+    if metadata is None:
+        msg = f"{where} is not described"
         raise BadFooterError(msg)
     kind = field_of(metadata, _TYPE, I32)
     if kind is None or not 0 <= kind < len(TYPES) or TYPES[kind] != leaf.kind:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,10 +22,12 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_binary, is_text, is_wide
+from dlsort.errors import SourceUnsupportedError
 from dlsort.io.find import UNREADABLE, corrupt, find_files
 from dlsort.io.parquet.footers import Footer, read_footer
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.parquet.statistics import compare_raw, range_of
+from dlsort.io.parquet.stored_schema import is_wanted
 from dlsort.io.schema import agreed_schema, without_manifest
 from dlsort.io.source import Piece, Range, RowGroup, Source, Stamp
 from dlsort.io.storage import is_store, stamp_of
@@ -145,6 +147,45 @@ class ParquetSource(Source):
                 if (claim.column_index, claim.descending, claim.nulls_first) != wanted:
                     return False
         return True
+
+    def check_columns(self, columns: Collection[str], *, copied: bool) -> None:
+        """Raise if some columns are encrypted; or, if copied, of types that Arrow changes."""
+        names, seen = set(columns), set[int]()
+        for path, footer in zip(self.files, self.footers, strict=True):
+            for leaf in footer.leaves if footer.encrypted else ():
+                if leaf.path in footer.encrypted and is_wanted(leaf, names):
+                    raise SourceUnsupportedError(
+                        f"column {leaf.path!r} of {path} is encrypted, and there are no keys "
+                        "here. Read the file with its keys and write it without, or leave the "
+                        "column out."
+                    )
+            if copied and id(footer.annotations) not in seen:
+                seen.add(id(footer.annotations))
+                for column, name in footer.annotations.lost.items():
+                    raise SourceUnsupportedError(
+                        f"column {column!r} of {path} is {name}, which Arrow reads as another "
+                        "type: a sorted copy would not have it. Write the column as text, "
+                        "binary or numbers first, or leave it out."
+                    )
+        if copied and len(in_utc := self._times()) > 1:
+            raise SourceUnsupportedError(
+                f"columns {in_utc[True]!r} and {in_utc[False]!r} are times of day with and "
+                "without UTC (TIME WITH TIME ZONE), which can't be kept beside one another. "
+                "Write both in one way first."
+            )
+
+    @cached_property
+    def times_in_utc(self) -> bool:
+        """Whether the parts are to say of times of day that they are in UTC."""
+        return True in self._times()
+
+    def _times(self) -> dict[bool, str]:
+        """Return a column with times of day that are, and one of those that aren't in UTC."""
+        return {
+            in_utc: column
+            for footer in self.footers
+            for column, in_utc in footer.annotations.in_utc.items()
+        }
 
     def _places(self, column: str) -> list[int | None]:
         """Return a column's place in each file; None where it is nested."""

@@ -14,6 +14,17 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from dlsort.io.find import BadFileError
+from dlsort.io.parquet.thrift import (
+    BINARY,
+    BOOLEAN,
+    I32,
+    LIST,
+    STRUCT,
+    Struct,
+    ThriftError,
+    field_of,
+    read_struct,
+)
 from dlsort_kernels import Outline, outline, page_sizes, sound_chunks
 
 __all__ = [
@@ -21,11 +32,13 @@ __all__ = [
     "INT96",
     "TYPES",
     "VALUE_BYTES",
+    "Annotations",
     "BadFooterError",
     "Leaf",
     "StoredSchema",
     "chunks_of",
     "end_width",
+    "find_annotations",
     "find_chunks",
     "find_leaves",
     "footer_in",
@@ -94,6 +107,71 @@ class StoredSchema(NamedTuple):
     numbers: npt.NDArray[np.int64]
     names: npt.NDArray[np.uint8]
     widths: npt.NDArray[np.int64]
+
+
+# Logical types, by their numbers in parquet.thrift, that Arrow keeps when it reads and writes.
+_KEPT = {1, 2, 3, 5, 6, 7, 8, 10, 11, 12, 14, 15}
+_LOST = {4: "ENUM", 13: "BSON", 16: "VARIANT", 17: "GEOMETRY", 18: "GEOGRAPHY"}
+_LOST_CONVERTED = {4: "ENUM", 20: "BSON", 21: "INTERVAL"}
+_TIMES_CONVERTED = {7, 8}  # of day in UTC, in the older way to say so
+_ELEMENTS, _NAME, _N_CHILDREN, _CONVERTED, _LOGICAL, _TIME, _IN_UTC = 2, 4, 5, 6, 10, 7, 1
+
+
+class Annotations(NamedTuple):
+    """What a schema says of its columns that Arrow does not keep.
+
+    Attributes
+    ----------
+    lost : dict of str to str
+        Types that would be others in a copy, by the paths of their columns.
+    in_utc : dict of str to bool
+        Whether times of day are told in UTC (TIME WITH TIME ZONE), by the same.
+    """
+
+    lost: dict[str, str]
+    in_utc: dict[str, bool]
+
+
+def find_annotations(data: bytes) -> Annotations:
+    """Return what Arrow does not keep of a schema, which a footer begins with.
+
+    Raises
+    ------
+    BadFooterError
+        If it is none that can be.
+    """
+    found = Annotations({}, {})
+    try:
+        _annotate(found, data)
+    except (ThriftError, RecursionError, StopIteration) as error:
+        msg = f"its schema can't be read: {error}"
+        raise BadFooterError(msg) from error
+    return found
+
+
+def _annotate(found: Annotations, data: bytes) -> None:
+    elements = iter((field_of(read_struct(data)[0], _ELEMENTS, LIST) or (0, []))[1])
+
+    def walk(above: tuple[str, ...]) -> None:
+        element = next(elements)
+        name: bytes = field_of(element, _NAME, BINARY) or b""
+        path = (*above, name.decode(errors="replace"))
+        converted = field_of(element, _CONVERTED, I32)
+        logical: Struct = field_of(element, _LOGICAL, STRUCT) or {}
+        for number in logical:
+            told: Struct = field_of(logical, number, STRUCT) or {}
+            if number not in _KEPT:
+                found.lost[".".join(path[1:])] = _LOST.get(number, f"logical type {number}")
+            elif number == _TIME:
+                found.in_utc[".".join(path[1:])] = field_of(told, _IN_UTC, BOOLEAN) is True
+        if not logical and converted in _LOST_CONVERTED:
+            found.lost[".".join(path[1:])] = _LOST_CONVERTED[converted]
+        if not logical and converted in _TIMES_CONVERTED:
+            found.in_utc[".".join(path[1:])] = True
+        for _ in range(field_of(element, _N_CHILDREN, I32) or 0):
+            walk(path)
+
+    walk(())
 
 
 # By the bytes that schemas have in footers: the files of a dataset have one, or a few.

@@ -147,6 +147,8 @@ class Writer:
         Of the sort, the proof and the encodings.
     job : str
         What names the job in the parts' footers; empty if they are to say nothing.
+    times_in_utc : bool
+        Whether times of day are marked as such in UTC, as the source's are.
     """
 
     folder: str
@@ -158,6 +160,7 @@ class Writer:
     part_bytes: int
     tuning: Tuning
     job: str = ""
+    times_in_utc: bool = False
 
     def __dask_tokenize__(self) -> object:
         """Tell it from others: a folder has one."""
@@ -184,6 +187,7 @@ class Writer:
             column_encoding=chosen.other or None,
             store_decimal_as_integer=True,
             write_page_index=True,
+            write_time_adjusted_to_utc=self.times_in_utc,
             store_schema=False,  # the source's is stored instead, see metadata
             sorting_columns=self._sorting_columns(table.schema),
         )
