@@ -267,12 +267,12 @@ def _plan(source: ParquetSource, asked: Asked, size: ClusterSize) -> Job:
         most = limit_bytes or machine_memory_bytes()
         whose: MemoryOf | None = "workers" if is_limited else None
         memory_bytes = ask_memory(asked.memory, most, tuning, whose)
-    most_bytes = check_row_groups(source, memory_bytes, n_processes, tuning)
-    source = replace(source, most_bytes=most_bytes)
     largest = max((group.arrow_bytes for group in source.row_groups), default=0)
     budget = plan_budget(
         memory_bytes, n_processes, n_threads, tuning, largest, _default_of(asked)
     )
+    most_bytes = check_row_groups(source, memory_bytes, n_processes, tuning)
+    source = replace(source, most_bytes=most_bytes)
     part_bytes = asked.partition_size or min(tuning.partition_bytes, budget.part_bytes)
     return Job(
         source=source,

@@ -19,6 +19,7 @@ from dlsort.sizes import GIB, MIB, parse_bytes
 from dlsort.strategies.budget import Budget, count_parts, plan_budget
 from dlsort.tuning import TUNING
 from dlsort_cluster.clusters.connect import connect
+from dlsort_cluster.clusters.sizes import ClusterSize
 
 processes = st.integers(1, 16)
 threads = st.integers(1, 64)
@@ -216,3 +217,13 @@ def test_a_job_leaves_a_cluster_s_workers_room(tmp_path, monkeypatch):
             tmp_path / "in.parquet", tmp_path / "out", by="k", scheduler=address
         )
     assert planned == [int(0.7 * 4 * GIB)]
+
+
+def test_many_small_workers_are_told_what_they_need_and_no_negative_size():
+    """128 workers of one job share what is too little for each of them."""
+    asked = SimpleNamespace(scheduler="tcp://x:1", memory=None, memory_bytes=0, tuning=TUNING)
+    source = SimpleNamespace(row_groups=[SimpleNamespace(arrow_bytes=MIB)])
+    size = ClusterSize(128, 128, GIB, True)
+    with pytest.raises(BadOptionError, match="128 processes") as caught:
+        dataset._plan(source, asked, size)
+    assert not re.search(r"-\d", str(caught.value))

@@ -6,7 +6,7 @@ from it is found out once.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -150,7 +150,8 @@ def find_annotations(data: bytes) -> Annotations:
 
 
 def _annotate(found: Annotations, data: bytes) -> None:
-    elements = iter((field_of(read_struct(data)[0], _ELEMENTS, LIST) or (0, []))[1])
+    _, listed = field_of(read_struct(data)[0], _ELEMENTS, LIST) or (STRUCT, [])
+    elements: Iterator[Struct] = iter(listed)
 
     def walk(above: tuple[str, ...]) -> None:
         element = next(elements)
