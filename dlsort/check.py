@@ -32,6 +32,7 @@ from dlsort.keys import By, SortKey, format_by
 from dlsort.order.words import check_key_types, key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import first_disorder
+from dlsort.proof.ordered import first_break
 from dlsort.publish.manifest import find_problems, read_manifest
 from dlsort.sort_options import read_options
 from dlsort.terminal.progress import Progress, progress_for
@@ -164,11 +165,10 @@ class _Order:
             return
         if self.last is not None:
             above, of = self.last
-            pair = concat_rows([above, result.edges.slice(0, 1)])
-            if first_disorder(pair, self.keys, TUNING.order) >= 0:
+            below = result.edges.slice(0, 1)
+            if first_break([above, below], self.keys, TUNING.order) >= 0:
                 self.first = Disorder(
-                    self._place(piece, 0, pair.slice(1)),
-                    self._place(of, of.n_rows - 1, pair.slice(0, 1)),
+                    self._place(piece, 0, below), self._place(of, of.n_rows - 1, above)
                 )
                 return
         if result.disorder is not None:

@@ -18,6 +18,7 @@ from commands import dlsort as command
 from commands import rows, write
 from dlsort import check
 from dlsort.errors import BadOptionError, CorruptSourceError
+from dlsort.io.parquet.source import ParquetSource
 from dlsort.keys import SortKey
 
 #: Key types that a Parquet file keeps as they are.
@@ -218,9 +219,9 @@ def test_only_key_columns_are_read_without_against(tmp_path):
 def test_reading_ends_at_the_first_row_out_of_order(tmp_path, monkeypatch):
     folder = lay(tmp_path / "in", [[[2, 1]], *([[i]] for i in range(200))])
     opened = []
-    look = check.read_piece
+    read = ParquetSource.read
     monkeypatch.setattr(
-        check, "read_piece", lambda piece, *args: opened.append(piece) or look(piece, *args)
+        ParquetSource, "read", lambda self, *args: opened.append(args) or read(self, *args)
     )
     assert not dlsort.check_dataset(folder, by="id", threads=1).ok
     assert len(opened) < 100

@@ -28,10 +28,10 @@ from dlsort.frame_tasks.sample import (
     span,
 )
 from dlsort.frame_tasks.table import values_at
-from dlsort.io.parquet.stored_schema import FIXED
+from dlsort.io.parquet.statistics import range_of
 from dlsort.keys import SortKey
 from dlsort.model.sample import Sample, are_mixed
-from dlsort.model.sample_plan import Range, choose_donors, choose_evenly, overlap
+from dlsort.model.sample_plan import Range, choose_donors, choose_evenly, known_ends, overlap
 from dlsort.order.words import key_table
 from dlsort.tuning import Tuning
 from dlsort_cluster.frames.parquet import PartitionReads, RowGroup
@@ -149,8 +149,7 @@ def _read_footer(plan: FramePlan, reads: PartitionReads) -> Footer:
     groups = reads.row_groups()
     names = [plan.label(position) for position in plan.by]
     n_rows, key_bytes = np.zeros((2, len(groups)), np.int64)
-    ranges: dict[int, Range] = {}
-    n_nulls: dict[int, int] = {}
+    told = {}
     stored = 0
     for g, group in enumerate(groups):
         metadata, leaves = group.footer.row_group(group.number), group.footer.schema
@@ -162,14 +161,11 @@ def _read_footer(plan: FramePlan, reads: PartitionReads) -> Footer:
         of_keys = [chunks[places[name]] for name in names if name in places]
         key_bytes[g] = sum(chunk.total_compressed_size for chunk in of_keys or chunks)
         is_stored = names[0] in reads.columns and names[0] in places
-        chunk = chunks[places[names[0]]] if is_stored else None
-        statistics = None if chunk is None or chunk.physical_type == FIXED else chunk.statistics
-        if statistics is not None and statistics.has_null_count:
-            n_nulls[g] = statistics.null_count
-        if statistics is not None and statistics.has_min_max:
-            ranges[g] = (statistics.min_raw, statistics.max_raw)
+        if is_stored and (found := range_of(chunks[places[names[0]]])):
+            told[g] = found
         n_rows[g] = metadata.num_rows
-    return Footer(groups, n_rows, key_bytes, stored, ranges, n_nulls)
+    n_nulls = {g: r.n_nulls for g, r in told.items() if r.n_nulls is not None}
+    return Footer(groups, n_rows, key_bytes, stored, known_ends(told), n_nulls)
 
 
 def _choose(

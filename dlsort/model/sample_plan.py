@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dlsort.io.source import Piece, RowGroup, Source
+from dlsort.io.source import Range as Told
 from dlsort.keys import SortKey
 from dlsort.model.sample import Draw, SampleTask, draws_needed, rows_needed
 from dlsort.tuning import SampleTuning, Tuning
@@ -32,6 +33,7 @@ __all__ = [
     "batches",
     "choose_donors",
     "choose_evenly",
+    "known_ends",
     "overlap",
     "plan_sample",
 ]
@@ -239,14 +241,23 @@ def choose_evenly(
 
 def _ranges(source: Source, name: str, units: Sequence[_Unit]) -> dict[int, Range]:
     """Return the footers' range of a column, by unit, as it is stored."""
-    told = source.ranges(name)
+    ends = known_ends(source.ranges(name))
     ranges: dict[int, Range] = {}
     for unit in units:
-        of_unit = [told[g] for g in unit.groups if g in told and told[g].low is not None]
+        of_unit = [ends[g] for g in unit.groups if g in ends]
         if len(of_unit) == len(unit.groups):
-            low, high = min(r.low for r in of_unit), max(r.high for r in of_unit)
+            low, high = min(r[0] for r in of_unit), max(r[1] for r in of_unit)
             ranges[unit.groups.start] = low, high
     return ranges
+
+
+def known_ends(told: Mapping[int, Told]) -> dict[int, Range]:
+    """Return minimum and maximum of the row groups that tell them, by number.
+
+    None does where files store the column in two ways: decimals as numbers, and as bytes.
+    """
+    ends = {g: (r.low, r.high) for g, r in told.items() if r.low is not None}
+    return ends if len({type(low) for low, _ in ends.values()}) < 2 else {}
 
 
 def overlap(ranges: Sequence[Range]) -> float:

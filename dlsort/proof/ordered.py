@@ -1,4 +1,4 @@
-"""Ordered: the check of a part's rows, piece by piece, as they are written or read back."""
+"""Ordered: the order across pieces of rows, and the check of a part's as they come."""
 
 from __future__ import annotations
 
@@ -13,9 +13,29 @@ from dlsort.keys import SortKey
 from dlsort.order.words import key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import first_disorder
-from dlsort.tuning import Tuning
+from dlsort.tuning import OrderTuning, Tuning
 
-__all__ = ["Ordered"]
+__all__ = ["Ordered", "first_break"]
+
+
+def first_break(edges: Sequence[pa.Table], keys: Sequence[SortKey], tuning: OrderTuning) -> int:
+    """Return the first piece of rows that begins before one above it ends, or −1.
+
+    Parameters
+    ----------
+    edges : sequence of pyarrow.Table
+        One a piece, in order: its first and last key, or no rows.
+    keys : sequence of SortKey
+        Direction and null place of each key column.
+    tuning : OrderTuning
+        As for a sort.
+    """
+    filled = [i for i, ends in enumerate(edges) if ends.num_rows]
+    if not filled:
+        return -1
+    bad = first_disorder(concat_rows([edges[i] for i in filled]), keys, tuning)
+    passed = np.cumsum([edges[i].num_rows for i in filled])
+    return -1 if bad < 0 else filled[int(np.searchsorted(passed, bad + 1, "right"))]
 
 
 class Ordered:
@@ -59,8 +79,7 @@ class Ordered:
             bad += self.proof.rows
         elif keys.num_rows:
             self._edges.append(keys.take([0, keys.num_rows - 1]))
-            pair = concat_rows(self._edges[-2:])
-            if first_disorder(pair, self._keys, self._tuning.order) >= 0:
+            if first_break(self._edges[-2:], self._keys, self._tuning.order) >= 0:
                 bad = self.proof.rows - 1
         if bad >= 0:
             msg = (

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from dlsort.arrow.transport import concat_rows
 from dlsort.errors import OutOfOrderError, RowsLostError
 from dlsort.keys import SortKey
 from dlsort.proof.checksum import total
-from dlsort.proof.disorder import first_disorder
+from dlsort.proof.ordered import first_break
 from dlsort.proof.stats import InputStats, OutputStats
 from dlsort.tuning import OrderTuning
 
@@ -83,11 +82,11 @@ def check_outcome(
             "written. Nothing was published. This is a bug, or bad memory: please report it."
         )
         raise RowsLostError(msg)
-    edges = [s.edges for s in sorted(outputs, key=lambda s: s.part) if s.edges.num_rows]
-    bad = first_disorder(concat_rows(edges), keys, tuning) if edges else -1
+    in_order = sorted(outputs, key=lambda s: s.part)
+    bad = first_break([s.edges for s in in_order], keys, tuning)
     if bad >= 0:
         msg = (
-            f"part {bad // 2 + 1} of those with rows begins before the one above it ends. "
+            f"part {in_order[bad].part} begins before the one above it ends. "
             "Nothing was published. This is a bug: please report it."
         )
         raise OutOfOrderError(msg)

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dlsort.arrow.transport import concat_rows, to_transport
+from dlsort.arrow.transport import to_transport
 from dlsort.errors import ClusterError, DestinationError, OutOfOrderError, RowsLostError
 from dlsort.io import storage
 from dlsort.io.parquet.writer import Writer
@@ -29,8 +29,7 @@ from dlsort.io.parts import FINISHED, PARTS, part_name
 from dlsort.io.storage import join, names_in, open_to_read, size_of, write_error
 from dlsort.keys import SortKey
 from dlsort.proof.checksum import Proof
-from dlsort.proof.disorder import first_disorder
-from dlsort.proof.ordered import Ordered
+from dlsort.proof.ordered import Ordered, first_break
 from dlsort.proof.stats import Clock, OutputStats
 from dlsort.tuning import OrderTuning, Tuning
 from dlsort_cluster.clusters.connect import run
@@ -264,6 +263,6 @@ def _are_equal(
     for row in range(edges.num_rows):
         one, other = edges.slice(row, 1).replace_schema_metadata(), others.slice(row, 1)
         for pair in ([one, other], [other, one]):
-            if first_disorder(concat_rows(pair), keys, tuning) >= 0:
+            if first_break(pair, keys, tuning) >= 0:
                 return False
     return True

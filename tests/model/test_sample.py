@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -9,12 +10,12 @@ import pytest
 
 import dlsort
 from dlsort.io.parquet.source import ParquetSource, open_source
-from dlsort.io.source import RowGroup, Source, Stamp, cut_pieces
+from dlsort.io.source import Range, RowGroup, Source, Stamp, cut_pieces
 from dlsort.keys import SortKey
 from dlsort.model import sample as sampling
 from dlsort.model import sample_plan
 from dlsort.model.sample import draws_needed, take_sample
-from dlsort.model.sample_plan import plan_sample
+from dlsort.model.sample_plan import known_ends, plan_sample
 from dlsort.sizes import GIB
 from dlsort.tuning import TUNING, SampleTuning, Tuning
 
@@ -241,3 +242,22 @@ def test_borrowed_keys_stay_what_the_type_can_hold(values, type_):
     assert found.type == type_
     assert found.null_count == 0
     assert found.to_pylist()[:3] == column.to_pylist()[:3]
+
+
+def test_decimals_that_files_store_as_numbers_and_as_bytes_are_sampled(tmp_path):
+    """Minima of both kinds were compared, which ended the sort in a TypeError."""
+    values = pa.array([Decimal(i % 97) for i in range(600)], pa.decimal128(15, 2))
+    for i in range(2):
+        path = tmp_path / f"{i}.parquet"
+        table = pa.table({"k": values})
+        pq.write_table(table, path, row_group_size=200, store_decimal_as_integer=bool(i))
+    source = open_source(tmp_path, TUNING.io)
+    assert source.exact_ranges("k") is None
+    plan = plan_sample(source, cut_pieces(source, 1000), (SortKey("k"),), 3, TUNING)
+    assert sum(task.piece.n_rows for task in (*plan.first, *plan.rest)) == 1200
+
+
+def test_ends_that_do_not_compare_are_not_known():
+    told = {0: Range(1, 2, 0), 1: Range(None, None, 3), 2: Range(0, 5, None)}
+    assert known_ends(told) == {0: (1, 2), 2: (0, 5)}
+    assert known_ends({**told, 3: Range(b"1", b"2", 0)}) == {}
