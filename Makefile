@@ -59,28 +59,28 @@ test-upstream: $(VENV)/installed-test
 	@$(BIN)/python tests/kits/upstream/run.py $(ARGS)
 
 bench: $(VENV)/installed-bench
-	@$(BIN)/python benchmarks/end_to_end.py $(ARGS)
+	@$(BIN)/python -m benchmarks.end_to_end.datasets $(ARGS)
 
 bench-frames: $(VENV)/installed-bench
-	@$(BIN)/python benchmarks/frames.py $(ARGS)
+	@$(BIN)/python -m benchmarks.end_to_end.frames $(ARGS)
 
 bench-local: $(VENV)/installed-bench
-	@$(BIN)/python benchmarks/local_sort.py $(ARGS)
+	@$(BIN)/python -m benchmarks.local.sort $(ARGS)
 
 bench-scale: $(VENV)/installed-bench
-	@$(BIN)/python benchmarks/scale.py $(ARGS)
+	@$(BIN)/python -m benchmarks.scale.growing $(ARGS)
 
 bench-profile: $(VENV)/installed-bench
-	@$(BIN)/python benchmarks/profile_cores.py $(ARGS)
+	@$(BIN)/python -m benchmarks.profile.cores $(ARGS)
 
 bench-frame-memory: $(VENV)/installed-bench
-	@$(BIN)/python benchmarks/frame_memory.py $(ARGS)
+	@$(BIN)/python -m benchmarks.end_to_end.frame_memory $(ARGS)
 
 bench-lost-worker: $(VENV)/installed-bench
-	@$(BIN)/python benchmarks/lost_worker.py $(ARGS)
+	@$(BIN)/python -m benchmarks.end_to_end.lost_worker $(ARGS)
 
 cluster-model: $(VENV)/installed-bench
-	@$(BIN)/python benchmarks/cluster_model.py $(ARGS)
+	@$(BIN)/python -m benchmarks.scale.cluster_model $(ARGS)
 
 fuzz: $(VENV)/installed-test
 	@$(BIN)/python tests/kits/fuzz_local_sort.py $(ARGS)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from engines import Outcome
-from inputs import Job
+from benchmarks.engines import Outcome
+from benchmarks.inputs import Job
 
 TITLES = {
     "dlsort": "dlsort",

@@ -13,10 +13,10 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 @pytest.fixture
 def verdicts(monkeypatch):
     """Return the sentences for (cold, then warm) seconds of each engine."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import page
-    from engines import Outcome
-    from inputs import Job
+    monkeypatch.syspath_prepend(BENCHMARKS.parent)
+    from benchmarks import page
+    from benchmarks.engines import Outcome
+    from benchmarks.inputs import Job
 
     def told(**seconds: list[float]) -> str:
         turns = {
@@ -58,10 +58,10 @@ def test_without_dlsort_nothing_is_said_of_it(verdicts):
 
 
 def test_every_benchmark_writes_between_its_own_markers(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    import page
+    monkeypatch.syspath_prepend(BENCHMARKS.parent)
+    from benchmarks import page
 
-    scripts = [path.read_text() for path in BENCHMARKS.glob("*.py")]
+    scripts = [path.read_text() for path in BENCHMARKS.rglob("*.py")]
     sections = [
         section
         for script in scripts

@@ -22,11 +22,10 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import dlsort
-import inputs
-import verify
-from page import machine, readme_around, versions, write_readme
+from benchmarks import inputs, verify
+from benchmarks.page import machine, readme_around, versions, write_readme
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "lost_worker"

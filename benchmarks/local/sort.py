@@ -20,11 +20,10 @@ import click
 from rich.console import Console
 from rich.markdown import Markdown
 
-import local_inputs
-import local_page
-from page import machine, readme_around, versions, write_readme
+from benchmarks.local import inputs, page
+from benchmarks.page import machine, readme_around, versions, write_readme
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "local_sort"
@@ -40,18 +39,18 @@ def serve(threads: int, pipe: Connection) -> None:
     import pyarrow as pa
 
     pa.set_cpu_count(threads)
-    import local_engines
-    from local_verify import verdict
+    from benchmarks.local.engines import prepare
+    from benchmarks.local.verify import verdict
 
     while (task := pipe.recv()) is not None:
         group, name, n_rows, engines, repeat = task
-        case = local_inputs.make(group, name, n_rows)
+        case = inputs.make(group, name, n_rows)
         sorts, verdicts, counts, seconds = {}, {}, {}, {}
         for engine in engines:
-            if threads > 1 and engine in local_page.ONE_THREAD:
+            if threads > 1 and engine in page.ONE_THREAD:
                 continue
             try:
-                sort = local_engines.prepare(engine, case, threads)
+                sort = prepare(engine, case, threads)
             except Exception as error:  # a peer that has no such type is told, not fatal
                 verdicts[engine] = type(error).__name__
                 continue
@@ -142,10 +141,10 @@ def main(
     console = Console()
     if to_readme:
         readme_around(README, SECTION)
-    chosen = local_page.PEERS if engines is None else ["dlsort", *engines.split(",")]
+    chosen = page.PEERS if engines is None else ["dlsort", *engines.split(",")]
     cases = [
         case
-        for case in local_inputs.names(rows)
+        for case in inputs.names(rows)
         if (groups is None or case[0] in groups.split(","))
         and (only is None or only in case[1])
     ]
@@ -169,7 +168,7 @@ def main(
                 "verdicts": verdicts,
             }
             found.append(row)
-            console.print(local_page.line(row), highlight=False, soft_wrap=True)
+            console.print(page.line(row), highlight=False, soft_wrap=True)
         child.close()
     settings = {
         "machine": machine(),
@@ -182,7 +181,7 @@ def main(
     if keep and out.exists():
         found = _merged(json.loads(out.read_text(encoding="utf-8")), settings, found)
     out.write_text(json.dumps({**settings, "results": found}, indent=2), encoding="utf-8")
-    text = local_page.page(found, settings)
+    text = page.page(found, settings)
     console.print(Markdown(text))
     console.print(f"Written to {out.relative_to(ROOT)}")
     if to_readme:

@@ -16,11 +16,10 @@ import click
 from rich.console import Console
 from rich.markdown import Markdown
 
-import inputs
-import verify
-from engines import ENGINES, Outcome, serve
-from inputs import JOBS, Job
-from page import (
+from benchmarks import inputs, verify
+from benchmarks.engines import ENGINES, Outcome, serve
+from benchmarks.inputs import JOBS, Job
+from benchmarks.page import (
     TITLES,
     Figures,
     Turn,
@@ -31,9 +30,9 @@ from page import (
     versions,
     write_readme,
 )
-from watch import watch
+from benchmarks.watch import watch
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "end_to_end"

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-import families
-import inputs
+from benchmarks import inputs
+from benchmarks.scale import families
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "build" / "bench"
 INPUTS = BENCH / "inputs"
 

@@ -22,14 +22,13 @@ import psutil
 from rich.console import Console
 from rich.markdown import Markdown
 
-import inputs
-import verify
-from cpu_samples import PerfError, recording, samples
-from inputs import Job
-from page import machine, readme_around, versions, write_readme
-from profile_page import Results, Spent, line, page
+from benchmarks import inputs, verify
+from benchmarks.inputs import Job
+from benchmarks.page import machine, readme_around, versions, write_readme
+from benchmarks.profile.cpu_samples import PerfError, recording, samples
+from benchmarks.profile.page import Results, Spent, line, page
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "profile"

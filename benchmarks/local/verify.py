@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from local_inputs import Case
+from benchmarks.local.inputs import Case
 
 __all__ = ["verdict"]
 

@@ -37,14 +37,13 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import dlsort
-import inputs
-import verify
+from benchmarks import inputs, verify
+from benchmarks.page import machine, versions
+from benchmarks.watch import watch
 from dlsort.proof.checksum import Proof, prove, total
 from dlsort.tuning import TUNING
-from page import machine, versions
-from watch import watch
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "build" / "bench"
 BY = ("l_shipdate", "l_orderkey", "l_linenumber")
 WORKERS = 2

@@ -25,12 +25,12 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markdown import Markdown
 
-import verify
-from engines import DuckDB, Engine, Polars, said
-from page import machine, readme_around, versions, write_readme
-from scale_cases import BENCH, ROOT, Case, makers
-from scale_page import Found, Rounds, line, page
-from watch import Peak, watch
+from benchmarks import verify
+from benchmarks.engines import DuckDB, Engine, Polars, said
+from benchmarks.page import machine, readme_around, versions, write_readme
+from benchmarks.scale.cases import BENCH, ROOT, Case, makers
+from benchmarks.scale.page import Found, Rounds, line, page
+from benchmarks.watch import Peak, watch
 
 README = ROOT / "benchmarks" / "README.md"
 SECTION = "scale"

@@ -5,8 +5,16 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass, field
 
-from cpu_samples import ARROW, KERNELS, NUMPY, PYTHON, RATE_HZ, SYSTEM, UNKNOWN
-from inputs import Job
+from benchmarks.inputs import Job
+from benchmarks.profile.cpu_samples import (
+    ARROW,
+    KERNELS,
+    NUMPY,
+    PYTHON,
+    RATE_HZ,
+    SYSTEM,
+    UNKNOWN,
+)
 
 IDLE, UNDIVIDED = "idle", "not in the system"
 PLACES = (IDLE, PYTHON, KERNELS, ARROW, NUMPY, UNKNOWN, UNDIVIDED, SYSTEM)

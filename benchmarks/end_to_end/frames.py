@@ -28,13 +28,13 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import dlsort
-import inputs
+from benchmarks import inputs
+from benchmarks.inputs import Job
+from benchmarks.page import machine, readme_around, versions, write_readme
 from dlsort.proof.checksum import Proof, prove, total
 from dlsort.tuning import TUNING
-from inputs import Job
-from page import machine, readme_around, versions, write_readme
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
 BENCH = ROOT / "build" / "bench"
 SECTION = "frames"

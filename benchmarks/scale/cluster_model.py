@@ -18,10 +18,10 @@ import click
 from rich.console import Console
 from rich.markdown import Markdown
 
-import inputs
-from page import machine, versions
+from benchmarks import inputs
+from benchmarks.page import machine, versions
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "build" / "bench"
 MEASURED_WORKERS = (1, 2, 4)
 WORKERS = (10, 100, 1_000)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from page import TITLES
-from scale_cases import GIB, SKEW_PARTS, SKEW_ROWS, WIDE
+from benchmarks.page import TITLES
+from benchmarks.scale.cases import GIB, SKEW_PARTS, SKEW_ROWS, WIDE
 
 FIT_FROM = 10  # the growth exponent is that from so many millions of rows on
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from local_inputs import Case
+from benchmarks.local.inputs import Case
 
 __all__ = ["ENGINES", "Sort", "prepare"]
 

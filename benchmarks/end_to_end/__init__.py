@@ -1,0 +1,1 @@
+"""Sorts as users start them: datasets, frames, memory of frames, a lost worker."""

@@ -1,0 +1,1 @@
+"""Sorts in one process, of arrays and tables in memory."""
