@@ -223,7 +223,7 @@ OVERWRITE = SortOption(
 RESUME = SortOption(
     "resume",
     FLAG,
-    "Go on from what an earlier attempt has kept that was killed or lost its cluster; and keep "
+    "Use what an earlier attempt has kept that was killed or lost its cluster; and keep "
     "what is finished if this one fails.",
     default=False,
 )

@@ -209,7 +209,7 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
 
 
 def _tell_of_abandoned(dst: str) -> None:
-    """Say that an earlier attempt could be gone on from."""
+    """Report an earlier attempt that could be resumed."""
     from dlsort.io.storage import is_store, without_scheme
     from dlsort.publish.destination import place_of
     from dlsort.publish.staging import find_abandoned
@@ -227,7 +227,7 @@ def _tell_of_abandoned(dst: str) -> None:
         if left.n_finished:
             tell(
                 f"note: an earlier sort into {dst} has left {left.n_finished:,} of "
-                f"{count(left.n_parts, 'part')} in {left.folder}; --resume would go on from "
+                f"{count(left.n_parts, 'part')} in {left.folder}; --resume would use "
                 f"them. {goes}"
             )
 

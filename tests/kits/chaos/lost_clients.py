@@ -12,9 +12,9 @@ from chaos.story import story
 
 
 def _resume(scene: Scene) -> None:
-    """Go on from what was left: parts that were whole are not made again."""
+    """Resume what was left: parts that were whole are not made again."""
     kept = list(scene.folder.glob(".out.*.partial/*/finished/*.arrow"))
-    assert len(kept) >= len(NAMES), "nothing was kept to go on from"
+    assert len(kept) >= len(NAMES), "nothing was kept to resume"
     scene.holds.forget()
     sorting = scene.sort("--resume")
     assert f"resumed    {len(kept)} of {N_PARTS} parts" in sorting.end().out, sorting.end()
@@ -48,7 +48,7 @@ def client_killed_while_it_replaces_another_result(scene: Scene) -> None:
 
 
 def _kill_early(scene: Scene, phase: str) -> None:
-    """Kill a client that has no part to go on from yet."""
+    """Kill a client that has no part to resume yet."""
     with scene.holds.hold(phase):
         sorting = scene.sort()
         scene.holds.reached(phase)
