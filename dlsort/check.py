@@ -184,11 +184,11 @@ class _Order:
         ends = list(accumulate(group.n_rows for group in groups))
         which = bisect_right(ends, row)
         first = ends[which - 1] if which else 0
+        group = groups[which]
         values = zip(key.column_names, key, strict=True)
         shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values)
-        return Place(
-            self.source.files[groups[which].file], groups[which].index, row - first, shown
-        )
+        row += (group.first_row or 0) - first
+        return Place(self.source.files[group.file], group.index, row, shown)
 
 
 def check_dataset(
@@ -260,12 +260,12 @@ def _check(
     threads: int,
     progress: Progress,
 ) -> CheckReport:
-    source = open_source(without_scheme(src), TUNING.io)
+    source = _open(src, threads)
     problems: list[str] = []
     if keys is None:
         keys, problems = _look_at_parts(source, src)
     check_key_types(source.schema, keys)
-    other = None if against is None else open_source(without_scheme(against), TUNING.io)
+    other = None if against is None else _open(against, threads)
     differences: list[str] = []
     if other is not None:
         if source.n_rows != other.n_rows:
@@ -275,11 +275,10 @@ def _check(
     whole = other is not None and not differences
     names = source.schema.names if whole else [key.column for key in keys]
     source.check_columns(names, copied=False)
-    if whole and other is not None:
-        other.check_columns(names, copied=False)
     order = _Order(source, keys)
     progress.phase("check", source.n_rows)
     if whole and other is not None:
+        other.check_columns(names, copied=False)
         progress.phase("against", other.n_rows)
     proof, other_proof = Proof(), Proof()
     with _pool(threads) as pool:
@@ -340,6 +339,14 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+def _open(src: str, threads: int) -> ParquetSource:
+    """Return a source whose row groups fit the memory."""
+    tuning = TUNING.budget
+    most_bytes = int(machine_memory_bytes() * tuning.job_memory_share)
+    source = replace(open_source(without_scheme(src), TUNING.io), most_bytes=most_bytes)
+    return source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
+
+
 def _read(
     source: Source,
     keys: tuple[SortKey, ...],
@@ -351,8 +358,6 @@ def _read(
 ) -> Iterator[tuple[Piece, _Checked]]:
     """Yield each piece with what it leaves behind, in order."""
     columns = source.schema.names if whole else [key.column for key in keys]
-    most_bytes = int(machine_memory_bytes() * TUNING.budget.job_memory_share)
-    source = replace(source, most_bytes=most_bytes)
 
     def look(piece: Piece) -> _Checked:
         table = source.read(piece, columns)

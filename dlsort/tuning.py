@@ -264,6 +264,9 @@ class BudgetTuning(Tunables):
     # How many times its own size a row group needs while it is read, proved, grouped and handed
     # on, per thread: 20 MiB of lineitem took 75.
     reading_copies: int = 4
+    # Slices of a row group that does not fit the memory: for each the rows before it are
+    # decoded again, so a thousand cost 500 times the reading.
+    most_slices: int = 1000
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
 
@@ -35,7 +35,8 @@ __all__ = [
 class RowGroup:
     """One row group: where it is, its rows, and its Arrow and stored sizes.
 
-    ``column_bytes`` are the stored (compressed) bytes of each flat column.
+    ``column_bytes`` are the stored (compressed) bytes of each flat column. One that is too
+    large is cut into several, with a ``first_row`` in it; their bytes are shares of its.
     """
 
     file: int
@@ -44,6 +45,22 @@ class RowGroup:
     arrow_bytes: int
     stored_bytes: int
     column_bytes: dict[str, int]
+    first_row: int | None = None
+
+    def cut(self, n_slices: int) -> Iterator[RowGroup]:
+        """Yield even slices of its rows."""
+        edges = [self.n_rows * i // n_slices for i in range(n_slices + 1)]
+        for first, stop in pairwise(edges):
+            share = (stop - first) / self.n_rows
+            yield RowGroup(
+                self.file,
+                self.index,
+                stop - first,
+                int(self.arrow_bytes * share),
+                int(self.stored_bytes * share),
+                {name: int(n * share) for name, n in self.column_bytes.items()},
+                first,
+            )
 
 
 class Stamp(NamedTuple):
@@ -142,15 +159,35 @@ class Source(ABC):
             If so; the message names file and column.
         """
 
+    def within(self, most_bytes: int, slice_bytes: int) -> Self:
+        """Return this source with row groups of at most ``most_bytes`` Arrow size.
+
+        Larger ones are cut into slices of rows of ``slice_bytes``, as far as they have rows.
+        """
+        if all(group.arrow_bytes <= most_bytes for group in self.row_groups):
+            return self
+        groups = (
+            slice_
+            for group in self.row_groups
+            for slice_ in (
+                [group]
+                if group.arrow_bytes <= most_bytes or group.n_rows < 2
+                else group.cut(min(group.n_rows, -(-group.arrow_bytes // slice_bytes)))
+            )
+        )
+        return replace(self, row_groups=tuple(groups))
+
     def piece(self, first: int, last: int) -> Piece:
         """Return row groups ``first : last`` as a piece."""
         chosen = self.row_groups[first:last]
         files = []
-        for file, of_file in groupby(chosen, lambda group: group.file):
+        for (file, _), of_file in groupby(chosen, _whole_or_cut):
             groups = list(of_file)
+            first_row = groups[0].first_row
             numbers = tuple(group.index for group in groups)
             n_rows = sum(group.n_rows for group in groups)
-            files.append(FileGroups(self.files[file], self.stamps[file], numbers, n_rows))
+            where = self.files[file], self.stamps[file]
+            files.append(FileGroups(*where, numbers, n_rows, first_row))
         if not files:
             files.append(FileGroups(self.files[0], self.stamps[0], (), 0))
         return Piece(
@@ -174,12 +211,20 @@ class FileGroups(NamedTuple):
         Their numbers in the file, ascending.
     n_rows : int
         Their rows.
+    first_row : int or None
+        They are slices of one row group, that begin there.
     """
 
     path: str
     stamp: Stamp
     row_groups: tuple[int, ...]
     n_rows: int
+    first_row: int | None = None
+
+
+def _whole_or_cut(group: RowGroup) -> tuple[int, int]:
+    """Return a row group's file, and its number there if it is a slice of it, else -1."""
+    return group.file, -1 if group.first_row is None else group.index
 
 
 @dataclass(frozen=True)
@@ -213,7 +258,7 @@ class Piece:
 
     def without_rows(self) -> Piece:
         """Return a piece of none of its rows, which still has the columns."""
-        none = self.files[0]._replace(row_groups=(), n_rows=0)
+        none = self.files[0]._replace(row_groups=(), n_rows=0, first_row=None)
         return Piece((none,), 0, 0, self.first_group)
 
 

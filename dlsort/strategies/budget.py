@@ -165,7 +165,7 @@ def _at_least(n_bytes: int) -> str:
 def check_row_groups(
     source: Source, memory_bytes: int, n_processes: int, tuning: BudgetTuning
 ) -> int:
-    """Return the memory of a process for row groups, which are read whole.
+    """Return the memory of a process for row groups; larger ones are read in slices.
 
     Parameters
     ----------
@@ -181,18 +181,19 @@ def check_row_groups(
     Raises
     ------
     BadOptionError
-        If a row group is larger than that.
+        If a row group is larger than that, and slices of its rows are too.
     """
     most = memory_bytes // n_processes - tuning.base_bytes
     for group in source.row_groups:
-        if group.arrow_bytes > most:
+        n_slices = -(-group.arrow_bytes // max(1, most // tuning.reading_copies))
+        if group.arrow_bytes > most and n_slices > min(group.n_rows, tuning.most_slices):
             needed = (group.arrow_bytes + tuning.base_bytes) * n_processes
             msg = (
                 f"row group {group.index} of {source.files[group.file]} takes "
-                f"{format_bytes(group.arrow_bytes)} in memory, by its footer; row groups are "
-                f"read whole, and a process has {format_bytes(most)} of the job's "
-                f"{format_bytes(memory_bytes)}. Give the job more than {format_bytes(needed)}, "
-                "or write the file with smaller row groups."
+                f"{format_bytes(group.arrow_bytes)} in memory, by its footer, for "
+                f"{count(group.n_rows, 'row')}; a process has {format_bytes(most)} of the "
+                f"job's {format_bytes(memory_bytes)}. Give the job more than "
+                f"{format_bytes(needed)}, or write the file with smaller row groups."
             )
             raise BadOptionError(msg)
     return most

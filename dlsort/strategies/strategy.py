@@ -53,8 +53,11 @@ class Job:
 
     def as_begun(self, file: JobFile) -> Job:
         """Return this job with what the attempt that it resumes has chosen."""
+        tuning = self.tuning.budget
+        most_bytes = file.part_bytes * tuning.working_copies // tuning.reading_copies
         return replace(
             self,
+            source=self.source.within(most_bytes, file.piece_bytes),
             n_parts=file.n_parts,
             piece_bytes=file.piece_bytes,
             part_bytes=file.part_bytes,

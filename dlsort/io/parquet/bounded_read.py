@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dlsort.io.find import UnsupportedFileError
 from dlsort.io.parquet.pages import BadPageError, Page, longest_repeated, read_pages
 from dlsort.io.parquet.stored_schema import (
     TAIL_BYTES,
@@ -34,7 +35,7 @@ from dlsort.tuning import IoTuning
 from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_kernels import chunk_sizes
 
-__all__ = ["read_bounded"]
+__all__ = ["read_bounded", "read_rows"]
 
 
 def read_bounded(
@@ -71,8 +72,10 @@ def read_bounded(
 
     Raises
     ------
+    UnsupportedFileError
+        If they would take more.
     BadPageError
-        If they would take more, or make no sense.
+        If they make no sense.
 
     Notes
     -----
@@ -99,6 +102,92 @@ def read_bounded(
         table = rows if table is None else table.append_column(rows.field(0), rows.column(0))
     _check_arrays(table)
     return table
+
+
+def read_rows(
+    file: pq.ParquetFile,
+    path: str | None,
+    row_group: int,
+    rows: range,
+    columns: Sequence[str],
+    as_dictionary: Collection[str],
+    most_bytes: int,
+    tuning: IoTuning,
+) -> pa.Table:
+    """Read some columns of some rows of a row group that does not fit the memory.
+
+    Parameters
+    ----------
+    file : pyarrow.parquet.ParquetFile
+        Open, with a buffer; its footer has been checked.
+    path, columns, as_dictionary, most_bytes, tuning
+        As of :func:`read_bounded`.
+    row_group : int
+        Its number.
+    rows : range
+        Which of its rows.
+
+    Raises
+    ------
+    UnsupportedFileError
+        If the rows, or one page, take more memory.
+
+    Notes
+    -----
+    Time O(rows up to the last): those before are decoded too, some pages at a time.
+    """
+    batch_bytes = most_bytes // tuning.batch_share
+    n_rows = max(1, len(rows) // tuning.batch_share)
+    if path is not None:
+        how = columns, as_dictionary, batch_bytes
+        n_rows = min(n_rows, _rows_at_once(file.metadata, path, row_group, *how))
+    tables, n_bytes, at = [], 0, 0
+    for batch in file.iter_batches(n_rows, [row_group], columns=columns, use_threads=False):
+        start, stop = max(rows.start, at), min(rows.stop, at + batch.num_rows)
+        if start < stop:
+            tables.append(pa.Table.from_batches([batch.slice(start - at, stop - start)]))
+            n_bytes += count_bytes(tables[-1])
+            if n_bytes > most_bytes:
+                raise _too_large(f"rows {rows.start:,} to {stop:,}", n_bytes, most_bytes)
+        at += batch.num_rows
+        if at >= rows.stop:
+            break
+    if not tables:
+        return file.schema_arrow.empty_table()
+    table = pa.concat_tables(tables)
+    _check_arrays(table)
+    return table
+
+
+def _rows_at_once(
+    footer: pq.FileMetaData,
+    path: str,
+    row_group: int,
+    columns: Sequence[str],
+    as_dictionary: Collection[str],
+    batch_bytes: int,
+) -> int:
+    """Return how many rows may be read at once, however long texts that repeat are.
+
+    Raises
+    ------
+    UnsupportedFileError
+        If one page takes more than that.
+    """
+    group = footer.row_group(row_group)
+    fewest = max(1, group.num_rows)
+    leaves = find_leaves(footer.schema)
+    with Path(path).open("rb", buffering=0) as raw:
+        for i in _wanted(leaves, columns).tolist():
+            leaf, chunk = leaves[i], group.column(i)
+            pages = list(read_pages(raw.fileno(), chunk))
+            largest = max((page.n_bytes for page in pages), default=0)
+            if largest > batch_bytes:
+                raise _too_large(f"a page of column {leaf.path!r}", largest, batch_bytes)
+            if leaf.kind == "BYTE_ARRAY" and leaf.is_top and leaf.path not in as_dictionary:
+                rows = _rows_of_batch(raw.fileno(), pages, chunk, leaf, batch_bytes)
+                fewest = min(fewest, rows or fewest)
+    return fewest
 
 
 def _fits(data: bytes, footer: pq.FileMetaData, most_bytes: int, batch_bytes: int) -> bool:
@@ -165,10 +254,11 @@ def _check_indices(name: str, array: pa.Array) -> None:
         _check_indices(name, array.values)
 
 
-def _too_large(what: str, n_bytes: int, most_bytes: int) -> BadPageError:
-    return BadPageError(
+def _too_large(what: str, n_bytes: int, most_bytes: int) -> UnsupportedFileError:
+    return UnsupportedFileError(
         f"with {what} a row group unpacks to {format_bytes(n_bytes)} or more, where there is "
-        f"memory for {format_bytes(most_bytes)}"
+        f"memory for {format_bytes(most_bytes)}. Give the job more memory (memory, --memory), "
+        "or write the file with smaller row groups and pages."
     )
 
 
@@ -185,7 +275,7 @@ def _look(
 
     Raises
     ------
-    BadPageError
+    UnsupportedFileError
         If the pages unpack to more than there is memory for.
     """
     batch_bytes = most_bytes // tuning.batch_share

@@ -21,7 +21,7 @@ import pyarrow.types as pt
 from dlsort.arrow.views import fixed_view
 from dlsort.errors import SourceChangedError
 from dlsort.io.find import UNREADABLE, UnsupportedFileError, corrupt
-from dlsort.io.parquet.bounded_read import read_bounded
+from dlsort.io.parquet.bounded_read import read_bounded, read_rows
 from dlsort.io.parquet.joined_files import read_joined
 from dlsort.io.parquet.stored_schema import INT96, find_leaves, is_wanted, open_file
 from dlsort.io.source import FileGroups, Piece, Stamp
@@ -105,7 +105,9 @@ def _runs(
 ) -> Iterator[tuple[list[FileGroups], list[bytes]]]:
     """Yield runs of small files with all that is in them, and other files without."""
     most = tuning.whole_file_bytes
-    small = [f.stamp.n_bytes <= most and bool(f.row_groups) for f in files]
+    small = [
+        f.stamp.n_bytes <= most and bool(f.row_groups) and f.first_row is None for f in files
+    ]
     for is_small, run in groupby(zip(files, small, strict=True), lambda item: item[1]):
         if is_small:
             of_run = [file for file, _ in run]
@@ -184,16 +186,24 @@ def _read(
                 file.stamp.n_bytes,
                 read_dictionary=dictionaries,
                 # few large reads of what is far away
-                pre_buffer=data is None and is_store(file.path),
+                pre_buffer=data is None and is_store(file.path) and file.first_row is None,
+                # else all of a column chunk is read at once
+                buffer_size=0 if file.first_row is None else tuning.chunks_bytes,
                 page_checksum_verification=True,  # of pages that have one; takes 3 % longer
             )
         )
         path = None if is_store(file.path) else file.path
-        table = read_bounded(
-            opened, path, file.row_groups, columns, dictionaries, most_bytes, tuning, data
-        )
+        how = dictionaries, most_bytes, tuning
+
+        def read(source: pq.ParquetFile, names: Sequence[str]) -> pa.Table:
+            if file.first_row is None:
+                return read_bounded(source, path, file.row_groups, names, *how, data)
+            rows = range(file.first_row, file.first_row + file.n_rows)
+            return read_rows(source, path, file.row_groups[0], rows, names, *how)
+
+        table = read(opened, columns)
         again = partial(open_file, where, file.stamp.n_bytes, metadata=opened.metadata)
-        _check_int96(opened, again, table, file.row_groups)
+        _check_int96(opened, again, table, read)
         return table
 
 
@@ -221,7 +231,7 @@ def _check_int96(
     file: pq.ParquetFile,
     again: Callable[..., pq.ParquetFile],
     table: pa.Table,
-    row_groups: Sequence[int],
+    read: Callable[[pq.ParquetFile, Sequence[str]], pa.Table],
 ) -> None:
     """Raise if INT96 timestamps became other values when they were read in microseconds.
 
@@ -233,8 +243,8 @@ def _check_int96(
         Opens it again, given ``coerce_int96_timestamp_unit``.
     table : pyarrow.Table
         Some columns of it.
-    row_groups : sequence of int
-        Which row groups these are of.
+    read : callable
+        Reads the same rows of other columns of an open file.
 
     Raises
     ------
@@ -251,8 +261,8 @@ def _check_int96(
         column = table.select([name]).combine_chunks().column(0)
         for unit, (what, is_kept) in _CHECKS.items():
             with again(coerce_int96_timestamp_unit=unit) as other:
-                read = other.read_row_groups(list(row_groups), [name], use_threads=False)
-            values = read.select([name]).combine_chunks().column(0)
+                rows = read(other, [name])
+            values = rows.select([name]).combine_chunks().column(0)
             for us, them in zip(_stamps(column), _stamps(values), strict=True):
                 is_int96 = us.type.unit == "us" and them.type.unit == unit
                 if is_int96 and not is_kept(fixed_view(us), fixed_view(them)).all():

@@ -112,6 +112,8 @@ class ParquetSource(Source):
 
     def exact_ranges(self, column: str) -> dict[int, Range] | None:
         """Return the range of each row group that has rows, if all tell one that compares."""
+        if any(group.first_row is not None for group in self.row_groups):
+            return None  # of a slice nothing is known
         kind = self.schema.field(column).type
         places = self._places(column)
         stored = {

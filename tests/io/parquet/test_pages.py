@@ -14,7 +14,7 @@ import pytest
 
 from commands import contents
 from dlsort import check_dataset, sort_dataset
-from dlsort.errors import BadOptionError, CorruptSourceError
+from dlsort.errors import BadOptionError, CorruptSourceError, SourceUnsupportedError
 from dlsort.io.parquet.bounded_read import _check_arrays, read_bounded
 from dlsort.io.parquet.pages import BadPageError, longest_repeated, read_pages
 from dlsort.io.parquet.reader import read_piece
@@ -47,8 +47,13 @@ def chunk(footer, number=0):
     return footer[GROUPS][1][1][0][COLUMNS][1][1][number][METADATA][1]
 
 
-def refused(work, data, why, *, by="k", error=CorruptSourceError):
-    """Sort a file that must be refused, without the memory that it would take."""
+def refused(work, data, why, *, by="k", error=None):
+    """Sort a file that must be refused, without the memory that it would take.
+
+    What is too large is not called corrupt.
+    """
+    if error is None:
+        error = SourceUnsupportedError if "unpacks to" in why else CorruptSourceError
     path = work / "in" / "lies.parquet"
     path.write_bytes(data)
     before = contents(work)
