@@ -104,7 +104,7 @@ def test_numbers_of_rows_are_given_before_a_filter():
 def test_counting_rows_needs_no_sort():
     made, ddf = frame()
     result = dlsort.sort_values(ddf, "k")
-    assert "Exchanged" not in kinds(result.index.size)
+    assert "Transfer" not in kinds(result.index.size)
     assert len(result) == len(made)
     assert len(dlsort.set_index(ddf, "k")) == len(made)
 
@@ -123,7 +123,7 @@ def test_what_is_sorted_already_is_not_sorted_again():
         dlsort.sort_values(once, "k", npartitions=2),
         dlsort.sort_values(once, "k", ignore_index=True),
     ):
-        assert kinds(twice).count("Exchanged") == 1
+        assert kinds(twice).count("Transfer") == 1
     found = dlsort.sort_values(once, "k", npartitions=2, ignore_index=True)
     expected = made.sort_values(["k", "j"], kind="stable", ignore_index=True)
     assert len(dask.compute(*found.to_delayed())) == 2
@@ -140,7 +140,7 @@ def test_another_order_is_another_sort():
         ("k", {"na_position": "first"}),
     ):
         twice = dlsort.sort_values(once, by, **kwargs)
-        assert kinds(twice).count("Exchanged") == 2
+        assert kinds(twice).count("Transfer") == 2
         expected = made.sort_values(["k", "j"], kind="stable")
         expected = expected.sort_values(by, kind="stable", **kwargs)
         pd.testing.assert_frame_equal(twice.compute(), expected, check_dtype=False)
@@ -168,7 +168,7 @@ def test_head_and_tail_are_those_of_pandas(
         data.frame_of(parts), by, ascending=ascending, na_position=na_position
     )
     lazy = result.tail(n, compute=False) if last else result.head(n, compute=False)
-    assert "Exchanged" not in kinds(lazy)
+    assert "Transfer" not in kinds(lazy)
     found = lazy.compute()
     whole = pd.concat(parts)
     order = data.order_of(whole, by, ascending, na_position)
@@ -192,7 +192,7 @@ def test_the_first_rows_are_numbered():
 def test_head_of_a_series_and_of_a_column():
     made, ddf = frame()
     found = dlsort.sort_values(ddf["w"]).head(3, compute=False)
-    assert "Exchanged" not in kinds(found)
+    assert "Transfer" not in kinds(found)
     pd.testing.assert_series_equal(found.compute(), made["w"].sort_values().head(3))
     found = dlsort.sort_values(ddf, "w")["v"].head(3)
     pd.testing.assert_series_equal(found, made.sort_values("w")["v"].head(3))

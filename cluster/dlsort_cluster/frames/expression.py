@@ -3,6 +3,7 @@
     frame ─┬─ a branch of some columns ─▶ Each ─▶ Together   (the context)
            └──────────────────────────▶ Transfer ◀──┘
                                             └─▶ Exchanged    (the output frame)
+                                                 or Followed (what is made of it)
 
 The branch and the transfer read the frame apart from one another, each in one task with
 what it does with a partition (:mod:`dlsort_cluster.frames.apart`): none waits in memory.
@@ -15,7 +16,7 @@ Nothing here knows how a row finds its partition.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dask._task_spec import Task, TaskRef
@@ -25,17 +26,14 @@ from dask.tokenize import tokenize
 from dlsort_cluster.engine import Engine, build
 from dlsort_cluster.exchange import Exchange, ExchangeError
 from dlsort_cluster.frames.apart import Inlined, inlined
+from dlsort_cluster.frames.followed import Then, followed
 from dlsort_cluster.frames.learn import CONTEXT, SOURCE, named, new
 from dlsort_cluster.frames.scheduler import check_cluster, engine_of_client
+from dlsort_cluster.tuning import MEMORY
 
 __all__ = ["exchange_frame"]
 
 _OUTPUT = "dlsort-output"
-
-# How many times its size a pandas partition takes while it is split or merged: 142 MB of
-# lineitem took 1.6 times that, beside itself, to be grouped and sent, and twice that to be
-# read and gathered.
-_COPIES = 2.0
 
 
 def exchange_frame(
@@ -48,6 +46,7 @@ def exchange_frame(
     meta: Any,
     divisions: tuple[Any, ...] | None = None,
     engine: Engine | None = None,
+    copies: float = MEMORY.frame_copies,
 ) -> Expr:
     """Return the frame that an exchange makes of another.
 
@@ -71,6 +70,8 @@ def exchange_frame(
         ``n_parts + 1`` bounds of the output partitions' index, if known.
     engine : {"p2p", "taskgraph"}, optional
         What to lay the tasks on; chosen by the scheduler if None.
+    copies : float
+        As in :class:`dlsort_cluster.exchange.Exchange`.
 
     Raises
     ------
@@ -88,7 +89,7 @@ def exchange_frame(
         )
         raise ExchangeError(msg)
     token = tokenize(frame._name, context._name, split, merge, n_parts)
-    exchange = Exchange(token, n_parts, split, merge, copies=_COPIES)
+    exchange = Exchange(token, n_parts, split, merge, copies=copies)
     transfer = new(Transfer, inlined(frame), context, exchange, engine or found)
     return new(Exchanged, transfer, meta, divisions)
 
@@ -217,7 +218,27 @@ class Exchanged(PartitionsFiltered, Expr):
         transfer = transfer.substitute_parameters({"parts": parts})
         return type(self)(transfer, *self.operands[1:])
 
+    def _simplify_up(self, parent: Expr, dependents: Mapping[str, Any]) -> Expr | None:
+        # Only once the transfer is told what is asked for.
+        if self._simplify_down() is not None:
+            return None
+        return followed(self, parent, dependents)
+
     def _layer(self) -> dict[Any, Any]:
+        return self.lay(self._name)
+
+    def lay(
+        self, name: str, after: Callable[[int], tuple[Task, Any]] | None = None
+    ) -> dict[Any, Any]:
+        """Return the tasks, those of the outputs under a name.
+
+        Parameters
+        ----------
+        name : str
+            Output ``i`` is ``(name, i)``.
+        after : callable, optional
+            ``after(i)`` returns what the task of output ``i`` does with it, and its name there.
+        """
         plain = self._plain_transfer
         laid = plain._laid
         known: dict[Any, Any] = {
@@ -226,8 +247,12 @@ class Exchanged(PartitionsFiltered, Expr):
         known[CONTEXT] = (plain.context._name, 0)
         tasks = [task.substitute(known) for task in laid.between]
         place = {part: i for i, part in enumerate(plain.parts or range(len(laid.outputs)))}
-        tasks += [
-            laid.outputs[place[part]].substitute(known, key=(self._name, i))
-            for i, part in enumerate(self._partitions)
-        ]
+        merge = plain.exchange.merge
+        for i, part in enumerate(self._partitions):
+            task: Any = laid.outputs[place[part]].substitute(known, key=(name, i))
+            if after is not None:
+                then = Then(merge, *after(i))
+                args = [then if arg is merge else arg for arg in task.args]
+                task = Task(task.key, task.func, *args)
+            tasks.append(task)
         return {task.key: task for task in tasks}

@@ -118,7 +118,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
     ) -> None:
         worker = plugin.worker
         self.guard = guard_of(worker)
-        sending = sending_limiter(plugin.memory_limiter_comms, self.guard.limit_bytes)
+        sending = sending_limiter(plugin.memory_limiter_comms, self.guard)
         super().__init__(
             id=spec.id,
             run_id=run_id,
@@ -160,6 +160,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
             limit_bytes=self.guard.store_bytes() if most is None else most,
             temp_dir=spec.temp_dir or worker.local_directory,
             has_room=self.guard.has_room if most is None else None,
+            whole_share=self.guard.tuning.whole_share,
         )
         self.guard.watch(self.store, self._lose_rows, planned=most is not None)
         keep_store(self.local_address, self.id, self.store)

@@ -8,6 +8,7 @@ from typing import Any
 from distributed.shuffle._core import id_from_key
 from distributed.shuffle._limiter import ResourceLimiter
 
+from dlsort_cluster.store.memory import MemoryGuard
 from dlsort_cluster.store.store import ShardStore
 
 __all__ = ["keep_store", "sending_limiter", "spilled_bytes"]
@@ -18,23 +19,22 @@ __all__ = ["keep_store", "sending_limiter", "spilled_bytes"]
 _stores: dict[tuple[str, str | None], list[ShardStore]] = {}
 _N_STORES = 100
 
-# Share of a worker's memory for rows that wait to be sent.
-_SENDING_SHARE = 0.1
 
-
-def sending_limiter(engines: ResourceLimiter[Any], limit_bytes: int) -> ResourceLimiter[Any]:
+def sending_limiter(engines: ResourceLimiter[Any], guard: MemoryGuard) -> ResourceLimiter[Any]:
     """Return what holds back rows that wait to be sent: less than the engine's if need be.
 
     Parameters
     ----------
     engines : ResourceLimiter
         The engine's own, of a fixed size.
-    limit_bytes : int
-        The worker's memory; 0 where it has no limit.
+    guard : MemoryGuard
+        The worker's, which knows its limit.
     """
-    if not limit_bytes:
+    if not guard.limit_bytes:
         return engines
-    return ResourceLimiter(min(engines.limit, int(limit_bytes * _SENDING_SHARE)))
+    return ResourceLimiter(
+        min(engines.limit, int(guard.limit_bytes * guard.tuning.sending_share))
+    )
 
 
 def keep_store(address: str, run: str, store: ShardStore) -> None:

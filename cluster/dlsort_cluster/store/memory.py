@@ -32,7 +32,7 @@ from distributed.utils import sync
 
 from dlsort_cluster.exchange import ExchangeError, MemoryNeededError
 from dlsort_cluster.store.store import ShardStore, StoreClosedError
-from dlsort_cluster.tuning import MEMORY
+from dlsort_cluster.tuning import MEMORY, MemoryTuning
 
 if TYPE_CHECKING:
     from distributed import Worker
@@ -41,20 +41,7 @@ __all__ = ["MemoryGuard", "guard_of"]
 
 logger = logging.getLogger(__name__)
 
-# Dask's own defaults, where its configuration leaves one out.
-_SPILL, _TERMINATE = 0.7, 0.95
-# A task that takes no more than this share is tried, however little Python leaves.
-_SURELY = 0.25
-# A look costs 30 µs. A thread reads or gathers some 50 MB in that time.
-_LOOK_S = 0.05
-# What a partition takes, by its own size, while it is read and split; and the size until one
-# has been seen, Dask's own for a partition.
-_READ_COPIES, _PARTITION_BYTES = 4, 128 * 2**20
-# How long a task waits for its turn while there is memory for it.
-_PATIENCE_S = 60.0
-# Between two attempts to have freed memory returned to the system, which take some 30 ms, and
-# between two warnings.
-_TRIM_S, _WARN_S = 0.25, 30.0
+# What fills a worker.
 _OF_A_SORT = (
     "of a sort only what is at work: the rest is on disk. Dask starts no more tasks there "
     "until other data are released."
@@ -66,13 +53,6 @@ _OF_A_RESULT = (
     "result with to_parquet, keep it on the workers with persist(), or give each a larger "
     "memory_limit."
 )
-# Share of its limit above which a worker gives back what it has freed. Whoever works on has to
-# fetch that again page by page: sorts of lineitem, one after the other on 12 GiB, took 1.5 x.
-_MUCH = 1 / 3
-
-# Frames are read, and results taken away, before there is a store and when there is none.
-_AWAKE_S = 10.0
-
 Broken = Callable[[ExchangeError], None]
 
 _guards: weakref.WeakKeyDictionary[Any, MemoryGuard] = weakref.WeakKeyDictionary()
@@ -95,6 +75,8 @@ class MemoryGuard:
     worker : distributed.Worker
         The worker; its memory limit and Dask's thresholds hold. Without a limit the guard
         does nothing.
+    tuning : MemoryTuning
+        Shares, and how often the guard looks.
 
     Attributes
     ----------
@@ -106,17 +88,19 @@ class MemoryGuard:
     All methods may be called from any thread but the event loop's.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, tuning: MemoryTuning = MEMORY) -> None:
+        self.tuning = tuning
         manager = worker.memory_manager
         self.address = worker.address
         self.limit_bytes = int(manager.memory_limit or 0)
         spill, pause = manager.memory_spill_fraction, manager.memory_pause_fraction
-        high = min(spill or pause or _SPILL, pause or 1.0)
+        high = min(spill or pause or tuning.spill_share, pause or 1.0)
         self._high = int(self.limit_bytes * high)
         self._low = int(self.limit_bytes * min(manager.memory_target_fraction or high, high))
         self._pause = int(self.limit_bytes * pause) if pause else sys.maxsize
-        self._terminate = int(self.limit_bytes * _TERMINATE)
-        self.partition_bytes = _PARTITION_BYTES
+        self._much = int(self.limit_bytes * tuning.much_share)
+        self._terminate = int(self.limit_bytes * tuning.terminate_share)
+        self.partition_bytes = tuning.partition_bytes
         self._worker = weakref.ref(worker)
         # What each open store does if its rows can't be written, and above which memory
         # they are: a job that has planned its memory gives way only to a pause.
@@ -140,8 +124,9 @@ class MemoryGuard:
 
     def store_bytes(self) -> int:
         """Return what a store may keep that nobody has planned."""
-        high = self._high or int(MEMORY_LIMIT * _SPILL)
-        return max(0, int((high - MEMORY.base_bytes) * MEMORY.store_share))
+        tuning = self.tuning
+        high = self._high or int(MEMORY_LIMIT * tuning.spill_share)
+        return max(0, int((high - tuning.base_bytes) * tuning.store_share))
 
     def has_room(self, n_bytes: int) -> bool:
         """Return whether so many bytes more may wait in memory."""
@@ -172,7 +157,7 @@ class MemoryGuard:
         """
         with self._lock:
             is_over = not self._stores
-        if self.limit_bytes and is_over and self.memory_bytes() > self.limit_bytes * _MUCH:
+        if self.limit_bytes and is_over and self.memory_bytes() > self._much:
             self._trim()
 
     def wake(self) -> None:
@@ -180,7 +165,7 @@ class MemoryGuard:
         if not self.limit_bytes:
             return
         with self._lock:
-            self._awake_until = monotonic() + _AWAKE_S
+            self._awake_until = monotonic() + self.tuning.awake_s
             if self._looker is None:
                 name = f"dlsort-memory-{self.address}"
                 self._looker = threading.Thread(target=self._look, name=name, daemon=True)
@@ -197,14 +182,17 @@ class MemoryGuard:
 
     def _look(self) -> None:
         while not self._is_over():
-            sleep(_LOOK_S)
-            if self.memory_bytes() > self._low and monotonic() > self._trimmed_at + _TRIM_S:
+            sleep(self.tuning.look_s)
+            if self.memory_bytes() > self._low and self._may_trim():
                 self._trim()
             if (memory := self.memory_bytes()) > self._high:
                 self._shed(memory, memory - self._low)
                 self._warn(self.memory_bytes())
         # What took results away has freed its copies by now.
         self.give_back()
+
+    def _may_trim(self) -> bool:
+        return monotonic() > self._trimmed_at + self.tuning.trim_s
 
     def _shed(self, memory: int, wanted: int) -> None:
         """Have the stores that are to give way at so much memory write bytes to disk."""
@@ -235,7 +223,8 @@ class MemoryGuard:
 
     def _warn(self, memory: int) -> None:
         of_what = _OF_A_SORT if self._stores or self._at_work else _OF_A_RESULT
-        if memory <= self._pause or monotonic() <= self._warned_at[of_what] + _WARN_S:
+        next_at = self._warned_at[of_what] + self.tuning.warn_s
+        if memory <= self._pause or monotonic() <= next_at:
             return
         self._warned_at[of_what] = monotonic()
         logger.warning(
@@ -269,7 +258,8 @@ class MemoryGuard:
         if not self.limit_bytes:
             yield
             return
-        if n_bytes > max(self._terminate - MEMORY.base_bytes, _SURELY * self.limit_bytes):
+        surely = self.tuning.surely_share * self.limit_bytes
+        if n_bytes > max(self._terminate - self.tuning.base_bytes, surely):
             raise MemoryNeededError(self._needs(n_bytes, what))
         with self._at_work_with(n_bytes):
             self._make_room(n_bytes)
@@ -281,14 +271,14 @@ class MemoryGuard:
         if not self.limit_bytes:
             yield
             return
-        with self._at_work_with(_READ_COPIES * self.partition_bytes):
+        with self._at_work_with(int(self.tuning.read_copies * self.partition_bytes)):
             yield
 
     @contextmanager
     def _at_work_with(self, n_bytes: int) -> Iterator[None]:
         """Wait until so much fits beside what others take, or until no other is at work."""
         me = threading.get_ident()
-        until = monotonic() + _PATIENCE_S
+        until = monotonic() + self.tuning.patience_s
         with self._turn:
             before = self._at_work.get(me)
             # A task whose turn it is goes on: others may be waiting for it.
@@ -298,11 +288,14 @@ class MemoryGuard:
                     break
                 if monotonic() > until and memory <= self._terminate:
                     break  # the others may be waiting for this one, in a way of their own
-                self._turn.wait(_LOOK_S)
+                self._turn.wait(self.tuning.look_s)
             self._at_work[me] = (n_bytes, getattr(thread_state, "key", None))
         try:
             yield
         finally:
+            # What a thread has freed beside what is still in use, it alone can give back.
+            if before is None and self.memory_bytes() > self._low:
+                self._trim()
             with self._turn:
                 if before is None:
                     del self._at_work[me]
@@ -322,11 +315,12 @@ class MemoryGuard:
         return any(task is None or task.state != "long-running" for task in found)
 
     def _needs(self, n_bytes: int, what: str) -> str:
-        least = (MEMORY.base_bytes + n_bytes) / _TERMINATE
+        base_bytes = self.tuning.base_bytes
+        least = (base_bytes + n_bytes) / self.tuning.terminate_share
         return (
             f"{what}; to sort it takes about {format_bytes(n_bytes)} at once, and worker "
             f"{self.address} has {format_bytes(self.limit_bytes)}, of which "
-            f"{format_bytes(MEMORY.base_bytes)} are Python's own. Make partitions smaller "
+            f"{format_bytes(base_bytes)} are Python's own. Make partitions smaller "
             "(npartitions, or repartition the input), or give each worker a memory_limit of "
             f"at least {format_bytes(int(least))}."
         )

@@ -31,15 +31,13 @@ from dlsort_cluster.store.ready import (
     on_disk,
     read_all,
 )
+from dlsort_cluster.tuning import MEMORY
 from dlsort_cluster.wire import Unit, compact
 
 __all__ = ["ShardStore", "StoreClosedError"]
 
 T = TypeVar("T")
 
-# Up to this share of the budget, units are kept with all that they hold alive: a copy of their
-# own rows alone takes fresh memory, and time.
-_ROOM_SHARE = 0.25
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -65,6 +63,8 @@ class ShardStore:
     has_room : callable, optional
         ``has_room(n_bytes)`` returns whether the process may hold so many bytes more: where
         it may not, units go to disk below the limit too.
+    whole_share : float
+        Of the limit, for units that are kept with all that they hold alive, not copied.
 
     Attributes
     ----------
@@ -85,10 +85,12 @@ class ShardStore:
         limit_bytes: int,
         temp_dir: str,
         has_room: Callable[[int], bool] | None = None,
+        whole_share: float = MEMORY.whole_share,
     ) -> None:
         self.run = run
         self.worker = worker
         self.limit_bytes = limit_bytes
+        self._whole_bytes = int(whole_share * limit_bytes)
         self.temp_dir = temp_dir
         self.memory_bytes = 0
         self.spilled_bytes = 0
@@ -102,7 +104,7 @@ class ShardStore:
         self._idle_files: list[spill.SpillFile] = []  # nobody is writing to these
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
-        self._has_room = has_room
+        self._has_room = has_room or (lambda n_bytes: True)
         self._makers = 0  # threads that write small units to disk
         self._closed = False
 
@@ -143,13 +145,12 @@ class ShardStore:
 
     def _find_room(self, n_bytes: int, held: int, *, wait: bool) -> tuple[int | None, bool]:
         """Return what a unit counts for in memory (None: no room), and if it is not copied."""
-        has_room = self._has_room
         while True:
             self._check_open()
-            as_it_is = self.memory_bytes + held <= _ROOM_SHARE * self.limit_bytes
+            as_it_is = self.memory_bytes + held <= self._whole_bytes
             kept_bytes = held if as_it_is else n_bytes
             fits = self.memory_bytes + kept_bytes <= self.limit_bytes
-            if fits and (has_room is None or has_room(0 if as_it_is else n_bytes)):
+            if fits and self._has_room(0 if as_it_is else n_bytes):
                 return kept_bytes, as_it_is
             if not (wait and self._makers):
                 return None, False
