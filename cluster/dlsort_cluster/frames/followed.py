@@ -126,5 +126,5 @@ def followed(frame: Expr, parent: Expr, dependents: Mapping[str, Any]) -> Expr |
         return None
     before = frame.steps if isinstance(frame, Followed) else Steps(frame)
     steps = Steps(before.output, *before.exprs, parent)
-    found: Expr = new(Followed, frame.transfer, steps)  # type: ignore[attr-defined]
+    found: Expr = new(Followed, frame.transfer, steps)
     return found
