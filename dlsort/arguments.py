@@ -28,8 +28,11 @@ __all__ = [
     "FOLDER",
     "KEY",
     "PATH",
+    "PATHS",
+    "PATTERNS",
     "SHARE",
     "SIZE",
+    "TYPES",
     "Kind",
     "data_name",
     "is_dasks",
@@ -184,6 +187,9 @@ class Kind:
 
 
 PATH = Kind("str or path-like", metavar="PATH")
+PATHS = replace(PATH, type="str, path-like or a sequence of these")
+PATTERNS = Kind("str or a sequence of str", metavar="GLOB", of_text=list, is_many=True)
+TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
 CLUSTER = Kind("str, Client or Cluster", metavar="ADDR")
 KEY = Kind(

@@ -9,12 +9,13 @@ however large the dataset is.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from os import PathLike
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -23,11 +24,14 @@ from dask.system import CPU_COUNT
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadKeyError
+from dlsort.io.listing.hive import HiveTypes, read_hive_types
+from dlsort.io.listing.names import read_ignore
+from dlsort.io.listing.passed_over import said
 from dlsort.io.parquet.source import ParquetSource, open_source
-from dlsort.io.paths import read_path
+from dlsort.io.paths import Places, read_places, shown_places
 from dlsort.io.schema import find_differences
 from dlsort.io.source import Piece, Source, cut_pieces
-from dlsort.io.storage import without_scheme
+from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by
 from dlsort.order.words import check_key_types, key_table
 from dlsort.proof.checksum import Proof, prove
@@ -109,6 +113,8 @@ class CheckReport:
     checksum : str or None
         Checksum of all rows, equal in both; None where rows were not compared
         or differ.
+    passed_over : str
+        How many files were not read of each dataset, and why.
     """
 
     src: str
@@ -120,6 +126,7 @@ class CheckReport:
     against: str | None = None
     differences: tuple[str, ...] = ()
     checksum: str | None = None
+    passed_over: str = ""
 
     @property
     def ok(self) -> bool:
@@ -192,30 +199,36 @@ class _Order:
 
 
 def check_dataset(
-    src: str | PathLike[str],
+    src: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
     by: By | None = None,
-    against: str | PathLike[str] | None = None,
+    against: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     threads: int | None = None,
+    ignore: str | Sequence[str] = (),
+    hive_types: str | Mapping[str, Any] | None = None,
     progress: Progress | bool | None = None,
 ) -> CheckReport:
     """Check that a Parquet dataset is in order, and compare its rows with another's.
 
     Parameters
     ----------
-    src : str or path-like
-        A Parquet file, a folder of them, or a glob; files are taken in natural
-        order of their names.
+    src : str, path-like or a sequence of these
+        A Parquet file, a folder of them, a glob, a Delta or Iceberg table, or a list of such,
+        as of :func:`dlsort.sort_dataset`; files are taken in natural order of their names.
     by : str, SortKey or a sequence of these, optional
         The key, as in ``"day,price:desc,note:asc:nulls_first"``. By default the one that the
         parts were sorted by, which is in the footers of dlsort's own; then it also finds
         parts that are missing, there twice, or another sort's.
-    against : str or path-like, optional
+    against : str, path-like or a sequence of these, optional
         A dataset that should hold the same rows, in any order: row count,
         columns and checksum of whole rows are compared. Column order, nullability
         and layout (``string`` or ``string_view``, dictionary or not) don't count.
     threads : int, optional
         Threads that read; by default one a core.
+    ignore : str or a sequence of str
+        Patterns of files to leave out, of both datasets.
+    hive_types : str, mapping or Schema, optional
+        Types of the columns that folders give, in either dataset.
     progress : bool or Progress, optional
         True: a live display on standard error. An object's methods are called.
 
@@ -247,25 +260,32 @@ def check_dataset(
     >>> folder.cleanup()
     """
     asked = read_options("check_dataset", locals())
-    src = read_path(src, "source (src)")
-    against = None if against is None else read_path(against, "source to compare (against)")
+    places = [read_places(src, "source (src)")]
+    if against is not None:
+        places.append(read_places(against, "source to compare (against)"))
+    types, left_out = read_hive_types(hive_types), read_ignore(ignore)
     with progress_for(progress) as display:
-        return _check(src, asked["by"], against, asked["threads"] or CPU_COUNT, display)
+        n = asked["threads"] or CPU_COUNT
+        sources = [_open(place, n, left_out, types) for place in places]
+        check_all_told(types, *sources)
+        names = [shown_places(place) for place in places]
+        return _check(names, sources, asked["by"], n, display)
 
 
 def _check(
-    src: str,
+    names: Sequence[str],
+    sources: Sequence[ParquetSource],
     keys: tuple[SortKey, ...] | None,
-    against: str | None,
     threads: int,
     progress: Progress,
 ) -> CheckReport:
-    source = _open(src, threads)
+    """Check the first of one or two datasets; they are called by their names."""
+    src, against = names[0], names[1] if len(names) > 1 else None
+    source, other = sources[0], sources[1] if len(sources) > 1 else None
     problems: list[str] = []
     if keys is None:
         keys, problems = _look_at_parts(source, src)
     check_key_types(source.schema, keys)
-    other = None if against is None else _open(against, threads)
     differences: list[str] = []
     if other is not None:
         if source.n_rows != other.n_rows:
@@ -306,7 +326,18 @@ def _check(
         against,
         (*problems, *differences),
         proof.checksum if whole and not differences else None,
+        "; ".join(
+            f"{name}: {said(of.passed)}"
+            for name, of in zip(names, sources, strict=True)
+            if of.passed
+        ),
     )
+
+
+def _passed_over(names: Sequence[str], sources: Sequence[Source]) -> str:
+    """Return what was not read of each dataset, if anything."""
+    each = zip(names, sources, strict=True)
+    return "; ".join(f"{name}: {said(of.passed)}" for name, of in each if of.passed)
 
 
 def _look_at_parts(source: ParquetSource, src: str) -> tuple[tuple[SortKey, ...], list[str]]:
@@ -339,11 +370,14 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _open(src: str, threads: int) -> ParquetSource:
+def _open(
+    src: Places, threads: int, ignore: Sequence[str], hive_types: HiveTypes
+) -> ParquetSource:
     """Return a source whose row groups fit the memory."""
     tuning = TUNING.budget
     most_bytes = int(machine_memory_bytes() * tuning.job_memory_share)
-    source = replace(open_source(without_scheme(src), TUNING.io), most_bytes=most_bytes)
+    source = open_source(src, TUNING.io, ignore=ignore, hive_types=hive_types)
+    source = replace(source, most_bytes=most_bytes)
     return source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -20,7 +20,9 @@ from dlsort.errors import (
 )
 from dlsort.io.find import find_files
 from dlsort.io.parquet.source import ParquetSource, open_source
+from dlsort.io.paths import Places, list_of, shown_places
 from dlsort.io.source import Source
+from dlsort.io.told import check_all_told
 from dlsort.keys import By, format_by
 from dlsort.order.words import check_key_types
 from dlsort.publish.destination import Overwrite, check_apart, check_destination
@@ -55,7 +57,7 @@ __all__ = ["sort_dataset"]
 
 
 def sort_dataset(
-    src: str | PathLike[str],
+    src: str | PathLike[str] | Sequence[str | PathLike[str]],
     dst: str | PathLike[str],
     *,
     by: By,
@@ -71,6 +73,8 @@ def sort_dataset(
     overwrite: Overwrite = False,
     resume: bool = False,
     manifest: bool = True,
+    ignore: str | Sequence[str] = (),
+    hive_types: str | Mapping[str, Any] | None = None,
     progress: Progress | bool | None = None,
     _tuning: Tuning = TUNING,
 ) -> SortReport:
@@ -83,9 +87,11 @@ def sort_dataset(
 
     Parameters
     ----------
-    src : str or path-like
-        A Parquet file, a folder of them, or a glob. Folders named
-        ``column=value`` are refused: their values are not in the files.
+    src : str, path-like or a sequence of these
+        A Parquet file, a folder of them at any depth, a glob, a Delta or Iceberg table, which
+        gives its current rows, or a list of such. Folders named ``column=value`` give columns.
+        Names that begin with ``_`` or ``.`` are passed over; another file that is no Parquet
+        is an error, unless ``ignore`` names it.
     dst : str or path-like
         A folder to make. Its parts' name order is the sort order. Source and destination may
         be in object stores that fsspec knows (``s3://bucket/folder``); there parts are copied
@@ -131,6 +137,11 @@ def sort_dataset(
         Write into each part's footer what it is: the job, the key, its place among the parts,
         its checksum, and some hundred of its keys. :func:`dlsort.check_dataset` takes the key
         from there, and finds parts that are missing or another sort's.
+    ignore : str or a sequence of str
+        Patterns of files to leave out: of their names, their paths in the source, or folders.
+    hive_types : str, mapping or Schema, optional
+        Types of the columns that folders give, as in ``"day:date32,region:string"``. By
+        default int32 if all values are such numbers, else text.
     progress : bool or Progress, optional
         True: a live display on standard error. An object's methods are called as the job goes.
 
@@ -169,17 +180,17 @@ def sort_dataset(
 
 
 def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
-    report = SortReport(asked.src, asked.dst, format_by(asked.by))
+    report = SortReport(shown_places(asked.src), asked.dst, format_by(asked.by))
     # recover
     if (finished := _finished_before(asked, began)) is not None:
         return finished
     # open
     destination, held = _look_at_destination(asked)
-    source = open_source(asked.src, asked.tuning.io)
+    source = _open(asked)
     _check_source(source, asked, destination)
     opened = time.perf_counter()
     n_files, sizes = len(source.files), (source.stored_bytes, source.arrow_bytes)
-    report.note(Opened(source.n_rows, n_files, *sizes, opened - began))
+    report.note(Opened(source.n_rows, n_files, *sizes, opened - began, source.passed))
     with _cluster(asked) as (client, size):
         # plan
         job = _plan(source, asked, size)
@@ -211,13 +222,21 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     return report
 
 
+def _open(asked: Asked) -> ParquetSource:
+    source = open_source(
+        asked.src, asked.tuning.io, ignore=asked.ignore, hive_types=asked.hive_types
+    )
+    check_all_told(asked.hive_types, source)
+    return source
+
+
 def _finished_before(asked: Asked, began: float) -> SortReport | None:
     """Complete what an earlier attempt was publishing; return its report if it is ours."""
     settled = recover(asked.dst, resume=asked.resume, n_at_once=asked.tuning.io.store_requests)
     if settled is None or not asked.resume:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
-        wanted = _wanted(open_source(asked.src, asked.tuning.io), asked)
+        wanted = _wanted(_open(asked), asked)
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None
@@ -240,7 +259,8 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
 
 def _check_source(source: Source, asked: Asked, destination: str) -> None:
     """Raise if a source can't be sorted so, before a cluster is started for nothing."""
-    check_apart(destination, asked.src, source.files)
+    for place in list_of(asked.src):
+        check_apart(destination, place, source.files)
     source.check_columns(source.schema.names, copied=True)
     check_key_types(source.schema, asked.by)
     tuning = asked.tuning.budget
@@ -296,6 +316,7 @@ def _wanted(source: Source, asked: Asked) -> Wanted:
         row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
         partition_size=asked.partition_size,
         manifest=asked.manifest,
+        hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
     )
 
 
@@ -319,7 +340,7 @@ def _in_sight(
     )
 
 
-def _check_there(src: str, error: DestinationError) -> None:
+def _check_there(src: Places, error: DestinationError) -> None:
     """Raise if a source is not there, which says more than what is wrong with the destination.
 
     Raises

@@ -36,13 +36,14 @@ _NO_BREAK = "\0"  # which is not printable
 
 @dataclass(frozen=True)
 class Opened:
-    """The source's footers were read."""
+    """The source's footers were read. ``passed``: files that are not of it, by the reason."""
 
     rows: int
     files: int
     stored_bytes: int
     arrow_bytes: int
     seconds: float
+    passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,10 @@ class SortReport:
         Parts that an earlier attempt had finished and that were kept.
     workers, threads : int
         Worker processes (0: embedded) and threads in all.
+    passed_over : dict of str to int
+        Files and folders of the source that were not read, by the reason: ``hidden`` (their
+        names begin with ``_`` or ``.``), ``ignored``, ``linked`` (they lead to what is read
+        anyway), ``document`` (no data, by their names).
     """
 
     src: str
@@ -185,6 +190,7 @@ class SortReport:
     resumed_parts: int = 0
     workers: int = 0
     threads: int = 0
+    passed_over: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -212,6 +218,7 @@ class SortReport:
                 self.rows, self.input_files = event.rows, event.files
                 self.input_bytes, self.arrow_bytes = event.stored_bytes, event.arrow_bytes
                 phases.open_s = event.seconds
+                self.passed_over = {why: len(names) for why, names in event.passed.items()}
             case Started():
                 self.workers, self.threads = event.workers, event.threads
                 self.output_parts = event.output_parts
@@ -281,6 +288,9 @@ class SortReport:
             f"memory     peak {format_bytes(self.peak_memory_bytes)}, "
             f"spilled {format_bytes(self.spilled_bytes)}",
         ]
+        if self.passed_over:
+            counts = ", ".join(f"{n:,} {why}" for why, n in self.passed_over.items())
+            lines.append(f"not read   {counts}")
         if self.surprises:
             lines.append(
                 f"surprise   {count(len(self.surprises), 'part')} with up to "

@@ -29,8 +29,11 @@ from dlsort.arguments import (
     FOLDER,
     KEY,
     PATH,
+    PATHS,
+    PATTERNS,
     SHARE,
     SIZE,
+    TYPES,
     Kind,
     of_each,
     one_of,
@@ -146,7 +149,11 @@ def _is_embedded(scheduler: object) -> bool:
 # ---------------------------------------------------------------- datasets
 
 SRC = SortOption(
-    "src", PATH, "A Parquet file, a folder of them at any depth, or a glob.", REQUIRED
+    "src",
+    PATHS,
+    "A Parquet file, a folder of them at any depth, a glob, a Delta or Iceberg table; or a "
+    "list of such.",
+    REQUIRED,
 )
 DST = SortOption(
     "dst", PATH, "A folder to make. The order of its files' names is the sort order.", REQUIRED
@@ -251,9 +258,24 @@ REPORT = SortOption(
     "people to standard error.",
     metavar="FILE.json",
 )
+IGNORE = SortOption(
+    "ignore",
+    PATTERNS,
+    "Files of the source to leave out, by a pattern of their names, of their paths in it, or "
+    "of folders, as in '*.csv'.",
+    default=(),
+    flag_more="Given again, it leaves out more.",
+)
+HIVE_TYPES = SortOption(
+    "hive_types",
+    TYPES,
+    "Types of the columns that folders such as day=2024-01-01 tell, as in "
+    "day:date32,region:string.",
+    otherwise="int32 if all values are such numbers, else text",
+)
 AGAINST = SortOption(
     "against",
-    PATH,
+    PATHS,
     "Compare row count, columns and checksum of all rows with this dataset too.",
     metavar="SRC",
 )
@@ -309,6 +331,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         OVERWRITE,
         RESUME,
         MANIFEST,
+        IGNORE,
+        HIVE_TYPES,
         PROGRESS,
     ),
     "check_dataset": (
@@ -316,6 +340,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
         AGAINST,
         replace(THREADS, help="Threads that read."),
+        IGNORE,
+        HIVE_TYPES,
         PROGRESS,
     ),
     "sort_table": (BY, _THREADS_HERE),

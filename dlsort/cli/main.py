@@ -99,7 +99,9 @@ def sort_command(
 ) -> None:
     """Sort the Parquet dataset SRC into the folder DST.
 
-    SRC is a Parquet file, a folder of them at any depth, or a quoted glob. DST
+    SRC is a Parquet file, a folder of them at any depth, a quoted glob, or a Delta
+    or Iceberg table, which gives its current rows. Folders such as day=2024-01-01
+    give columns. Files that are no Parquet have to be named by --ignore. DST
     becomes a folder of files whose name order is the sort order. The sort is
     stable. The result is proved (row count, checksum of whole rows, order) before
     it is published; if anything fails, DST stays as it was.
@@ -137,6 +139,9 @@ def sort_command(
                     raise click.exceptions.Exit(NOT_REPORTED) from error
                 return
             done.startup_s = startup_s
+            if done.passed_over:
+                counts = ", ".join(f"{n:,} {why}" for why, n in done.passed_over.items())
+                tell(f"note: not read of {done.src}: {counts}.")
             watched.tidied()
             _give_report(done, report, report_path)
 
@@ -202,6 +207,8 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
             with live_progress(show=progress) as watched.progress:
                 found = check_dataset(dst, progress=watched, **options)
             why = write(sys.stdout if found.ok else sys.stderr, found.to_text())
+    if found.passed_over:
+        tell(f"note: not read of {found.passed_over}.")
     if why is not None and found.ok:
         tell(f"warning: {dst} is as it should be, but standard output can't be written: {why}.")
     if not found.ok:

@@ -1,11 +1,23 @@
-"""Source files: which Parquet files a path names, and what is said of an unreadable one."""
+"""Source files: which files belong to a source, and what is said of an unreadable one.
+
+One rule holds for a file, a folder, a glob and a list of these, on disk and in stores:
+
+- every file counts, whatever its suffix; its first and last bytes say whether it is Parquet
+  (:mod:`dlsort.io.listing.passed_over` is about those that are not);
+- names that begin with ``_`` or ``.`` are passed over, unless they are asked for as such;
+- a folder stands for its files at any depth, also one that a glob meets or a link leads to;
+- a folder that is a table stands for its current snapshot (:mod:`dlsort.io.tables`);
+- folders named ``column=value`` are columns (:mod:`dlsort.io.listing.hive`).
+"""
 
 from __future__ import annotations
 
 import glob as globbing
 import os
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path, PurePath, PurePosixPath
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 from dask.utils import natural_sort_key
@@ -16,19 +28,25 @@ from dlsort.errors import (
     SourceNotFoundError,
     SourceUnsupportedError,
 )
-from dlsort.io.paths import check_path
-from dlsort.io.storage import filesystem, is_store
+from dlsort.io.listing.hive import folder_values
+from dlsort.io.listing.names import is_ignored
+from dlsort.io.listing.passed_over import SUFFIXES, said
+from dlsort.io.listing.places import Place, list_place
+from dlsort.io.paths import Places, list_of
+from dlsort.io.storage import is_store
+from dlsort.io.tables.snapshot import read_snapshot, table_above, tables_among
+from dlsort.io.tables.table import Snapshot, TableFolder
 
 __all__ = [
     "SUFFIXES",
     "UNREADABLE",
     "BadFileError",
+    "Listing",
+    "SourceFile",
     "UnsupportedFileError",
     "corrupt",
     "find_files",
 ]
-
-SUFFIXES = (".parquet", ".pq", ".parq")
 
 
 class BadFileError(ValueError):
@@ -43,113 +61,174 @@ class UnsupportedFileError(BadFileError):
 UNREADABLE = (pa.ArrowException, OSError, IndexError, BadFileError)
 
 
-def find_files(src: str | Path) -> list[str]:
-    """Return the Parquet files that a path, folder or glob names, in natural order.
+class SourceFile(NamedTuple):
+    """A file that may hold rows of a source.
 
-    In a folder, files at any depth count that end in ``.parquet``, ``.parq`` or
-    ``.pq``, but none whose name, or a folder's on the way, begins with ``_`` or
-    ``.``. A link to a file counts as the file; links to folders are not followed.
+    Attributes
+    ----------
+    path : str
+        Absolute path, or an object's URL.
+    values : tuple of (str, str or None)
+        Columns that its folders, or its table, tell of it, as text.
+    table : Snapshot or None
+        The table whose snapshot it is of.
+    is_named : bool
+        It was named itself, so it has to be Parquet.
+    """
+
+    path: str
+    values: tuple[tuple[str, str | None], ...] = ()
+    table: Snapshot | None = None
+    is_named: bool = False
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a source consists of.
+
+    Parameters
+    ----------
+    files : tuple of SourceFile
+        In the order of what was named, and of each of these in natural order.
+    passed : dict of str to list of str
+        What was passed over, by the reason: ``hidden``, ``ignored`` or ``linked``.
+    """
+
+    files: tuple[SourceFile, ...]
+    passed: dict[str, list[str]] = field(default_factory=dict)
+
+
+def find_files(src: Places, ignore: Sequence[str] = ()) -> Listing:
+    """Return the files that a path, a folder, a glob, or a list of these stands for.
+
+    Parameters
+    ----------
+    src : str or tuple of str
+        Paths or URLs. A folder that is given alone is a root: folders named ``column=value``
+        count from there. Above a file, a glob and all that is in a list they count too.
+    ignore : sequence of str
+        Patterns of names to leave out.
 
     Raises
     ------
     SourceNotFoundError
         If there is none.
-    """
-    check_path(src, "source")
-    if is_store(src):
-        return _find_objects(str(src))
-    path = Path(src).absolute()
-    if path.is_file():
-        return [str(path)]
-    if path.is_dir():
-        named = list(_files_below(str(path)))
-        if not named:
-            msg = f"{src} holds no Parquet file; expected at least one *.parquet in it."
-            raise SourceNotFoundError(msg)
-        _refuse_partition_folders(path, (Path(n) for n in named if "=" in n))
-        return sorted(named, key=natural_sort_key)
-    matched = globbing.glob(str(src), recursive=True)  # noqa: PTH207 - Path.glob refuses absolute patterns
-    matched = [str(Path(m).absolute()) for m in matched if Path(m).is_file()]
-    if not matched:
-        what = "matches no file" if globbing.has_magic(str(src)) else "does not exist"
-        msg = f"{src} {what}; expected a Parquet file, a folder of them or a glob."
-        raise SourceNotFoundError(msg)
-    return sorted(matched, key=natural_sort_key)
-
-
-def _find_objects(url: str) -> list[str]:
-    """Return the URLs of the objects that one names: an object, a prefix or a glob."""
-    fs, path = filesystem(url)
-    try:
-        if globbing.has_magic(path):
-            found = [name for name in fs.glob(path) if fs.isfile(name)]
-        elif fs.isfile(path):
-            found = [path]
-        else:
-            below = PurePosixPath(path)
-            found = [
-                name
-                for name in fs.find(path)
-                if PurePosixPath(name).suffix in SUFFIXES
-                and not _hidden(PurePosixPath(name).relative_to(below))
-            ]
-            _refuse_partition_folders(below, map(PurePosixPath, found), fs.unstrip_protocol)
-    except OSError as error:
-        raise CorruptSourceError(f"can't read {url}: {error.strerror or error}.") from error
-    if not found:
-        msg = f"{url} holds no Parquet file; expected an object, a prefix of some or a glob."
-        raise SourceNotFoundError(msg)
-    return sorted((fs.unstrip_protocol(name) for name in found), key=natural_sort_key)
-
-
-def _files_below(folder: str) -> Iterator[str]:
-    """Yield the Parquet files of a folder and of those in it.
-
-    Raises
-    ------
-    SourceNotFoundError
-        If one is no file, nor a link to one: its rows would be missing in silence.
     CorruptSourceError
-        If a folder can't be listed: so would its files.
+        If a folder or a table can't be read.
+    BadOptionError
+        If files lie in a table that was not named, or are named twice.
     """
-    try:
-        with os.scandir(folder) as entries:
-            found = [entry for entry in entries if not entry.name.startswith(("_", "."))]
-    except OSError as error:
-        msg = f"can't read the folder {folder}: {error.strerror or error}."
-        raise CorruptSourceError(msg) from error
-    for entry in found:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(entry.path)
-        elif not entry.name.endswith(SUFFIXES):
-            continue
-        elif entry.is_file(follow_symlinks=False):
-            yield entry.path
-        # Not by the entry, which raises where links go in a circle.
-        elif not Path(entry.path).is_dir():
-            if not Path(entry.path).is_file():
-                what = "links to no file" if entry.is_symlink() else "is not a file"
-                msg = f"{entry.path} {what}; remove it, or put the file there."
-                raise SourceNotFoundError(msg)
-            yield entry.path
-
-
-def _refuse_partition_folders(
-    folder: PurePath, files: Iterable[PurePath], show: Callable[[str], str] = str
-) -> None:
-    """Raise if files lie in folders such as ``day=1``, whose values they don't hold."""
+    passed: dict[str, list[str]] = {}
+    files: list[SourceFile] = []
+    for place in list_of(src):
+        names = list_place(place, is_root=isinstance(src, str))
+        found = _of_place(place, names, ignore, passed)
+        if not found:
+            raise SourceNotFoundError(_nothing_at(place, passed))
+        files += sorted(found, key=lambda file: natural_sort_key(file.path))
+    seen: set[str] = set()
     for file in files:
-        for name in file.relative_to(folder).parent.parts:
-            if "=" in name:
-                msg = (
-                    f"{show(str(file))} lies in {name!r}: columns kept in folder names are not "
-                    "in the files and would be lost. Write them into the files first."
-                )
-                raise BadOptionError(msg)
+        if file.path in seen:
+            raise BadOptionError(f"{file.path} is in the source twice; name it once.")
+        seen.add(file.path)
+    return Listing(tuple(files), passed)
 
 
-def _hidden(path: PurePath) -> bool:
-    return any(part.startswith(("_", ".")) for part in path.parts)
+def _nothing_at(src: str, passed: dict[str, list[str]]) -> str:
+    is_glob = globbing.has_magic(src)
+    if not is_store(src) and not passed and (is_glob or not Path(src).exists()):
+        what = "matches no file" if is_glob else "does not exist"
+        return f"{src} {what}; expected a Parquet file, a folder of them or a glob."
+    expected = (
+        "an object, a prefix of some or a glob"
+        if is_store(src)
+        else "at least one *.parquet in it"
+    )
+    there = f" Passed over: {said(passed)}." if passed else ""
+    return f"{src} holds no Parquet file; expected {expected}.{there}"
+
+
+def _of_place(
+    src: str, place: Place, ignore: Sequence[str], passed: dict[str, list[str]]
+) -> list[SourceFile]:
+    """Return the files of one path, folder or glob; note what is passed over."""
+    tables = [
+        table
+        for table in tables_among([*place.names, *place.hidden], ignore)
+        if any(f"{table.path}/".startswith(prefix) for prefix in place.whole)
+    ]
+    inside = {f"{table.path}/" if table.path else "": table for table in tables}
+    found = [
+        file
+        for table in tables
+        for file in _of_table(replace(table, path=place.path(table.path)))
+    ]
+    _note(passed, "hidden", place, [n for n in place.hidden if not _in_any(n, inside)])
+    _note(passed, "linked", place, place.linked)
+    real_folder = os.path.realpath(place.folder)
+    there = {f"{real_folder}/{name}" for name, real in place.names.items() if real is None}
+    parents: set[str] = set()
+    for name, real in place.names.items():
+        if _in_any(name, inside):
+            continue
+        if is_ignored(name, ignore):
+            _note(passed, "ignored", place, [name])
+        elif real is not None and real in there:
+            _note(passed, "linked", place, [name])
+        else:
+            path = place.path(name)
+            folders = (*place.above, *name.split("/")[:-1])
+            values = folder_values(path, folders)
+            found.append(SourceFile(path, values, is_named=place.is_file))
+            parents.add(path.rpartition("/")[0])
+    for name, what in place.broken.items():
+        if not is_ignored(name, ignore):
+            msg = f"{place.path(name)} {what}; remove it, or put the file there."
+            raise SourceNotFoundError(msg)
+        _note(passed, "ignored", place, [name])
+    if parents:
+        _refuse_inside(src, place, parents, ignore, is_glob=globbing.has_magic(src))
+    return found
+
+
+def _note(passed: dict[str, list[str]], why: str, place: Place, names: Sequence[str]) -> None:
+    if names:
+        ends = ("/" if name.endswith("/") else "" for name in names)
+        passed.setdefault(why, []).extend(
+            place.path(n) + e for n, e in zip(names, ends, strict=True)
+        )
+
+
+def _in_any(name: str, inside: dict[str, TableFolder]) -> bool:
+    return any(name.startswith(prefix) for prefix in inside)
+
+
+def _of_table(table: TableFolder) -> list[SourceFile]:
+    """Return the current files of a table."""
+    snapshot = read_snapshot(table)
+    if not snapshot.files:
+        msg = f"the {table.kind} table {table.path} has no row; there is nothing to read."
+        raise SourceNotFoundError(msg)
+    return [SourceFile(file.path, file.values, snapshot) for file in snapshot.files]
+
+
+def _refuse_inside(
+    src: str, place: Place, parents: set[str], ignore: Sequence[str], *, is_glob: bool
+) -> None:
+    """Raise if files lie in a table that was not named: they may hold rows of the past.
+
+    In a folder that was named tables have been found by the names there; a glob may have
+    passed by them.
+    """
+    table = table_above([place.folder, *(parents if is_glob else ())], ignore)
+    if table is not None:
+        msg = (
+            f"{src} has files of {table.path}, a table of format {table.kind} "
+            f"({table.mark}): they may hold rows that were deleted or replaced. Name the "
+            "table, which gives its current rows; or read its files as they lie by --ignore "
+            f"{table.mark} (ignore={table.mark!r})."
+        )
+        raise BadOptionError(msg)
 
 
 def corrupt(path: str, error: BaseException) -> CorruptSourceError | SourceUnsupportedError:

@@ -11,7 +11,18 @@ from dlsort.arguments import data_name, is_dasks
 from dlsort.errors import BadOptionError, shown
 from dlsort.io.storage import is_store, without_scheme
 
-__all__ = ["check_path", "read_folder", "read_path"]
+__all__ = [
+    "Places",
+    "check_path",
+    "list_of",
+    "read_folder",
+    "read_path",
+    "read_places",
+    "shown_places",
+]
+
+#: What a source is named by: one path or URL, or a list of them.
+Places = str | tuple[str, ...]
 
 # What Linux, macOS and their file systems take for one name, at most.
 _MOST_NAME_BYTES = 255
@@ -69,6 +80,40 @@ def read_path(value: Any, what: str) -> str:
     """
     check_path(value, what)
     return str(os.fspath(value))
+
+
+def read_places(value: Any, what: str) -> Places:
+    """Return a path or a URL as text, or several of them; those of ``file://`` as paths.
+
+    Raises
+    ------
+    BadOptionError
+        If one is empty, or no path at all, or there is none.
+    """
+    if not isinstance(value, list | tuple):
+        return str(without_scheme(read_path(value, what)))
+    if not value:
+        msg = f"the {what} is an empty list; expected paths of files or folders."
+        raise BadOptionError(msg)
+    return tuple(str(without_scheme(read_path(one, what))) for one in value)
+
+
+def list_of(places: Places) -> tuple[str, ...]:
+    """Return the paths, also where there is one."""
+    return (places,) if isinstance(places, str) else places
+
+
+def shown_places(places: Places) -> str:
+    """Return paths as one line.
+
+    Examples
+    --------
+    >>> shown_places("in"), shown_places(("a", "b")), shown_places(("a", "b", "c", "d"))
+    ('in', 'a, b', 'a, b and 2 more')
+    """
+    few = list_of(places)
+    more = f" and {len(few) - 2:,} more" if len(few) > 3 else ""
+    return ", ".join(few[: 2 if more else None]) + more
 
 
 def read_folder(value: Any, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple, Self
 
@@ -26,6 +26,7 @@ __all__ = [
     "RowGroup",
     "Source",
     "Stamp",
+    "Told",
     "cut_groups",
     "cut_pieces",
 ]
@@ -70,6 +71,24 @@ class Stamp(NamedTuple):
     mark: str
 
 
+class Told(NamedTuple):
+    """A column that the folders of a file, or its table, tell of all its rows.
+
+    Attributes
+    ----------
+    column : str
+        Its name.
+    text : str or None
+        The value, as text; None is null.
+    is_stored : bool
+        The file has the column too, which then holds the same.
+    """
+
+    column: str
+    text: str | None
+    is_stored: bool
+
+
 class Range(NamedTuple):
     """What is told of a column's values in a row group, as they are stored.
 
@@ -104,6 +123,10 @@ class Source(ABC):
         How it is read.
     most_bytes : int
         Memory for the row groups that are read together.
+    told : tuple of tuple of Told
+        What is told of each file beside what it has; empty if nothing is.
+    passed : dict of str to list of str
+        What of the source is not read, by the reason.
     """
 
     files: tuple[str, ...]
@@ -112,6 +135,8 @@ class Source(ABC):
     stamps: tuple[Stamp, ...]
     tuning: IoTuning
     most_bytes: int = UNBOUNDED
+    told: tuple[tuple[Told, ...], ...] = ()
+    passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @abstractmethod
     def read(self, piece: Piece, columns: Sequence[str]) -> pa.Table:
@@ -186,16 +211,22 @@ class Source(ABC):
             first_row = groups[0].first_row
             numbers = tuple(group.index for group in groups)
             n_rows = sum(group.n_rows for group in groups)
-            where = self.files[file], self.stamps[file]
-            files.append(FileGroups(*where, numbers, n_rows, first_row))
+            files.append(self._groups_of(file, numbers, n_rows, first_row))
         if not files:
-            files.append(FileGroups(self.files[0], self.stamps[0], (), 0))
+            files.append(self._groups_of(0, (), 0))
         return Piece(
             tuple(files),
             sum(group.n_rows for group in chosen),
             sum(group.arrow_bytes for group in chosen),
             first,
         )
+
+    def _groups_of(
+        self, file: int, numbers: tuple[int, ...], n_rows: int, first_row: int | None = None
+    ) -> FileGroups:
+        told = self.told[file] if self.told else ()
+        where = self.files[file], self.stamps[file]
+        return FileGroups(*where, numbers, n_rows, first_row, told)
 
 
 class FileGroups(NamedTuple):
@@ -213,6 +244,8 @@ class FileGroups(NamedTuple):
         Their rows.
     first_row : int or None
         They are slices of one row group, that begin there.
+    told : tuple of Told
+        Columns that are told of the file.
     """
 
     path: str
@@ -220,6 +253,7 @@ class FileGroups(NamedTuple):
     row_groups: tuple[int, ...]
     n_rows: int
     first_row: int | None = None
+    told: tuple[Told, ...] = ()
 
 
 def _whole_or_cut(group: RowGroup) -> tuple[int, int]:

@@ -38,6 +38,8 @@ class Wanted:
         As the user gave it, in bytes.
     manifest : bool
         Whether parts have a manifest in their footers.
+    hive_types : str
+        Types that were given for columns that folders hold.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -48,6 +50,7 @@ class Wanted:
     row_group_rows: int
     partition_size: int | None
     manifest: bool
+    hive_types: str = ""
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -78,6 +81,7 @@ class Wanted:
             "compression": ("compression", self.compression, kept.compression),
             "rows": ("row_group_rows", self.row_group_rows, kept.row_group_rows),
             "manifest": ("manifest", self.manifest, kept.manifest),
+            "hive_types": ("hive_types", self.hive_types, kept.hive_types),
         }
         if partitions is not None:
             options["partitions"] = ("partitions", partitions, kept.n_parts)

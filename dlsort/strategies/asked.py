@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from typing import Any
 from dask.base import named_schedulers
 
 from dlsort.errors import BadOptionError, ClusterError, shown
+from dlsort.io.listing.hive import HiveTypes, read_hive_types
+from dlsort.io.listing.names import read_ignore
 from dlsort.io.parquet.writer import check_compression
-from dlsort.io.paths import read_folder, read_path
+from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
 from dlsort.io.storage import is_store, without_scheme
 from dlsort.keys import SortKey
 from dlsort.publish.destination import Overwrite
@@ -40,21 +42,27 @@ class Asked:
 
     Parameters
     ----------
-    src, dst : str
+    src : str or tuple of str
         Paths or URLs, as they were given but for ``file://``.
+    dst : str
+        Such a path, or URL.
     by : tuple of SortKey
         The key.
     scheduler : str, Client or Cluster, or None
         The cluster to join; None: one of our own.
     temp_dir : str or None
         Absolute.
+    ignore : tuple of str
+        Patterns.
+    hive_types : dict of str to pyarrow.DataType
+        By column.
     memory_bytes : int
         What ``memory`` comes to on this machine.
     tuning : Tuning
         The tunables.
     """
 
-    src: str
+    src: Places
     dst: str
     by: tuple[SortKey, ...]
     scheduler: Joinable | None
@@ -69,6 +77,8 @@ class Asked:
     overwrite: Overwrite
     resume: bool
     manifest: bool
+    ignore: tuple[str, ...]
+    hive_types: HiveTypes
     memory_bytes: int
     tuning: Tuning
 
@@ -102,7 +112,9 @@ def read_arguments(given: Mapping[str, Any], tuning: Tuning) -> Asked:
     temp_dir = values["temp_dir"]
     values |= {
         "scheduler": scheduler,
-        "src": str(without_scheme(read_path(values["src"], "source (src)"))),
+        "src": read_places(values["src"], "source (src)"),
+        "ignore": read_ignore(values["ignore"]),
+        "hive_types": read_hive_types(values["hive_types"]),
         "dst": str(without_scheme(read_path(values["dst"], "destination (dst)"))),
         "temp_dir": None if temp_dir is None else read_folder(temp_dir, "temp_dir"),
     }
@@ -119,11 +131,11 @@ def read_arguments(given: Mapping[str, Any], tuning: Tuning) -> Asked:
             msg = f"temp_dir is {shown(os.fspath(temp_dir))}; expected an existing folder."
             raise BadOptionError(msg)
         folder = Path(os.path.realpath(asked.temp_dir))
-        _check_temp_dir(folder, str(temp_dir), asked.src, asked.dst)
+        _check_temp_dir(folder, str(temp_dir), list_of(asked.src), asked.dst)
     return asked
 
 
-def _check_temp_dir(folder: Path, named: str, src: str, dst: str) -> None:
+def _check_temp_dir(folder: Path, named: str, src: Sequence[str], dst: str) -> None:
     """Raise if what is there for a while would be replaced, or read.
 
     Raises
@@ -133,7 +145,7 @@ def _check_temp_dir(folder: Path, named: str, src: str, dst: str) -> None:
     """
     for place, what, why in (
         (dst, "destination", "be in the way of what is published there"),
-        (src, "source folder", "be taken for the source"),
+        *((place, "source folder", "be taken for the source") for place in src),
     ):
         if is_store(place):
             continue

@@ -415,9 +415,9 @@ def test_a_signal_that_arrives_in_a_finalizer_stops_the_sort_in_a_sentence(
         def __del__(self) -> None:
             signal.raise_signal(signal.SIGTERM)
 
-    def open_and_finalize(src: object, tuning: object) -> object:
+    def open_and_finalize(*args: object, **options: object) -> object:
         Finalized()
-        return open_source(src, tuning)
+        return open_source(*args, **options)
 
     monkeypatch.setattr(dlsort.dataset, "open_source", open_and_finalize)
     result = sort(source, tmp_path / "out")

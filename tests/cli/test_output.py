@@ -14,6 +14,7 @@ import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -436,9 +437,9 @@ def test_a_terminal_that_goes_away_does_not_stop_the_sort(work):
 def test_a_signal_that_arrives_while_it_is_set_up_stops_it(work, monkeypatch, number):
     open_source = dlsort.dataset.open_source
 
-    def stop(src: object, tuning: object) -> object:
+    def stop(*args: Any, **options: Any) -> Any:
         signal.raise_signal(number)
-        return open_source(src, tuning)
+        return open_source(*args, **options)
 
     monkeypatch.setattr(dlsort.dataset, "open_source", stop)
     before = contents(work)
@@ -453,9 +454,9 @@ def test_a_signal_that_arrives_while_it_is_set_up_stops_it(work, monkeypatch, nu
 def test_a_signal_that_was_ignored_from_the_start_stays_so(work, monkeypatch, number):
     open_source = dlsort.dataset.open_source
 
-    def go_on(src: object, tuning: object) -> object:
+    def go_on(*args: Any, **options: Any) -> Any:
         signal.raise_signal(number)
-        return open_source(src, tuning)
+        return open_source(*args, **options)
 
     monkeypatch.setattr(dlsort.dataset, "open_source", go_on)
     before = signal.signal(number, signal.SIG_IGN)

@@ -9,7 +9,7 @@ from distributed import LocalCluster
 
 import dlsort
 import dlsort.strategies.run
-from dlsort.errors import BadKeyError, BadOptionError, ClusterError
+from dlsort.errors import BadKeyError, BadOptionError, ClusterError, SchemaMismatchError
 from dlsort_cluster import exchange
 from dlsort_cluster.clusters import jobs
 
@@ -56,7 +56,9 @@ def test_keys_that_cannot_be_read(source, tmp_path, by):
 def test_columns_in_folder_names_are_not_lost_in_silence(source, tmp_path, depth):
     (source / depth).mkdir(parents=True)
     pq.write_table(pa.table({"k": [5]}), source / depth / "b.parquet")
-    with pytest.raises(BadOptionError, match="day=1"):
+    with pytest.raises(
+        SchemaMismatchError, match=r"a\.parquet tell no column, those of .*day=1"
+    ):
         dlsort.sort_dataset(source, tmp_path / "out", by="k")
 
 

@@ -529,8 +529,8 @@ def test_a_source_that_changes_during_the_sort_is_named(tmp_path, way, story, mo
     file = source / "1.parquet"
     open_source = dlsort.dataset.open_source
 
-    def open_and_change(src: Path, tuning: Any) -> Any:
-        found = open_source(src, tuning)
+    def open_and_change(*args: Any, **options: Any) -> Any:
+        found = open_source(*args, **options)
         if story == "changed":
             data = file.read_bytes()
             file.unlink()

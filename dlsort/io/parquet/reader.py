@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, zip_longest
 
@@ -26,6 +27,7 @@ from dlsort.io.parquet.joined_files import read_joined
 from dlsort.io.parquet.stored_schema import INT96, find_leaves, is_wanted, open_file
 from dlsort.io.source import FileGroups, Piece, Stamp
 from dlsort.io.storage import is_store, open_to_read, read_range, stamp_of
+from dlsort.io.told import attach_told
 from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import IoTuning
 
@@ -78,6 +80,9 @@ def read_piece(
         If one is not what it was any more when the job began.
     """
     dictionaries = [c for c in as_dictionary if c in columns]
+    if any(told.column in columns for file in piece.files for told in file.told):
+        how = source_schema, columns, tuning, as_dictionary, most_bytes
+        return pa.concat_tables(_read_told(piece, *how))
     tables: list[pa.Table] = []
     left = most_bytes
     for files, contents in _runs(piece.files, tuning):
@@ -98,6 +103,32 @@ def read_piece(
     schema = pa.schema(fields)
     tables = [pa.Table.from_arrays(table.columns, schema=schema) for table in tables]
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+
+
+def _read_told(
+    piece: Piece,
+    source_schema: pa.Schema,
+    columns: Sequence[str],
+    tuning: IoTuning,
+    as_dictionary: Iterable[str],
+    most_bytes: int,
+) -> Iterator[pa.Table]:
+    """Yield the rows of runs of files that lack the same columns, with what is told."""
+    dictionaries = tuple(as_dictionary)
+
+    def lacked(file: FileGroups) -> frozenset[str]:
+        return frozenset(told.column for told in file.told if not told.is_stored)
+
+    left = most_bytes
+    for missing, run in groupby(piece.files, lacked):
+        files = tuple(run)
+        stored = [column for column in columns if column not in missing]
+        rows = None
+        if stored:
+            plain = replace(piece, files=tuple(file._replace(told=()) for file in files))
+            rows = read_piece(plain, source_schema, stored, tuning, dictionaries, left)
+            left = max(0, left - rows.nbytes)
+        yield attach_told(rows, files, source_schema, columns, dictionaries)
 
 
 def _runs(

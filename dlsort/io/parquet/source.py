@@ -6,9 +6,7 @@ Only footers are read when one is opened.
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,14 +21,18 @@ import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_binary, is_text, is_wide
 from dlsort.errors import SourceUnsupportedError
-from dlsort.io.find import UNREADABLE, corrupt, find_files
-from dlsort.io.parquet.footers import Footer, read_footer
+from dlsort.io.find import Listing, find_files
+from dlsort.io.listing.hive import HiveTypes
+from dlsort.io.listing.passed_over import Unread, refuse
+from dlsort.io.parquet.file_footers import read_footers
+from dlsort.io.parquet.footers import Footer
 from dlsort.io.parquet.reader import read_piece
-from dlsort.io.parquet.statistics import compare_raw, range_of
+from dlsort.io.parquet.statistics import compare_raw, range_of, raw_values
 from dlsort.io.parquet.stored_schema import is_wanted
-from dlsort.io.schema import agreed_schema, without_manifest
-from dlsort.io.source import Piece, Range, RowGroup, Source, Stamp
-from dlsort.io.storage import is_store, stamp_of
+from dlsort.io.paths import Places, shown_places
+from dlsort.io.source import Piece, Range, RowGroup, Source
+from dlsort.io.tables.columns import table_columns
+from dlsort.io.told import agreed_columns, find_told, told_ranges, with_told_columns
 from dlsort.keys import SortKey
 from dlsort.tuning import IoTuning
 
@@ -98,6 +100,8 @@ class ParquetSource(Source):
 
     def ranges(self, column: str) -> Mapping[int, Range]:
         """Return what the footers tell of a column's values, by row group."""
+        if (of_files := self._told_ranges(column)) is not None:
+            return of_files
         if column not in self._ranges:
             places = self._places(column)
             found = {}
@@ -115,6 +119,8 @@ class ParquetSource(Source):
         if any(group.first_row is not None for group in self.row_groups):
             return None  # of a slice nothing is known
         kind = self.schema.field(column).type
+        if (of_files := self._told_ranges(column)) is not None:
+            return of_files if compare_raw(kind, {"INT32"}) else None
         places = self._places(column)
         stored = {
             footer.leaves[place].kind
@@ -137,18 +143,29 @@ class ParquetSource(Source):
         return found
 
     def claims_order(self, keys: Sequence[SortKey]) -> bool:
-        """Return whether every row group says that its rows are in the order of a key."""
+        """Return whether every row group says that its rows are in the order of a key.
+
+        A column that is told of a file is the same in all of its rows, so it is in any order.
+        """
         places_of = [_top_columns(footer) for footer in self.footers]
+        told_of = [{told.column for told in of_file} for of_file in self.told]
         for group in self.row_groups:
-            claims = self.footers[group.file].metadata.row_group(group.index).sorting_columns
-            if len(claims) < len(keys):
-                return False
             places = places_of[group.file]
-            for key, claim in zip(keys, claims, strict=False):
-                wanted = (places.get(key.column), key.descending, key.nulls_first)
-                if (claim.column_index, claim.descending, claim.nulls_first) != wanted:
+            told = told_of[group.file] if told_of else set()
+            same = {places.get(column) for column in told}
+            claims = self.footers[group.file].metadata.row_group(group.index).sorting_columns
+            claims = [claim for claim in claims if claim.column_index not in same]
+            wanted = [key for key in keys if key.column not in told]
+            if len(claims) < len(wanted):
+                return False
+            for key, claim in zip(wanted, claims, strict=False):
+                order = (places.get(key.column), key.descending, key.nulls_first)
+                if (claim.column_index, claim.descending, claim.nulls_first) != order:
                     return False
         return True
+
+    def _told_ranges(self, column: str) -> dict[int, Range] | None:
+        return told_ranges(self, column, raw_values)
 
     def check_columns(self, columns: Collection[str], *, copied: bool) -> None:
         """Raise if some columns are encrypted; or, if copied, of types that Arrow changes."""
@@ -194,15 +211,25 @@ class ParquetSource(Source):
         return [_top_columns(footer).get(column) for footer in self.footers]
 
 
-def open_source(src: str | Path, tuning: IoTuning) -> ParquetSource:
+def open_source(
+    src: Places | Path,
+    tuning: IoTuning,
+    *,
+    ignore: Sequence[str] = (),
+    hive_types: HiveTypes | None = None,
+) -> ParquetSource:
     """Read the footers of a dataset.
 
     Parameters
     ----------
-    src : str or path-like
-        A Parquet file, a folder of them, or a glob.
+    src : str, path-like or tuple of str
+        A Parquet file, a folder of them or a glob, or a list of such.
     tuning : IoTuning
         How it, and its rows later, are read.
+    ignore : sequence of str
+        Patterns of names to leave out.
+    hive_types : mapping of str to pyarrow.DataType, optional
+        Types of columns that folders tell.
 
     Raises
     ------
@@ -213,9 +240,10 @@ def open_source(src: str | Path, tuning: IoTuning) -> ParquetSource:
     SchemaMismatchError
         If two files disagree on a column; the message names all three.
     """
-    files = find_files(src)
+    places = src if isinstance(src, tuple) else str(src)
+    listing = find_files(places, ignore)
     with _no_collection():
-        return _read_source(files, tuning)
+        return _read_source(shown_places(places), listing, tuning, hive_types or {})
 
 
 @contextmanager
@@ -233,12 +261,30 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _read_source(files: Sequence[str], tuning: IoTuning) -> ParquetSource:
-    read = _footers(files, tuning)
-    footers = [footer for footer, _ in read]
-    schema = without_manifest(footers[0].schema)
-    for path, footer in zip(files, footers, strict=True):
-        schema = agreed_schema(schema, files[0], footer.schema, path)
+def _read_source(
+    src: str, listing: Listing, tuning: IoTuning, hive_types: HiveTypes
+) -> ParquetSource:
+    read = read_footers(listing.files, tuning)
+    files, opened = [], []
+    unread: list[Unread] = []
+    for file, found in zip(listing.files, read, strict=True):
+        if isinstance(found, Unread):
+            unread.append(found)
+        else:
+            files.append(file)
+            opened.append(found)
+    refuse(src, unread, len(files))
+    passed = {why: list(names) for why, names in listing.passed.items()}
+    if unread:
+        passed["document"] = [one.path for one in unread]
+    schemas = [
+        table_columns(file.path, file.table, footer.schema)
+        for file, (footer, _) in zip(files, opened, strict=True)
+    ]
+    told, types = find_told(files, schemas, hive_types)
+    schema = agreed_columns(files, schemas, told)
+    schema = with_told_columns(schema, types, files)
+    footers = [footer for footer, _ in opened]
     widths = _widths(schema)
     groups = tuple(
         group
@@ -246,35 +292,22 @@ def _read_source(files: Sequence[str], tuning: IoTuning) -> ParquetSource:
         for group in _groups(footer, number, widths)
     )
     stored = layouts((footer.leaves, footer.chunks) for footer in footers)
-    stamps = tuple(stamp for _, stamp in read)
+    n_rows = sum(group.n_rows for group in groups)
+    for name, kind in types.items():  # few values, which a dictionary holds
+        stored[name] = ColumnLayout(
+            "BYTE_ARRAY" if is_text(kind) else "INT32", n_rows, 0, n_rows
+        )
     return ParquetSource(
-        tuple(files),
+        tuple(file.path for file in files),
         schema,
         groups,
-        stamps,
+        tuple(stamp for _, stamp in opened),
         tuning,
+        told=tuple(told),
+        passed=passed,
         layouts=stored,
         footers=tuple(footers),
     )
-
-
-def _footers(files: Sequence[str], tuning: IoTuning) -> list[tuple[Footer, Stamp]]:
-    """Return what the footers tell, read on several threads where that takes long."""
-    began = time.perf_counter()
-    timed = () if is_store(files[0]) else files[: tuning.files_timed]
-    found = [_footer(path) for path in timed]
-    if time.perf_counter() - began < len(found) * tuning.slow_file_s:
-        return [*found, *map(_footer, files[len(found) :])]
-    with ThreadPoolExecutor(tuning.footer_threads) as pool:
-        return [*found, *pool.map(_footer, files[len(found) :])]
-
-
-def _footer(path: str) -> tuple[Footer, Stamp]:
-    try:
-        stamp = Stamp(*stamp_of(path))
-        return read_footer(path, stamp.n_bytes), stamp
-    except UNREADABLE as error:
-        raise corrupt(path, error) from error
 
 
 def _widths(schema: pa.Schema) -> dict[str, int]:

@@ -1,0 +1,45 @@
+"""Footers of all files of a source; and what those files are that are not Parquet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from dlsort.io.find import UNREADABLE, SourceFile, corrupt
+from dlsort.io.listing.passed_over import Unread, look_at
+from dlsort.io.parquet.footers import Footer, read_footer
+from dlsort.io.source import Stamp
+from dlsort.io.storage import is_store, stamp_of
+from dlsort.tuning import IoTuning
+
+__all__ = ["read_footers"]
+
+
+def read_footers(
+    files: Sequence[SourceFile], tuning: IoTuning
+) -> list[tuple[Footer, Stamp] | Unread]:
+    """Return what the footers tell, read on several threads where that takes long."""
+    began = time.perf_counter()
+    timed = () if is_store(files[0].path) else files[: tuning.files_timed]
+    found = [_footer(file) for file in timed]
+    if time.perf_counter() - began < len(found) * tuning.slow_file_s:
+        return [*found, *map(_footer, files[len(found) :])]
+    with ThreadPoolExecutor(tuning.footer_threads) as pool:
+        return [*found, *pool.map(_footer, files[len(found) :])]
+
+
+def _footer(file: SourceFile) -> tuple[Footer, Stamp] | Unread:
+    """Return what a footer tells; or what a file is that was only met, and is not Parquet."""
+    try:
+        stamp = Stamp(*stamp_of(file.path))
+        try:
+            return read_footer(file.path, stamp.n_bytes), stamp
+        except UNREADABLE:
+            is_met = not file.is_named and file.table is None
+            unread = look_at(file.path, stamp.n_bytes) if is_met else None
+            if unread is None or unread.is_broken:
+                raise
+            return unread
+    except UNREADABLE as error:
+        raise corrupt(file.path, error) from error

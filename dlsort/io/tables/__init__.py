@@ -1,0 +1,1 @@
+"""Tables in folders (Delta, Iceberg): which files their current snapshot has."""

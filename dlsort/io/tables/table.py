@@ -1,0 +1,58 @@
+"""Tables: a folder with a log, and what this tells of the files that are current."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+__all__ = ["Snapshot", "TableFile", "TableFolder"]
+
+
+@dataclass(frozen=True)
+class TableFolder:
+    """A folder with a table's log in it.
+
+    Parameters
+    ----------
+    path : str
+        Path or URL; or name below a place, "" for the place itself.
+    kind : str
+        ``Delta``, ``Iceberg`` or ``Hudi``.
+    mark : str
+        The name in the folder that shows it.
+    """
+
+    path: str
+    kind: str
+    mark: str
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file of a snapshot; ``values`` are columns that the log tells, as text."""
+
+    path: str
+    values: tuple[tuple[str, str | None], ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A table as it is now.
+
+    Parameters
+    ----------
+    folder : TableFolder
+        Where it is.
+    version : str
+        Which of its versions.
+    schema : pyarrow.Schema
+        Its columns, in order; Iceberg's with their numbers, by which files name them.
+    files : tuple of TableFile
+        Its files.
+    """
+
+    folder: TableFolder
+    version: str
+    schema: pa.Schema
+    files: tuple[TableFile, ...]
