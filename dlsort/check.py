@@ -293,12 +293,12 @@ def _check(
             differences.append(f"not the same rows: {both}.")
         differences += find_differences(source.schema, src, other.schema, str(against))
     whole = other is not None and not differences
-    names = source.schema.names if whole else [key.column for key in keys]
-    source.check_columns(names, copied=False)
+    columns = source.schema.names if whole else [key.column for key in keys]
+    source.check_columns(columns, copied=False)
     order = _Order(source, keys)
     progress.phase("check", source.n_rows)
     if whole and other is not None:
-        other.check_columns(names, copied=False)
+        other.check_columns(columns, copied=False)
         progress.phase("against", other.n_rows)
     proof, other_proof = Proof(), Proof()
     with _pool(threads) as pool:
@@ -326,11 +326,7 @@ def _check(
         against,
         (*problems, *differences),
         proof.checksum if whole and not differences else None,
-        "; ".join(
-            f"{name}: {said(of.passed)}"
-            for name, of in zip(names, sources, strict=True)
-            if of.passed
-        ),
+        _passed_over(names, sources),
     )
 
 
