@@ -30,6 +30,7 @@ __all__ = [
     "PATH",
     "PATHS",
     "PATTERNS",
+    "SCHEMA",
     "SHARE",
     "SIZE",
     "TYPES",
@@ -209,6 +210,11 @@ FLAG_OR_FORCE = Kind(
     _read_flag_or_force,
     metavar="[=force]",
     of_text=lambda text: text or True,
+)
+SCHEMA = Kind(
+    "str, path-like or pyarrow.Schema",
+    range='"union", "strict", or a Parquet or Arrow file',
+    metavar="SCHEMA",
 )
 DISPLAY = Kind("bool or Progress", is_flag=True)
 

@@ -23,21 +23,22 @@ from dask.system import CPU_COUNT
 
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows
-from dlsort.errors import BadKeyError
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import Places, read_places, shown_places
-from dlsort.io.schema import find_differences
+from dlsort.io.schema.differences import find_differences
+from dlsort.io.schema.united import SchemaWanted
+from dlsort.io.schema.wanted import read_schema
 from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by
 from dlsort.order.words import check_key_types, key_table
 from dlsort.proof.checksum import Proof, prove
-from dlsort.proof.disorder import first_disorder
+from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.ordered import first_break
-from dlsort.publish.manifest import find_problems, read_manifest
+from dlsort.publish.manifest import key_of_parts
 from dlsort.sort_options import read_options
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING
@@ -45,52 +46,6 @@ from dlsort.wording import count, printable
 from dlsort_cluster.clusters.sizes import machine_memory_bytes
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a row stands, and its key.
-
-    Parameters
-    ----------
-    file : str
-        Path of the file.
-    row_group, row : int
-        Row group in the file, and row in the row group; both counted from 0,
-        as :meth:`pyarrow.parquet.ParquetFile.read_row_group` counts.
-    key : str
-        The row's key for people, as in ``day=1996-03-13, id=7``.
-    """
-
-    file: str
-    row_group: int
-    row: int
-    key: str
-
-    def __str__(self) -> str:
-        """Return file, row group and row."""
-        return f"{self.file}, row group {self.row_group}, row {self.row}"
-
-
-@dataclass(frozen=True)
-class Disorder:
-    """The first row that sorts before the row above it, and that row."""
-
-    row: Place
-    above: Place
-
-    def __str__(self) -> str:
-        """Return the sentence that names both rows."""
-        row, above = self.row, self.above
-        where = f"row {above.row}"
-        if above.row_group != row.row_group:
-            where = f"row group {above.row_group}, {where}"
-        if above.file != row.file:
-            where = f"{above.file}, row group {above.row_group}, row {above.row}"
-        return (
-            f"not in order: {row} ({row.key}) sorts before the row above it, "
-            f"{where} ({above.key}). Row groups and rows are counted from 0."
-        )
 
 
 @dataclass(frozen=True)
@@ -203,6 +158,7 @@ def check_dataset(
     *,
     by: By | None = None,
     against: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    schema: str | PathLike[str] | pa.Schema = "union",
     threads: int | None = None,
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
@@ -220,9 +176,10 @@ def check_dataset(
         parts were sorted by, which is in the footers of dlsort's own; then it also finds
         parts that are missing, there twice, or another sort's.
     against : str, path-like or a sequence of these, optional
-        A dataset that should hold the same rows, in any order: row count,
-        columns and checksum of whole rows are compared. Column order, nullability
-        and layout (``string`` or ``string_view``, dictionary or not) don't count.
+        A dataset that should hold the same rows, in any order: row count, columns and checksum
+        are compared, whatever their order, nullability and layout (dictionary or not).
+    schema : str, path-like or pyarrow.Schema
+        As of :func:`dlsort.sort_dataset`, of both datasets.
     threads : int, optional
         Threads that read; by default one a core.
     ignore : str or a sequence of str
@@ -235,18 +192,13 @@ def check_dataset(
     Returns
     -------
     CheckReport
-        Its ``ok`` says whether all is well, its ``disorder`` which row is the
-        first out of order.
+        Its ``ok`` says whether all is well, its ``disorder`` the first row out of order.
 
     Raises
     ------
     DlsortError
-        If a dataset can't be read or the key does not fit it.
-
-    Notes
-    -----
-    Without ``against`` only key columns are read, and reading ends at the first
-    row out of order.
+        If a dataset can't be read or the key does not fit it. Without ``against`` only keys are
+        read, up to the first row out of order.
 
     Examples
     --------
@@ -263,10 +215,11 @@ def check_dataset(
     places = [read_places(src, "source (src)")]
     if against is not None:
         places.append(read_places(against, "source to compare (against)"))
-    types, left_out = read_hive_types(hive_types), read_ignore(ignore)
+    types = read_hive_types(hive_types)
+    how = read_schema(schema), read_ignore(ignore), types
     with progress_for(progress) as display:
         n = asked["threads"] or CPU_COUNT
-        sources = [_open(place, n, left_out, types) for place in places]
+        sources = [_open(place, n, how) for place in places]
         check_all_told(types, *sources)
         names = [shown_places(place) for place in places]
         return _check(names, sources, asked["by"], n, display)
@@ -284,7 +237,9 @@ def _check(
     source, other = sources[0], sources[1] if len(sources) > 1 else None
     problems: list[str] = []
     if keys is None:
-        keys, problems = _look_at_parts(source, src)
+        told = (footer.metadata.metadata for footer in source.footers)
+        n_rows = (int(footer.rows.sum()) for footer in source.footers)
+        keys, problems = key_of_parts(src, list(zip(source.files, n_rows, told, strict=True)))
     check_key_types(source.schema, keys)
     differences: list[str] = []
     if other is not None:
@@ -336,26 +291,6 @@ def _passed_over(names: Sequence[str], sources: Sequence[Source]) -> str:
     return "; ".join(f"{name}: {said(of.passed)}" for name, of in each if of.passed)
 
 
-def _look_at_parts(source: ParquetSource, src: str) -> tuple[tuple[SortKey, ...], list[str]]:
-    """Return the key in the footers of a dataset's parts, and what is wrong with them.
-
-    Raises
-    ------
-    BadKeyError
-        If there is none.
-    """
-    manifests = [read_manifest(footer.metadata.metadata) for footer in source.footers]
-    keys = next((manifest.by for manifest in manifests if manifest is not None), None)
-    if keys is None:
-        msg = (
-            f"the footers of {src} do not say by what it is sorted, as those of dlsort do; "
-            "give the key: by (--by)."
-        )
-        raise BadKeyError(msg)
-    n_rows = [int(footer.rows.sum()) for footer in source.footers]
-    return keys, find_problems(zip(source.files, n_rows, manifests, strict=True))
-
-
 @contextmanager
 def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
     """Give a thread pool that drops what it has not begun when it is left."""
@@ -367,12 +302,12 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def _open(
-    src: Places, threads: int, ignore: Sequence[str], hive_types: HiveTypes
+    src: Places, threads: int, how: tuple[SchemaWanted, Sequence[str], HiveTypes]
 ) -> ParquetSource:
     """Return a source whose row groups fit the memory."""
     tuning = TUNING.budget
     most_bytes = int(machine_memory_bytes() * tuning.job_memory_share)
-    source = open_source(src, TUNING.io, ignore=ignore, hive_types=hive_types)
+    source = open_source(src, TUNING.io, *how)
     source = replace(source, most_bytes=most_bytes)
     return source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
 

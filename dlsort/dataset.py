@@ -10,6 +10,8 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
+import pyarrow as pa
+
 from dlsort.errors import (
     BadOptionError,
     ClusterError,
@@ -21,6 +23,7 @@ from dlsort.errors import (
 from dlsort.io.find import find_files
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import Places, list_of, shown_places
+from dlsort.io.schema.wanted import told_of
 from dlsort.io.source import Source
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, format_by
@@ -72,6 +75,7 @@ def sort_dataset(
     row_group_rows: int | None = None,
     overwrite: Overwrite = False,
     resume: bool = False,
+    schema: str | PathLike[str] | pa.Schema = "union",
     manifest: bool = True,
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
@@ -80,10 +84,9 @@ def sort_dataset(
 ) -> SortReport:
     """Sort a Parquet dataset into another one.
 
-    The sort is stable: rows with equal keys keep the order of the source, files
-    taken in natural order of their names. The result is proved (row count,
-    checksum of whole rows, order) before it is published; on any failure the
-    destination is as it was.
+    The sort is stable: equal keys keep the order of the source, files taken in natural order of
+    their names. The result is proved (row count, checksum of whole rows, order) before it is
+    published; on any failure the destination is as it was.
 
     Parameters
     ----------
@@ -112,8 +115,7 @@ def sort_dataset(
     partitions : int, optional
         Number of parts.
     partition_size : int or str, optional
-        Size of a part in memory, in bytes or as in ``"128MiB"``; not with
-        ``partitions``.
+        Size of a part in memory, in bytes or as in ``"128MiB"``; not with ``partitions``.
     memory : int or str, optional
         Memory for the whole job: bytes, a size as in ``"4GiB"``, or a share as in ``"50%"``
         of the machine's, or of what the cluster's workers have. By default 70 %: Dask stops
@@ -133,6 +135,10 @@ def sort_dataset(
         Resume from what an earlier attempt has kept that was killed, or lost its cluster, and
         keep what is finished if this one fails too. The result is the same, byte for byte.
         With nothing to resume it is a sort like any other.
+    schema : str, path-like or pyarrow.Schema
+        ``"union"``: columns that differ between files get a type that holds all values; what a
+        file has not is null. ``"strict"``: a difference is refused. A schema, or a Parquet or
+        Arrow file that has one: it is taken, and refused where it can't hold a value.
     manifest : bool
         Write into each part's footer what it is: the job, the key, its place among the parts,
         its checksum, and some hundred of its keys. :func:`dlsort.check_dataset` takes the key
@@ -157,9 +163,8 @@ def sort_dataset(
 
     Notes
     -----
-    Expected time O(n): one pass over the rows, a sort of codes in linear time
-    and one more gather. Learned, mutually exclusive, equi-depth partitions that
-    need no merge follow ELSAR (Kristo and Kraska, 2023).
+    Expected time O(n): one pass over the rows, a sort of codes in linear time and one more
+    gather. Learned partitions that need no merge follow ELSAR (Kristo and Kraska, 2023).
 
     Examples
     --------
@@ -190,7 +195,8 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     _check_source(source, asked, destination)
     opened = time.perf_counter()
     n_files, sizes = len(source.files), (source.stored_bytes, source.arrow_bytes)
-    report.note(Opened(source.n_rows, n_files, *sizes, opened - began, source.passed))
+    told = Opened(source.n_rows, n_files, *sizes, opened - began, source.passed)
+    report.note(replace(told, changes=source.changes, dropped=source.dropped))
     with _cluster(asked) as (client, size):
         # plan
         job = _plan(source, asked, size)
@@ -223,9 +229,8 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
 
 
 def _open(asked: Asked) -> ParquetSource:
-    source = open_source(
-        asked.src, asked.tuning.io, ignore=asked.ignore, hive_types=asked.hive_types
-    )
+    how = asked.schema, asked.ignore, asked.hive_types
+    source = open_source(asked.src, asked.tuning.io, *how)
     check_all_told(asked.hive_types, source)
     return source
 
@@ -315,6 +320,7 @@ def _wanted(source: Source, asked: Asked) -> Wanted:
         compression=asked.compression,
         row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
         partition_size=asked.partition_size,
+        schema=told_of(asked.schema),
         manifest=asked.manifest,
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
     )

@@ -31,6 +31,7 @@ __all__ = [
 _NARROWEST, _WIDEST = 40, 80
 _CHECKSUM = 32  # digits
 _INDENT = " " * len("in threads ")
+_MOST_SHOWN = 5  # of columns and keys
 _NO_BREAK = "\0"  # which is not printable
 
 
@@ -44,6 +45,8 @@ class Opened:
     arrow_bytes: int
     seconds: float
     passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    changes: Sequence[str] = ()
+    dropped: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,10 @@ class SortReport:
         Files and folders of the source that were not read, by the reason: ``hidden`` (their
         names begin with ``_`` or ``.``), ``ignored``, ``linked`` (they lead to what is read
         anyway), ``document`` (no data, by their names).
+    united_columns : list of str
+        Columns that are not the same in all files, with their types there and their type now.
+    dropped_metadata : list of str
+        Keys of metadata that would not be true of all rows, and were left out.
     """
 
     src: str
@@ -191,6 +198,8 @@ class SortReport:
     workers: int = 0
     threads: int = 0
     passed_over: dict[str, int] = field(default_factory=dict)
+    united_columns: list[str] = field(default_factory=list)
+    dropped_metadata: list[str] = field(default_factory=list)
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -217,6 +226,8 @@ class SortReport:
             case Opened():
                 self.rows, self.input_files = event.rows, event.files
                 self.input_bytes, self.arrow_bytes = event.stored_bytes, event.arrow_bytes
+                self.united_columns = list(event.changes)
+                self.dropped_metadata = list(event.dropped)
                 phases.open_s = event.seconds
                 self.passed_over = {why: len(names) for why, names in event.passed.items()}
             case Started():
@@ -291,6 +302,12 @@ class SortReport:
         if self.passed_over:
             counts = ", ".join(f"{n:,} {why}" for why, n in self.passed_over.items())
             lines.append(f"not read   {counts}")
+        if self.united_columns:
+            names = _some(self.united_columns, "column")
+            lines.append(f"united     columns of files that differ: {names}")
+        if self.dropped_metadata:
+            names = _some(self.dropped_metadata, "key")
+            lines.append(f"left out   metadata that is not true of all rows: {names}")
         if self.surprises:
             lines.append(
                 f"surprise   {count(len(self.surprises), 'part')} with up to "
@@ -329,6 +346,13 @@ def _write_whole(path: Path, data: bytes) -> None:
         attempt.replace(whole)
     finally:
         attempt.unlink(missing_ok=True)
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    """Return the first of some names, and how many more there are."""
+    shown = "; ".join(map(printable, names[:_MOST_SHOWN]))
+    more = len(names) - _MOST_SHOWN
+    return shown if more <= 0 else f"{shown}; and {count(more, f'more {what}')}"
 
 
 def _whole(text: str) -> str:

@@ -31,6 +31,7 @@ from dlsort.arguments import (
     PATH,
     PATHS,
     PATTERNS,
+    SCHEMA,
     SHARE,
     SIZE,
     TYPES,
@@ -234,6 +235,14 @@ RESUME = SortOption(
     "what is finished if this one fails.",
     default=False,
 )
+FILES_SCHEMA = SortOption(
+    "schema",
+    SCHEMA,
+    "union: columns that differ between files get a type that holds the values of all, and "
+    "what a file has not is null. strict: a difference is refused. A file: its schema is "
+    "taken, and refused where it can't hold a value.",
+    default="union",
+)
 MANIFEST = SortOption(
     "manifest",
     FLAG,
@@ -330,6 +339,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         ROW_GROUP_ROWS,
         OVERWRITE,
         RESUME,
+        FILES_SCHEMA,
         MANIFEST,
         IGNORE,
         HIVE_TYPES,
@@ -339,6 +349,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         SRC,
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
         AGAINST,
+        FILES_SCHEMA,
         replace(THREADS, help="Threads that read."),
         IGNORE,
         HIVE_TYPES,

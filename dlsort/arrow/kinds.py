@@ -12,6 +12,7 @@ __all__ = [
     "is_binary",
     "is_bytes",
     "is_fixed_width",
+    "is_list",
     "is_text",
     "is_variable",
     "is_view",
@@ -49,6 +50,13 @@ def is_bytes(kind: pa.DataType) -> bool:
 def is_wide(kind: pa.DataType) -> bool:
     """Return whether text or bytes have offsets of 64 bits."""
     return bool(pt.is_large_string(kind) or pt.is_large_binary(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Return whether values are lists of one type, in any layout; a map is none."""
+    views = pt.is_list_view(kind) or pt.is_large_list_view(kind)
+    plain = pt.is_list(kind) or pt.is_large_list(kind)
+    return bool(plain or views or pt.is_fixed_size_list(kind))
 
 
 def is_fixed_width(kind: pa.DataType) -> bool:

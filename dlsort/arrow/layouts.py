@@ -1,4 +1,4 @@
-"""The same values in another Arrow layout: views as offsets, and back, at any depth.
+"""The same values in another Arrow type: views as offsets, wider numbers, at any depth.
 
 Arrow's own ``cast`` does not reach dictionaries inside lists and structs.
 """
@@ -6,9 +6,11 @@ Arrow's own ``cast`` does not reach dictionaries inside lists and structs.
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from dlsort.arrow.kinds import is_view, narrow
+from dlsort.arrow.kinds import is_bytes, is_list, is_text, is_view, narrow
+from dlsort.arrow.unite import UnlikeError, unite_types
 
 __all__ = ["recast", "without_views"]
 
@@ -57,45 +59,115 @@ def without_views(kind: pa.DataType, *, nested_dictionaries: bool = True) -> pa.
 
 
 def recast(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return an array in a type of the same structure that differs in layouts only.
+    """Return the same values in another type, in which each must be what it was.
+
+    Fields of structs are taken by name; those that the array has not are null.
 
     Raises
     ------
-    pyarrow.ArrowInvalid
-        If values don't fit: more bytes than 32-bit offsets reach, more different values
-        than a dictionary's indices count.
+    pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError
+        If a value would be another one, or doesn't fit: more bytes than 32-bit offsets reach,
+        more different values than a dictionary's indices count, a null where none may be.
     """
-    if array.type == kind:
+    if array.type.equals(kind, check_metadata=True):
         return array
+    if pt.is_null(array.type):
+        return pa.nulls(len(array), kind)
     if isinstance(kind, pa.BaseExtensionType):
         storage = array.storage if isinstance(array, pa.ExtensionArray) else array
         return pa.ExtensionArray.from_storage(kind, recast(storage, kind.storage_type))
     if isinstance(array, pa.ExtensionArray):
         return recast(array.storage, kind)
     if pt.is_dictionary(kind):
+        if not pt.is_dictionary(array.type):
+            array = recast(array, kind.value_type).dictionary_encode()
         return pa.DictionaryArray.from_arrays(
             array.indices.cast(kind.index_type),
             recast(array.dictionary, kind.value_type),
             ordered=kind.ordered,
             safe=False,
         )
+    if pt.is_dictionary(array.type):
+        return recast(array.dictionary_decode(), kind)
+    if pt.is_struct(kind) and pt.is_struct(array.type):
+        return _recast_struct(array, kind)
     n, n_null = len(array), array.null_count
-    if pt.is_struct(kind):
-        # field() applies the slice offset, so the nulls are given anew
-        children = [recast(array.field(i), kind.field(i).type) for i in range(kind.num_fields)]
-        mask = array.is_null() if n_null else None
-        return pa.StructArray.from_arrays(children, fields=list(kind), mask=mask)
-    is_list = pt.is_list(kind) or pt.is_large_list(kind)
-    if is_list or pt.is_fixed_size_list(kind):
-        buffers = array.buffers()[: 2 if is_list else 1]
+    if is_list(kind) and is_list(array.type):
+        array = _same_lists(array, kind)
+        buffers = array.buffers()[: 1 if pt.is_fixed_size_list(kind) else 2]
         child = recast(array.values, kind.value_type)
-    elif pt.is_map(kind):
+        _check_nulls(kind.value_field, array.flatten())
+    elif pt.is_map(kind) and pt.is_map(array.type):
         buffers = array.buffers()[:2]
-        entries = pa.StructArray.from_arrays(
+        child = pa.StructArray.from_arrays(
             [recast(array.keys, kind.key_type), recast(array.items, kind.item_type)],
             fields=[kind.key_field, kind.item_field],
         )
-        child = entries
+        _check_nulls(kind.item_field, array.items)
     else:
-        return array.cast(kind)
+        return _recast_values(array, kind)
     return pa.Array.from_buffers(kind, n, buffers, n_null, array.offset, children=[child])
+
+
+def _recast_struct(array: pa.StructArray, kind: pa.DataType) -> pa.StructArray:
+    mask = array.is_null() if array.null_count else None
+    children = []
+    for field in kind:
+        place = array.type.get_field_index(field.name)
+        # field() applies the slice offset, so the nulls are given anew
+        child = pa.nulls(len(array)) if place < 0 else array.field(place)
+        child = recast(child, field.type)
+        if not field.nullable:
+            _check_nulls(field, child if mask is None else child.filter(pc.invert(mask)))
+        children.append(child)
+    return pa.StructArray.from_arrays(children, fields=list(kind), mask=mask)
+
+
+def _same_lists(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return lists of the same values with the offsets that a type has."""
+    inner = array.type.value_field
+    if pt.is_fixed_size_list(kind):
+        wanted = pa.list_(inner, kind.list_size)
+    else:
+        wanted = pa.large_list(inner) if pt.is_large_list(kind) else pa.list_(inner)
+    return array if array.type == wanted else array.cast(wanted)
+
+
+def _check_nulls(field: pa.Field, values: pa.Array) -> None:
+    if not field.nullable and values.null_count:
+        msg = f"{field.name!r} is null, and may not be"
+        raise pa.ArrowInvalid(msg)
+
+
+def _recast_values(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Return values that have no others inside; raise where one would change.
+
+    Arrow looks whether integers, decimals and times fit, but not whether a float is the same,
+    a time loses its day or a text its zeros: so they are brought back and compared.
+    """
+    if is_text(array.type) != is_text(kind) and is_bytes(array.type) and is_bytes(kind):
+        array = array.cast(pa.large_binary())  # Arrow knows no other way to views
+    if pt.is_timestamp(kind) and pt.is_timestamp(array.type) and _no_zone(kind, array.type):
+        msg = "a time of a zone is none without a zone"
+        raise pa.ArrowInvalid(msg)
+    if pt.is_integer(array.type) and pt.is_decimal(kind):
+        array = array.cast(pa.decimal256(20 + max(0, kind.scale), kind.scale))
+    found = array.cast(kind)
+    try:
+        is_wider = unite_types(array.type, kind) == kind
+    except UnlikeError:
+        is_wider = False
+    if not is_wider and not _without_nan(found.cast(array.type)).equals(_without_nan(array)):
+        msg = f"a value of {array.type} would not be the same as {kind}"
+        raise pa.ArrowInvalid(msg)
+    return found
+
+
+def _no_zone(one: pa.DataType, other: pa.DataType) -> bool:
+    return (one.tz is None) != (other.tz is None)
+
+
+def _without_nan(array: pa.Array) -> pa.Array:
+    if not pt.is_floating(array.type):
+        return array
+    return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
 
+from dlsort.io.schema.fit import Fit
 from dlsort.keys import SortKey
 from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import IoTuning
@@ -104,6 +105,11 @@ class Range(NamedTuple):
     high: Any
     n_nulls: int | None
 
+    def times(self, factor: int) -> Range:
+        """Return the range of values that are so many times as large."""
+        low, high = (end if end is None else end * factor for end in (self.low, self.high))
+        return Range(low, high, self.n_nulls)
+
 
 @dataclass(frozen=True)
 class Source(ABC):
@@ -114,7 +120,7 @@ class Source(ABC):
     files : tuple of str
         Paths, in natural order of their names.
     schema : pyarrow.Schema
-        The one schema of all of them, with the first file's metadata.
+        The one schema of all of them, with the metadata that is true of all.
     row_groups : tuple of RowGroup
         All row groups, in row order.
     stamps : tuple of Stamp
@@ -127,6 +133,10 @@ class Source(ABC):
         What is told of each file beside what it has; empty if nothing is.
     passed : dict of str to list of str
         What of the source is not read, by the reason.
+    fits : tuple of (Fit or None)
+        What is done to each file's rows to have the schema; empty: nothing to any.
+    changes, dropped : tuple of str
+        Columns that are not the same in all files, and metadata that is left out.
     """
 
     files: tuple[str, ...]
@@ -137,6 +147,9 @@ class Source(ABC):
     most_bytes: int = UNBOUNDED
     told: tuple[tuple[Told, ...], ...] = ()
     passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    fits: tuple[Fit | None, ...] = ()
+    changes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     @abstractmethod
     def read(self, piece: Piece, columns: Sequence[str]) -> pa.Table:
@@ -205,13 +218,15 @@ class Source(ABC):
     def piece(self, first: int, last: int) -> Piece:
         """Return row groups ``first : last`` as a piece."""
         chosen = self.row_groups[first:last]
-        files = []
+        files, at = [], first
         for (file, _), of_file in groupby(chosen, _whole_or_cut):
             groups = list(of_file)
             first_row = groups[0].first_row
             numbers = tuple(group.index for group in groups)
             n_rows = sum(group.n_rows for group in groups)
-            files.append(self._groups_of(file, numbers, n_rows, first_row))
+            runs = self._runs(file, at, at + len(groups))
+            files.append(self._groups_of(file, numbers, n_rows, first_row, runs))
+            at += len(groups)
         if not files:
             files.append(self._groups_of(0, (), 0))
         return Piece(
@@ -222,11 +237,30 @@ class Source(ABC):
         )
 
     def _groups_of(
-        self, file: int, numbers: tuple[int, ...], n_rows: int, first_row: int | None = None
+        self,
+        file: int,
+        numbers: tuple[int, ...],
+        n_rows: int,
+        first_row: int | None = None,
+        runs: tuple[tuple[int, int], ...] = (),
     ) -> FileGroups:
         told = self.told[file] if self.told else ()
         where = self.files[file], self.stamps[file]
-        return FileGroups(*where, numbers, n_rows, first_row, told)
+        return FileGroups(*where, numbers, n_rows, first_row, told, self._fit(file), runs)
+
+    def _fit(self, file: int) -> Fit | None:
+        return self.fits[file] if self.fits else None
+
+    def _runs(self, file: int, begin: int, end: int) -> tuple[tuple[int, int], ...]:
+        """Return which rows of a file some of its row groups are, if the fit needs it."""
+        fit = self._fit(file)
+        if fit is None or fit.labels is None:
+            return ()
+        start = begin
+        while start and self.row_groups[start - 1].file == file:
+            start -= 1
+        row = sum(group.n_rows for group in self.row_groups[start:begin])
+        return ((row, row + sum(group.n_rows for group in self.row_groups[begin:end])),)
 
 
 class FileGroups(NamedTuple):
@@ -246,6 +280,10 @@ class FileGroups(NamedTuple):
         They are slices of one row group, that begin there.
     told : tuple of Told
         Columns that are told of the file.
+    fit : Fit or None
+        What is done to them; None: nothing.
+    runs : tuple of (int, int)
+        Which rows of the file they are, first and behind the last, where the fit needs it.
     """
 
     path: str
@@ -254,6 +292,8 @@ class FileGroups(NamedTuple):
     n_rows: int
     first_row: int | None = None
     told: tuple[Told, ...] = ()
+    fit: Fit | None = None
+    runs: tuple[tuple[int, int], ...] = ()
 
 
 def _whole_or_cut(group: RowGroup) -> tuple[int, int]:
@@ -288,11 +328,11 @@ class Piece:
 
     def __dask_tokenize__(self) -> object:
         """Tell it from the others of its job, without a look at each of thousands of files."""
-        return self.first_group, self.n_rows, self.arrow_bytes, str(self.files[0])
+        return self.first_group, self.n_rows, self.arrow_bytes, str(self.files[0][:5])
 
     def without_rows(self) -> Piece:
         """Return a piece of none of its rows, which still has the columns."""
-        none = self.files[0]._replace(row_groups=(), n_rows=0, first_row=None)
+        none = self.files[0]._replace(row_groups=(), n_rows=0, first_row=None, runs=())
         return Piece((none,), 0, 0, self.first_group)
 
 

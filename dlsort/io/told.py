@@ -17,17 +17,16 @@ import pyarrow.types as pt
 from dlsort.errors import BadOptionError, SchemaMismatchError
 from dlsort.io.find import SourceFile
 from dlsort.io.listing.hive import HiveTypes, cast_text, column_types
-from dlsort.io.schema import agreed_schema, without_manifest
 from dlsort.io.source import FileGroups, Range, Source, Told
 
 __all__ = [
-    "agreed_columns",
     "attach_told",
     "check_all_told",
     "find_told",
+    "in_table_order",
     "told_ranges",
     "told_value",
-    "with_told_columns",
+    "with_told",
 ]
 
 
@@ -118,37 +117,48 @@ def _stored_type(
     return kind
 
 
-def agreed_columns(
-    files: Sequence[SourceFile], schemas: Sequence[pa.Schema], told: Sequence[tuple[Told, ...]]
-) -> pa.Schema:
-    """Return the schema of what files have, but for what is told of some of them."""
+def with_told(
+    schemas: Sequence[pa.Schema],
+    told: Sequence[tuple[Told, ...]],
+    types: Mapping[str, pa.DataType],
+) -> list[pa.Schema]:
+    """Return what files have, with what is told of them behind it.
+
+    Columns that a file lacks are what the first file has that has them, else as told.
+    """
     lacked = {one.column for of_file in told for one in of_file if not one.is_stored}
-    own = list(schemas)
-    if lacked:
-        own = [pa.schema([f for f in s if f.name not in lacked], s.metadata) for s in schemas]
-    schema = without_manifest(own[0])
-    for file, one in zip(files, own, strict=True):
-        schema = agreed_schema(schema, files[0].path, one, file.path)
-    for name in lacked:
-        stored = next((s.field(name) for s in schemas if name in s.names), None)
-        if stored is not None:
-            schema = schema.append(stored.with_nullable(True))
-    return schema
+    if not lacked:
+        return list(schemas)
+    behind = {}
+    for name in types:
+        if name in lacked:
+            stored = next((s.field(name) for s in schemas if name in s.names), None)
+            field = pa.field(name, types[name]) if stored is None else stored
+            behind[name] = field.with_nullable(True)
+    made: dict[tuple[int, frozenset[str]], pa.Schema] = {}
+    found = []
+    for schema, of_file in zip(schemas, told, strict=True):
+        there = {one.column for one in of_file}.union(schema.names)
+        names = frozenset(there.intersection(behind))
+        key = id(schema), names
+        if key not in made:
+            fields = [field for field in schema if field.name not in names]
+            for name in filter(names.__contains__, behind):
+                is_stored = name in schema.names
+                fields.append(schema.field(name) if is_stored else behind[name])
+            made[key] = pa.schema(fields, schema.metadata)
+        found.append(made[key])
+    return found
 
 
-def with_told_columns(
-    schema: pa.Schema, types: Mapping[str, pa.DataType], files: Sequence[SourceFile]
-) -> pa.Schema:
-    """Return a schema with the told columns behind the files'; a table has its own order."""
-    for name, kind in types.items():
-        if name not in schema.names:
-            schema = schema.append(pa.field(name, kind))
+def in_table_order(schema: pa.Schema, files: Sequence[SourceFile]) -> pa.Schema:
+    """Return a schema in the order of the files' table, if they are all of one."""
     first = files[0].table
-    if first is not None and all(file.table is first for file in files):
-        order = [name for name in first.schema.names if name in schema.names]
-        metadata = schema.metadata
-        schema = pa.schema([schema.field(name) for name in order], metadata)
-    return schema
+    if first is None or any(file.table is not first for file in files):
+        return schema
+    order = [name for name in first.schema.names if name in schema.names]
+    rest = [name for name in schema.names if name not in order]
+    return pa.schema([schema.field(name) for name in order + rest], schema.metadata)
 
 
 def told_value(told: Told, kind: pa.DataType, path: str) -> pa.Array:

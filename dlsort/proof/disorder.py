@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,55 @@ from dlsort.order.words import BytesColumn, Column, FixedColumn, Words
 from dlsort.tuning import OrderTuning
 from dlsort_kernels import compare_bytes, compare_words, first_descent
 
-__all__ = ["first_disorder", "first_disorder_of"]
+__all__ = ["Disorder", "Place", "first_disorder", "first_disorder_of"]
 
 Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row stands, and its key.
+
+    Parameters
+    ----------
+    file : str
+        Path of the file.
+    row_group, row : int
+        Row group in the file, and row in the row group; both counted from 0,
+        as :meth:`pyarrow.parquet.ParquetFile.read_row_group` counts.
+    key : str
+        The row's key for people, as in ``day=1996-03-13, id=7``.
+    """
+
+    file: str
+    row_group: int
+    row: int
+    key: str
+
+    def __str__(self) -> str:
+        """Return file, row group and row."""
+        return f"{self.file}, row group {self.row_group}, row {self.row}"
+
+
+@dataclass(frozen=True)
+class Disorder:
+    """The first row that sorts before the row above it, and that row."""
+
+    row: Place
+    above: Place
+
+    def __str__(self) -> str:
+        """Return the sentence that names both rows."""
+        row, above = self.row, self.above
+        where = f"row {above.row}"
+        if above.row_group != row.row_group:
+            where = f"row group {above.row_group}, {where}"
+        if above.file != row.file:
+            where = f"{above.file}, row group {above.row_group}, row {above.row}"
+        return (
+            f"not in order: {row} ({row.key}) sorts before the row above it, "
+            f"{where} ({above.key}). Row groups and rows are counted from 0."
+        )
 
 
 def first_disorder(table: pa.Table, keys: Sequence[SortKey], tuning: OrderTuning) -> int:

@@ -36,6 +36,8 @@ class Wanted:
         How parts are written.
     partition_size : int or None
         As the user gave it, in bytes.
+    schema : str
+        "union", "strict", or the schema that was asked for.
     manifest : bool
         Whether parts have a manifest in their footers.
     hive_types : str
@@ -49,6 +51,7 @@ class Wanted:
     compression: str
     row_group_rows: int
     partition_size: int | None
+    schema: str
     manifest: bool
     hive_types: str = ""
     dlsort: str = __version__
@@ -94,6 +97,12 @@ class Wanted:
                     "Give the same, or leave resume (--resume) out to start anew."
                 )
                 raise ResumeError(msg)
+        if self.schema != kept.schema:
+            msg = (
+                "schema is another than in the attempt to go on from. Give the same, or leave "
+                "resume (--resume) out to start anew."
+            )
+            raise ResumeError(msg)
         if self.files != kept.files:
             msg = (
                 "the source is not what it was in the attempt to resume: "

@@ -20,11 +20,12 @@ import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_binary, is_bytes, is_text, narrow
 from dlsort.arrow.transport import combine, concat_rows
+from dlsort.errors import BadKeyError
 from dlsort.io.parts import MANIFEST
 from dlsort.keys import SortKey
 from dlsort.proof.checksum import Proof
 
-__all__ = ["Manifest", "find_problems", "quantile_rows", "read_manifest"]
+__all__ = ["Manifest", "find_problems", "key_of_parts", "quantile_rows", "read_manifest"]
 
 FORMAT, VERSION = "dlsort part", 1
 
@@ -153,6 +154,34 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
         and all([type(v) for v in key] == [str, bool, bool] for key in manifest.keys)
     )
     return manifest if sound and keys else None
+
+
+def key_of_parts(
+    src: str, parts: Sequence[tuple[str, int, Mapping[bytes, bytes] | None]]
+) -> tuple[tuple[SortKey, ...], list[str]]:
+    """Return the key in the footers of a dataset's parts, and what is wrong with them.
+
+    Parameters
+    ----------
+    src : str
+        The dataset.
+    parts : sequence of (str, int, dict of bytes to bytes or None)
+        Path, rows and metadata of each part.
+
+    Raises
+    ------
+    BadKeyError
+        If there is none.
+    """
+    found = [(path, n_rows, read_manifest(metadata)) for path, n_rows, metadata in parts]
+    keys = next((manifest.by for _, _, manifest in found if manifest is not None), None)
+    if keys is None:
+        msg = (
+            f"the footers of {src} do not say by what it is sorted, as those of dlsort do; "
+            "give the key: by (--by)."
+        )
+        raise BadKeyError(msg)
+    return keys, find_problems(found)
 
 
 def find_problems(parts: Iterable[tuple[str, int, Manifest | None]]) -> list[str]:

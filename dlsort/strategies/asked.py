@@ -15,6 +15,8 @@ from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.parquet.writer import check_compression
 from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
+from dlsort.io.schema.united import SchemaWanted
+from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
 from dlsort.keys import SortKey
 from dlsort.publish.destination import Overwrite
@@ -76,6 +78,7 @@ class Asked:
     row_group_rows: int | None
     overwrite: Overwrite
     resume: bool
+    schema: SchemaWanted
     manifest: bool
     ignore: tuple[str, ...]
     hive_types: HiveTypes
@@ -115,6 +118,7 @@ def read_arguments(given: Mapping[str, Any], tuning: Tuning) -> Asked:
         "src": read_places(values["src"], "source (src)"),
         "ignore": read_ignore(values["ignore"]),
         "hive_types": read_hive_types(values["hive_types"]),
+        "schema": read_schema(values["schema"]),
         "dst": str(without_scheme(read_path(values["dst"], "destination (dst)"))),
         "temp_dir": None if temp_dir is None else read_folder(temp_dir, "temp_dir"),
     }

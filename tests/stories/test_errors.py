@@ -160,11 +160,13 @@ def test_two_files_that_disagree_on_a_type(work):
     )
 
 
-def test_a_file_that_lacks_a_column(work):
+def test_a_file_that_lacks_a_column_where_all_should_have_it(work):
     write(work / "in" / "2.parquet", rows().drop_columns("note"))
     refused(
         "in",
         "out",
+        "--schema",
+        "strict",
         says=("'note'", "missing", str(work / "in/0.parquet"), str(work / "in/2.parquet")),
     )
 

@@ -40,7 +40,7 @@ from dlsort.io.parquet.encoded_sizes import (
     split_bytes,
     text_sizes,
 )
-from dlsort.io.parquet.source import ColumnLayout
+from dlsort.io.parquet.files.layouts import ColumnLayout
 from dlsort.tuning import IoTuning
 
 __all__ = ["Encodings", "choose_encodings", "encodings_of_part"]

@@ -25,6 +25,7 @@ from dlsort.io.find import UNREADABLE, UnsupportedFileError, corrupt
 from dlsort.io.parquet.bounded_read import read_bounded, read_rows
 from dlsort.io.parquet.joined_files import read_joined
 from dlsort.io.parquet.stored_schema import INT96, find_leaves, is_wanted, open_file
+from dlsort.io.schema.fit import fit_rows
 from dlsort.io.source import FileGroups, Piece, Stamp
 from dlsort.io.storage import is_store, open_to_read, read_range, stamp_of
 from dlsort.io.told import attach_told
@@ -57,7 +58,7 @@ def read_piece(
     piece : Piece
         What to read.
     source_schema : pyarrow.Schema
-        The dataset's schema; its nullability is given to the columns.
+        The dataset's; columns have its types and its nullability.
     columns : list of str
         Which columns, in this order.
     tuning : IoTuning
@@ -78,6 +79,8 @@ def read_piece(
         If a file can't be read, holds other rows than its footer says, or takes more memory.
     SourceChangedError
         If one is not what it was any more when the job began.
+    SchemaMismatchError
+        If a value would be another one in the dataset's type.
     """
     dictionaries = [c for c in as_dictionary if c in columns]
     if any(told.column in columns for file in piece.files for told in file.told):
@@ -86,16 +89,22 @@ def read_piece(
     tables: list[pa.Table] = []
     left = most_bytes
     for files, contents in _runs(piece.files, tuning):
-        found = None
+        fit = files[0].fit
+        stored = columns if fit is None else fit.stored(columns)
+        joined = None
         if len(files) > 1:
-            found = read_joined(files, contents, columns, dictionaries, left, tuning)
-        if found is not None:
-            tables.append(found.select(columns))
-            left = max(0, left - found.nbytes)
-            continue
-        for file, data in zip_longest(files, contents):
-            tables.append(_read_file(file, data, columns, dictionaries, left, tuning))
-            left = max(0, left - tables[-1].nbytes)
+            joined = read_joined(files, contents, stored, dictionaries, left, tuning)
+        whole = [(files[0], b"")] if joined is not None else zip_longest(files, contents)
+        for file, data in whole:
+            if joined is not None:
+                table = joined.select(stored)
+            else:
+                table = _read_file(file, data, stored, dictionaries, left, tuning)
+            if fit is not None:
+                wanted = columns, source_schema, dictionaries, file.runs
+                table = fit_rows(table, fit, file.path, *wanted)
+            tables.append(table)
+            left = max(0, left - table.nbytes)
     fields = [
         tables[0].schema.field(i).with_nullable(source_schema.field(name).nullable)
         for i, name in enumerate(columns)
@@ -136,15 +145,17 @@ def _runs(
 ) -> Iterator[tuple[list[FileGroups], list[bytes]]]:
     """Yield runs of small files with all that is in them, and other files without."""
     most = tuning.whole_file_bytes
-    small = [
-        f.stamp.n_bytes <= most and bool(f.row_groups) and f.first_row is None for f in files
-    ]
-    for is_small, run in groupby(zip(files, small, strict=True), lambda item: item[1]):
+
+    def kind(file: FileGroups) -> tuple[bool, int]:
+        is_small = file.stamp.n_bytes <= most and bool(file.row_groups)
+        return is_small and file.first_row is None, id(file.runs or file.fit)
+
+    for (is_small, _), run in groupby(files, kind):
         if is_small:
-            of_run = [file for file, _ in run]
+            of_run = list(run)
             yield of_run, _fetch_all(of_run, tuning.footer_threads)
         else:
-            for file, _ in run:
+            for file in run:
                 yield [file], []
 
 

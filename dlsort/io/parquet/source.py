@@ -6,65 +6,35 @@ Only footers are read when one is opened.
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.types as pt
 
-from dlsort.arrow.kinds import is_binary, is_text, is_wide
 from dlsort.errors import SourceUnsupportedError
-from dlsort.io.find import Listing, find_files
+from dlsort.io.find import Listing, SourceFile, find_files
 from dlsort.io.listing.hive import HiveTypes
 from dlsort.io.listing.passed_over import Unread, refuse
-from dlsort.io.parquet.file_footers import read_footers
+from dlsort.io.parquet.files.file_footers import read_footers
+from dlsort.io.parquet.files.layouts import ColumnLayout, layouts_of, readable_as_dictionary
+from dlsort.io.parquet.files.row_groups import find_groups
 from dlsort.io.parquet.footers import Footer
 from dlsort.io.parquet.reader import read_piece
-from dlsort.io.parquet.statistics import compare_raw, range_of, raw_values
+from dlsort.io.parquet.statistics import compare_raw, range_of, raw_factor, raw_values
 from dlsort.io.parquet.stored_schema import is_wanted
 from dlsort.io.paths import Places, shown_places
-from dlsort.io.source import Piece, Range, RowGroup, Source
+from dlsort.io.schema.metadata import FileSchema
+from dlsort.io.schema.united import SchemaWanted, unite
+from dlsort.io.source import Piece, Range, Source, Stamp
 from dlsort.io.tables.columns import table_columns
-from dlsort.io.told import agreed_columns, find_told, told_ranges, with_told_columns
+from dlsort.io.told import find_told, in_table_order, told_ranges, with_told
 from dlsort.keys import SortKey
 from dlsort.tuning import IoTuning
 
-__all__ = ["ColumnLayout", "ParquetSource", "layouts", "open_source", "readable_as_dictionary"]
-
-
-class ColumnLayout(NamedTuple):
-    """How one leaf column is stored over all files.
-
-    Parameters
-    ----------
-    physical_type : str
-        Parquet's type, such as ``INT64``.
-    n_values : int
-        Values in all.
-    dictionary_bytes : int
-        Size of all dictionary pages as stored.
-    with_dictionary : int
-        Values in column chunks that have a dictionary page.
-    """
-
-    physical_type: str
-    n_values: int = 0
-    dictionary_bytes: int = 0
-    with_dictionary: int = 0
-
-    def has_few_values(self, tuning: IoTuning) -> bool:
-        """Whether its dictionaries are small beside its values."""
-        return (
-            self.with_dictionary == self.n_values > 0
-            and self.dictionary_bytes <= tuning.dictionary_value_bytes * self.n_values
-        )
+__all__ = ["ParquetSource", "open_source"]
 
 
 @dataclass(frozen=True)
@@ -104,13 +74,14 @@ class ParquetSource(Source):
             return of_files
         if column not in self._ranges:
             places = self._places(column)
+            factors = self._factors(column)
             found = {}
             for g, group in enumerate(self.row_groups):
-                place = places[group.file]
-                if place is not None:
+                place, factor = places[group.file], factors[group.file]
+                if place is not None and factor is not None:
                     metadata = self.footers[group.file].metadata.row_group(group.index)
                     if told := range_of(metadata.column(place)):
-                        found[g] = told
+                        found[g] = told if factor == 1 else told.times(factor)
             self._ranges[column] = found
         return self._ranges[column]
 
@@ -149,6 +120,8 @@ class ParquetSource(Source):
         """
         places_of = [_top_columns(footer) for footer in self.footers]
         told_of = [{told.column for told in of_file} for of_file in self.told]
+        if any(None in self._factors(key.column) for key in keys):
+            return False  # a file's order is of its own types
         for group in self.row_groups:
             places = places_of[group.file]
             told = told_of[group.file] if told_of else set()
@@ -206,6 +179,17 @@ class ParquetSource(Source):
             for column, in_utc in footer.annotations.in_utc.items()
         }
 
+    def _factors(self, column: str) -> list[int | None]:
+        """Return by what each file's raw values are multiplied to compare; None: they don't."""
+        kind = self.schema.field(column).type
+        fits = self.fits or (None,) * len(self.files)
+        return [
+            1
+            if fit is None or column not in fit.differs or column not in footer.schema.names
+            else raw_factor(footer.schema.field(column).type, kind)
+            for fit, footer in zip(fits, self.footers, strict=True)
+        ]
+
     def _places(self, column: str) -> list[int | None]:
         """Return a column's place in each file; None where it is nested."""
         return [_top_columns(footer).get(column) for footer in self.footers]
@@ -214,7 +198,7 @@ class ParquetSource(Source):
 def open_source(
     src: Places | Path,
     tuning: IoTuning,
-    *,
+    schema: SchemaWanted = "union",
     ignore: Sequence[str] = (),
     hive_types: HiveTypes | None = None,
 ) -> ParquetSource:
@@ -226,6 +210,8 @@ def open_source(
         A Parquet file, a folder of them or a glob, or a list of such.
     tuning : IoTuning
         How it, and its rows later, are read.
+    schema : "union", "strict" or pyarrow.Schema
+        The schema that files are to have.
     ignore : sequence of str
         Patterns of names to leave out.
     hive_types : mapping of str to pyarrow.DataType, optional
@@ -238,12 +224,13 @@ def open_source(
     CorruptSourceError
         If a file is truncated or is not Parquet; the message names it.
     SchemaMismatchError
-        If two files disagree on a column; the message names all three.
+        If two files disagree on a column, and can't be united; the message names all three.
     """
     places = src if isinstance(src, tuple) else str(src)
     listing = find_files(places, ignore)
     with _no_collection():
-        return _read_source(shown_places(places), listing, tuning, hive_types or {})
+        read = _read_all(shown_places(places), listing, tuning)
+        return _make_source(*read, tuning, schema, hive_types or {})
 
 
 @contextmanager
@@ -261,13 +248,13 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _read_source(
-    src: str, listing: Listing, tuning: IoTuning, hive_types: HiveTypes
-) -> ParquetSource:
-    read = read_footers(listing.files, tuning)
+def _read_all(
+    src: str, listing: Listing, tuning: IoTuning
+) -> tuple[list[SourceFile], list[tuple[Footer, Stamp]], dict[str, list[str]]]:
+    """Return the files that are Parquet, what they tell, and what is passed over."""
     files, opened = [], []
     unread: list[Unread] = []
-    for file, found in zip(listing.files, read, strict=True):
+    for file, found in zip(listing.files, read_footers(listing.files, tuning), strict=True):
         if isinstance(found, Unread):
             unread.append(found)
         else:
@@ -277,68 +264,49 @@ def _read_source(
     passed = {why: list(names) for why, names in listing.passed.items()}
     if unread:
         passed["document"] = [one.path for one in unread]
-    schemas = [
-        table_columns(file.path, file.table, footer.schema)
-        for file, (footer, _) in zip(files, opened, strict=True)
-    ]
-    told, types = find_told(files, schemas, hive_types)
-    schema = agreed_columns(files, schemas, told)
-    schema = with_told_columns(schema, types, files)
+    return files, opened, passed
+
+
+def _make_source(
+    files: Sequence[SourceFile],
+    opened: Sequence[tuple[Footer, Stamp]],
+    passed: Mapping[str, Sequence[str]],
+    tuning: IoTuning,
+    wanted: SchemaWanted,
+    hive_types: HiveTypes,
+) -> ParquetSource:
     footers = [footer for footer, _ in opened]
-    widths = _widths(schema)
-    groups = tuple(
-        group
-        for number, footer in enumerate(footers)
-        for group in _groups(footer, number, widths)
+    stored = [
+        table_columns(file.path, file.table, footer.schema)
+        for file, footer in zip(files, footers, strict=True)
+    ]
+    told, types = find_told(files, stored, hive_types)
+    united = unite(
+        [
+            FileSchema(file.path, schema, footer.metadata.num_rows)
+            for file, schema, footer in zip(
+                files, with_told(stored, told, types), footers, strict=True
+            )
+        ],
+        wanted,
     )
-    stored = layouts((footer.leaves, footer.chunks) for footer in footers)
-    n_rows = sum(group.n_rows for group in groups)
-    for name, kind in types.items():  # few values, which a dictionary holds
-        stored[name] = ColumnLayout(
-            "BYTE_ARRAY" if is_text(kind) else "INT32", n_rows, 0, n_rows
-        )
+    schema = united.schema
+    if not isinstance(wanted, pa.Schema):
+        schema = in_table_order(schema, files)
     return ParquetSource(
         tuple(file.path for file in files),
         schema,
-        groups,
+        tuple(find_groups(footers, united.fits, schema)),
         tuple(stamp for _, stamp in opened),
         tuning,
         told=tuple(told),
         passed=passed,
-        layouts=stored,
+        fits=united.fits if any(united.fits) else (),
+        changes=united.changes,
+        dropped=united.dropped,
+        layouts=layouts_of(footers, united.fits, types),
         footers=tuple(footers),
     )
-
-
-def _widths(schema: pa.Schema) -> dict[str, int]:
-    """Return the bits of a value of each column that is flat and of a fixed width."""
-    found = {}
-    for column in schema:
-        try:
-            if not pt.is_nested(column.type):
-                found[column.name] = column.type.bit_width
-        except ValueError:
-            pass  # variable width
-    return found
-
-
-def _groups(footer: Footer, file: int, widths: Mapping[str, int]) -> Iterator[RowGroup]:
-    """Yield a file's row groups; their Arrow size is an estimate, exact for fixed widths."""
-    chunks = iter(footer.chunks.tolist())
-    for index, n_rows in enumerate(footer.rows.tolist()):
-        column_bytes: dict[str, int] = {}
-        stored = arrow = 0
-        for leaf, (start, stop, n_values, _, unpacked, _) in zip(
-            footer.leaves, islice(chunks, len(footer.leaves)), strict=True
-        ):
-            path = leaf.path
-            stored += stop - start
-            if path in widths:
-                arrow += n_values * widths[path] // 8
-            else:
-                arrow += max(unpacked, 4 * n_values)
-            column_bytes[path] = column_bytes.get(path, 0) + stop - start
-        yield RowGroup(file, index, n_rows, arrow, stored, column_bytes)
 
 
 def _top_columns(footer: Footer) -> dict[str, int]:
@@ -348,49 +316,3 @@ def _top_columns(footer: Footer) -> dict[str, int]:
     """
     leaves = footer.leaves
     return {leaf.path: i for i, leaf in enumerate(leaves) if leaf.is_top}
-
-
-def layouts(
-    stored: Iterable[tuple[Sequence[Any], npt.NDArray[np.int64]]],
-) -> dict[str, ColumnLayout]:
-    """Return how each leaf column is stored, by its path.
-
-    Parameters
-    ----------
-    stored : iterable of (leaves, chunks)
-        Each file's leaf columns (``path`` and ``kind``) and column chunks, as of
-        :func:`dlsort_kernels.sound_chunks`.
-
-    Notes
-    -----
-    Time O(chunks); files whose leaves are one object are counted together.
-    """
-    by_leaves: dict[int, tuple[Sequence[Any], list[npt.NDArray[np.int64]]]] = {}
-    for leaves, chunks in stored:
-        by_leaves.setdefault(id(leaves), (leaves, []))[1].append(chunks)
-    found: dict[str, ColumnLayout] = {}
-    for leaves, of_files in by_leaves.values():
-        chunks = np.concatenate(of_files)
-        if not len(chunks):
-            continue
-        start, _, n_values, pages, _, _ = chunks.T.reshape(6, -1, len(leaves))
-        has_dictionary = start < pages
-        counts = (
-            n_values.sum(axis=0),
-            np.where(has_dictionary, pages - start, 0).sum(axis=0),
-            np.where(has_dictionary, n_values, 0).sum(axis=0),
-        )
-        for leaf, *more in zip(leaves, *(each.tolist() for each in counts), strict=True):
-            kind, *before = found.get(leaf.path, ColumnLayout(leaf.kind))
-            found[leaf.path] = ColumnLayout(kind, *map(sum, zip(before, more, strict=True)))
-    return found
-
-
-def readable_as_dictionary(
-    column: pa.Field, stored: Mapping[str, ColumnLayout], tuning: IoTuning
-) -> bool:
-    """Return whether a column of strings should stay a dictionary on its way through."""
-    kind = column.type
-    text = is_text(kind) or is_binary(kind)
-    layout = stored.get(column.name)
-    return text and not is_wide(kind) and layout is not None and layout.has_few_values(tuning)

@@ -22,7 +22,7 @@ from dlsort.io.parquet.stored_schema import FIXED
 from dlsort.io.source import Range
 from dlsort.keys import SortKey
 
-__all__ = ["compare_raw", "range_of", "rank_raw", "raw_values"]
+__all__ = ["compare_raw", "range_of", "rank_raw", "raw_factor", "raw_values"]
 
 _ORDERED_STORAGE = {"INT32", "INT64", "BYTE_ARRAY"}
 
@@ -60,6 +60,34 @@ def compare_raw(kind: pa.DataType, stored: Collection[str]) -> bool:
     # Other decimals are stored as bytes, which don't compare as their values do.
     ordered = {"INT32", "INT64"} if pt.is_decimal(kind) else _ORDERED_STORAGE
     return ordered.issuperset(stored)
+
+
+def raw_factor(stored: pa.DataType, kind: pa.DataType) -> int | None:
+    """Return how many times as large raw values of one type are as another; None if neither.
+
+    Examples
+    --------
+    >>> raw_factor(pa.timestamp("ms"), pa.timestamp("us")), raw_factor(pa.int8(), pa.int64())
+    (1000, 1)
+    """
+    if pt.is_dictionary(stored):
+        stored = stored.value_type
+    if pt.is_dictionary(kind):
+        kind = kind.value_type
+    if stored == kind or (pt.is_signed_integer(stored) and pt.is_signed_integer(kind)):
+        return 1
+    if (is_text(stored) and is_text(kind)) or (is_binary(stored) and is_binary(kind)):
+        return 1
+    if pt.is_decimal(kind) and (pt.is_decimal(stored) or pt.is_signed_integer(stored)):
+        more = kind.scale - getattr(stored, "scale", 0)
+        return 10**more if more >= 0 else None
+    is_one = (pt.is_timestamp, pt.is_time, pt.is_duration)
+    if any(is_kind(stored) and is_kind(kind) for is_kind in is_one):
+        # Seconds are not stored as such.
+        units = {"ms": 10**6, "us": 10**3, "ns": 1}
+        mine, other = units.get(stored.unit), units.get(kind.unit)
+        return mine // other if mine and other and mine >= other else None
+    return None
 
 
 def raw_values(column: pa.ChunkedArray) -> list[Any]:

@@ -12,8 +12,8 @@ import pytest
 
 import dlsort
 from dlsort.io.parquet.encodings import choose_encodings
+from dlsort.io.parquet.files.layouts import layouts, readable_as_dictionary
 from dlsort.io.parquet.footers import read_footer
-from dlsort.io.parquet.source import layouts, readable_as_dictionary
 from dlsort.tuning import TUNING
 
 N = 20_000

@@ -1,0 +1,1 @@
+"""Files of a source together: their footers, how columns are stored, their row groups."""

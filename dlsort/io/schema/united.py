@@ -1,0 +1,296 @@
+"""United: the one schema of a dataset's files, decided once a job from their footers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import pyarrow as pa
+import pyarrow.types as pt
+
+from dlsort.arrow.layouts import recast
+from dlsort.arrow.unite import UnlikeError, spelled, unite_all, unite_fields
+from dlsort.errors import SchemaMismatchError
+from dlsort.io.schema.fit import ASKED, Difference, Fit
+from dlsort.io.schema.labels import PANDAS, Labels, find_labels, unite_pandas
+from dlsort.io.schema.metadata import FileSchema, calendar_of, is_julian, unite_metadata
+
+__all__ = ["SchemaWanted", "United", "unite"]
+
+SchemaWanted: TypeAlias = "Literal['union', 'strict'] | pa.Schema"
+
+
+@dataclass(frozen=True)
+class United:
+    """The schema of a dataset.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        The one of all files, with the metadata that is true of all of them.
+    fits : tuple of (Fit or None)
+        What is done to each file's rows; None: nothing.
+    changes : tuple of str
+        Columns that are not in all files what they are in the dataset, for people.
+    dropped : tuple of str
+        Keys of metadata that were left out.
+    """
+
+    schema: pa.Schema
+    fits: tuple[Fit | None, ...]
+    changes: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+def unite(files: Sequence[FileSchema], wanted: SchemaWanted = "union") -> United:
+    """Return the schema of a dataset.
+
+    Parameters
+    ----------
+    files : sequence of FileSchema
+        The files, in order, at least one.
+    wanted : "union", "strict" or pyarrow.Schema
+        One that holds the values of all; the same in all of them; or this one.
+
+    Raises
+    ------
+    SchemaMismatchError
+        If there is none: the message names two files, the column, and its type in both.
+
+    Notes
+    -----
+    Time O(columns) for each schema that is not another file's, and O(files).
+    """
+    filled = [file for file in files if file.n_rows] or files
+    told = list({id(file.schema): file for file in filled}.values())
+    labels: list[Labels | None] = [None] * len(files)
+    if any(PANDAS in file.metadata for file in told):
+        labels = find_labels([f.schema for f in files], [f.n_rows for f in files])
+    shown = [_with_labels(file, each) for file, each in zip(files, labels, strict=True)]
+    kinds, kind_of = _kinds(shown)
+    dropped: set[str] = set()
+    if isinstance(wanted, pa.Schema):
+        schema = wanted
+        _check_asked(kinds, schema)
+    elif wanted == "strict":
+        _check_same(kinds)
+        schema = kinds[0].schema
+    else:
+        schema = _union(kinds, dropped)
+    differs = [dict(_differences(kind, schema, kinds)) for kind in kinds]
+    is_of_types = not any(differs) and all(len(k.schema) == len(schema) for k in kinds)
+    column = next((each.column for each in labels if each is not None), None)
+    pandas = unite_pandas([file.schema for file in told], column, schema)
+    metadata, keys = unite_metadata(told, pandas, is_of_types=is_of_types)
+    fits = _fits(files, told, labels, [differs[k] for k in kind_of], schema)
+    return United(
+        schema.with_metadata(metadata) if metadata else schema.remove_metadata(),
+        fits,
+        tuple(_changes(schema, kinds, differs)),
+        (*keys, *sorted(dropped)),
+    )
+
+
+def _with_labels(file: FileSchema, labels: Labels | None) -> FileSchema:
+    if labels is None:
+        return file
+    return replace(file, schema=file.schema.append(pa.field(labels.column, pa.int64())))
+
+
+def _kinds(files: Sequence[FileSchema]) -> tuple[list[FileSchema], list[int]]:
+    """Return a file for each different schema, metadata of files aside; and each file's."""
+    found: list[FileSchema] = []
+    plain: list[pa.Schema] = []
+    by_id: dict[int, int] = {}
+    kind_of = []
+    for file in files:
+        number = by_id.get(id(file.schema))
+        if number is None:
+            columns = file.schema.remove_metadata()
+            same = (
+                i for i, one in enumerate(plain) if one.equals(columns, check_metadata=True)
+            )
+            number = next(same, len(found))
+            if number == len(found):
+                found.append(file)
+                plain.append(columns)
+            by_id[id(file.schema)] = number
+        kind_of.append(number)
+    return found, kind_of
+
+
+def _by_name(file: FileSchema) -> dict[str, pa.Field]:
+    names = file.schema.names
+    if len(set(names)) < len(names):
+        name = next(name for name in names if names.count(name) > 1)
+        msg = f"{file.path} has several columns named {name!r}; each name may stand there once."
+        raise SchemaMismatchError(msg)
+    return {field.name: field for field in file.schema}
+
+
+def _union(kinds: Sequence[FileSchema], dropped: set[str]) -> pa.Schema:
+    fields = _by_name(kinds[0])
+    for i, kind in enumerate(kinds[1:], 1):
+        try:
+            fields = {f.name: f for f in unite_all(fields, _by_name(kind), dropped)}
+        except UnlikeError as error:
+            raise _refusal(error, kinds[:i], kind) from error
+    return pa.schema(list(fields.values()))
+
+
+def _refusal(
+    error: UnlikeError, others: Sequence[FileSchema], file: FileSchema
+) -> SchemaMismatchError:
+    """Return the error that names two files that can't be united, and what of them."""
+    name = error.path[0]
+    mine = file.schema.field(name)
+    path = others[0].path
+    for other in others:
+        if name in other.schema.names:
+            path = other.path
+            try:
+                unite_fields(other.schema.field(name), mine)
+            except UnlikeError as found:
+                error = UnlikeError(found.left, found.right, (name, *found.path))
+                break
+    inside = f" ({'.'.join(error.path)})" if len(error.path) > 1 else ""
+    msg = (
+        f"the files disagree on column {name!r}{inside}: it is {error.left} in {path} and "
+        f"{error.right} in {file.path}, and no type holds the values of both. Give the type to "
+        "use with schema (--schema FILE), or bring the files to one type."
+    )
+    return SchemaMismatchError(msg)
+
+
+def _check_same(kinds: Sequence[FileSchema]) -> None:
+    """Raise unless there is one schema: columns, order, types, nullability, their metadata."""
+    if len(kinds) < 2:
+        return
+    one, other = kinds[:2]
+    mine, theirs = one.schema, other.schema
+    for name in dict.fromkeys([*mine.names, *theirs.names]):
+        shown = [
+            spelled(schema.field(name)) if name in schema.names else "missing"
+            for schema in (mine, theirs)
+        ]
+        if shown[0] != shown[1]:
+            msg = (
+                f"the files disagree on column {name!r}: it is {shown[0]} in {one.path} and "
+                f"{shown[1]} in {other.path}; the same schema was asked for in every file. "
+                'Leave schema="strict" (--schema strict) out to have them united.'
+            )
+            raise SchemaMismatchError(msg)
+    if mine.names != theirs.names:
+        name = next(a for a, b in zip(mine.names, theirs.names, strict=True) if a != b)
+        msg = (
+            f"the files disagree on the order of columns: {name!r} is column "
+            f"{mine.names.index(name) + 1:,} of {one.path} and column "
+            f"{theirs.names.index(name) + 1:,} of {other.path}; the same schema was asked "
+            'for in every file. Leave schema="strict" (--schema strict) out to unite them.'
+        )
+        raise SchemaMismatchError(msg)
+
+
+def _check_asked(kinds: Sequence[FileSchema], schema: pa.Schema) -> None:
+    """Raise if files have columns or types that the wanted schema can't hold."""
+    for kind in kinds:
+        for name, field in _by_name(kind).items():
+            if name not in schema.names:
+                msg = (
+                    f"column {name!r} of {kind.path} is not in {ASKED}, and would be lost; add "
+                    f"it there as {field.type}."
+                )
+                raise SchemaMismatchError(msg)
+            try:
+                recast(pa.array([], field.type), schema.field(name).type)
+            except pa.ArrowException as error:
+                msg = (
+                    f"column {name!r} is {spelled(field)} in {kind.path} and "
+                    f"{spelled(schema.field(name))} in {ASKED}; values can't become that."
+                )
+                raise SchemaMismatchError(msg) from error
+        for field in schema:
+            if field.name not in kind.schema.names and not field.nullable and kind.n_rows:
+                msg = (
+                    f"column {field.name!r} is missing in {kind.path} and {spelled(field)} in "
+                    f"{ASKED}; its values would be null."
+                )
+                raise SchemaMismatchError(msg)
+
+
+def _differences(
+    kind: FileSchema, schema: pa.Schema, kinds: Sequence[FileSchema]
+) -> Iterator[tuple[str, Difference]]:
+    """Yield the columns of a file that become another type."""
+    for field in kind.schema:
+        united = schema.field(field.name)
+        has_nulls = field.nullable and not united.nullable
+        if field.type == united.type and not has_nulls:
+            continue
+        here, other, there = spelled(field), ASKED, spelled(united)
+        for one in kinds:
+            if field.name in one.schema.names:
+                its = one.schema.field(field.name)
+                if its.type != field.type and not has_nulls:
+                    other, there = one.path, spelled(its)
+                    if its.type == united.type:
+                        break
+        yield field.name, Difference(here, other, there)
+
+
+def _fits(
+    files: Sequence[FileSchema],
+    told: Sequence[FileSchema],
+    labels: Sequence[Labels | None],
+    differs: Sequence[dict[str, Difference]],
+    schema: pa.Schema,
+) -> tuple[Fit | None, ...]:
+    """Return what is done to each file; files of the same needs have the same object."""
+    others = ""
+    if len({calendar_of(file) for file in told}) > 1:
+        others = next((file.path for file in files if not is_julian(file)), files[0].path)
+    known: dict[object, Fit] = {}
+    fits: list[Fit | None] = []
+    for file, its_labels, its_differs in zip(files, labels, differs, strict=True):
+        calendar = others if others and is_julian(file) else ""
+        if calendar and not any(map(_has_times, file.schema.types)):
+            calendar = ""
+        own = file.schema.names
+        if not (its_differs or its_labels or calendar) and len(own) == len(schema):
+            fits.append(None)
+            continue
+        key = id(its_differs), its_labels, calendar
+        if key not in known:
+            missing = frozenset(schema.names) - set(own)
+            known[key] = Fit(missing, its_differs, its_labels, calendar)
+        fits.append(known[key])
+    return tuple(fits)
+
+
+def _has_times(kind: pa.DataType) -> bool:
+    if isinstance(kind, pa.BaseExtensionType):
+        return _has_times(kind.storage_type)
+    if pt.is_dictionary(kind):
+        return _has_times(kind.value_type)
+    if pt.is_date(kind) or pt.is_timestamp(kind):
+        return True
+    return any(_has_times(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _changes(
+    schema: pa.Schema, kinds: Sequence[FileSchema], differs: Sequence[dict[str, Difference]]
+) -> Iterator[str]:
+    """Yield the columns that differ, with their types in files and the one that they get."""
+    names = {name for each in differs for name in each}
+    for kind in kinds:
+        names.update(set(schema.names).difference(kind.schema.names))
+    for field in schema:
+        if field.name in names:
+            shown = dict.fromkeys(
+                str(kind.schema.field(field.name).type)
+                if field.name in kind.schema.names
+                else "missing"
+                for kind in kinds
+            )
+            yield f"{field.name} ({', '.join(shown)} → {field.type})"

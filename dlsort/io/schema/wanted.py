@@ -1,0 +1,80 @@
+"""What a caller may ask of the schema: united, the same in all files, or a given one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from os import PathLike
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from dlsort.errors import BadOptionError, shown
+from dlsort.io.schema.united import SchemaWanted
+from dlsort.io.storage import open_to_read, without_scheme
+
+__all__ = ["read_schema", "told_of"]
+
+EXPECTED = (
+    'expected "union", "strict", a pyarrow schema, or a Parquet or Arrow file that has one'
+)
+
+
+def read_schema(value: Any) -> SchemaWanted:
+    """Return what is asked for; a file is opened, and its schema taken.
+
+    Parameters
+    ----------
+    value : str, path-like or pyarrow.Schema
+        ``"union"``, ``"strict"``, a schema, or a file: Parquet, or Arrow's IPC file or stream.
+
+    Raises
+    ------
+    BadOptionError
+        If it is none of these, or the file can't be read.
+    """
+    if isinstance(value, pa.Schema):
+        return _checked(value, "schema")
+    if isinstance(value, str) and value in ("union", "strict"):
+        return "union" if value == "union" else "strict"
+    if not isinstance(value, str | PathLike):
+        msg = f"schema (--schema) is {shown(value)}; {EXPECTED}."
+        raise BadOptionError(msg)
+    path = str(without_scheme(str(value)))
+    try:
+        with open_to_read(path) as where:
+            found = _read(where)
+    except FileNotFoundError as error:
+        msg = f"schema (--schema) is {shown(path)}, and there is no such file; {EXPECTED}."
+        raise BadOptionError(msg) from error
+    except (OSError, pa.ArrowException, ValueError) as error:
+        why = str(error).partition("\n")[0].rstrip(".")
+        msg = f"schema (--schema) is {shown(path)}, which can't be read ({why}); {EXPECTED}."
+        raise BadOptionError(msg) from error
+    return _checked(found, path)
+
+
+def _read(where: Any) -> pa.Schema:
+    """Return the schema of a file of any of the kinds."""
+    with suppress(pa.ArrowInvalid):
+        return pq.read_schema(where)
+    with pa.memory_map(where) if isinstance(where, str) else pa.PythonFile(where) as file:
+        with suppress(pa.ArrowInvalid):
+            return pa.ipc.open_file(file).schema
+        file.seek(0)
+        return pa.ipc.open_stream(file).schema
+
+
+def _checked(schema: pa.Schema, name: str) -> pa.Schema:
+    twice = next((n for n in schema.names if schema.names.count(n) > 1), None)
+    if twice is not None or not schema.names:
+        what = "no columns" if twice is None else f"several columns named {twice!r}"
+        msg = f"the schema of {name} has {what}; {EXPECTED}."
+        raise BadOptionError(msg)
+    return schema
+
+
+def told_of(wanted: SchemaWanted) -> str:
+    """Return what is asked for as a text that is the same whenever that is the same."""
+    return wanted if isinstance(wanted, str) else wanted.serialize().to_pybytes().hex()
