@@ -8,7 +8,7 @@ import pytest
 
 from commands import contents
 from dlsort import check_dataset, sort_dataset
-from dlsort.errors import BadOptionError, CorruptSourceError
+from dlsort.errors import BadOptionError, CorruptSourceError, SourceUnsupportedError
 from dlsort.io.parquet.footers import read_footer
 from dlsort.io.parquet.source import open_source
 from dlsort.io.parquet.thrift import BINARY, BOOLEAN, I32, I64, LIST, STRUCT
@@ -85,10 +85,6 @@ LIES = {
         "in another file",
     ),
     "a chunk that is not described": (lambda f: column(f).pop(METADATA), "not described"),
-    "a chunk that is encrypted": (
-        lambda f: column(f).__setitem__(CRYPTO, (STRUCT, {1: (STRUCT, {})})),
-        "is encrypted",
-    ),
     "a chunk of another type": (put(TYPE, I32, 1), "not of type INT64"),
     "a chunk of no type": (put(TYPE, I32, 77), "not of type INT64"),
     "a codec that there is not": (put(CODEC, I32, 8), "codec 8"),
@@ -144,6 +140,15 @@ def refused(work, data, by="i", error=CorruptSourceError, **options):
     assert str(path) in str(of_sort.value)
     assert "\n" not in str(of_sort.value)
     return str(of_sort.value)
+
+
+def test_a_chunk_that_is_encrypted_is_no_lie(work):
+    data = with_footer(
+        USUAL, lambda f: column(f).__setitem__(CRYPTO, (STRUCT, {1: (STRUCT, {})}))
+    )
+    assert "is encrypted" in refused(work, data, error=SourceUnsupportedError)
+    with pytest.raises(SourceUnsupportedError, match="is encrypted"):
+        check_dataset(work / "in", by="i")
 
 
 @pytest.mark.parametrize("name", LIES)
