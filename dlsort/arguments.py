@@ -14,7 +14,7 @@ from numbers import Integral
 from typing import Any
 
 from dlsort.errors import BadOptionError, shown
-from dlsort.keys import SortKey, is_flag, parse_by
+from dlsort.keys import Texts, is_flag, read_by
 from dlsort.sizes import GIB, parse_bytes
 
 __all__ = [
@@ -152,10 +152,6 @@ def _number(text: str) -> int | str:
     return int(text[:_MOST_DIGITS]) if digits.isascii() and digits.isdigit() else text
 
 
-def _keys(texts: Sequence[str]) -> list[SortKey]:
-    return [key for text in texts for key in parse_by(text)]
-
-
 @dataclass(frozen=True)
 class Kind:
     """A kind of value.
@@ -195,9 +191,9 @@ FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
 CLUSTER = Kind("str, Client or Cluster", metavar="ADDR")
 KEY = Kind(
     "str, SortKey or a sequence of these",
-    lambda value, _: parse_by(value),
+    lambda value, _: read_by(value),
     metavar="KEY",
-    of_text=_keys,
+    of_text=Texts,
     is_many=True,
 )
 COUNT = Kind("int", read_count, "at least 1", "N", _number)

@@ -23,6 +23,7 @@ def argsort(
     *,
     ascending: bool | Sequence[bool] = True,
     na_position: str | Sequence[str] = "last",
+    nan_position: str | Sequence[str | None] | None = None,
     threads: int | None = None,
     _tuning: OrderTuning = TUNING.order,
 ) -> npt.NDArray[np.int64]:
@@ -32,13 +33,17 @@ def argsort(
     ----------
     keys : array-like, or a list, tuple or table of them
         (n,) values: numbers, booleans, dates and times, decimals, strings, binary or
-        dictionaries, of NumPy, Arrow, pandas, Polars or anything with the Arrow
-        PyCapsule interface. Of several key columns the first matters most.
+        dictionaries, and structs and lists of these, of NumPy, Arrow, pandas, Polars or
+        anything with the Arrow PyCapsule interface. Of several key columns the first matters
+        most.
     ascending : bool or sequence of bool
         Smallest first; for all key columns or for each. Equal keys keep their order in
         either direction.
     na_position : {"last", "first"} or a sequence of them
-        Where nulls and NaN go, in either direction.
+        Where nulls go, in either direction.
+    nan_position : {"last", "first"} or a sequence of them, optional
+        Where NaN goes among the numbers: after all, or before all of them, in either
+        direction. By default with the nulls, as one of them.
     threads : int, optional
         At most so many; by default one a core. The result does not depend on it.
 
@@ -70,7 +75,9 @@ def argsort(
     >>> argsort((np.array([1, 0, 1]), np.array(["b", "c", "a"])), ascending=[False, True])
     array([2, 0, 1])
     """
-    columns, sort_keys = read_keys(keys, _tuning, ascending=ascending, na_position=na_position)
+    columns, sort_keys = read_keys(
+        keys, _tuning, ascending=ascending, na_position=na_position, nan_position=nan_position
+    )
     count = check_threads(threads)
     rows: npt.NDArray[np.int64]
     rows = order_columns(columns, sort_keys, _tuning, runs=False, wide=True, threads=count).rows
@@ -82,13 +89,14 @@ def is_sorted(
     *,
     ascending: bool | Sequence[bool] = True,
     na_position: str | Sequence[str] = "last",
+    nan_position: str | Sequence[str | None] | None = None,
     _tuning: OrderTuning = TUNING.order,
 ) -> bool:
     """Return whether an array, or several as one key, are in order.
 
     Parameters
     ----------
-    keys, ascending, na_position
+    keys, ascending, na_position, nan_position
         As for :func:`argsort`.
 
     Returns
@@ -105,7 +113,9 @@ def is_sorted(
     >>> is_sorted([1, 1, 2, None]), is_sorted([1, 1, 2, None], na_position="first")
     (True, False)
     """
-    columns, sort_keys = read_keys(keys, _tuning, ascending=ascending, na_position=na_position)
+    columns, sort_keys = read_keys(
+        keys, _tuning, ascending=ascending, na_position=na_position, nan_position=nan_position
+    )
     return len(columns[0]) < 2 or first_disorder_of(columns, sort_keys, _tuning) < 0
 
 
@@ -115,6 +125,7 @@ def rank(
     method: str = "min",
     ascending: bool | Sequence[bool] = True,
     na_position: str | Sequence[str] = "last",
+    nan_position: str | Sequence[str | None] | None = None,
     threads: int | None = None,
     _tuning: OrderTuning = TUNING.order,
 ) -> npt.NDArray[np.int64]:
@@ -122,7 +133,7 @@ def rank(
 
     Parameters
     ----------
-    keys, ascending, na_position, threads
+    keys, ascending, na_position, nan_position, threads
         As for :func:`argsort`. Nulls are ranked too: they are equal to each other.
     method : {"min", "dense", "first"}
         ``min``: how many rows have a smaller key, which is what
@@ -151,7 +162,9 @@ def rank(
     array([1, 0, 2, 3])
     """
     method = METHOD.read(method)
-    columns, sort_keys = read_keys(keys, _tuning, ascending=ascending, na_position=na_position)
+    columns, sort_keys = read_keys(
+        keys, _tuning, ascending=ascending, na_position=na_position, nan_position=nan_position
+    )
     order, (starts, ends), *_ = order_columns(
         columns,
         sort_keys,

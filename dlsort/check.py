@@ -18,11 +18,11 @@ from os import PathLike
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.types as pt
 from dask.system import CPU_COUNT
 
+from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.shown import shown_value
-from dlsort.arrow.transport import concat_rows
+from dlsort.arrow.transport import concat_rows, free_rows
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
@@ -33,14 +33,15 @@ from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.told import check_all_told
-from dlsort.keys import By, SortKey, format_by
+from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.order.words import check_key_types, key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import Disorder, Place, first_disorder
+from dlsort.proof.nan_places import has_nan, other_places
 from dlsort.proof.ordered import first_break
 from dlsort.publish.manifest import key_of_parts
 from dlsort.sort_options import read_options
-from dlsort.terminal.progress import Progress, progress_for
+from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
 from dlsort_cluster.clusters.sizes import machine_memory_bytes
@@ -60,6 +61,8 @@ class CheckReport:
         What the dataset holds, by its footers.
     disorder : Disorder or None
         The first row out of order, if any.
+    sorted_if : str or None
+        By which key rows are in order, if only the place of NaN differs, in a sentence.
     against : str or None
         The dataset that rows were compared with.
     differences : tuple of str
@@ -82,6 +85,7 @@ class CheckReport:
     differences: tuple[str, ...] = ()
     checksum: str | None = None
     passed_over: str = ""
+    sorted_if: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -96,6 +100,7 @@ class CheckReport:
             lines.append(f"in order   {rows} by {self.by}, in {files} of {self.src}")
         else:
             lines.append(str(self.disorder))
+            lines += [self.sorted_if] if self.sorted_if else []
         lines += self.differences
         if self.against is not None and self.checksum is not None:
             rows = count(self.rows, "row")
@@ -130,7 +135,9 @@ class _Order:
             below = result.edges.slice(0, 1)
             if first_break([above, below], self.keys, TUNING.order) >= 0:
                 self.first = Disorder(
-                    self._place(piece, 0, below), self._place(of, of.n_rows - 1, above)
+                    self._place(piece, 0, below),
+                    self._place(of, of.n_rows - 1, above),
+                    has_nan(above) or has_nan(below),
                 )
                 return
         if result.disorder is not None:
@@ -138,6 +145,7 @@ class _Order:
             self.first = Disorder(
                 self._place(piece, row + 1, pair.slice(1)),
                 self._place(piece, row, pair.slice(0, 1)),
+                has_nan(pair),
             )
         self.last = result.edges.slice(1), piece
 
@@ -226,20 +234,22 @@ def check_dataset(
 
 
 def _check(
-    names: Sequence[str],
+    called: Sequence[str],
     sources: Sequence[ParquetSource],
-    keys: tuple[SortKey, ...] | None,
+    by: By | None,
     threads: int,
     progress: Progress,
 ) -> CheckReport:
-    """Check the first of one or two datasets; they are called by their names."""
-    src, against = names[0], names[1] if len(names) > 1 else None
+    """Check the first of one or two datasets; errors and the report name them as called."""
+    src, against = called[0], called[1] if len(called) > 1 else None
     source, other = sources[0], sources[1] if len(sources) > 1 else None
     problems: list[str] = []
-    if keys is None:
+    if by is None:
         told = (footer.metadata.metadata for footer in source.footers)
         n_rows = (int(footer.rows.sum()) for footer in source.footers)
         keys, problems = key_of_parts(src, list(zip(source.files, n_rows, told, strict=True)))
+    else:
+        keys = parse_by(by, source.schema.names)
     check_key_types(source.schema, keys)
     differences: list[str] = []
     if other is not None:
@@ -248,7 +258,7 @@ def _check(
             differences.append(f"not the same rows: {both}.")
         differences += find_differences(source.schema, src, other.schema, str(against))
     whole = other is not None and not differences
-    columns = source.schema.names if whole else [key.column for key in keys]
+    columns = source.schema.names if whole else top_columns_of(source.schema, keys)
     source.check_columns(columns, copied=False)
     order = _Order(source, keys)
     progress.phase("check", source.n_rows)
@@ -271,6 +281,7 @@ def _check(
                     "checksum is "
                     f"{proof.checksum} in {src} and {other_proof.checksum} in {against}."
                 )
+    sorted_if = _sorted_if(order, threads)
     return CheckReport(
         src,
         format_by(keys),
@@ -281,14 +292,31 @@ def _check(
         against,
         (*problems, *differences),
         proof.checksum if whole and not differences else None,
-        _passed_over(names, sources),
+        _passed_over(called, sources),
+        sorted_if,
     )
 
 
-def _passed_over(names: Sequence[str], sources: Sequence[Source]) -> str:
+def _passed_over(called: Sequence[str], sources: Sequence[Source]) -> str:
     """Return what was not read of each dataset, if anything."""
-    each = zip(names, sources, strict=True)
+    each = zip(called, sources, strict=True)
     return "; ".join(f"{name}: {said(of.passed)}" for name, of in each if of.passed)
+
+
+def _sorted_if(order: _Order, threads: int) -> str | None:
+    """Return by which key rows are in order all the same, where that depends on NaN alone."""
+    if order.first is None or not order.first.has_nan:
+        return None
+    for rule, keys in other_places(order.keys, order.source.schema):
+        other = _Order(order.source, keys)
+        with _pool(threads) as pool:
+            for piece, found in _read(order.source, keys, pool, NoProgress(), "", whole=False):
+                other.feed(piece, found)
+                if other.first is not None:
+                    break
+        if other.first is None:
+            return f"The rows are in order if {rule}: check by {format_by(keys)}."
+    return None
 
 
 @contextmanager
@@ -322,7 +350,7 @@ def _read(
     whole: bool,
 ) -> Iterator[tuple[Piece, _Checked]]:
     """Yield each piece with what it leaves behind, in order."""
-    columns = source.schema.names if whole else [key.column for key in keys]
+    columns = source.schema.names if whole else top_columns_of(source.schema, keys)
 
     def look(piece: Piece) -> _Checked:
         table = source.read(piece, columns)
@@ -341,23 +369,7 @@ def _read(
 def _look(table: pa.Table, keys: tuple[SortKey, ...], proof: Proof) -> _Checked:
     table = key_table(table, keys)
     bad = first_disorder(table, keys, TUNING.order)
-    pair = None if bad < 0 else (bad, _plain(table.slice(bad, 2)))
+    pair = None if bad < 0 else (bad, free_rows(table.slice(bad, 2)))
     last = table.num_rows - 1
-    return _Checked(proof, pair, _plain(concat_rows([table.slice(0, 1), table.slice(last)])))
-
-
-def _plain(rows: pa.Table) -> pa.Table:
-    """Return a few rows free of the piece that they come from: its buffers and dictionaries.
-
-    An ordered dictionary is kept: its own order is the order.
-    """
-    for i, column in enumerate(rows.schema):
-        kind = column.type
-        if pt.is_dictionary(kind) and not kind.ordered:
-            decoded = rows.column(i).cast(kind.value_type)
-            rows = rows.set_column(i, column.with_type(kind.value_type), decoded)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows.combine_chunks())
-    with pa.ipc.open_stream(sink.getvalue()) as reader:
-        return reader.read_all()
+    edges = free_rows(concat_rows([table.slice(0, 1), table.slice(last)]))
+    return _Checked(proof, pair, edges)

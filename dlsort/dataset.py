@@ -26,7 +26,7 @@ from dlsort.io.paths import Places, list_of, shown_places
 from dlsort.io.schema.wanted import told_of
 from dlsort.io.source import Source
 from dlsort.io.told import check_all_told
-from dlsort.keys import By, format_by
+from dlsort.keys import By, SortKey, format_by
 from dlsort.order.words import check_key_types
 from dlsort.publish.destination import Overwrite, check_apart, check_destination
 from dlsort.publish.finished import check_visible
@@ -100,7 +100,9 @@ def sort_dataset(
         be in object stores that fsspec knows (``s3://bucket/folder``); there parts are copied
         to their place, and ``_SUCCESS`` is written last.
     by : str, SortKey or a sequence of these
-        The key, as in ``"day,price:desc,note:asc:nulls_first"``.
+        The key, as in ``"day,price:desc,note:asc:nulls_first"``; or a list of names, of
+        tuples such as ``("price, USD", "desc")``, and of :class:`SortKey`. A column's exact
+        name is that column; else a name with dots is a field of a struct.
     scheduler : str, Client or Cluster, optional
         A running Dask cluster: its address, as in ``"tcp://host:port"``, a client of it, or
         the cluster itself. Its workers must see source and destination under the same paths.
@@ -185,21 +187,22 @@ def sort_dataset(
 
 
 def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
-    report = SortReport(shown_places(asked.src), asked.dst, format_by(asked.by))
     # recover
     if (finished := _finished_before(asked, began)) is not None:
         return finished
     # open
     destination, held = _look_at_destination(asked)
     source = _open(asked)
-    _check_source(source, asked, destination)
+    keys = asked.keys(source.schema.names)
+    report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
+    _check_source(source, asked, keys, destination)
     opened = time.perf_counter()
     n_files, sizes = len(source.files), (source.stored_bytes, source.arrow_bytes)
     told = Opened(source.n_rows, n_files, *sizes, opened - began, source.passed)
     report.note(replace(told, changes=source.changes, dropped=source.dropped))
     with _cluster(asked) as (client, size):
         # plan
-        job = _plan(source, asked, size)
+        job = _plan(source, asked, keys, size)
         file = _job_file(job, asked)
         started = time.perf_counter()
         with staging(
@@ -241,7 +244,8 @@ def _finished_before(asked: Asked, began: float) -> SortReport | None:
     if settled is None or not asked.resume:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
-        wanted = _wanted(_open(asked), asked)
+        source = _open(asked)
+        wanted = _wanted(source, asked, asked.keys(source.schema.names))
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None
@@ -262,12 +266,14 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
         raise
 
 
-def _check_source(source: Source, asked: Asked, destination: str) -> None:
+def _check_source(
+    source: Source, asked: Asked, keys: tuple[SortKey, ...], destination: str
+) -> None:
     """Raise if a source can't be sorted so, before a cluster is started for nothing."""
     for place in list_of(asked.src):
         check_apart(destination, place, source.files)
     source.check_columns(source.schema.names, copied=True)
-    check_key_types(source.schema, asked.by)
+    check_key_types(source.schema, keys)
     tuning = asked.tuning.budget
     check_partitions(asked.partitions, source.n_rows, tuning)
     if asked.scheduler is None:
@@ -284,7 +290,9 @@ def _default_of(asked: Asked) -> MemoryOf | None:
     return "machine" if asked.scheduler is None else "workers"
 
 
-def _plan(source: ParquetSource, asked: Asked, size: ClusterSize) -> Job:
+def _plan(
+    source: ParquetSource, asked: Asked, keys: tuple[SortKey, ...], size: ClusterSize
+) -> Job:
     """Return the job that suits the cluster's memory and threads."""
     n_processes, n_threads, limit_bytes, is_limited = size
     memory_bytes, tuning = asked.memory_bytes, asked.tuning.budget
@@ -301,7 +309,7 @@ def _plan(source: ParquetSource, asked: Asked, size: ClusterSize) -> Job:
     part_bytes = asked.partition_size or min(tuning.partition_bytes, budget.part_bytes)
     return Job(
         source=source,
-        keys=asked.by,
+        keys=keys,
         n_parts=asked.partitions or count_parts(source, part_bytes, n_threads, tuning),
         piece_bytes=budget.piece_bytes,
         part_bytes=budget.part_bytes,
@@ -313,9 +321,9 @@ def _plan(source: ParquetSource, asked: Asked, size: ClusterSize) -> Job:
     )
 
 
-def _wanted(source: Source, asked: Asked) -> Wanted:
+def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
     return Wanted(
-        by=format_by(asked.by),
+        by=format_by(keys),
         files=Wanted.files_of(source),
         compression=asked.compression,
         row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
@@ -328,7 +336,7 @@ def _wanted(source: Source, asked: Asked) -> Wanted:
 
 def _job_file(job: Job, asked: Asked) -> JobFile:
     return JobFile(
-        **vars(_wanted(job.source, asked)),
+        **vars(_wanted(job.source, asked, job.keys)),
         n_parts=job.n_parts,
         piece_bytes=job.piece_bytes,
         part_bytes=job.part_bytes,

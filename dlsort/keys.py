@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from dlsort.errors import BadKeyError, UnknownColumnError, shown
 from dlsort.wording import did_you_mean
 
-__all__ = ["By", "SortKey", "check_columns", "format_by", "is_flag", "parse_by", "quoted"]
+__all__ = [
+    "KEY_FORM",
+    "By",
+    "SortKey",
+    "Texts",
+    "check_columns",
+    "format_by",
+    "is_flag",
+    "parse_by",
+    "quoted",
+    "read_by",
+]
 
-DIRECTIONS = {"asc": False, "desc": True}
-NULL_PLACES = {"nulls_first": True, "nulls_last": False}
+KEY_FORM = "COLUMN[:asc|:desc][:nulls_first|:nulls_last][:nan_first|:nan_last]"
+
+# What may follow a name: the argument of a SortKey, and its value.
+MARKS = {
+    "asc": ("descending", False),
+    "desc": ("descending", True),
+    "nulls_first": ("nulls_first", True),
+    "nulls_last": ("nulls_first", False),
+    "nan_first": ("nan_first", True),
+    "nan_last": ("nan_first", False),
+}
 
 _QUOTED = r'\s*"((?:[^"]|"")*+)"'
 _NAME = re.compile(rf"{_QUOTED}\s*")
@@ -28,24 +49,38 @@ class SortKey:
     Parameters
     ----------
     column : str
-        Column name.
+        Column name; or the path of a field of a struct, as in ``"event.time"``, where no
+        column has that name.
     descending : bool
         Largest first.
     nulls_first : bool
-        Nulls and NaN come before all values, in either direction.
+        Nulls come before all values, in either direction.
+    nan_first : bool or None
+        Where NaN stands in the output: before all numbers, or (False) after all of them, in
+        either direction, and never among the nulls. None: with the nulls, as one of them.
     """
 
     column: str
     descending: bool = False
     nulls_first: bool = False
+    nan_first: bool | None = None
 
     def __str__(self) -> str:
         """Return the key as ``--by`` writes it."""
-        direction = ":desc" if self.descending else ""
-        return f"{quoted(self.column)}{direction}{':nulls_first' if self.nulls_first else ''}"
+        marks = [":desc"] if self.descending else []
+        marks += [":nulls_first"] if self.nulls_first else []
+        if self.nan_first is not None:
+            marks.append(":nan_first" if self.nan_first else ":nan_last")
+        return quoted(self.column) + "".join(marks)
 
 
-By = str | SortKey | Sequence[str | SortKey]
+class Texts(tuple[str, ...]):
+    """Several texts, each of one column or more, as ``--by`` given again has them."""
+
+    __slots__ = ()
+
+
+By = str | SortKey | Sequence[str | SortKey | tuple[str, ...]]
 
 
 def is_flag(value: object) -> bool:
@@ -54,18 +89,34 @@ def is_flag(value: object) -> bool:
     return isinstance(value, bool) or (numpy is not None and isinstance(value, numpy.bool))
 
 
-def parse_by(by: By) -> tuple[SortKey, ...]:
+def read_by(by: Any) -> By:
+    """Return a key that can be read more than once, its columns not looked at yet.
+
+    Raises
+    ------
+    BadKeyError
+        If it is neither a text nor a list.
+    """
+    return by if isinstance(by, str | SortKey | Texts) else _listed(by)
+
+
+def parse_by(by: By, names: Iterable[str] = ()) -> tuple[SortKey, ...]:
     """Read a key from text or from a list of columns.
 
     Parameters
     ----------
-    by : str, SortKey or a sequence of these
+    by : str, SortKey or a sequence of these and of tuples of text
         ``"a,b:desc,c:asc:nulls_first"``: columns by comma, each followed by
-        an optional direction (``asc``, ``desc``) and an optional null place
-        (``nulls_first``, ``nulls_last``). A name that holds a comma or a colon
-        stands in double quotes, and one of these in it is doubled:
-        ``'"a,b":desc,c'``. In a sequence each element is one column, written
-        the same way; a comma needs no quotes there.
+        an optional direction (``asc``, ``desc``), an optional null place
+        (``nulls_first``, ``nulls_last``) and one of NaN (``nan_first``,
+        ``nan_last``). A name that holds a comma or a colon stands in double
+        quotes, and one of these in it is doubled: ``'"a,b":desc,c'``. In a
+        sequence each element is one column: written the same way, where a comma
+        needs no quotes; a tuple of its name, which is not read, and marks, as in
+        ``("a,b", "desc")``; or a :class:`SortKey`.
+    names : iterable of str
+        The columns that there are. What is one's name exactly, alone or before marks,
+        is that column, whatever else it could be read as.
 
     Returns
     -------
@@ -81,15 +132,19 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
     --------
     >>> [str(k) for k in parse_by("day, price:desc , note:asc:nulls_first")]
     ['day', 'price:desc', 'note:nulls_first']
+    >>> [k.column for k in parse_by([" id", ("a:b", "desc")], ["id", " id", "a:b"])]
+    [' id', 'a:b']
     """
-    items: Iterable[str | SortKey]
+    known = frozenset(names)
+    found: list[SortKey] = []
     if isinstance(by, str):
-        items = _split(by)
-    elif isinstance(by, SortKey):
-        items = [by]
+        found = _parse_text(by, known)
+    elif isinstance(by, Texts):
+        found = [key for text in by for key in _parse_text(text, known)]
     else:
-        items = _listed(by)
-    keys = tuple(_checked(i) if isinstance(i, SortKey) else _parse_one(i) for i in items)
+        for item in [by] if isinstance(by, SortKey) else _listed(by):
+            found.append(_checked(item) if isinstance(item, SortKey) else _parse(item, known))
+    keys = tuple(found)
     if not keys:
         msg = "the key names no column; give at least one, as in by='day,price:desc'."
         raise BadKeyError(msg)
@@ -102,6 +157,25 @@ def parse_by(by: By) -> tuple[SortKey, ...]:
     return keys
 
 
+def _parse_text(text: str, names: Container[str]) -> list[SortKey]:
+    """Return the keys of a text: one column's name, or several by comma."""
+    exact = _exact(text, names)
+    return [exact] if exact else [_parse(item, names) for item in _split(text)]
+
+
+def _exact(text: str, names: Container[str]) -> SortKey | None:
+    """Return the key whose name is all of a text, or all before its marks, if there is one."""
+    name, marks = text, list[str]()
+    while True:
+        for each in (name, name.strip()):
+            if each in names:
+                return _marked(each, marks, text)
+        name, colon, mark = name.rpartition(":")
+        if not colon or mark.strip() not in MARKS:
+            return None
+        marks.insert(0, mark.strip())
+
+
 def _split(by: str) -> Iterable[str]:
     """Yield what stands between commas that are in no quotes."""
     end = -1
@@ -112,7 +186,7 @@ def _split(by: str) -> Iterable[str]:
         end = match.end()
 
 
-def _listed(by: object) -> Iterable[str | SortKey]:
+def _listed(by: object) -> list[Any]:
     # a set has no order, and bytes are numbers
     if isinstance(by, Iterable) and not isinstance(by, Set | Mapping | bytes):
         with suppress(TypeError):  # an array of no dimension only looks like one
@@ -122,54 +196,61 @@ def _listed(by: object) -> Iterable[str | SortKey]:
 
 
 def _checked(key: SortKey) -> SortKey:
-    """Return a key of a column name and two booleans."""
+    """Return a key of a column name and booleans."""
     column: object = key.column
-    flags = key.descending, key.nulls_first
+    flags = [key.descending, key.nulls_first]
+    flags += [] if key.nan_first is None else [key.nan_first]
     if not isinstance(column, str) or not all(map(is_flag, flags)):
         msg = (
             f"a key column is {shown(key)}; expected a SortKey of a column name, and True or "
-            "False for descending and nulls_first."
+            "False for descending and nulls_first, and for nan_first if it is given."
         )
         raise BadKeyError(msg)
-    return replace(key, descending=bool(key.descending), nulls_first=bool(key.nulls_first))
+    return SortKey(column, *map(bool, flags))
 
 
-def _parse_one(text: object) -> SortKey:
-    if not isinstance(text, str):
-        msg = f"a key column is {shown(text)}; expected a column name or a SortKey."
+def _parse(item: object, names: Container[str]) -> SortKey:
+    """Return the key of one column, from its text or a tuple of its name and marks."""
+    if isinstance(item, tuple) and item and all(isinstance(part, str) for part in item):
+        return _marked(item[0], item[1:], item)
+    if not isinstance(item, str):
+        msg = (
+            f"a key column is {shown(item)}; expected a column name, a SortKey, or a tuple of "
+            'a name and what is to be done with it, as in ("price", "desc").'
+        )
         raise BadKeyError(msg)
-    if (name := _NAME.match(text)) is not None:
+    if (exact := _exact(item, names)) is not None:
+        return exact
+    if (name := _NAME.match(item)) is not None:
         column = name[1].replace('""', '"')
-        junk, *marks = (part.strip() for part in text[name.end() :].split(":"))
+        junk, *marks = (part.strip() for part in item[name.end() :].split(":"))
         marks = [junk, *marks] if junk else marks
     else:
-        column, *marks = (part.strip() for part in text.split(":"))
-        _check_plain(column, text)
-    key = SortKey(column)
-    given: set[str] = set()
+        column, *marks = (part.strip() for part in item.split(":"))
+        _check_plain(column, item)
+    return _marked(column, marks, item)
+
+
+def _marked(column: str, marks: Iterable[str], item: object) -> SortKey:
+    """Return the key of a column with marks; ``item`` is what was given, for messages."""
+    given: dict[str, bool] = {}
     for mark in marks:
-        if mark in DIRECTIONS and "direction" not in given:
-            key = replace(key, descending=DIRECTIONS[mark])
-            given.add("direction")
-        elif mark in NULL_PLACES and "nulls" not in given:
-            key = replace(key, nulls_first=NULL_PLACES[mark])
-            given.add("nulls")
-        else:
+        argument, value = MARKS.get(mark, (None, False))
+        if argument is None or argument in given:
             msg = (
-                f"can't read {shown(mark)} in the key {shown(text)}; "
-                "expected one of asc, desc and one of nulls_first, nulls_last."
+                f"can't read {shown(mark)} in the key {shown(item)}; expected one of asc, "
+                "desc, one of nulls_first, nulls_last and one of nan_first, nan_last. A name "
+                "that holds a colon stands in double quotes."
             )
             raise BadKeyError(msg)
-    return key
+        given[argument] = value
+    return SortKey(column, **given)
 
 
 def _check_plain(column: str, text: str) -> None:
     """Raise unless a name without quotes is one."""
     if not column:
-        msg = (
-            f"the key {shown(text)} has no column name; "
-            "write COLUMN[:asc|:desc][:nulls_first|:nulls_last], by comma."
-        )
+        msg = f"the key {shown(text)} has no column name; write {KEY_FORM}, by comma."
         raise BadKeyError(msg)
     if column.startswith('"'):
         msg = (

@@ -49,6 +49,7 @@ __all__ = [
     "COMMANDS",
     "DOORS",
     "METHOD",
+    "NAN_POSITION",
     "NA_POSITION",
     "REQUIRED",
     "THREADS",
@@ -163,8 +164,9 @@ BY = SortOption(
     "by",
     KEY,
     "Columns to sort by, most significant first, separated by commas: "
-    "COLUMN[:asc|:desc][:nulls_first|:nulls_last]. A name with a comma or a colon stands in "
-    "double quotes, as in '\"a,b\":desc,c'. NaN goes with the nulls.",
+    "COLUMN[:asc|:desc][:nulls_first|:nulls_last][:nan_first|:nan_last]. A name with a comma "
+    "or a colon stands in double quotes, as in '\"a,b\":desc,c', unless it is all that is "
+    "given; struct.field is a field. NaN goes with the nulls unless it has a place.",
     REQUIRED,
     flag_more="Given again, it names further columns.",
 )
@@ -307,8 +309,14 @@ ASCENDING = SortOption(
 NA_POSITION = SortOption(
     "na_position",
     of_each(one_of("last", "first"), of="a sequence of them"),
-    "Where nulls and NaN go, in either direction.",
+    "Where nulls go, in either direction.",
     default="last",
+)
+NAN_POSITION = SortOption(
+    "nan_position",
+    of_each(one_of("last", "first"), of="a sequence of them"),
+    "Where NaN goes among the numbers: after all or before all of them, in either direction.",
+    otherwise="with the nulls, as one of them",
 )
 METHOD = SortOption(
     "method",
@@ -357,9 +365,9 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
     ),
     "sort_table": (BY, _THREADS_HERE),
     "top_k": (K, BY, _THREADS_HERE),
-    "argsort": (ASCENDING, NA_POSITION, _THREADS_HERE),
-    "is_sorted": (ASCENDING, NA_POSITION),
-    "rank": (METHOD, ASCENDING, NA_POSITION, _THREADS_HERE),
+    "argsort": (ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
+    "is_sorted": (ASCENDING, NA_POSITION, NAN_POSITION),
+    "rank": (METHOD, ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
 }
 
 #: Each command's flags, in the order of its help.

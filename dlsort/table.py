@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from dlsort.arrow.layouts import recast, without_views
+from dlsort.arrow.paths import field_of_series, fields_of_frame, find_path
 from dlsort.arrow.take import take_array
 from dlsort.arrow.transport import combine
 from dlsort.errors import KeyTypeError
-from dlsort.keys import By, SortKey, check_columns, parse_by
+from dlsort.keys import By, SortKey, parse_by
 from dlsort.order.argsort import first_rows, order_columns
 from dlsort.order.key_arrays import check_here, check_row_count, check_threads, read_key
 from dlsort.order.sort_rows import first_of, sort_rows
-from dlsort.order.words import check_key_types
+from dlsort.order.words import Column, check_key_types
 from dlsort.sort_options import K
 from dlsort.tuning import TUNING, OrderTuning
 
@@ -44,7 +45,8 @@ def sort_table(
         A pyarrow table or record batch, a Polars or pandas data frame, or anything else
         with the Arrow C stream or array interface (a DuckDB result, …).
     by : str, SortKey or a sequence of these
-        The key, as in ``"day,price:desc,note:asc:nulls_first"``.
+        The key, as in ``"day,price:desc,note:asc:nulls_first"``. A column's exact name is
+        that column; else :func:`dlsort.keys.parse_by` has the form.
     threads : int, optional
         At most so many; by default one a core. The result does not depend on it.
 
@@ -75,13 +77,12 @@ def sort_table(
     >>> sort_table(t, "x:desc:nulls_first")["y"].to_pylist()
     ['c', 'a', 'd', 'b']
     """
-    keys = parse_by(by)
     count = check_threads(threads)
     if _is_pandas(table):
-        columns = _pandas_columns(table, keys, _tuning)
+        keys, columns = _pandas_columns(table, by, _tuning)
         rows = order_columns(columns, keys, _tuning, runs=False, wide=True, threads=count).rows
         return _take_frame(table, rows)
-    return _like(table, keys, lambda rows, keys: sort_rows(rows, keys, _tuning, threads=count))
+    return _like(table, by, lambda rows, keys: sort_rows(rows, keys, _tuning, threads=count))
 
 
 def top_k(
@@ -131,22 +132,20 @@ def top_k(
     >>> top_k(t, 2, "x:desc")["y"].to_pylist()
     ['a', 'd']
     """
-    keys = parse_by(by)
     count = check_threads(threads)
     k = K.read(k)
     if _is_pandas(table):
-        columns = _pandas_columns(table, keys, _tuning)
+        keys, columns = _pandas_columns(table, by, _tuning)
         rows = first_rows(columns, keys, k, _tuning, threads=count)
         return _take_frame(table, rows.astype(np.int64))
-    return _like(
-        table, keys, lambda rows, keys: first_of(rows, keys, k, _tuning, threads=count)
-    )
+    return _like(table, by, lambda rows, keys: first_of(rows, keys, k, _tuning, threads=count))
 
 
-def _like(table: Any, keys: tuple[SortKey, ...], make: Make) -> Any:
+def _like(table: Any, by: By, make: Make) -> Any:
     """Return what is made of a table's rows, as the kind of table that was given."""
     check_here(table)
     rows = _as_table(table)
+    keys = parse_by(by, rows.schema.names)
     check_key_types(rows.schema, keys)
     check_row_count(rows.num_rows)
     result = _with_types(make(_in_layouts(rows), keys), rows.schema)
@@ -219,9 +218,21 @@ def _take_frame(frame: Any, rows: Any) -> Any:
     return out
 
 
-def _pandas_columns(frame: Any, keys: tuple[SortKey, ...], tuning: OrderTuning) -> list[Any]:
-    check_columns(keys, [name for name in frame.columns if isinstance(name, str)])
-    return [read_key(frame[key.column], key, tuning) for key in keys]
+def _pandas_columns(
+    frame: Any, by: By, tuning: OrderTuning
+) -> tuple[tuple[SortKey, ...], list[Column]]:
+    """Return the key, and its columns of a pandas frame or fields of their structs."""
+    names = [name if isinstance(name, str) else None for name in frame.columns]
+    keys = parse_by(by, [name for name in names if name is not None])
+    return keys, [read_key(_pandas_column(frame, names, key), key, tuning) for key in keys]
+
+
+def _pandas_column(frame: Any, names: Sequence[str | None], key: SortKey) -> Any:
+    if names.count(key.column) == 1:
+        return frame.iloc[:, names.index(key.column)]
+    schema, named = fields_of_frame(frame)
+    first, *rest = find_path(schema, key.column)
+    return field_of_series(frame.iloc[:, named[first]], rest)
 
 
 def _refuse_objects(frame: Any, polars: Any) -> None:

@@ -192,6 +192,7 @@ def test_a_time_that_python_has_no_value_for_is_shown_too(tmp_path):
     report = dlsort.check_dataset(tmp_path / "a.parquet", by="t")
     assert report.disorder is not None
     assert "t=" in report.disorder.row.key
+    assert report.sorted_if is None
 
 
 def spoil(path: Path, name: str) -> None:
@@ -379,7 +380,7 @@ def test_out_of_order_and_other_rows_are_both_told(pair):
     [
         (["nowhere", "--by", "id"], "nowhere does not exist"),
         (["{out}", "--by", "ids"], "Did you mean 'id'?"),
-        (["{out}", "--by", "tags"], "cannot sort by 'tags'"),
+        (["{out}", "--by", "tags.x"], "there is no column 'tags.x'"),
         (["{out}", "--by", "id:up"], "'up'"),
         (["{out}"], "give the key: --by."),
         (["{out}", "--by", "id", "--against", "nowhere"], "nowhere does not exist"),

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dlsort.errors import BadKeyError, UnknownColumnError
-from dlsort.keys import SortKey, check_columns, format_by, parse_by
+from dlsort.keys import SortKey, Texts, check_columns, format_by, parse_by
 
 #: Any name, and more of those with signs that mean something to the text.
 NAMES = st.text() | st.text(alphabet='",: a\n')
 
 KEYS = st.lists(
-    st.builds(SortKey, NAMES, st.booleans(), st.booleans()),
+    st.builds(SortKey, NAMES, st.booleans(), st.booleans(), st.none() | st.booleans()),
     min_size=1,
     max_size=5,
     unique_by=lambda key: key.column,
@@ -41,6 +43,47 @@ def test_every_mark_in_either_order(direction, place):
     want = (SortKey("day", direction == ":desc", place == ":nulls_first"),)
     assert parse_by(f"day{direction}{place}") == want
     assert parse_by(f"day{place}{direction}") == want
+
+
+@pytest.mark.parametrize("place", ["nan_first", "nan_last"])
+def test_a_place_for_nan_stands_anywhere_among_the_marks(place):
+    want = (SortKey("x", descending=True, nulls_first=True, nan_first=place == "nan_first"),)
+    for marks in itertools.permutations(["desc", "nulls_first", place]):
+        assert parse_by(":".join(["x", *marks])) == parse_by([("x", *marks)]) == want
+
+
+NAMED = ["id", " id", "a:desc", "dc:title", "price, USD", "x y", "", '"q"', "a,b:asc"]
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_name_is_itself_before_it_is_read(name):
+    for by in (name, [name], [(name,)], Texts([name])):
+        assert parse_by(by, NAMED) == (SortKey(name),)
+    want = (SortKey(name, descending=True, nulls_first=True),)
+    assert parse_by(f"{name}:desc:nulls_first", NAMED) == want
+    assert parse_by([f"{name}: desc : nulls_first "], NAMED) == want
+    assert parse_by([(name, "nulls_first", "desc")], NAMED) == want
+    assert parse_by(format_by(want), set(NAMED) - {"a:desc"}) == want
+
+
+def test_texts_are_names_or_lists_of_columns_each():
+    names = ["price, USD", "id", "k"]
+    assert parse_by(Texts(["price, USD:desc", "k,id:desc"]), names) == (
+        SortKey("price, USD", descending=True),
+        SortKey("k"),
+        SortKey("id", descending=True),
+    )
+    with pytest.raises(BadKeyError, match="names column 'k' twice"):
+        parse_by(Texts(["k", "id,k"]), names)
+
+
+def test_a_tuple_in_a_list_is_a_name_and_its_marks():
+    assert parse_by([("a,b", "desc"), ("c:d",), "e:desc"]) == (
+        SortKey("a,b", descending=True),
+        SortKey("c:d"),
+        SortKey("e", descending=True),
+    )
+    assert parse_by(("a", "desc")) == (SortKey("a"), SortKey("desc"))  # two columns
 
 
 def test_spaces_around_names_and_marks_do_not_count():
@@ -95,6 +138,11 @@ def test_names_in_a_list_need_no_quotes_for_a_comma():
         ("a:desc:desc", "can't read 'desc'"),
         ("a:nulls_first:nulls_last", "can't read 'nulls_last'"),
         ("a:desc:nulls_first:x", "can't read 'x'"),
+        ("a:nan_first:nan_last", "can't read 'nan_last'"),
+        ([("a", "down")], r"can't read 'down' in the key \('a', 'down'\)"),
+        ([("a", 1)], r"a key column is \('a', 1\)"),
+        ([()], r"a key column is \(\)"),
+        ([SortKey("a", nan_first="last")], "and for nan_first if it is given"),
         ('"a', "closing quote"),
         ('a,"b:desc,c', "closing quote"),
         ('"a""', "closing quote"),

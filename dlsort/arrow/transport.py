@@ -16,6 +16,7 @@ __all__ = [
     "NARROW_BYTES",
     "combine",
     "concat_rows",
+    "free_rows",
     "from_transport",
     "to_transport",
     "transport_schema",
@@ -149,3 +150,20 @@ def _cast_back(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     stored = column.cast(kind.storage_type)
     chunks = [pa.ExtensionArray.from_storage(kind, chunk) for chunk in stored.chunks]
     return pa.chunked_array(chunks, kind)
+
+
+def free_rows(rows: pa.Table) -> pa.Table:
+    """Return a few rows free of the piece that they come from: its buffers and dictionaries.
+
+    An ordered dictionary is kept: its own order is the order.
+    """
+    for i, column in enumerate(rows.schema):
+        kind = column.type
+        if pt.is_dictionary(kind) and not kind.ordered:
+            decoded = rows.column(i).cast(kind.value_type)
+            rows = rows.set_column(i, column.with_type(kind.value_type), decoded)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows.combine_chunks())
+    with pa.ipc.open_stream(sink.getvalue()) as reader:
+        return reader.read_all()

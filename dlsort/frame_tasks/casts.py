@@ -45,6 +45,7 @@ KNOWN = {*NUMBERS.values(), *TIMES, "text"}
 # What was found, and what was declared, that differ in who holds them only.
 ALIKE = {
     ("integer", "floating"),
+    ("floating", "integer"),
     ("datetime", "datetime with time zone"),
     ("datetime with time zone", "datetime"),
 }
@@ -343,6 +344,8 @@ def differ_in_kind_only(column: pd.Series[Any], dtype: Any) -> bool:
             made = column.infer_objects()
             return not is_objects(made.dtype) and differ_in_kind_only(made, dtype)
         left = KINDS_OF_OBJECTS.get(inferred, left)
+        if (left, right) == ("floating", "integer"):
+            return False  # pandas would make objects of both
     return left == right or (left, right) in ALIKE
 
 

@@ -29,7 +29,6 @@ from dlsort.frame_tasks.nulls import as_pandas_reads, is_nullable
 from dlsort.frame_tasks.objects import take_census
 from dlsort.frame_tasks.plan import FramePlan, dtype_at, positions_of
 from dlsort.frame_tasks.table import align, as_index, plain_array, replace_values, values_at
-from dlsort.keys import SortKey
 from dlsort.order.argsort import first_rows
 from dlsort.order.ranks import normal_keys
 
@@ -103,9 +102,10 @@ def pick_first(
         if plan.is_object(position)
     }
     table = encode_keys(plan, values, KeyTypes(objects, {}))
-    columns = normal_keys(table, plan.tuning.order).columns()
+    columns = normal_keys(table, plan.keys, plan.tuning.order).columns()
     keys = [
-        SortKey(key.column, key.descending ^ last, key.nulls_first ^ last) for key in plan.keys
+        replace(key, descending=key.descending ^ last, nulls_first=key.nulls_first ^ last)
+        for key in plan.keys
     ]
     rows = first_rows(columns, keys, n, plan.tuning.order)
     return Picked(frame.iloc[rows[::-1] if last else rows], seen)

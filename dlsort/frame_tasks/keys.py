@@ -263,23 +263,53 @@ def agree_on_objects(censuses: Sequence[Census], label: Any, joint: Joint | None
 
 
 def agree_on_categories(found: Sequence[tuple[int, Any]], label: Any) -> Any:
-    """Return the first partition's categories if all others have the same values.
+    """Return the categories of all partitions together.
 
-    Unordered ones may come in another order elsewhere: pandas goes by the first
-    when it joins them.
+    Those of the first one if all others have the same values: unordered ones may come in
+    another order elsewhere, and pandas goes by the first when it joins them. Else, if no
+    partition's are ordered, all values that there are, ascending, as
+    ``union_categoricals(…, sort_categories=True)`` has it.
+
+    Raises
+    ------
+    KeyTypeError
+        If ordered ones differ, or values of several types have no order.
     """
     if not found:
         return None
     first_part, first = found[0]
-    for part, dtype in found:
-        if not (dtype == first or have_same_values(dtype, first)):
-            msg = (
-                f"cannot sort by {shown(label)}: its categories differ between partitions "
-                f"{first_part} and {part}. Make them agree first, with "
-                "ddf.categorize() or .cat.set_categories(…)."
-            )
-            raise KeyTypeError(msg)
-    return first
+    others = [
+        (part, dtype)
+        for part, dtype in found
+        if not (dtype == first or have_same_values(dtype, first))
+    ]
+    if not others:
+        return first
+    united = unite_categories([dtype for _, dtype in found])
+    if united is None:
+        part, other = others[0]
+        are_ordered = first.ordered or other.ordered
+        msg = (
+            f"cannot sort by {shown(label)}: its {'ordered ' if are_ordered else ''}categories "
+            f"differ between partitions {first_part} and {part}"
+            f"{'' if are_ordered else ' and have no order together'}. Make them agree first, "
+            "with ddf.categorize() or .cat.set_categories(…)."
+        )
+        raise KeyTypeError(msg)
+    return united
+
+
+def unite_categories(dtypes: Sequence[Any]) -> Any:
+    """Return the dtype of all categories, ascending; None if some are ordered or can't be."""
+    if any(dtype.ordered for dtype in dtypes):
+        return None
+    held = [dtype.categories for dtype in dtypes]
+    if len({categories.dtype for categories in held}) > 1:
+        held = [categories.astype(object) for categories in held]
+    try:
+        return pd.CategoricalDtype(held[0].append(held[1:]).unique().sort_values())
+    except TypeError:  # numbers beside text
+        return None
 
 
 def encode_keys(plan: FramePlan, values: Sequence[Any], types: KeyTypes) -> pa.Table:

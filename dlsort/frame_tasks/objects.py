@@ -2,7 +2,8 @@
 
 Partitions of an object column may hold strings here and only nulls there, or
 decimals with other scales. So each partition takes a :class:`Census` of its
-whole column, and :func:`agree` finds the type that holds them all.
+whole column, and :func:`agree` finds the type that holds them all. Numbers of
+several types are compared as Python does, by their exact values (:func:`number_bytes`).
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 EPOCH = dt.datetime(1970, 1, 1)
 EPOCH_UTC = EPOCH.replace(tzinfo=dt.UTC)
 DECIMAL128_DIGITS, DECIMAL256_DIGITS = 38, 76
+MOST = 10**DECIMAL256_DIGITS
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def take_census(values: Objects) -> Census:
     if "time" in kinds and any(v.tzinfo is not None for v in _of_type(present, dt.time)):
         kinds = kinds - {"time"} | {"time with time zone"}
     if "Decimal" in kinds and any(v.is_infinite() for v in _of_type(present, Decimal)):
-        kinds = kinds - {"Decimal"} | {"infinite Decimal"}
+        kinds |= {"infinite Decimal"}
     if len(kinds) != 1:
         return Census(frozenset(kinds))
     (kind,) = kinds
@@ -153,7 +155,39 @@ PLAIN: dict[str, tuple[pa.DataType, Callable[[Any], Any]]] = {
     "float": (pa.float64(), float),
     "bytes": (pa.large_binary(), bytes),
     "str": (pa.large_binary(), lambda text: text.encode("utf-8", "surrogatepass")),
+    "number": (pa.large_binary(), lambda number: number_bytes(number)),
 }
+# Kinds that Python compares with each other.
+NUMBERS = {"bool", "int", "float", "Decimal", "infinite Decimal"}
+
+LOWEST, NEGATIVE, ZERO, POSITIVE, HIGHEST = (bytes([i]) for i in range(5))
+DIGIT = bytes((i + 1) % 256 for i in range(256))  # none is the end's
+TURNED = bytes(255 - i for i in range(256))
+
+
+def number_bytes(number: Any) -> bytes:
+    """Return a number as bytes that compare as numbers do, exactly, whatever holds them.
+
+    Sign, number of digits before the point, digits, end. Of negative numbers all is turned.
+
+    Examples
+    --------
+    >>> number_bytes(1) == number_bytes(1.0) == number_bytes(Decimal("1.00"))
+    True
+    >>> number_bytes(-2) < number_bytes(0.1) < number_bytes(Decimal("0.1000000000000000056"))
+    True
+    """
+    if not isinstance(number, Decimal):
+        whole = isinstance(number, bool | np.bool_ | int | np.integer)
+        number = Decimal(int(number) if whole else float(number))
+    sign, digits, exponent = number.as_tuple()
+    if exponent == "F":
+        return LOWEST if sign else HIGHEST
+    if not any(digits):
+        return ZERO
+    before = len(digits) + exponent + 2**62
+    body = before.to_bytes(8, "big") + bytes(digits).rstrip(b"\0").translate(DIGIT) + b"\0"
+    return NEGATIVE + body.translate(TURNED) if sign else POSITIVE + body
 
 
 @dataclass(frozen=True)
@@ -198,13 +232,16 @@ def agree(censuses: Sequence[Census], label: Any) -> ObjectKey:
     Raises
     ------
     KeyTypeError
-        If the column holds more than one kind of values, or one that can't be a key.
+        If the column holds several kinds of values that are not all numbers, or one that
+        can't be a key.
     """
     total = Census()
     for census in censuses:
         total |= census
     if not total.kinds:
         return ObjectKey(None, pa.null())
+    if total.kinds <= NUMBERS and (len(total.kinds) > 1 or not _fits(total)):
+        return ObjectKey("number", PLAIN["number"][0])
     if len(total.kinds) > 1:
         where = [
             f"{kind} in partition {next(i for i, c in enumerate(censuses) if kind in c.kinds)}"
@@ -212,7 +249,7 @@ def agree(censuses: Sequence[Census], label: Any) -> ObjectKey:
         ]
         msg = (
             f"cannot sort by {label!r}: it holds objects of several types "
-            f"({', '.join(where)}); expected one. Convert it to one type first."
+            f"({', '.join(where)}); expected one, or numbers. Convert it to one type first."
         )
         raise KeyTypeError(msg)
     (kind,) = total.kinds
@@ -221,9 +258,9 @@ def agree(censuses: Sequence[Census], label: Any) -> ObjectKey:
     if kind == "date":
         return ObjectKey(kind, pa.date32())
     if kind == "Decimal":
-        return ObjectKey(kind, _decimal(total.digits, total.scale, label))
+        return ObjectKey(kind, _decimal(total.digits + total.scale, total.scale))
     if kind in AS_INT:
-        return ObjectKey(kind, _integer(total.low, total.high, label))
+        return ObjectKey(kind, _integer(total.low, total.high))
     msg = (
         f"cannot sort by {label!r}: it holds {kind} objects. Objects in a key column can be "
         "str, bytes, bool, int, float, Decimal, date, datetime, time or timedelta."
@@ -231,22 +268,22 @@ def agree(censuses: Sequence[Census], label: Any) -> ObjectKey:
     raise KeyTypeError(msg)
 
 
-def _integer(low: int, high: int, label: Any) -> pa.DataType:
+def _fits(census: Census) -> bool:
+    """Return whether integers or decimals have no more digits than Arrow's."""
+    largest = max(-census.low, census.high)
+    return census.digits + census.scale <= DECIMAL256_DIGITS and largest < MOST
+
+
+def _integer(low: int, high: int) -> pa.DataType:
     if low >= -(2**63) and high < 2**63:
         return pa.int64()
     if low >= 0 and high < 2**64:
         return pa.uint64()
-    return _decimal(len(str(max(-low, high))), 0, label)
+    return _decimal(len(str(max(-low, high))), 0)
 
 
-def _decimal(digits: int, scale: int, label: Any) -> pa.DataType:
-    precision = max(1, digits + scale)
+def _decimal(digits: int, scale: int) -> pa.DataType:
+    precision = max(1, digits)
     if precision <= DECIMAL128_DIGITS:
         return pa.decimal128(precision, scale)
-    if precision <= DECIMAL256_DIGITS:
-        return pa.decimal256(precision, scale)
-    msg = (
-        f"cannot sort by {label!r}: its numbers need {precision} digits, and a key can have "
-        f"{DECIMAL256_DIGITS}."
-    )
-    raise KeyTypeError(msg)
+    return pa.decimal256(precision, scale)

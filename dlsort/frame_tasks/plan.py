@@ -18,7 +18,15 @@ from dlsort.errors import KeyTypeError, shown
 from dlsort.keys import SortKey
 from dlsort.tuning import Tuning
 
-__all__ = ["FramePlan", "check_key_dtypes", "dtype_at", "is_objects", "positions_of"]
+__all__ = [
+    "FramePlan",
+    "check_key_dtypes",
+    "dtype_at",
+    "is_nested",
+    "is_objects",
+    "label_at",
+    "positions_of",
+]
 
 MASKED = (
     *(pd.Int8Dtype, pd.Int16Dtype, pd.Int32Dtype, pd.Int64Dtype),
@@ -61,6 +69,8 @@ class FramePlan:
         Rows with equal keys stay in one partition.
     upsample : float
         How many times the usual sample to take.
+    nan_first : bool or None
+        Where NaN goes among the numbers; None: with the nulls.
     """
 
     like: pd.DataFrame
@@ -77,6 +87,7 @@ class FramePlan:
     drop: bool = True
     together: bool = False
     upsample: float = 1.0
+    nan_first: bool | None = None
 
     def __repr__(self) -> str:
         """Return what tells one sort from another."""
@@ -109,6 +120,7 @@ class FramePlan:
             self.tuning,
             together=self.together,
             upsample=self.upsample,
+            nan_first=self.nan_first,
         )
 
     def label(self, position: int) -> Any:
@@ -171,7 +183,7 @@ class FramePlan:
     def keys(self) -> tuple[SortKey, ...]:
         """The key, by the names under which its columns travel."""
         return tuple(
-            SortKey(self.key_name(position), descending, self.nulls_first)
+            SortKey(self.key_name(position), descending, self.nulls_first, self.nan_first)
             for position, descending in zip(self.by, self.descending, strict=True)
         )
 
@@ -198,6 +210,11 @@ def is_objects(dtype: Any) -> bool:
     return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
+def is_nested(dtype: Any) -> bool:
+    """Return whether a dtype is Arrow's of structs, lists or maps."""
+    return isinstance(dtype, pd.ArrowDtype) and bool(pa.types.is_nested(dtype.pyarrow_dtype))
+
+
 def check_key_dtypes(like: pd.DataFrame, positions: Sequence[int]) -> None:
     """Raise unless each key column has a dtype that can be a key.
 
@@ -218,8 +235,9 @@ def check_key_dtypes(like: pd.DataFrame, positions: Sequence[int]) -> None:
             ]
             msg = (
                 f"cannot sort by {shown(label_at(like, position))}: its dtype is {dtype}. Keys "
-                "can be numbers, booleans, dates and times, decimals, strings, binary or "
-                f"categories of these (here: {', '.join(usable) or 'none'})."
+                "can be numbers, booleans, dates and times, decimals, strings, binary, "
+                "categories of these, and Arrow's structs and lists "
+                f"(here: {', '.join(usable) or 'none'})."
             )
             raise KeyTypeError(msg)
 

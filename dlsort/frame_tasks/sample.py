@@ -19,7 +19,6 @@ from dlsort.frame_tasks.keys import FrameSample, KeyTypes, census_of, encode_key
 from dlsort.frame_tasks.objects import Census, agree
 from dlsort.frame_tasks.plan import FramePlan
 from dlsort.frame_tasks.table import align, values_at
-from dlsort.keys import SortKey
 from dlsort.model.sample import rows_needed
 from dlsort.model.sample_plan import Range
 from dlsort.order.argsort import first_rows
@@ -118,14 +117,14 @@ def find_ends(
         {0: agree([censuses[0]], only.label(position))} if only.is_object(position) else {}
     )
     table = encode_keys(only, [values], KeyTypes(objects, {}))
-    columns = normal_keys(table, plan.tuning.order).columns()
+    columns = normal_keys(table, only.keys, plan.tuning.order).columns()
     valid = np.flatnonzero(~columns[0].null) if columns[0].null is not None else None
     if valid is not None:
         columns = [columns[0].take(valid.astype(np.uint32))]
     if not len(columns[0]):
         return values[:0], valid is not None
     (key,) = only.keys
-    turned = SortKey(key.column, not key.descending, key.nulls_first)
+    turned = replace(key, descending=not key.descending)
     ends = [first_rows(columns, [k], 1, plan.tuning.order) for k in (key, turned)]
     rows = np.concatenate(ends)
     return values[rows if valid is None else valid[rows]], valid is not None

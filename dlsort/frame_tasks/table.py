@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dlsort.arrow.transport import to_transport
-from dlsort.errors import SchemaMismatchError
+from dlsort.errors import SchemaMismatchError, shown
 from dlsort.frame_tasks.found import Joint, Seen, encode_found, gather_found, take_in
 from dlsort.frame_tasks.nulls import is_nullable
 from dlsort.frame_tasks.plan import FramePlan, dtype_at, is_objects, positions_of
@@ -63,14 +63,8 @@ def align(
     if not isinstance(frame, pd.DataFrame):
         msg = f"{part} is a {type(frame).__name__}; expected a pandas DataFrame."
         raise SchemaMismatchError(msg)
-    if not len(frame) and set(frame.columns) > set(like.columns):
-        frame = frame[list(like.columns)]  # Dask reads all of them where filters leave nothing
     if not frame.columns.equals(like.columns):
-        msg = (
-            f"{part} has the columns {list(frame.columns)}, but the frame says "
-            f"{list(like.columns)}; give Dask the right meta."
-        )
-        raise SchemaMismatchError(msg)
+        frame = _with_columns(frame, like.columns, part)
     if frame.index.nlevels != like.index.nlevels:
         msg = (
             f"{part} has {frame.index.nlevels} index levels, but the frame says "
@@ -91,6 +85,35 @@ def align(
         if found is not column:
             frame = replace_values(frame, position, plain_array(found))
     return frame, seen
+
+
+def _with_columns(frame: pd.DataFrame, wanted: pd.Index[Any], part: str) -> pd.DataFrame:
+    """Return a partition with its columns in another order, by name.
+
+    One without rows has none to lose: Dask reads all columns where filters leave nothing.
+
+    Raises
+    ------
+    SchemaMismatchError
+        If some are missing, or there are more.
+    """
+    if not len(frame) and frame.columns.is_unique:
+        return frame.reindex(columns=wanted)
+    missing = [label for label in wanted if label not in frame.columns]
+    more = [label for label in frame.columns if label not in wanted]
+    twice = frame.columns[frame.columns.duplicated()].unique()
+    if not (missing or more or len(twice)):
+        return frame[list(wanted)]
+    told = [
+        f"{what} {', '.join(map(shown, labels))}"
+        for what, labels in (("lacks", missing), ("has also", more), ("has twice", twice))
+        if len(labels)
+    ]
+    msg = (
+        f"{part} has not the columns that the frame says ({', '.join(map(shown, wanted))}): it "
+        f"{' and '.join(told)}. Give Dask the right meta, or the partitions the same columns."
+    )
+    raise SchemaMismatchError(msg)
 
 
 def replace_column(frame: pd.DataFrame, position: int, column: Any) -> pd.DataFrame:

@@ -147,9 +147,9 @@ def _bounds(
         return None
     if any(s.has_null for s in samples[:-1]):
         return None
-    tuning = plan.tuning.order
-    columns = normal_keys(_encode_ends(plan, samples, types), tuning).columns()
-    found = order_columns(columns, plan.keys[:1], tuning, runs=True)
+    tuning, keys = plan.tuning.order, plan.keys[:1]
+    columns = normal_keys(_encode_ends(plan, samples, types), keys, tuning).columns()
+    found = order_columns(columns, keys, tuning, runs=True)
     n = 2 * len(samples)
     if not np.array_equal(found.rows, np.arange(n)):
         return None

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,15 @@ from dask.dataframe.dask_expr import DataFrame, Index, Series
 from dask.dataframe.dask_expr._expr import Blockwise, Elemwise, Projection
 from dask.dataframe.dispatch import meta_nonempty
 
-from dlsort.errors import BadKeyError, BadOptionError, KeyTypeError, UnsupportedError, shown
+from dlsort.arrow.paths import field_of_series, fields_of_frame, find_path
+from dlsort.errors import (
+    BadKeyError,
+    BadOptionError,
+    KeyTypeError,
+    UnknownColumnError,
+    UnsupportedError,
+    shown,
+)
 from dlsort.frames.arguments import position_of
 
 __all__ = [
@@ -27,6 +36,7 @@ __all__ = [
     "as_series",
     "parse_other",
     "series_as_frame",
+    "with_fields",
     "with_keys",
 ]
 
@@ -98,6 +108,40 @@ def add_keys(
             values = np.asarray(values, dtype=object)
             values = pd.Series(values, index=frame.index, dtype=object)
         found.insert(len(found.columns), added_label(frame.columns, i), values)
+    return found
+
+
+def with_fields(ddf: DataFrame, by: Any) -> tuple[DataFrame, Any, int]:
+    """Return a frame with a column more for each key that is a field of a struct.
+
+    Beside it ``by`` with those columns' labels, and how many they are.
+    """
+    like = ddf._meta
+    labels = list(by) if isinstance(by, list) else [by]
+    paths = {}
+    for i, label in enumerate(labels):
+        is_path = isinstance(label, str) and "." in label
+        if not is_path or label in like.columns or label in like.index.names:
+            continue
+        schema, named = fields_of_frame(like)
+        with suppress(UnknownColumnError):  # told where labels are looked up
+            first, *rest = find_path(schema, label)
+            labels[i] = added_label(like.columns, i)
+            paths[labels[i]] = named[first], rest
+    if not paths:
+        return ddf, by, 0
+    meta = add_fields(like, paths)
+    return ddf.map_partitions(add_fields, paths, meta=meta), labels, len(paths)
+
+
+def add_fields(frame: pd.DataFrame, paths: Mapping[Any, tuple[int, list[int]]]) -> pd.DataFrame:
+    """Return a partition with fields of structs as columns: label to position and path."""
+    found = frame.copy(deep=False)
+    for label, (position, path) in paths.items():
+        values: Any = pd.arrays.ArrowExtensionArray(
+            field_of_series(frame.iloc[:, position], path)
+        )
+        found.insert(len(found.columns), label, pd.Series(values, index=frame.index))
     return found
 
 

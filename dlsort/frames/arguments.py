@@ -18,7 +18,7 @@ from dlsort.errors import (
     UnknownColumnError,
     shown,
 )
-from dlsort.frame_tasks.plan import check_key_dtypes, dtype_at
+from dlsort.frame_tasks.plan import check_key_dtypes, dtype_at, is_nested, label_at
 from dlsort.keys import parse_by as parse_by_text
 from dlsort.wording import did_you_mean
 
@@ -246,6 +246,12 @@ def parse_levels(
 def check_index_dtype(like: pd.DataFrame, position: int) -> None:
     """Raise unless a column can be a key, and the index of a pandas frame."""
     check_key_dtypes(like, (position,))
+    if is_nested(dtype_at(like, position)):
+        msg = (
+            f"cannot make an index of {shown(label_at(like, position))}: pandas looks nothing "
+            f"up in {dtype_at(like, position)}. Sort by it with sort_values."
+        )
+        raise KeyTypeError(msg)
     if dtype_at(like, position) == np.float16:
         msg = "pandas has no index of float16; convert the column to float32 first."
         raise KeyTypeError(msg)

@@ -24,6 +24,7 @@ from dlsort.frames.options import (
     check_plain,
     parse_flag,
     parse_na_position,
+    parse_nan_position,
     parse_sort_function,
     take_hints,
 )
@@ -55,6 +56,7 @@ def sort_values(
     inplace: bool = False,
     kind: str | None = None,
     key: Callable[[Any], Any] | None = None,
+    nan_position: str | None = None,
     **options: Any,
 ) -> DataFrame | Series:
     """Sort a Dask DataFrame by one or more columns, or a Dask Series by its values.
@@ -75,14 +77,16 @@ def sort_values(
     by : label or list of labels
         The key columns or levels of the index, most significant first: numbers, booleans,
         dates and times, decimals, strings, bytes, or categories, which sort in the order
-        of their categories. Objects must be of one type. Left out for a Series.
+        of their categories. Structs and lists of Arrow's dtypes too, field by field and
+        element by element, and ``"column.field"`` is a field of a struct, where no column has
+        that label. Objects must be of one type, or numbers. Left out for a Series.
     npartitions : int or "auto", optional
         Number of output partitions; the input's by default. "auto": as many as partitions
         of ``partition_size`` take, if the source tells its size, and at most the input's.
     ascending : bool, or list or array of bool
         Smallest first; one for all key columns or one each.
     na_position : {"last", "first"}
-        Where rows go whose key is null or NaN, in either direction.
+        Where rows go whose key is null, in either direction; NaN too, unless it has a place.
     partition_size : float
         Bytes of a partition, for ``npartitions="auto"``.
     sort_function : callable, optional
@@ -108,6 +112,11 @@ def sort_values(
     key : callable, optional
         Applied to the key columns before they are compared, partition by partition: it must
         give the same for a value wherever that is.
+    nan_position : {"last", "first"}, optional
+        Where NaN goes among the numbers: after all or before all of them, in either
+        direction. NumPy's floats have no other null, so all of theirs go there; in Arrow's
+        and nullable floats NaN stands apart from null, which ``na_position`` places. By
+        default NaN goes with the nulls, as in pandas.
     **options
         What Dask takes here and means nothing to this sort (``max_branch``, ``compute``,
         ``shuffle``) is ignored, with a :class:`dlsort.OptionIgnoredWarning`, once each.
@@ -168,20 +177,23 @@ def sort_values(
             ignore_index=ignore_index,
             shuffle_method=shuffle_method,
             key=key,
+            nan_position=nan_position,
         )
         return as_series(found, name)
     like = arguments.check_frame(ddf)
     sort_function = parse_sort_function(sort_function, sort_function_kwargs)
     if isinstance(by, list) and not by and not ignore_index:
         return ddf  # as pandas has it
-    positions, descending = arguments.parse_by(like, by, ascending)
+    ddf, labels, n_added = added_columns.with_fields(ddf, by)
+    like = ddf._meta
+    positions, descending = arguments.parse_by(like, labels, ascending)
     nulls_first = parse_na_position(na_position)
+    nan_first = parse_nan_position(nan_position)
     n_parts = parse_n_parts(npartitions, ddf, partition_size, TUNING)
-    n_added = 0
     if key is not None:
         ddf = added_columns.with_keys(ddf, positions, key)
-        n_added = len(positions)
-        positions = tuple(len(like.columns) + i for i in range(n_added))
+        n_added += len(positions)
+        positions = tuple(len(like.columns) + i for i in range(len(positions)))
         like = ddf._meta
     check_key_dtypes(like, positions)
     together = sort_function is not None
@@ -197,6 +209,8 @@ def sort_values(
         together,
         parse_upsample(upsample),
         parse_shuffle_method(shuffle_method),
+        TUNING,
+        nan_first,
     ]
     found = new_collection(made(*operands))
     if sort_function is None:

@@ -17,6 +17,7 @@ __all__ = [
     "check_plain",
     "parse_flag",
     "parse_na_position",
+    "parse_nan_position",
     "parse_sort_function",
     "take_hints",
 ]
@@ -103,6 +104,16 @@ def parse_na_position(na_position: Any) -> bool:
         msg = f"invalid na_position: {found}; na_position must be either 'first' or 'last'."
         raise BadOptionError(msg)
     return NULL_PLACES[na_position]
+
+
+def parse_nan_position(nan_position: Any) -> bool | None:
+    """Return whether NaN goes before all numbers; None: with the nulls."""
+    if nan_position is None:
+        return None
+    if not isinstance(nan_position, str) or nan_position not in NULL_PLACES:
+        msg = f"nan_position is {shown(nan_position)}; expected 'first', 'last' or None."
+        raise BadOptionError(msg)
+    return NULL_PLACES[nan_position]
 
 
 def parse_sort_function(function: Any, kwargs: Any) -> Callable[..., Any] | None:

@@ -138,6 +138,8 @@ class Sorted(Expr):
         places = range(len(columns))
         if plan.nulls_first or plan.n_added or len(columns) > len(plan.by):
             return False
+        if plan.nan_first is not None:
+            return False
         descending = isinstance(parent, NLargest) and not isinstance(parent, NSmallest)
         return all(
             plan.by[i] >= 0
@@ -168,6 +170,7 @@ class SortValues(Sorted):
         "upsample",
         "engine",
         "tuning",
+        "nan_first",
     ]
     _defaults = {
         "ignore_index": False,
@@ -177,6 +180,7 @@ class SortValues(Sorted):
         "upsample": 1.0,
         "engine": None,
         "tuning": TUNING,
+        "nan_first": None,
     }
 
     @functools.cached_property
@@ -202,6 +206,7 @@ class SortValues(Sorted):
             n_added=self.n_added,
             together=self.together,
             upsample=self.upsample,
+            nan_first=self.nan_first,
         )
 
     def _divisions(self) -> tuple[None, ...]:
@@ -265,17 +270,19 @@ def lay_exchange(frame: Expr, context: Expr, **how: Any) -> Expr:
         raise ClusterError(str(error)) from error
 
 
-def _keys(plan: FramePlan) -> list[tuple[Any, bool, bool]]:
-    """Return label, direction and null place of each key column; for a level, its position."""
+def _keys(plan: FramePlan) -> list[tuple[Any, bool, tuple[bool, bool | None]]]:
+    """Return label, direction and the places of nulls and NaN of each key column.
+
+    Of a level its position stands for the label.
+    """
+    places = plan.nulls_first, plan.nan_first
     return [
-        (("level", position) if position < 0 else ("column", plan.label(position)), down, nulls)
-        for position, down, nulls in zip(
-            plan.by, plan.descending, [plan.nulls_first] * len(plan.by), strict=True
-        )
+        (("level", at) if at < 0 else ("column", plan.label(at)), down, places)
+        for at, down in zip(plan.by, plan.descending, strict=True)
     ]
 
 
-def order_of(expr: Any) -> list[tuple[Any, bool, bool]]:
+def order_of(expr: Any) -> list[tuple[Any, bool, tuple[bool, bool | None]]]:
     """Return the keys by which the rows of an expression are sorted, as far as can be told."""
     if isinstance(expr, SortValues):
         if expr.n_added or (expr.ignore_index and any(p < 0 for p in expr.by)):

@@ -32,11 +32,15 @@ class Codebook:
     values : pyarrow.Array
         The splitters' distinct values in order, or, for an ordered
         dictionary, all its values in their own order.
+    ordered : bool
+        Which of the two.
+    key : SortKey
+        The key column.
     """
 
     values: pa.Array
     ordered: bool
-    column: str
+    key: SortKey
 
     def codes(self, array: pa.DictionaryArray, tuning: OrderTuning) -> pa.Array:
         """Return the code of each row, uint32, null where the value is.
@@ -49,14 +53,14 @@ class Codebook:
         if self.ordered:
             if not array.dictionary.equals(self.values):
                 msg = (
-                    f"the ordered categories of {self.column!r} differ between inputs; "
+                    f"the ordered categories of {self.key.column!r} differ between inputs; "
                     "expected one dictionary in all, or an unordered one."
                 )
                 raise KeyTypeError(msg)
-            return look_up(rank_values(array.dictionary, tuning, ordered=True), array)
+            return look_up(rank_values(array.dictionary, self.key, tuning, ordered=True), array)
         n = len(self.values)
         both = pa.concat_arrays([self.values, array.dictionary.cast(self.values.type)])
-        ranks = rank_values(both, tuning, ordered=False)
+        ranks = rank_values(both, self.key, tuning, ordered=False)
         reference = ranks[:n].to_numpy()
         of_values = ranks[n:].fill_null(0).to_numpy()
         place = np.searchsorted(reference, of_values, "left")
@@ -70,13 +74,18 @@ class Codebook:
         )
 
 
-def coded(table: pa.Table, codebooks: dict[int, Codebook], tuning: OrderTuning) -> NormalKeys:
+def coded(
+    table: pa.Table,
+    keys: Sequence[SortKey],
+    codebooks: dict[int, Codebook],
+    tuning: OrderTuning,
+) -> NormalKeys:
     """Return key columns, those with a codebook as codes, by the column's position."""
     for i, book in codebooks.items():
         array = combine(table.column(i))
         if pt.is_dictionary(array.type):
             table = table.set_column(i, table.field(i).name, book.codes(array, tuning))
-    return NormalKeys(table)
+    return NormalKeys(table, tuple(keys))
 
 
 def fit_codebooks(
@@ -89,11 +98,12 @@ def fit_codebooks(
             continue
         array = combine(splitters.column(i))
         if field.type.ordered:
-            books[i] = Codebook(array.dictionary, ordered=True, column=key.column)
+            books[i] = Codebook(array.dictionary, ordered=True, key=key)
             continue
         distinct = (
             array.dictionary.take(array.indices.unique().drop_null()).unique().drop_null()
         )
-        order = argsort(pa.table({"v": distinct}), [SortKey("v")], tuning)
-        books[i] = Codebook(distinct.take(pa.array(order)), ordered=False, column=key.column)
+        ranks = rank_values(distinct, key, tuning, ordered=False)
+        order = argsort(pa.table({"v": ranks}), [SortKey("v")], tuning)
+        books[i] = Codebook(distinct.take(pa.array(order)), ordered=False, key=key)
     return books

@@ -87,7 +87,7 @@ def cut_between_keys(
         return order[:0]
     depth = np.cumsum(weight[order])
     cuts, total = starts[1:], float(depth[-1])
-    null = normal_keys(take_table(sample, order[cuts]), tuning).columns()[0].null
+    null = normal_keys(take_table(sample, order[cuts]), keys, tuning).columns()[0].null
     if null is not None:
         cuts = cuts[~null]
     ends = np.append(depth[cuts - 1], total)
@@ -204,6 +204,6 @@ def _sorted(
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
     """Return the sampled rows by (key, part, row), and where each key begins among them."""
     by_place = np.lexsort((row, part)).astype(np.uint32)
-    columns = normal_keys(take_table(sample, by_place), tuning).columns()
+    columns = normal_keys(take_table(sample, by_place), keys, tuning).columns()
     found = order_columns(columns, keys, tuning, runs=True)
     return by_place[found.rows], np.flatnonzero(begins_key(len(by_place), *found.runs))

@@ -76,7 +76,7 @@ class Model:
 
     def columns(self, table: pa.Table) -> list[Column]:
         """Return a table's key columns as words, dictionaries by the codebooks."""
-        return coded(table, self.codebooks, self.tuning).columns()
+        return coded(table, self.keys, self.codebooks, self.tuning).columns()
 
 
 def fit_model(
@@ -154,7 +154,7 @@ def model_at(
     Model
     """
     codebooks = fit_codebooks(splitters, keys, tuning)
-    columns = coded(splitters, codebooks, tuning).columns()
+    columns = coded(splitters, keys, codebooks, tuning).columns()
     code = fit_lead(columns, keys, tuning, for_others=True)
     leads = code.lead(columns)
     cells = build_cells(leads)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.take import take_table
 from dlsort.arrow.transport import combine, concat_rows
 from dlsort.arrow.views import fixed_view, nulls
@@ -170,7 +171,7 @@ def take_sample(
     drawn row at any place, where rows drawn at random are off by the square root of their
     number.
     """
-    names = [key.column for key in keys]
+    names = top_columns_of(schema, keys)
     rows_read = read_piece(task.piece, schema, names, tuning.io, as_dictionary, most_bytes)
     table = key_table(rows_read, keys)
     n = table.num_rows

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dlsort.arrow.paths import top_columns_of
 from dlsort.io.source import Piece, RowGroup, Source
 from dlsort.io.source import Range as Told
 from dlsort.keys import SortKey
@@ -105,14 +106,14 @@ def plan_sample(
     SamplePlan
     """
     n_rows = max(source.n_rows, 1)
-    names = [key.column for key in keys]
+    names = top_columns_of(source.schema, keys)
     units = _units(source, pieces, names, tuning.sample)
     wanted = draws_needed(n_parts, len(units), n_rows, tuning)
     how = tuning.sample
     compared = min(rows_needed(n_parts, how.balance), how.compared_rows)
     if memory_bytes is not None:
         wanted = min(wanted, max(memory_bytes // how.row_bytes, n_parts))
-    ranges = _ranges(source, names[0], units)
+    ranges = _ranges(source, keys[0].column, units)
     seem_mixed = overlap(list(ranges.values())) >= how.overlap
     seem_mixed &= len(ranges) == len(units)
     read = _choose_units(source, units, how, seem_mixed=seem_mixed)
@@ -154,7 +155,7 @@ def _units(
         row = 0
         for groups in _runs(source.row_groups, piece, enough):
             of_unit = [source.row_groups[g] for g in groups]
-            key_bytes = sum(g.column_bytes.get(n, 0) for g in of_unit for n in names)
+            key_bytes = sum(_stored_bytes(g, name) for g in of_unit for name in names)
             n_rows = sum(g.n_rows for g in of_unit)
             file = of_unit[0].file
             if file != of_unit[-1].file:
@@ -162,6 +163,14 @@ def _units(
             units.append(_Unit(groups, file, part, row, n_rows, key_bytes))
             row += n_rows
     return units
+
+
+def _stored_bytes(group: RowGroup, name: str) -> int:
+    """Return the stored size of a column; of a nested one that of all its leaves."""
+    sizes = group.column_bytes
+    if name in sizes:
+        return sizes[name]
+    return sum(size for path, size in sizes.items() if path.startswith(f"{name}."))
 
 
 def _runs(groups: Sequence[RowGroup], piece: Piece, enough: int) -> Iterator[range]:

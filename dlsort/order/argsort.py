@@ -46,7 +46,7 @@ def argsort(
     Expected time O(n) for one word a key; each further word is read for tied
     rows only.
     """
-    columns = normal_keys(table, tuning).columns()
+    columns = normal_keys(table, keys, tuning).columns()
     return order_columns(columns, keys, tuning, runs=False, threads=threads).rows
 
 

@@ -15,8 +15,8 @@ from dlsort.arrow.transport import to_transport
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
 from dlsort.order.ranks import normal_keys
-from dlsort.order.words import Column, FixedColumn, check_key_types
-from dlsort.sort_options import ASCENDING, NA_POSITION, THREADS
+from dlsort.order.words import Column, FixedColumn, check_key_types, with_place_of_nan
+from dlsort.sort_options import ASCENDING, NA_POSITION, NAN_POSITION, THREADS
 from dlsort.tuning import OrderTuning
 
 __all__ = [
@@ -78,6 +78,7 @@ def read_keys(
     *,
     ascending: bool | Sequence[bool],
     na_position: str | Sequence[str],
+    nan_position: str | Sequence[str | None] | None = None,
 ) -> tuple[list[Column], list[SortKey]]:
     """Return key columns, and the direction and null place of each.
 
@@ -87,7 +88,7 @@ def read_keys(
         One key column, or several, most significant first.
     tuning : OrderTuning
         How dictionaries are ranked.
-    ascending, na_position
+    ascending, na_position, nan_position
         One for all key columns, or one for each.
 
     Raises
@@ -95,16 +96,19 @@ def read_keys(
     KeyTypeError
         If a column has no order, or columns have different lengths.
     BadOptionError
-        If ``ascending`` or ``na_position`` is something else.
+        If one of these is something else.
     """
     arrays = _arrays(keys)
     up = _each(ascending, len(arrays), "ascending", "True or False")
     places = _each(na_position, len(arrays), "na_position", "'first' or 'last'")
+    nans = _each(nan_position, len(arrays), "nan_position", "'first', 'last' or None")
     sort_keys = []
-    for i, (is_up, place) in enumerate(zip(up, places, strict=True)):
+    for i, (is_up, place, nan) in enumerate(zip(up, places, nans, strict=True)):
         is_descending = not ASCENDING.read(is_up)
         nulls_first = NA_POSITION.read(place) == "first"
-        sort_keys.append(SortKey(f"key {i}", is_descending, nulls_first))
+        of_nan = NAN_POSITION.read(nan)
+        nan_first = None if of_nan is None else of_nan == "first"
+        sort_keys.append(SortKey(f"key {i}", is_descending, nulls_first, nan_first))
     columns = [read_key(a, key, tuning) for a, key in zip(arrays, sort_keys, strict=True)]
     check_row_count(len(columns[0]))
     lengths = {len(column) for column in columns}
@@ -196,14 +200,14 @@ def read_key(array: Any, key: SortKey, tuning: OrderTuning) -> Column:
     array = _unwrapped(array)
     found = _numpy_column(array) if isinstance(array, np.ndarray) else None
     if found is not None:
-        return found
+        return with_place_of_nan(found, key)
     try:
         values = _as_arrow(array)
     except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise _unsortable(error) from error
     table = pa.Table.from_arrays([values], names=[key.column])
     check_key_types(table.schema, (key,))
-    return normal_keys(to_transport(table), tuning).columns()[0]
+    return normal_keys(to_transport(table), [key], tuning).columns()[0]
 
 
 def _unwrapped(array: Any) -> Any:
@@ -216,7 +220,7 @@ def _unwrapped(array: Any) -> Any:
     return array
 
 
-def _numpy_column(array: np.ndarray[Any, Any]) -> Column | None:
+def _numpy_column(array: np.ndarray[Any, Any]) -> FixedColumn | None:
     """Return a NumPy array as it lies in memory, or None if it has to become Arrow first."""
     if isinstance(array, np.ma.MaskedArray) or array.ndim != 1:
         return None

@@ -19,28 +19,33 @@ from dlsort_kernels import empty, encode_bytes, estimate_distinct, gather_fixed,
 __all__ = ["begins_key", "look_up", "normal_keys", "rank_strings", "rank_values"]
 
 
-def normal_keys(table: pa.Table, tuning: OrderTuning) -> NormalKeys:
+def normal_keys(table: pa.Table, keys: Sequence[SortKey], tuning: OrderTuning) -> NormalKeys:
     """Return key columns with each dictionary replaced by its values' ranks.
 
     Equal values of one dictionary get one rank. An ordered dictionary's own
     order is the order; otherwise values are ranked by value.
     """
-    for i, field in enumerate(table.schema):
+    for i, (field, key) in enumerate(zip(table.schema, keys, strict=True)):
         if pt.is_dictionary(field.type):
             array = combine(table.column(i))
-            ranks = rank_values(array.dictionary, tuning, ordered=field.type.ordered)
+            ranks = rank_values(array.dictionary, key, tuning, ordered=field.type.ordered)
             table = table.set_column(i, field.name, look_up(ranks, array))
-    return NormalKeys(table)
+    return NormalKeys(table, tuple(keys))
 
 
-def rank_values(values: pa.Array, tuning: OrderTuning, *, ordered: bool) -> pa.Array:
-    """Return the rank of each value of a dictionary, (d,) uint32; null for a null."""
-    columns = NormalKeys(pa.table({"v": values})).columns()
+def rank_values(
+    values: pa.Array, key: SortKey, tuning: OrderTuning, *, ordered: bool
+) -> pa.Array:
+    """Return the rank of each value of a dictionary, (d,) uint32; null for a null.
+
+    NaN among the values counts as null, unless the key has a place for it.
+    """
+    columns = NormalKeys(pa.table({"v": values}), (key,)).columns()
     if ordered:
         ranks = np.arange(len(values), dtype=np.uint32)
     else:
         ranks = _dense_ranks(columns, tuning)
-    return pa.array(ranks, mask=columns[0].null)  # NaN among the values counts as null
+    return pa.array(ranks, mask=columns[0].null)
 
 
 def look_up(ranks: pa.Array, array: pa.DictionaryArray) -> pa.Array:
@@ -77,7 +82,7 @@ def rank_strings(column: Column, tuning: OrderTuning, threads: int) -> Column:
 
 def _dense_ranks(columns: Sequence[Column], tuning: OrderTuning) -> npt.NDArray[np.uint32]:
     """Return how many different smaller keys each row has, (n,) uint32."""
-    keys = [SortKey("v")] * len(columns)
+    keys = [SortKey("v")] * len(columns)  # ascending: who asks turns the ranks
     order, (starts, ends), *_ = order_by_words(columns, keys, tuning, runs=True)
     ranks = np.empty(len(order), np.uint32)
     ranks[order] = np.cumsum(begins_key(len(order), starts, ends), dtype=np.uint32) - 1

@@ -213,7 +213,7 @@ def order_shards(
     if len(starts[0]) == 2:
         return ShardOrder(starts, [argsort(concat_rows(keys), by, tuning)])
     if any(pt.is_dictionary(field.type) for field in keys[0].schema):
-        ranked = normal_keys(concat_rows(keys), tuning).table
+        ranked = normal_keys(concat_rows(keys), by, tuning).table
         firsts = np.cumsum([0, *(table.num_rows for table in keys)])
         keys = [
             ranked.slice(first, table.num_rows)

@@ -78,7 +78,7 @@ def sort_rows(
     threads : int
         At most so many; the rows do not depend on it.
     """
-    columns = normal_keys(key_table(table, keys), tuning).columns()
+    columns = normal_keys(key_table(table, keys), keys, tuning).columns()
     order = order_columns(columns, keys, tuning, runs=False, by_place=True, threads=threads)
     if order.spread is None and _in_place(order.rows):
         return table
@@ -101,5 +101,5 @@ def first_of(
     table: pa.Table, keys: tuple[SortKey, ...], k: int, tuning: OrderTuning, *, threads: int
 ) -> pa.Table:
     """Return the first ``k`` rows of the stable sort of a table; as :func:`sort_rows`."""
-    columns = normal_keys(key_table(table, keys), tuning).columns()
+    columns = normal_keys(key_table(table, keys), keys, tuning).columns()
     return take_table(table, first_rows(columns, keys, k, tuning, threads=threads))

@@ -2,14 +2,17 @@
 
 A :class:`Column` is one key column of one piece of rows. It has a *first word*
 a row, by which most rows differ, and it can then *refine* runs of
-rows that still tie. Three kinds cover every type:
+rows that still tie. Two kinds cover every type:
 
 - :class:`FixedColumn`: numbers, booleans, dates, times, decimals and the ranks
   of a dictionary. One word a row, or a few for wide decimals.
 - :class:`BytesColumn`: strings and binary. Eight big-endian bytes after a
-  prefix, then exact comparison.
+  prefix, then exact comparison. Structs, lists and maps are such strings too
+  (:mod:`dlsort.order.nested`).
 
-A null never has a value: a mask goes beside the words. NaN counts as null.
+A null never has a value: a mask goes beside the words. NaN counts as null, unless the key
+gives it a place of its own: then floats are words from the start, of which NaN has the
+highest or the lowest.
 """
 
 from __future__ import annotations
@@ -24,10 +27,12 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_bytes
+from dlsort.arrow.paths import check_paths, field_at, select_columns
 from dlsort.arrow.transport import combine, to_transport
 from dlsort.arrow.views import bytes_views, fixed_view, nulls
 from dlsort.errors import KeyTypeError
-from dlsort.keys import SortKey, check_columns
+from dlsort.keys import SortKey
+from dlsort.order.nested import encode_nested, is_nested
 from dlsort_kernels import (
     decimal_words,
     float_words,
@@ -44,6 +49,7 @@ __all__ = [
     "NormalKeys",
     "check_key_types",
     "key_table",
+    "with_place_of_nan",
 ]
 
 Words = npt.NDArray[np.uint64]
@@ -190,7 +196,7 @@ Column = FixedColumn | BytesColumn
 
 def key_table(table: pa.Table, keys: tuple[SortKey, ...]) -> pa.Table:
     """Return the key columns of a table, in key order, in transport types, each one chunk."""
-    return to_transport(table.select([key.column for key in keys]))
+    return to_transport(select_columns(table, keys))
 
 
 @dataclass(frozen=True)
@@ -205,6 +211,8 @@ class NormalKeys:
     table : pyarrow.Table
         Key columns only, in key order and transport types (:func:`key_table`); numbers stand
         for what was in dictionaries.
+    keys : tuple of SortKey
+        Direction and places of nulls and NaN of each.
 
     Raises
     ------
@@ -213,6 +221,7 @@ class NormalKeys:
     """
 
     table: pa.Table
+    keys: tuple[SortKey, ...]
 
     def __post_init__(self) -> None:
         """Make sure that it is in normal form."""
@@ -223,19 +232,32 @@ class NormalKeys:
 
     def columns(self) -> list[Column]:
         """Return each column as words."""
-        return [_column(combine(column)) for column in self.table.columns]
+        columns = zip(self.table.columns, self.keys, strict=True)
+        return [_column(combine(column), key) for column, key in columns]
 
 
-def _column(array: pa.Array) -> Column:
+def _column(array: pa.Array, key: SortKey) -> Column:
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
-        return _column(array.storage)
+        return _column(array.storage, key)
     null = nulls(array)
     if pt.is_null(kind):
         return FixedColumn(np.zeros(len(array), np.uint8), null)
     if is_bytes(kind):
         return BytesColumn(*bytes_views(array), null)
-    return FixedColumn(fixed_view(array), null)
+    if is_nested(kind):
+        return BytesColumn(*encode_nested(array, key), null)
+    return with_place_of_nan(FixedColumn(fixed_view(array), null), key)
+
+
+def with_place_of_nan(column: FixedColumn, key: SortKey) -> FixedColumn:
+    """Return floats as their words, if NaN has a place of its own; others as they are."""
+    if key.nan_first is None or not column.is_floating:
+        return column
+    words, nan = float_words(column.values)  # that of NaN is the highest
+    if nan is not None and key.nan_first != key.descending:
+        words[nan] = 0
+    return FixedColumn(words, column.mask)
 
 
 def _is_key_type(kind: pa.DataType) -> bool:
@@ -243,6 +265,9 @@ def _is_key_type(kind: pa.DataType) -> bool:
         return _is_key_type(kind.storage_type)
     if pt.is_dictionary(kind):
         return not pt.is_dictionary(kind.value_type) and _is_key_type(kind.value_type)
+    if is_nested(kind):
+        inside = [kind.field(i).type for i in range(kind.num_fields)]
+        return all(_is_key_type(each) and not _is_ordered(each) for each in inside)
     return (
         pt.is_null(kind)
         or pt.is_boolean(kind)
@@ -257,6 +282,11 @@ def _is_key_type(kind: pa.DataType) -> bool:
     )
 
 
+def _is_ordered(kind: pa.DataType) -> bool:
+    """Return whether values have an order that only their dictionary tells."""
+    return bool(pt.is_dictionary(kind) and kind.ordered)
+
+
 def check_key_types(schema: pa.Schema, keys: tuple[SortKey, ...]) -> None:
     """Raise unless each key column is there and has a type that can be a key.
 
@@ -265,16 +295,16 @@ def check_key_types(schema: pa.Schema, keys: tuple[SortKey, ...]) -> None:
     UnknownColumnError
         If a column is missing.
     KeyTypeError
-        If a column is nested, an interval or of another type without order.
+        If a column is an interval, or of another type without order.
     """
-    check_columns(keys, schema.names)
+    check_paths(schema, keys)
     for key in keys:
-        kind = schema.field(key.column).type
+        kind = field_at(schema, key.column).type
         if not _is_key_type(kind):
             usable = [f.name for f in schema if _is_key_type(f.type)]
             msg = (
                 f"cannot sort by {key.column!r}: its type is {kind}. Keys can be numbers, "
-                "booleans, dates and times, decimals, strings, binary or dictionaries of these"
-                f" (here: {', '.join(usable) or 'none'})."
+                "booleans, dates and times, decimals, strings, binary, dictionaries of these, "
+                f"structs, lists and maps (here: {', '.join(usable) or 'none'})."
             )
             raise KeyTypeError(msg)

@@ -48,10 +48,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Disorder:
-    """The first row that sorts before the row above it, and that row."""
+    """The first row that sorts before the row above it, and that row.
+
+    ``has_nan`` tells whether one of the two keys holds NaN.
+    """
 
     row: Place
     above: Place
+    has_nan: bool = False
 
     def __str__(self) -> str:
         """Return the sentence that names both rows."""
@@ -90,7 +94,7 @@ def first_disorder(table: pa.Table, keys: Sequence[SortKey], tuning: OrderTuning
     """
     if table.num_rows < 2:
         return -1
-    return first_disorder_of(normal_keys(table, tuning).columns(), keys, tuning)
+    return first_disorder_of(normal_keys(table, keys, tuning).columns(), keys, tuning)
 
 
 def first_disorder_of(

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_binary, is_bytes, is_text, narrow
+from dlsort.arrow.paths import field_at
 from dlsort.arrow.transport import combine, concat_rows
 from dlsort.errors import BadKeyError
 from dlsort.io.parts import MANIFEST
@@ -35,6 +36,9 @@ N_QUANTILES = 101
 
 # Text and bytes are cut to this, so that a footer stays small whatever the keys.
 MOST_BYTES = 64
+MOST_ELEMENTS = 16
+
+_KEY_FORMS = [str, bool, bool], [str, bool, bool, bool]
 
 _SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 
@@ -47,8 +51,9 @@ class Manifest:
     ----------
     job : str
         The same for all parts of a job, and for no other's.
-    keys : list of (str, bool, bool)
-        The key: column, whether descending, whether nulls come first.
+    keys : list of (str, bool, bool) or (str, bool, bool, bool)
+        The key: column, whether descending, whether nulls come first; and whether NaN does,
+        if it has a place of its own.
     part, n_parts : int
         Its number, from 0, and how many there are.
     rows : int
@@ -61,7 +66,8 @@ class Manifest:
         A list for each key column, of its values in rows ``i * (rows - 1) // (n - 1)`` for
         ``i < n``: the first, the last, and those between. None is null; times are whole
         numbers of the type's unit; decimals are text; bytes are hexadecimal; text and bytes
-        are cut to 64 bytes.
+        are cut to 64 bytes. A struct is the list of its fields, a list that of its first 16
+        elements, a map that of its entries.
     """
 
     job: str
@@ -102,12 +108,12 @@ class Manifest:
         """
         return cls(
             job,
-            [[key.column, key.descending, key.nulls_first] for key in keys],
+            [_key_told(key) for key in keys],
             part,
             n_parts,
             proof.rows,
             proof.checksum,
-            [str(schema.field(key.column).type) for key in keys],
+            [str(field_at(schema, key.column).type) for key in keys],
             [_to_plain(column) for column in concat_rows(picked).columns],
         )
 
@@ -118,9 +124,14 @@ class Manifest:
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """Return the quantiles, in the key columns' types as the dataset's schema has them."""
-        kinds = [_value_type(schema.field(key.column).type) for key in self.by]
+        kinds = [_value_type(field_at(schema, key.column).type) for key in self.by]
         columns = list(map(_from_plain, self.quantiles, kinds))
         return pa.Table.from_arrays(columns, names=[key.column for key in self.by])
+
+
+def _key_told(key: SortKey) -> list[Any]:
+    told = [key.column, key.descending, key.nulls_first]
+    return told if key.nan_first is None else [*told, key.nan_first]
 
 
 def quantile_rows(n_rows: int) -> list[int]:
@@ -151,7 +162,7 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
         and all(type(n) is int and n >= 0 for n in (manifest.part, manifest.rows))
         and type(manifest.n_parts) is int
         and manifest.part < manifest.n_parts
-        and all([type(v) for v in key] == [str, bool, bool] for key in manifest.keys)
+        and all([type(v) for v in key] in _KEY_FORMS for key in manifest.keys)
     )
     return manifest if sound and keys else None
 
@@ -233,6 +244,13 @@ def _value_type(kind: pa.DataType) -> pa.DataType:
         return _value_type(kind.storage_type)
     if pt.is_dictionary(kind):
         return _value_type(kind.value_type)
+    if pt.is_struct(kind):
+        return pa.struct([(field.name, _value_type(field.type)) for field in kind])
+    if pt.is_map(kind):
+        entry = [("key", _value_type(kind.key_type)), ("value", _value_type(kind.item_type))]
+        return pa.list_(pa.struct(entry))
+    if pt.is_nested(kind):
+        return pa.list_(_value_type(kind.value_type))
     return narrow(kind)
 
 
@@ -244,6 +262,8 @@ def _to_plain(array: pa.ChunkedArray) -> list[Any]:
         array = array.storage
     if isinstance(array, pa.DictionaryArray):
         array = array.dictionary_decode()
+    if pt.is_nested(kind):
+        return _nested_to_plain(array)
     if is_bytes(kind):
         data = array.cast(pa.large_binary()).to_pylist()
         cut = [value if value is None else value[:MOST_BYTES] for value in data]
@@ -260,6 +280,19 @@ def _to_plain(array: pa.ChunkedArray) -> list[Any]:
     return values
 
 
+def _nested_to_plain(array: pa.Array) -> list[Any]:
+    """Return structs and lists as lists of what is in them."""
+    valid = array.is_valid().to_pylist()
+    if pt.is_struct(array.type):
+        fields = [_to_plain(array.field(i)) for i in range(array.type.num_fields)]
+        rows = zip(*fields, strict=True) if fields else [()] * len(array)
+        return [list(row) if v else None for row, v in zip(rows, valid, strict=True)]
+    found: list[Any] = []
+    for row, is_there in zip(array, valid, strict=True):
+        found.append(_to_plain(row.values[:MOST_ELEMENTS]) if is_there else None)
+    return found
+
+
 def _plain_float(value: float) -> float | str:
     if np.isfinite(value):
         return value
@@ -267,6 +300,20 @@ def _plain_float(value: float) -> float | str:
 
 
 def _from_plain(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    missing = [value is None for value in values]
+    if pt.is_struct(kind):
+        rows = [[None] * kind.num_fields if v is None else v for v in values]
+        fields = [_from_plain([r[i] for r in rows], f.type) for i, f in enumerate(kind)]
+        named = [pa.field(f.name, a.type) for f, a in zip(kind, fields, strict=True)]
+        if not fields:
+            return pa.array([None if m else {} for m in missing], kind)
+        return pa.StructArray.from_arrays(fields, fields=named, mask=pa.array(missing))
+    if pt.is_nested(kind):
+        inside = _from_plain([e for v in values for e in v or ()], kind.value_type)
+        ends = np.cumsum([0, *(len(v or ()) for v in values)])
+        return pa.ListArray.from_arrays(
+            pa.array(ends, pa.int32()), inside, mask=pa.array(missing)
+        )
     if is_text(kind):
         data = [v if v is None else v.encode("utf-8", "surrogateescape") for v in values]
         return pa.array(data, pa.binary())  # a cut may go through a character

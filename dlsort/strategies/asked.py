@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
-from dlsort.keys import SortKey
+from dlsort.keys import By, SortKey, parse_by
 from dlsort.publish.destination import Overwrite
 from dlsort.sort_options import read_options
 from dlsort.strategies.budget import ask_memory
@@ -48,8 +48,8 @@ class Asked:
         Paths or URLs, as they were given but for ``file://``.
     dst : str
         Such a path, or URL.
-    by : tuple of SortKey
-        The key.
+    by : By
+        The key as it was given: the source's names tell what it means.
     scheduler : str, Client or Cluster, or None
         The cluster to join; None: one of our own.
     temp_dir : str or None
@@ -66,7 +66,7 @@ class Asked:
 
     src: Places
     dst: str
-    by: tuple[SortKey, ...]
+    by: By
     scheduler: Joinable | None
     workers: int | None
     threads: int | None
@@ -84,6 +84,10 @@ class Asked:
     hive_types: HiveTypes
     memory_bytes: int
     tuning: Tuning
+
+    def keys(self, names: Iterable[str]) -> tuple[SortKey, ...]:
+        """Return the key, of a source with columns of these names."""
+        return parse_by(self.by, names)
 
 
 def read_arguments(given: Mapping[str, Any], tuning: Tuning) -> Asked:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dlsort.arrow.paths import field_at
 from dlsort.arrow.transport import to_transport, transport_schema
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.parquet.source import ParquetSource
@@ -102,7 +103,7 @@ class Reader:
 
     def key_schema(self) -> pa.Schema:
         """Return the key columns, in order, as rows are partitioned by them."""
-        return transport_schema(pa.schema([self.schema.field(key.column) for key in self.keys]))
+        return transport_schema(pa.schema([field_at(self.schema, k.column) for k in self.keys]))
 
     def _join(self, samples: Sequence[Sample]) -> Sample:
         return join_samples(samples, self.key_schema().empty_table())

@@ -118,7 +118,7 @@ def test_names_with_commas_and_colons_are_given_in_quotes(tmp_path):
     halves = command("check", tmp_path / "out", "--by", '"a', "--by", 'b"')
     assert halves.exit_code == 2
     assert "closing quote" in halves.stderr
-    unknown = command("check", tmp_path / "out", "--by", "a,b")
+    unknown = command("check", tmp_path / "out", "--by", "a, b")
     assert 'The columns are: "a,b", "c:d", """e""".' in unknown.stderr
     assert "double quotes" in command("sort", "--help").output
 

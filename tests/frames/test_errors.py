@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from decimal import Decimal
 
 import pandas as pd
 import pyarrow as pa
@@ -66,9 +65,8 @@ def ddf():
         ("a", {"max_brunch": 3}, BadOptionError, "unexpected 'max_brunch'.* 'max_branch'?"),
         ("a", {"sort_function_kwargs": {}}, BadOptionError, "needs a sort_function"),
         (None, {}, BadKeyError, "names no column"),
-        ("c", {}, KeyTypeError, r"by 'c': its dtype is complex128.*\(here: a, b\)"),
+        ("c", {}, KeyTypeError, r"by 'c': its dtype is complex128.*\(here: a, b, l\)"),
         ("i", {}, KeyTypeError, "by 'i': its dtype is interval"),
-        ("l", {}, KeyTypeError, "by 'l': its dtype is list"),
     ],
 )
 def test_a_bad_request_is_refused_at_once(by, options, error, message):
@@ -106,11 +104,7 @@ def object_frame(*values):
     [
         ([[1, "a"]], "int in partition 0, str in partition 0"),
         ([[None], [1], ["a"]], "int in partition 1, str in partition 2"),
-        ([[1, 1.5]], "float in partition 0, int in partition 0"),
         ([[[1]]], "holds list objects"),
-        ([[Decimal("inf")]], "holds infinite Decimal objects"),
-        ([[Decimal("1E+90")]], "need 91 digits"),
-        ([[2**300]], "need 91 digits"),
     ],
 )
 def test_objects_that_are_no_key_are_refused_by_name(parts, message):
@@ -123,9 +117,7 @@ def categories(values, *, ordered=False):
     return pd.DataFrame({"k": pd.Categorical(["a"], dtype=dtype), "v": [1]})
 
 
-def test_categories_that_differ_are_no_key():
-    with pytest.raises(KeyTypeError, match="categories differ between partitions 0 and 2"):
-        compute(categories(["a", "b"]), categories(["b", "a"]), categories(["a"]))
+def test_ordered_categories_that_differ_are_no_key():
     one, two = categories(["a", "b"], ordered=True), categories(["b", "a"], ordered=True)
     with pytest.raises(KeyTypeError, match="categories differ between partitions 0 and 1"):
         compute(one, two)
@@ -136,13 +128,10 @@ def test_categories_that_differ_are_no_key():
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"k": [1.5]}, "partition 1: column 'k' is float64, but the frame says int64"),
         ({"k": ["x"]}, "partition 1: column 'k' is str, but the frame says int64"),
         ({"k": ["x", None]}, "partition 1: column 'k' is str, but the frame says int64"),
         ({"k": [True, None]}, "partition 1: column 'k' is object, but the frame says int64"),
-        ({"k": [1.5, None]}, "partition 1: column 'k' is float64, but the frame says int64"),
-        ({"k": [2.0**63, None]}, "partition 1: column 'k' is float64, but the frame says"),
-        ({"x": [1]}, r"partition 1 has the columns \['x'\]"),
+        ({"x": [1]}, r"partition 1 has not the columns .* lacks 'k' and has also 'x'"),
     ],
 )
 def test_a_partition_that_is_not_what_the_frame_declares_is_named(other, message):

@@ -227,8 +227,11 @@ def test_objects_of_several_types_are_refused_for_the_first_rows_too():
         dlsort.sort_values(data.frame_of(parts), "k").head(2)
 
 
-def test_categories_that_differ_are_refused_for_the_first_rows_too():
-    one = pd.DataFrame({"k": pd.Categorical(["a"], ["a", "b"])})
-    two = pd.DataFrame({"k": pd.Categorical(["a"], ["a"])})
+def test_categories_that_differ_are_united_for_the_first_rows_too():
+    one = pd.DataFrame({"k": pd.Categorical(["b"], ["b", "a"])})
+    two = pd.DataFrame({"k": pd.Categorical(["c", "a"], ["c", "a"])})
+    first = dlsort.sort_values(data.frame_of([one, two]), "k").head(2)
+    assert first["k"].tolist() == ["a", "b"]
+    of_order = [f.assign(k=f["k"].cat.as_ordered()) for f in (one, two)]
     with pytest.raises(dlsort.DlsortError, match="categories differ"):
-        dlsort.sort_values(data.frame_of([one, two]), "k").head(2)
+        dlsort.sort_values(data.frame_of(of_order), "k").head(2)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import cmp_to_key, partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from dlsort.arrow.paths import column_at
 from dlsort.keys import SortKey
 
 Make = Callable[[np.random.Generator, int], list[Any]]
@@ -211,15 +213,44 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, (float, np.floating)) and value != value)
 
 
+def compare(left: Any, right: Any, key: SortKey) -> int:
+    """Return −1, 0 or 1: where a value stands in the output beside another, nested ones too."""
+    groups = [_group(left, key), _group(right, key)]
+    if any(groups):
+        return (groups[0] > groups[1]) - (groups[0] < groups[1])
+    turn = -1 if key.descending else 1
+    if isinstance(left, dict):
+        left, right = list(left.values()), list(right.values())
+    if isinstance(left, list | tuple):
+        found = (compare(a, b, key) for a, b in zip(left, right, strict=False))
+        by_length = turn * ((len(left) > len(right)) - (len(left) < len(right)))
+        return next(filter(None, found), by_length)
+    return turn * ((left > right) - (left < right))
+
+
+def _group(value: Any, key: SortKey) -> int:
+    """Return where a value's kind stands: nulls −2 or 2, NaN −1 or 1, others 0."""
+    is_nan = isinstance(value, float | np.floating) and value != value
+    if is_nan and key.nan_first is not None:
+        return -1 if key.nan_first else 1
+    return (-2 if key.nulls_first else 2) if value is None or is_nan else 0
+
+
 def oracle(table: pa.Table, keys: Sequence[SortKey]) -> list[int]:
     """Return the stable order of a table's rows, by Python's own sort, one key at a time.
 
     Nulls and NaN stand together at their end; from the last key to the first,
-    each pass keeps the order of the one before it.
+    each pass keeps the order of the one before it. Structs and lists, and keys with a place
+    for NaN, are compared value by value.
     """
     order = list(range(table.num_rows))
     for key in reversed(keys):
-        values = table.column(key.column).to_pylist()
+        column = column_at(table, key.column)
+        values = column.to_pylist()
+        if key.nan_first is not None or pa.types.is_nested(column.type):
+            by_value = cmp_to_key(partial(compare, key=key))
+            order.sort(key=lambda i, v=values, by=by_value: by(v[i]))
+            continue
         missing = [i for i in order if is_missing(values[i])]
         present = [i for i in order if not is_missing(values[i])]
         present.sort(key=values.__getitem__, reverse=key.descending)

@@ -79,14 +79,17 @@ class _Columns:
     """As much of a table as the oracle needs, for values of any Python type."""
 
     def __init__(self, columns):
-        self.columns = columns
-        self.num_rows = len(next(iter(columns.values())))
+        self.columns = list(columns.values())
+        self.schema = pa.schema([(name, pa.null()) for name in columns])
+        self.num_rows = len(self.columns[0])
 
-    def column(self, name):
-        return _Values(self.columns[name])
+    def column(self, i):
+        return _Values(self.columns[i])
 
 
 class _Values(list):
+    type = pa.null()
+
     def to_pylist(self):
         return list(self)
 

@@ -21,7 +21,7 @@ from dlsort.tuning import TUNING
 
 def argsort_runs(table: pa.Table, keys: tuple[SortKey, ...]) -> tuple:
     """Return the order of a table's rows, and its runs of equal keys."""
-    columns = normal_keys(key_table(table, keys), TUNING.order).columns()
+    columns = normal_keys(key_table(table, keys), keys, TUNING.order).columns()
     order = order_columns(columns, keys, TUNING.order, runs=True)
     return order.rows, order.runs
 

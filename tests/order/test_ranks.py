@@ -29,8 +29,12 @@ class Around(pa.ExtensionType):
 def test_key_columns_in_normal_form_hold_no_dictionary():
     table = pa.table({"k": pa.array(["b", "a", None]).dictionary_encode()})
     with pytest.raises(TypeError, match="'k' is a dictionary"):
-        NormalKeys(table)
-    assert normal_keys(table, TUNING.order).table["k"].to_pylist() == [1, 0, None]
+        NormalKeys(table, (SortKey("k"),))
+    assert normal_keys(table, (SortKey("k"),), TUNING.order).table["k"].to_pylist() == [
+        1,
+        0,
+        None,
+    ]
 
 
 @pytest.mark.parametrize("index", [pa.int8(), pa.int32()], ids=str)
@@ -40,7 +44,7 @@ def test_a_dictionary_in_an_extension_type_is_sorted_by_its_values(index):
     values = pa.ExtensionArray.from_storage(Around(kind), pa.array(["b", "a", "c"]).cast(kind))
     table = pa.table({"k": values, "v": [0, 1, 2]})
     assert not pa.types.is_dictionary(table.schema.field("k").type)
-    assert normal_keys(key_table(table, (SortKey("k"),)), TUNING.order)
+    assert normal_keys(key_table(table, (SortKey("k"),)), (SortKey("k"),), TUNING.order)
     result = dlsort.sort_table(table, by="k")
     assert result["v"].to_pylist() == [1, 0, 2]
     assert result.schema == table.schema

@@ -289,7 +289,8 @@ def told(**changes) -> dict[bytes, bytes]:
                 {"keys": [["k"]]},
                 {"keys": [[1, False, False]]},
                 {"keys": [["k", 0, False]]},
-                {"keys": [["k", False, False, False]]},
+                {"keys": [["k", False, False, None]]},
+                {"keys": [["k", False, False, False, False]]},
             )
         ),
     ],

@@ -185,9 +185,12 @@ def test_an_unknown_key_column_unlike_any(work):
     assert "Did you mean" not in message
 
 
-@pytest.mark.parametrize(("column", "kind"), [("tags", "list<"), ("place", "struct<")])
-def test_a_key_of_a_type_without_order(work, column, kind):
-    refused("in", "out", by=f"id,{column}", says=(repr(column), kind, "here: id, price, note"))
+def test_a_key_of_a_type_without_order(work):
+    shutil.rmtree(work / "in")
+    sizes = pa.array(["L"], pa.dictionary(pa.int8(), pa.string(), ordered=True))
+    table = pa.table({"id": [1], "sizes": pa.ListArray.from_arrays([0, 1], sizes)})
+    write(work / "in" / "0.parquet", table)
+    refused("in", "out", by="id,sizes", says=("'sizes'", "list<", "here: id"))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +213,7 @@ def test_a_key_column_whose_name_is_there_twice(work):
     table = pa.table([[2, 1], [3, 4], [5, 6]], names=["id", "id", "v"])
     shutil.rmtree(work / "in")
     write(work / "in" / "0.parquet", table)
-    refused("in", "out", by="v", says=("'id'",))
+    refused("in", "out", by="id", says=("2 columns are named 'id'", "the only one"))
 
 
 # ---------------------------------------------------------------- the destination

@@ -225,5 +225,5 @@ def test_many_small_workers_are_told_what_they_need_and_no_negative_size():
     source = SimpleNamespace(row_groups=[SimpleNamespace(arrow_bytes=MIB)])
     size = ClusterSize(128, 128, GIB, True)
     with pytest.raises(BadOptionError, match="128 processes") as caught:
-        dataset._plan(source, asked, size)
+        dataset._plan(source, asked, (), size)
     assert not re.search(r"-\d", str(caught.value))

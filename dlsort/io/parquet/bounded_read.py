@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dlsort.arrow.same_names import given_name, own_names, with_own_names
 from dlsort.io.find import UnsupportedFileError
 from dlsort.io.parquet.pages import BadPageError, Page, longest_repeated, read_pages
 from dlsort.io.parquet.stored_schema import (
@@ -60,7 +61,8 @@ def read_bounded(
     row_groups : sequence of int
         Their numbers.
     columns : sequence of str
-        Which columns; the table may have more, and in another order.
+        Which columns; the table may have more, and in another order. Those of one name are
+        told apart (:mod:`dlsort.arrow.same_names`).
     as_dictionary : collection of str
         Columns that the file was opened to read as dictionaries.
     most_bytes : int
@@ -82,17 +84,14 @@ def read_bounded(
     Some 20 µs for each page of a large column chunk, beside the reading; less than one for
     those of small ones, and of a file that has been read.
     """
+    columns = list(dict.fromkeys(map(given_name, columns)))
     batch_rows: dict[str, int] = {}
     footer, batch_bytes = file.metadata, most_bytes // tuning.batch_share
     fits = data is not None and _fits(data, footer, most_bytes, batch_bytes)
     if path is not None and not fits:
         batch_rows = _look(footer, path, row_groups, columns, as_dictionary, most_bytes, tuning)
     arrow = file.schema_arrow
-    in_batches = {
-        name: rows
-        for name, rows in batch_rows.items()
-        if not pt.is_dictionary(arrow.field(name).type)
-    }
+    in_batches = {name: rows for name, rows in batch_rows.items() if _can_be_cut(arrow, name)}
     at_once = [name for name in columns if name not in in_batches]
     table = _read(file, row_groups, at_once) if at_once or not columns else None
     n_bytes = 0 if table is None or not in_batches else count_bytes(table)
@@ -100,8 +99,15 @@ def read_bounded(
         rows = _read_in_batches(file, row_groups, name, n_rows, most_bytes - n_bytes)
         n_bytes += count_bytes(rows)
         table = rows if table is None else table.append_column(rows.field(0), rows.column(0))
+    assert table is not None
     _check_arrays(table)
-    return table
+    return table.rename_columns(own_names(table.column_names))
+
+
+def _can_be_cut(schema: pa.Schema, name: str) -> bool:
+    """Return whether a column can be read in batches: it is no dictionary, and the only one."""
+    places = schema.get_all_field_indices(name)
+    return len(places) == 1 and not pt.is_dictionary(schema.field(places[0]).type)
 
 
 def read_rows(
@@ -136,6 +142,7 @@ def read_rows(
     -----
     Time O(rows up to the last): those before are decoded too, some pages at a time.
     """
+    columns = list(dict.fromkeys(map(given_name, columns)))
     batch_bytes = most_bytes // tuning.batch_share
     n_rows = max(1, len(rows) // tuning.batch_share)
     if path is not None:
@@ -153,10 +160,10 @@ def read_rows(
         if at >= rows.stop:
             break
     if not tables:
-        return file.schema_arrow.empty_table()
+        return with_own_names(file.schema_arrow).empty_table()
     table = pa.concat_tables(tables)
     _check_arrays(table)
-    return table
+    return table.rename_columns(own_names(table.column_names))
 
 
 def _rows_at_once(

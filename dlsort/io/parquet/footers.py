@@ -27,6 +27,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dlsort.arrow.same_names import with_own_names
 from dlsort.io.find import UnsupportedFileError
 from dlsort.io.parquet.stored_schema import (
     MAGIC_BYTES,
@@ -153,7 +154,10 @@ def read_footer(path: str, file_bytes: int) -> Footer:
     with _opened(footer, magic) as file:  # which may refuse what the kernel has not seen
         metadata = file.metadata
         if chunks is None or known is None:
-            known = file.schema_arrow, find_annotations(stored + b"\0" if stored else footer)
+            known = (
+                with_own_names(file.schema_arrow),
+                find_annotations(stored + b"\0" if stored else footer),
+            )
     encrypted: frozenset[str] = frozenset()
     if schema is None or chunks is None:
         schema = schema_of(stored, metadata)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from dlsort.arrow.paths import field_at
 from dlsort.errors import SourceUnsupportedError
 from dlsort.io.find import Listing, SourceFile, find_files
 from dlsort.io.listing.hive import HiveTypes
@@ -89,7 +90,7 @@ class ParquetSource(Source):
         """Return the range of each row group that has rows, if all tell one that compares."""
         if any(group.first_row is not None for group in self.row_groups):
             return None  # of a slice nothing is known
-        kind = self.schema.field(column).type
+        kind = field_at(self.schema, column).type
         if (of_files := self._told_ranges(column)) is not None:
             return of_files if compare_raw(kind, {"INT32"}) else None
         places = self._places(column)
@@ -181,7 +182,7 @@ class ParquetSource(Source):
 
     def _factors(self, column: str) -> list[int | None]:
         """Return by what each file's raw values are multiplied to compare; None: they don't."""
-        kind = self.schema.field(column).type
+        kind = field_at(self.schema, column).type
         fits = self.fits or (None,) * len(self.files)
         return [
             1

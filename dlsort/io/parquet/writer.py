@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -14,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dlsort.arrow.paths import field_at, find_path
+from dlsort.arrow.same_names import given_name
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError
 from dlsort.io.parquet.encodings import Encodings, encodings_of_part
@@ -108,9 +111,10 @@ class PartFile:
         with self._in_words():
             if self._file is None:
                 self._file = self._writer.open_file(self._output.where, rows)
-            if rows.schema != self._file.schema:
-                rows = rows.cast(self._file.schema)
-            self._file.write_table(rows.slice(0, n_rows), self._writer.row_group_rows)
+            written = rows.rename_columns(list(map(given_name, rows.column_names)))
+            if written.schema != self._file.schema:
+                written = written.cast(self._file.schema)
+            self._file.write_table(written.slice(0, n_rows), self._writer.row_group_rows)
         self._waiting = [rows.slice(n_rows)]
 
     @contextmanager
@@ -179,12 +183,16 @@ class Writer:
             row_group_rows=self.row_group_rows,
             compression=self.compression,
         )
+        # Parquet's writer takes paths, and "a.b" may be a column and a struct's field too.
+        schema = _with_given_names(table.schema)
+        paths = Counter(path for field in schema for path in _paths(field))
+        one = {path for path, times in paths.items() if times == 1}
         return pq.ParquetWriter(
             where,
-            table.schema,
+            schema,
             compression=self.compression,
-            use_dictionary=sorted(chosen.dictionary) or False,
-            column_encoding=chosen.other or None,
+            use_dictionary=[p for p in sorted(chosen.dictionary) if p in one] or False,
+            column_encoding={p: e for p, e in chosen.other.items() if p in one} or None,
             store_decimal_as_integer=True,
             write_page_index=True,
             write_time_adjusted_to_utc=self.times_in_utc,
@@ -201,38 +209,65 @@ class Writer:
         metadata = {
             k: v for k, v in (self.schema.metadata or {}).items() if k != b"ARROW:schema"
         }
-        metadata[b"ARROW:schema"] = base64.b64encode(self.schema.serialize().to_pybytes())
+        metadata[b"ARROW:schema"] = base64.b64encode(
+            _with_given_names(self.schema).serialize().to_pybytes()
+        )
         return metadata
 
     def _sorting_columns(self, schema: pa.Schema) -> list[pq.SortingColumn] | None:
         """Return the claim that a part is sorted, where Parquet's order is the same.
 
-        Parquet puts NaN nowhere in particular, and orders an ordered
-        dictionary by value, so a float or ordered dictionary key is not claimed,
+        Parquet puts NaN nowhere in particular, orders an ordered dictionary by value, and
+        knows leaves only, so a float, ordered dictionary, struct or list key is not claimed,
         nor what comes after it.
         """
         claimed = []
-        leaves = _first_leaves(schema)
         for key in self.keys:
-            kind = self.schema.field(key.column).type
+            kind = field_at(self.schema, key.column).type
             if isinstance(kind, pa.BaseExtensionType):
                 kind = kind.storage_type
             inner = kind.value_type if pt.is_dictionary(kind) else kind
-            if pt.is_floating(inner) or (pt.is_dictionary(kind) and kind.ordered):
+            if pt.is_floating(inner) or pt.is_nested(inner):
                 break
-            claimed.append(
-                pq.SortingColumn(leaves[key.column], key.descending, key.nulls_first)
-            )
+            if pt.is_dictionary(kind) and kind.ordered:
+                break
+            leaf = _leaf(schema, find_path(self.schema, key.column))
+            claimed.append(pq.SortingColumn(leaf, key.descending, key.nulls_first))
         return claimed or None
 
 
-def _first_leaves(schema: pa.Schema) -> dict[str, int]:
-    """Return the number of each column's first Parquet leaf."""
-    leaves, number = {}, 0
-    for field in schema:
-        leaves[field.name] = number
-        number += _n_leaves(field.type)
-    return leaves
+def _with_given_names(schema: pa.Schema) -> pa.Schema:
+    """Return a schema whose columns have the names that they had in the source."""
+    fields = [field.with_name(given_name(field.name)) for field in schema]
+    return pa.schema(fields, schema.metadata)
+
+
+def _leaf(schema: pa.Schema, path: Sequence[int]) -> int:
+    """Return the number of a field's first Parquet leaf."""
+    number, fields = 0, list(schema)
+    for i in path:
+        number += sum(_n_leaves(field.type) for field in fields[:i])
+        kind = fields[i].type
+        fields = list(kind) if pt.is_struct(kind) else []
+    return number
+
+
+def _paths(field: pa.Field) -> Iterator[str]:
+    """Yield the paths of a column's Parquet leaves, as its writer knows them."""
+    kind = field.type
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if pt.is_dictionary(kind) or not pt.is_nested(kind):
+        yield field.name
+        return
+    between = ".key_value." if pt.is_map(kind) else "." if pt.is_struct(kind) else ".list."
+    inside = [kind.field(i) for i in range(kind.num_fields)]
+    if pt.is_map(kind):
+        inside = [kind.key_field.with_name("key"), kind.item_field.with_name("value")]
+    elif not pt.is_struct(kind):
+        inside = [kind.value_field.with_name("element")]
+    for each in inside:
+        yield from (f"{field.name}{between}{path}" for path in _paths(each))
 
 
 def _n_leaves(kind: pa.DataType) -> int:

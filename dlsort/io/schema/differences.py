@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import narrow
+from dlsort.arrow.same_names import given_name
 
 __all__ = ["find_differences"]
 
@@ -17,7 +18,7 @@ def find_differences(schema: pa.Schema, src: str, other: pa.Schema, against: str
         here, there = _column_type(schema, name), _column_type(other, name)
         if here != there:
             found.append(
-                f"not the same columns: {name!r} is {here or 'missing'} in {src} "
+                f"not the same columns: {given_name(name)!r} is {here or 'missing'} in {src} "
                 f"and {there or 'missing'} in {against}."
             )
     return found

@@ -11,6 +11,7 @@ import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_list
 from dlsort.arrow.layouts import recast
+from dlsort.arrow.same_names import named
 from dlsort.errors import SchemaMismatchError
 from dlsort.io.schema.labels import Labels
 
@@ -143,14 +144,14 @@ def _recast(
         differs = Difference("missing", ASKED, f"{field.type} not null")
     why = why.rstrip(".") or "some are null"
     msg = (
-        f"the files disagree on column {field.name!r}: it is {differs.here} in {path} and "
+        f"the files disagree on column {named(field.name)}: it is {differs.here} in {path} and "
         f"{differs.there} in {differs.other}, and {field.type} can't hold each of its values "
         f"({why}). Give the type to use with schema (--schema FILE), or bring the files to one."
     )
     if differs.other == ASKED:
         msg = (
-            f"column {field.name!r} is {differs.here} in {path} and {differs.there} in {ASKED}"
-            f", which can't hold each of its values ({why})."
+            f"column {named(field.name)} is {differs.here} in {path} and {differs.there} in "
+            f"{ASKED}, which can't hold each of its values ({why})."
         )
     raise SchemaMismatchError(msg)
 
@@ -168,8 +169,8 @@ def _check_calendar(column: pa.ChunkedArray, name: str, path: str, other: str) -
                 msg = (
                     f"the files disagree on the calendar: dates of {path} are told to be of "
                     f"the older one that Spark 2 and Hive use, those of {other} are not, and "
-                    f"column {name!r} of {path} has some for which this makes a difference. "
-                    "Read one of the files with Spark, and write it anew."
+                    f"column {named(name)} of {path} has some for which this makes a "
+                    "difference. Read one of the files with Spark, and write it anew."
                 )
                 raise SchemaMismatchError(msg)
 

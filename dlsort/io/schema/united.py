@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.layouts import recast
+from dlsort.arrow.same_names import given_name, named
 from dlsort.arrow.unite import UnlikeError, spelled, unite_all, unite_fields
 from dlsort.errors import SchemaMismatchError
 from dlsort.io.schema.fit import ASKED, Difference, Fit
@@ -69,6 +71,7 @@ def unite(files: Sequence[FileSchema], wanted: SchemaWanted = "union") -> United
         labels = find_labels([f.schema for f in files], [f.n_rows for f in files])
     shown = [_with_labels(file, each) for file, each in zip(files, labels, strict=True)]
     kinds, kind_of = _kinds(shown)
+    _check_namesakes(kinds)
     dropped: set[str] = set()
     if isinstance(wanted, pa.Schema):
         schema = wanted
@@ -121,12 +124,21 @@ def _kinds(files: Sequence[FileSchema]) -> tuple[list[FileSchema], list[int]]:
 
 
 def _by_name(file: FileSchema) -> dict[str, pa.Field]:
-    names = file.schema.names
-    if len(set(names)) < len(names):
-        name = next(name for name in names if names.count(name) > 1)
-        msg = f"{file.path} has several columns named {name!r}; each name may stand there once."
-        raise SchemaMismatchError(msg)
     return {field.name: field for field in file.schema}
+
+
+def _check_namesakes(kinds: Sequence[FileSchema]) -> None:
+    """Raise if files have other numbers of columns of a name: which is which nobody knows."""
+    found: dict[str, tuple[int, FileSchema]] = {}
+    for kind in kinds:
+        for name, n in Counter(map(given_name, kind.schema.names)).items():
+            others, file = found.setdefault(name, (n, kind))
+            if others != n:
+                msg = (
+                    f"the files disagree on column {name!r}: {others} have that name in "
+                    f"{file.path} and {n} in {kind.path}. Give each a name of its own."
+                )
+                raise SchemaMismatchError(msg)
 
 
 def _union(kinds: Sequence[FileSchema], dropped: set[str]) -> pa.Schema:
@@ -154,9 +166,11 @@ def _refusal(
             except UnlikeError as found:
                 error = UnlikeError(found.left, found.right, (name, *found.path))
                 break
-    inside = f" ({'.'.join(error.path)})" if len(error.path) > 1 else ""
+    inside = (
+        f" ({'.'.join([given_name(name), *error.path[1:]])})" if len(error.path) > 1 else ""
+    )
     msg = (
-        f"the files disagree on column {name!r}{inside}: it is {error.left} in {path} and "
+        f"the files disagree on column {named(name)}{inside}: it is {error.left} in {path} and "
         f"{error.right} in {file.path}, and no type holds the values of both. Give the type to "
         "use with schema (--schema FILE), or bring the files to one type."
     )
@@ -176,15 +190,15 @@ def _check_same(kinds: Sequence[FileSchema]) -> None:
         ]
         if shown[0] != shown[1]:
             msg = (
-                f"the files disagree on column {name!r}: it is {shown[0]} in {one.path} and "
-                f"{shown[1]} in {other.path}; the same schema was asked for in every file. "
+                f"the files disagree on column {named(name)}: it is {shown[0]} in {one.path} "
+                f"and {shown[1]} in {other.path}; the same schema was asked for in every file. "
                 'Leave schema="strict" (--schema strict) out to have them united.'
             )
             raise SchemaMismatchError(msg)
     if mine.names != theirs.names:
         name = next(a for a, b in zip(mine.names, theirs.names, strict=True) if a != b)
         msg = (
-            f"the files disagree on the order of columns: {name!r} is column "
+            f"the files disagree on the order of columns: {named(name)} is column "
             f"{mine.names.index(name) + 1:,} of {one.path} and column "
             f"{theirs.names.index(name) + 1:,} of {other.path}; the same schema was asked "
             'for in every file. Leave schema="strict" (--schema strict) out to unite them.'
@@ -198,23 +212,23 @@ def _check_asked(kinds: Sequence[FileSchema], schema: pa.Schema) -> None:
         for name, field in _by_name(kind).items():
             if name not in schema.names:
                 msg = (
-                    f"column {name!r} of {kind.path} is not in {ASKED}, and would be lost; add "
-                    f"it there as {field.type}."
+                    f"column {named(name)} of {kind.path} is not in {ASKED}, and would be "
+                    f"lost; add it there as {field.type}."
                 )
                 raise SchemaMismatchError(msg)
             try:
                 recast(pa.array([], field.type), schema.field(name).type)
             except pa.ArrowException as error:
                 msg = (
-                    f"column {name!r} is {spelled(field)} in {kind.path} and "
+                    f"column {named(name)} is {spelled(field)} in {kind.path} and "
                     f"{spelled(schema.field(name))} in {ASKED}; values can't become that."
                 )
                 raise SchemaMismatchError(msg) from error
         for field in schema:
             if field.name not in kind.schema.names and not field.nullable and kind.n_rows:
                 msg = (
-                    f"column {field.name!r} is missing in {kind.path} and {spelled(field)} in "
-                    f"{ASKED}; its values would be null."
+                    f"column {named(field.name)} is missing in {kind.path} and "
+                    f"{spelled(field)} in {ASKED}; its values would be null."
                 )
                 raise SchemaMismatchError(msg)
 
@@ -293,4 +307,4 @@ def _changes(
                 else "missing"
                 for kind in kinds
             )
-            yield f"{field.name} ({', '.join(shown)} → {field.type})"
+            yield f"{given_name(field.name)} ({', '.join(shown)} → {field.type})"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
+from dlsort.arrow.same_names import with_own_names
 from dlsort.errors import BadOptionError, shown
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.storage import open_to_read, without_scheme
@@ -67,12 +68,15 @@ def _read(where: Any) -> pa.Schema:
 
 
 def _checked(schema: pa.Schema, name: str) -> pa.Schema:
-    twice = next((n for n in schema.names if schema.names.count(n) > 1), None)
-    if twice is not None or not schema.names:
-        what = "no columns" if twice is None else f"several columns named {twice!r}"
-        msg = f"the schema of {name} has {what}; {EXPECTED}."
+    try:
+        found = with_own_names(schema)
+    except pa.ArrowInvalid as error:
+        msg = f"the schema of {name} can't be taken ({error}); {EXPECTED}."
+        raise BadOptionError(msg) from error
+    if not found.names:
+        msg = f"the schema of {name} has no columns; {EXPECTED}."
         raise BadOptionError(msg)
-    return schema
+    return found
 
 
 def told_of(wanted: SchemaWanted) -> str:
