@@ -4,7 +4,7 @@
 #   make demo     sort TPC-H lineitem on an embedded cluster, check it, print the report
 #   make test     run the tests          make bench    compare with Dask, Polars, DuckDB
 #   make lint     run every checker      make format   rewrite the code as lint wants it
-#   make options  write docs/options.md anew, after a change of dlsort/sort_options.py
+#   make options  write docs/options.md anew, after a change of dlsort/options/sort_options.py
 #   make clean    remove all that make made here (the images stay with the Docker engine)
 #   make bench-frames  compare the sorts of persisted Dask frames with Dask's own
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dlsort.options.sort_options import METHOD
 from dlsort.order.argsort import order_columns
 from dlsort.order.key_arrays import check_threads, read_keys
 from dlsort.order.ranks import begins_key
 from dlsort.proof.disorder import first_disorder_of
-from dlsort.sort_options import METHOD
 from dlsort.tuning import TUNING, OrderTuning
 
 __all__ = ["argsort", "is_sorted", "rank"]

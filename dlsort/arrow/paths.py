@@ -33,8 +33,19 @@ Path = tuple[int, ...]
 MOST_NAMED = 1000
 
 
+def _is_text(name: str) -> bool:
+    """Return whether a name can be a field's: half a character can't."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _paths(fields: pa.Schema | pa.StructType, name: str) -> list[Path]:
     """Return where fields of a name are, each by its numbers from the top."""
+    if not name.isascii() and not _is_text(name):
+        return []
     exact = fields.get_all_field_indices(name)
     if exact or "." not in name:
         return [(i,) for i in exact]

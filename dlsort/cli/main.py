@@ -47,7 +47,7 @@ from dlsort.cli.options import options_of
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
 from dlsort.errors import DlsortError, DlsortWarning
-from dlsort.sort_options import check_together
+from dlsort.options.sort_options import check_together
 from dlsort.terminal.streams import columns, write
 from dlsort.version import __version__
 from dlsort.wording import count

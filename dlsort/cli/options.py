@@ -1,4 +1,4 @@
-"""The commands' options, as :mod:`dlsort.sort_options` has them."""
+"""The commands' options, as :mod:`dlsort.options.sort_options` has them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
-from dlsort.arguments import FLAG_OR_FORCE
 from dlsort.cli.failures import Failure
 from dlsort.errors import shown
-from dlsort.sort_options import COMMANDS, REQUIRED, SortOption
+from dlsort.options.arguments import FLAG_OR_FORCE
+from dlsort.options.sort_options import COMMANDS, REQUIRED, SortOption
 
 __all__ = ["options_of"]
 

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dlsort.arguments import data_name, is_dasks
 from dlsort.errors import BadOptionError, shown
 from dlsort.io.storage import is_store, without_scheme
+from dlsort.options.arguments import data_name, is_dasks
 
 __all__ = [
     "Places",

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from dlsort.arguments import data_name, is_dasks
 from dlsort.arrow.transport import to_transport
 from dlsort.errors import BadOptionError, KeyTypeError
 from dlsort.keys import SortKey
+from dlsort.options.arguments import data_name, is_dasks
+from dlsort.options.sort_options import ASCENDING, NA_POSITION, NAN_POSITION, THREADS
 from dlsort.order.ranks import normal_keys
 from dlsort.order.words import Column, FixedColumn, check_key_types, with_place_of_nan
-from dlsort.sort_options import ASCENDING, NA_POSITION, NAN_POSITION, THREADS
 from dlsort.tuning import OrderTuning
 
 __all__ = [

@@ -19,8 +19,8 @@ from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
 from dlsort.keys import By, SortKey, parse_by
+from dlsort.options.sort_options import read_options
 from dlsort.publish.destination import Overwrite
-from dlsort.sort_options import read_options
 from dlsort.strategies.budget import ask_memory
 from dlsort.tuning import Tuning
 from dlsort.wording import closest

@@ -1,4 +1,4 @@
-"""Options page: ``docs/options.md``, of the rows of :mod:`dlsort.sort_options`.
+"""Options page: ``docs/options.md``, of the rows of :mod:`dlsort.options.sort_options`.
 
 make options
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dlsort.sort_options import COMMANDS, DOORS, REQUIRED, SortOption
+from dlsort.options.sort_options import COMMANDS, DOORS, REQUIRED, SortOption
 
 PAGE = Path(__file__).parents[2] / "docs" / "options.md"
 
@@ -16,7 +16,7 @@ HEAD = """\
 # Options
 
 Every option of the doors to datasets, tables and arrays. `make options` writes this page from
-[sort_options.py](../dlsort/sort_options.py), from which the command's flags and the checks of
+[the table](../dlsort/options/sort_options.py), from which the command's flags and the checks of
 arguments follow too. Exit codes are on [the page of the
 command](../dlsort/cli/README.md#exit-codes), options of Dask frames on
 [theirs](../dlsort/frames/README.md#options).

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, column
-from dlsort.arguments import COMPRESSIONS
 from dlsort.arrow.transport import to_transport
 from dlsort.io.parquet.encoded_sizes import Runs, changes_of, delta_bytes, distinct_values
 from dlsort.io.parquet.encodings import Encodings, encodings_of_part
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.parts import PARTS, make_folders
+from dlsort.options.arguments import COMPRESSIONS
 from dlsort.tuning import TUNING
 
 N = 1 << 17

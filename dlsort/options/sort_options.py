@@ -18,7 +18,8 @@ from functools import partial
 from inspect import Parameter
 from typing import Any
 
-from dlsort.arguments import (
+from dlsort.errors import BadOptionError
+from dlsort.options.arguments import (
     CLUSTER,
     CODEC,
     COMPRESSIONS,
@@ -40,7 +41,6 @@ from dlsort.arguments import (
     one_of,
     read_count,
 )
-from dlsort.errors import BadOptionError
 from dlsort.sizes import MIB
 from dlsort.tuning import TUNING
 

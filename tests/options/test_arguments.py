@@ -18,9 +18,9 @@ import pytest
 
 import dlsort
 import dlsort.dataset
-from dlsort.arguments import read_count, read_flag
 from dlsort.errors import BadOptionError, DlsortError, shown
 from dlsort.io.paths import read_path
+from dlsort.options.arguments import read_count, read_flag
 from dlsort.terminal import progress
 from dlsort.terminal.progress import NoProgress, progress_for
 
@@ -219,7 +219,6 @@ def test_keys_are_not_looked_through(name, value):
 
 NO_KEYS = {
     **{what: value for what, value in WRONG.items() if what not in ("frame", "array", "list")},
-    "lists": [[1, 2], [3]],
     "unlike": [1, "a"],
     "objects": [object()],
     "complex": [1j],

@@ -12,7 +12,7 @@ import options_page
 from commands import command_options
 from commands import dlsort as command
 from dlsort.cli.message_names import with_options
-from dlsort.sort_options import COMMANDS, DOORS, EXCLUDE, SortOption
+from dlsort.options.sort_options import COMMANDS, DOORS, EXCLUDE, SortOption
 
 DATA = ("table", "keys")  # what is sorted is no option
 
