@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 
 import docker_kit
+from dlsort_cluster.clusters.scratch import make_scratch
 from patience import PATIENCE_S
 
 # Dask makes this one below the folder for temporary files, and leaves it there, empty or not.
@@ -50,6 +51,9 @@ class Run:
         _, alive = psutil.wait_procs(self._processes(), timeout=patience_s)
         found = [f"process {each.pid}: {_command(each)}" for each in alive]
         found += [f"mount {place}" for place in self._mounts()]
+        # What killed processes have left is removed by whoever comes next: here nobody may.
+        with make_scratch(None):
+            pass
         files = [
             path
             for path in self.folder.iterdir()
