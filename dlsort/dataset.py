@@ -22,7 +22,7 @@ from dlsort.errors import (
 )
 from dlsort.io.find import find_files
 from dlsort.io.parquet.source import ParquetSource, open_source
-from dlsort.io.paths import Places, list_of, shown_places
+from dlsort.io.paths import list_of, shown_places
 from dlsort.io.schema.wanted import told_of
 from dlsort.io.source import Source
 from dlsort.io.told import check_all_told
@@ -262,7 +262,12 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
     try:
         return check_destination(asked.dst, asked.tuning.io, overwrite=asked.overwrite)
     except DestinationError as error:
-        _check_there(asked.src, error)
+        # That a source is not there says more than what is wrong with the destination.
+        try:
+            with suppress(CorruptSourceError, BadOptionError):
+                find_files(asked.src)
+        except SourceNotFoundError as missing:
+            raise missing from error
         raise
 
 
@@ -352,21 +357,6 @@ def _in_sight(
     return shared_storage(
         client, job.source, destination, folder, asked.temp_dir, asked.tuning.strategies
     )
-
-
-def _check_there(src: Places, error: DestinationError) -> None:
-    """Raise if a source is not there, which says more than what is wrong with the destination.
-
-    Raises
-    ------
-    SourceNotFoundError
-        If so.
-    """
-    try:
-        with suppress(CorruptSourceError, BadOptionError):
-            find_files(src)
-    except SourceNotFoundError as missing:
-        raise missing from error
 
 
 @contextmanager
