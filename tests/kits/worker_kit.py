@@ -12,6 +12,8 @@ from functools import cache
 
 from distributed import Client, LocalCluster
 
+from dlsort_cluster.clusters.ask import workers_of
+
 PATIENCE_S = 60
 
 WORKER = "from distributed.cli.dask_worker import main; main()"
@@ -54,7 +56,7 @@ def start_worker(
     command = [sys.executable, "-c", program, *options, *named]
     if mount:
         command = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", *command]
-    before = set(client.scheduler_info(n_workers=-1)["workers"])
+    before = set(workers_of(client))
     with ExitStack() as stack:
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         stack.callback(process.wait)
@@ -67,7 +69,7 @@ def start_worker(
 def _changed(client: Client, find: Callable[[set[str]], set[str]]) -> set[str]:
     """Wait until the scheduler knows of a worker that came or went, and return it."""
     deadline = time.monotonic() + PATIENCE_S
-    while not (found := find(set(client.scheduler_info(n_workers=-1)["workers"]))):
+    while not (found := find(set(workers_of(client)))):
         assert time.monotonic() < deadline, "nothing came of a worker"
         time.sleep(0.05)
     return found

@@ -14,6 +14,7 @@ from distributed import Client, LocalCluster, Security
 import dlsort
 from commands import contents, dataset, process, read, sort
 from dlsort.errors import ClusterError
+from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.connect import SchedulerUnreachableError, connect
 from dlsort_cluster.store import shared
 from tls_kit import Authority, environment
@@ -81,7 +82,7 @@ def test_rows_are_sorted_and_exchanged_encrypted(work, settings, cluster, sent):
             "in", "out", by="id", scheduler=cluster.scheduler_address, partitions=4
         )
         with Client(cluster.scheduler_address) as client:
-            workers = set(client.scheduler_info(n_workers=-1)["workers"])
+            workers = set(workers_of(client))
             found = client.run(connections)
     assert report.rows == 1200
     assert read(work / "out")["id"].to_pylist() == sorted(read(work / "in")["id"].to_pylist())
@@ -123,7 +124,7 @@ def test_frames_are_sorted_on_encrypted_workers(settings, cluster, sent):
 def test_our_own_worker_processes_are_encrypted_where_dask_is_set_to(settings, work):
     with dask.config.set(settings), connect(workers=1, threads=1) as client:
         assert client.scheduler.address.startswith("tls://")
-        (worker,) = client.scheduler_info(n_workers=-1)["workers"]
+        (worker,) = workers_of(client)
         assert worker.startswith("tls://")
         assert client.submit(sum, [1, 2]).result() == 3
 

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from distributed import Client
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -18,6 +17,8 @@ from dlsort.errors import BadOptionError
 from dlsort.sizes import GIB, MIB, parse_bytes
 from dlsort.strategies.budget import Budget, count_parts, plan_budget
 from dlsort.tuning import TUNING
+from dlsort_cluster.clusters import sizes
+from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.clusters.sizes import ClusterSize
 
@@ -190,10 +191,10 @@ def test_more_memory_than_all_workers_have_is_refused(tmp_path, monkeypatch, lim
     pq.write_table(pa.table({"k": [2, 1]}), tmp_path / "in.parquet")
     where = tmp_path / "in.parquet", tmp_path / "out"
     with connect(workers=2, threads=2) as owner:
-        told = owner.scheduler_info(n_workers=-1)
-        for worker, limit in zip(told["workers"].values(), limits, strict=True):
+        told = workers_of(owner)
+        for worker, limit in zip(told.values(), limits, strict=True):
             worker["memory_limit"] = limit
-        monkeypatch.setattr(Client, "scheduler_info", lambda *_, **__: told)
+        monkeypatch.setattr(sizes, "workers_of", lambda _: told)
         options = {"by": "k", "scheduler": owner}
         if all(limits):
             says = r"memory \(--memory\) is 3\.0 GiB, but the workers have only 2\.0 GiB in all"

@@ -12,10 +12,11 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from distributed import Client
+from distributed.comm.core import CommClosedError
 
 from dlsort_cluster.addresses import worker_name
 
-__all__ = ["ANSWER_S", "TELL_S", "ask", "name_of", "of_each_worker", "start"]
+__all__ = ["ANSWER_S", "TELL_S", "ask", "name_of", "of_each_worker", "start", "workers_of"]
 
 T = TypeVar("T")
 
@@ -88,9 +89,26 @@ def name_of(client: Client, address: str) -> str:
     """Return what messages call a worker: by the name that it was given too, if it was."""
     given = None
     with suppress(OSError, TimeoutError):  # a cluster in trouble
-        workers = client.scheduler_info(n_workers=-1)["workers"]
-        given = workers.get(address, {}).get("name")
+        given = workers_of(client).get(address, {}).get("name")
     return worker_name(address, given)
+
+
+def workers_of(client: Client) -> dict[str, dict[str, Any]]:
+    """Return what the scheduler says of each worker, by address.
+
+    ``Client.scheduler_info`` is no answer: between asking and returning, the client's periodic
+    update may put in its place one that names no worker.
+
+    Raises
+    ------
+    OSError
+        If the scheduler doesn't answer.
+    """
+    scheduler: Any = client.scheduler
+    if scheduler is None:  # closed
+        raise CommClosedError("the client is closed.")
+    told: dict[str, dict[str, Any]] = client.sync(scheduler.identity, n_workers=-1)["workers"]
+    return told
 
 
 def of_each_worker(

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from distributed import Client
 
-from dlsort_cluster.clusters.ask import ANSWER_S, name_of, of_each_worker
+from dlsort_cluster.clusters.ask import ANSWER_S, name_of, of_each_worker, workers_of
 from dlsort_cluster.versions import compare, installed
 
 __all__ = ["check_versions", "check_versions_once"]
@@ -35,7 +35,7 @@ def check_versions(client: Client, *, workers: Collection[str] | None = None) ->
         If one has others, or no dlsort.
     """
     look = _make_look()
-    asked = _workers(client) if workers is None else workers
+    asked = frozenset(workers_of(client)) if workers is None else workers
     told = of_each_worker(client, look, workers=asked, most_s=ANSWER_S)
     # Neither says anything of the versions: no answer in time, or a connection that was lost.
     answers = {
@@ -57,10 +57,6 @@ def check_versions(client: Client, *, workers: Collection[str] | None = None) ->
     return frozenset(answers)
 
 
-def _workers(client: Client) -> frozenset[str]:
-    return frozenset(client.scheduler_info(n_workers=-1)["workers"])
-
-
 def check_versions_once(client: Client) -> None:
     """Compare the versions of scheduler and workers, but of none that were asked before.
 
@@ -73,7 +69,7 @@ def check_versions_once(client: Client) -> None:
         If one has others, or no dlsort.
     """
     known = _alike.get(client)
-    now = _workers(client)
+    now = frozenset(workers_of(client))
     if known is None or not now <= known:
         known = known or frozenset()
         now = now & known | check_versions(client, workers=now - known)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from distributed import Client
 from distributed.system import MEMORY_LIMIT
 
+from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.exchange import ExchangeError
 
 __all__ = ["ClusterSize", "machine_memory_bytes", "size_of"]
@@ -37,7 +38,7 @@ def size_of(client: Client) -> ClusterSize:
     ExchangeError
         If it has no worker.
     """
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    workers = workers_of(client).values()
     if not workers:
         msg = "the cluster has no worker; start at least one with `dask worker`."
         raise ExchangeError(msg)

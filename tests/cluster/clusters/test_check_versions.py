@@ -12,6 +12,7 @@ import exchange_kit as kit
 from dlsort_cluster import versions
 from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.clusters import check_versions as checks
+from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.check_versions import check_versions, check_versions_once
 from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.p2p import build as p2p
@@ -103,7 +104,7 @@ def test_workers_are_asked_once(three_workers, monkeypatch):
     check_versions_once(three_workers)
     check_versions_once(three_workers)
     those = [address for (address,) in asked]
-    assert sorted(those) == sorted(three_workers.scheduler_info()["workers"])
+    assert sorted(those) == sorted(workers_of(three_workers))
     # one of them is new
     checks._alike[three_workers] -= {those[0]}
     check_versions_once(three_workers)
@@ -114,10 +115,10 @@ def test_a_worker_that_has_gone_is_asked_nothing(three_workers, monkeypatch):
     """It is not said to have no dlsort; once it is back, it is asked."""
     monkeypatch.setattr(checks, "ANSWER_S", 2.0)
     monkeypatch.setattr(checks, "_alike", WeakKeyDictionary())
-    there = frozenset(three_workers.scheduler_info()["workers"])
+    there = frozenset(workers_of(three_workers))
     gone = "tcp://127.0.0.1:1"
     assert check_versions(three_workers, workers={*there, gone}) == there
-    monkeypatch.setattr(checks, "_workers", lambda _: there | {gone})
+    monkeypatch.setattr(checks, "workers_of", lambda _: there | {gone})
     check_versions_once(three_workers)
     assert checks._alike[three_workers] == there
 

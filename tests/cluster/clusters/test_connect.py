@@ -15,6 +15,7 @@ import pytest
 from distributed import default_client
 
 from dlsort_cluster.clusters import reach
+from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.connect import SchedulerUnreachableError, connect
 from dlsort_cluster.exchange import SpillError
 from patience import PATIENCE_S
@@ -186,7 +187,7 @@ def test_addresses_of_every_kind_are_asked(address):
 @pytest.mark.parametrize("of", ["worker", "nanny"])
 def test_a_worker_s_address_is_told_as_such_and_no_client_is_made(monkeypatch, of):
     with connect(workers=1, threads=1) as owner:
-        ((address, worker),) = owner.scheduler_info()["workers"].items()
+        ((address, worker),) = workers_of(owner).items()
         monkeypatch.setattr(reach, "Client", None)
         with (
             pytest.raises(SchedulerUnreachableError) as caught,

@@ -17,6 +17,7 @@ from distributed import Client, LocalCluster, get_worker
 import exchange_kit as kit
 from dlsort_cluster.clusters import jobs
 from dlsort_cluster.clusters import pardon as pardons
+from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.clusters.jobs import JobCancelledError, WorkersLostError, run
 from dlsort_cluster.p2p import build as p2p
@@ -380,12 +381,12 @@ def test_what_stands_still_holds_no_error_up(foreign, monkeypatch, what):
 
 
 def test_a_worker_that_is_retired_hands_over(foreign):
-    address = sorted(foreign.client.scheduler_info()["workers"])[0]
+    address = sorted(workers_of(foreign.client))[0]
     on_progress, acted = at_first_output(lambda: foreign.client.retire_workers([address]))
     _, outputs = run(foreign.client, build(20, merge=take_time), on_progress, poll_s=0.01)
     kit.check(outputs, 20)
     assert acted
-    assert address not in foreign.client.scheduler_info()["workers"]
+    assert address not in workers_of(foreign.client)
 
 
 def where(shards, context, slot):
@@ -395,7 +396,7 @@ def where(shards, context, slot):
 def test_a_worker_that_joins_late_is_used_by_the_next_run(foreign):
     foreign.workers[0].send(signal.SIGKILL)
     foreign.workers[1].send(signal.SIGKILL)
-    until(lambda: len(foreign.client.scheduler_info()["workers"]) == 1)
+    until(lambda: len(workers_of(foreign.client)) == 1)
     late = []
 
     def join():
@@ -406,7 +407,7 @@ def test_a_worker_that_joins_late_is_used_by_the_next_run(foreign):
     try:
         run(foreign.client, build(9, merge=where), on_progress, poll_s=0.01)
         _, places = run(foreign.client, build(9, merge=where))
-        assert set(places) == set(foreign.client.scheduler_info()["workers"])
+        assert set(places) == set(workers_of(foreign.client))
         assert len(set(places)) == 2
     finally:
         for worker in late:

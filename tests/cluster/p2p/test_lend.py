@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import exchange_kit as kit
+from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ShardsDamagedError
 from dlsort_cluster.p2p import build as p2p
@@ -87,7 +88,7 @@ def n_runs(dask_scheduler):
 @contextmanager
 def newcomer(client):
     """Start a fourth worker once an exchange is at its last transfer."""
-    there = set(client.scheduler_info()["workers"])
+    there = set(workers_of(client))
 
     def come():
         _last_split.wait()
@@ -95,7 +96,7 @@ def newcomer(client):
             pass
         client.cluster.scale(4)
         client.wait_for_workers(4, timeout=PATIENCE_S)
-        _came.extend(set(client.scheduler_info(n_workers=-1)["workers"]) - there)
+        _came.extend(set(workers_of(client)) - there)
         _may_end.set()
 
     _last_split.clear()
@@ -347,7 +348,7 @@ def test_shards_are_lent_with_their_schemas_and_lengths(three):
 
 
 def test_tasks_that_may_not_run_anywhere_are_not_lent(three):
-    workers = list(three.scheduler_info()["workers"])
+    workers = list(workers_of(three))
     with newcomer(three) as came:
         layer = p2p.build(exchange(), kit.name(), kit.sources(N_INPUTS), 20)
         keys = [*layer.transfer_keys, *layer.output_keys]

@@ -14,6 +14,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 import exchange_kit as kit
+from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ShardsDamagedError
 from dlsort_cluster.p2p import build as p2p
@@ -239,7 +240,7 @@ def test_rows_damaged_on_the_way_are_sent_again(three_workers, flip, n_rows):
 @pytest.mark.parametrize("n_parts", [2, 6])
 def test_a_worker_that_sends_nothing_whole_is_named(three_workers, monkeypatch, n_parts):
     """Also where the outputs of others, which miss its rows, are made first."""
-    workers = sorted(three_workers.scheduler_info()["workers"])
+    workers = sorted(workers_of(three_workers))
     send = p2p_run.ExchangeRun._send_unless_given_up
 
     async def damage(self, address, arrays):
