@@ -9,13 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from dlsort.arrow.kinds import is_bytes, is_list, is_text, is_view, narrow
+from dlsort.arrow.kinds import is_bytes, is_list, is_text, is_variable, is_view, narrow, widened
 from dlsort.arrow.unite import UnlikeError, unite_types
 
 __all__ = ["recast", "without_views"]
 
 
-def without_views(kind: pa.DataType, *, nested_dictionaries: bool = True) -> pa.DataType:
+def without_views(
+    kind: pa.DataType, *, nested_dictionaries: bool = True, wide: bool = False
+) -> pa.DataType:
     """Return a type with every view of strings or binary, at any depth, as offsets.
 
     Parameters
@@ -23,6 +25,8 @@ def without_views(kind: pa.DataType, *, nested_dictionaries: bool = True) -> pa.
     kind : pyarrow.DataType
     nested_dictionaries : bool
         Keep dictionaries inside lists and structs, rather than their values' type.
+    wide : bool
+        Have offsets of 64 bits, at any depth; those of maps stay 32 bits wide.
 
     Examples
     --------
@@ -33,23 +37,26 @@ def without_views(kind: pa.DataType, *, nested_dictionaries: bool = True) -> pa.
     def inner(part: pa.DataType) -> pa.DataType:
         if pt.is_dictionary(part) and not nested_dictionaries:
             part = part.value_type
-        return without_views(part, nested_dictionaries=nested_dictionaries)
+        return without_views(part, nested_dictionaries=nested_dictionaries, wide=wide)
 
     def field(part: pa.Field) -> pa.Field:
         return part.with_type(inner(part.type))
 
     if isinstance(kind, pa.BaseExtensionType):
-        storage = without_views(kind.storage_type, nested_dictionaries=nested_dictionaries)
+        how = {"nested_dictionaries": nested_dictionaries, "wide": wide}
+        storage = without_views(kind.storage_type, **how)
         return kind if storage == kind.storage_type else storage
     if is_view(kind):
-        return narrow(kind)
+        kind = narrow(kind)
+    if is_variable(kind):
+        return widened(kind) if wide else kind
     if pt.is_dictionary(kind):
         return pa.dictionary(kind.index_type, inner(kind.value_type), kind.ordered)
     if pt.is_struct(kind):
         return pa.struct([field(part) for part in kind])
     if pt.is_fixed_size_list(kind):
         return pa.list_(field(kind.value_field), kind.list_size)
-    if pt.is_large_list(kind):
+    if pt.is_large_list(kind) or (wide and pt.is_list(kind)):
         return pa.large_list(field(kind.value_field))
     if pt.is_list(kind):
         return pa.list_(field(kind.value_field))

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_variable, is_wide, widened
-from dlsort.arrow.layouts import without_views
+from dlsort.arrow.layouts import recast, without_views
 from dlsort.arrow.views import bytes_views
 
 __all__ = [
@@ -48,10 +48,18 @@ def combine(column: pa.ChunkedArray | pa.Array) -> pa.Array:
             wide = pa.dictionary(pa.int32(), kind.value_type, kind.ordered)
             chunks = [chunk.cast(wide) for chunk in chunks]
             column = pa.chunked_array(chunks, wide).unify_dictionaries()
-    combined = column.combine_chunks()
-    if isinstance(combined, pa.ChunkedArray):  # pyarrow keeps chunks that can't be joined
-        combined = pa.concat_arrays(combined.chunks)
+    try:
+        combined = column.combine_chunks()
+        if isinstance(combined, pa.ChunkedArray):  # pyarrow keeps chunks that can't be joined
+            combined = pa.concat_arrays(combined.chunks)
+    except pa.ArrowInvalid:  # more inside of lists or structs than 32-bit offsets reach
+        wide = without_views(kind, wide=True)
+        combined = pa.concat_arrays([recast(chunk, wide) for chunk in column.chunks])
     return combined
+
+
+def _is_wide(kind: pa.DataType) -> bool:
+    return not pt.is_dictionary(kind) and without_views(kind, wide=True) == kind
 
 
 def _without_null_value(array: pa.DictionaryArray) -> pa.DictionaryArray:
@@ -80,7 +88,7 @@ def concat_rows(tables: Sequence[pa.Table]) -> pa.Table:
         pieces = [table.column(i) for table in tables]
         kinds = {piece.type for piece in pieces}
         if len(kinds) > 1:
-            wide = next((k for k in kinds if is_wide(k)), pieces[0].type)
+            wide = next((k for k in kinds if _is_wide(k)), pieces[0].type)
             pieces = [piece.cast(wide) for piece in pieces]
         chunks = [chunk for piece in pieces for chunk in piece.chunks]
         columns.append(combine(pa.chunked_array(chunks, pieces[0].type)))

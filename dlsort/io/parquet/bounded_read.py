@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dlsort.arrow.indices import check_indices
 from dlsort.arrow.same_names import given_name, own_names, with_own_names
 from dlsort.io.find import UnsupportedFileError
-from dlsort.io.parquet.pages import BadPageError, Page, longest_repeated, read_pages
+from dlsort.io.parquet.pages import Page, longest_repeated, read_pages
 from dlsort.io.parquet.stored_schema import (
     TAIL_BYTES,
     VALUE_BYTES,
@@ -93,10 +94,12 @@ def read_bounded(
     arrow = file.schema_arrow
     in_batches = {name: rows for name, rows in batch_rows.items() if _can_be_cut(arrow, name)}
     at_once = [name for name in columns if name not in in_batches]
-    table = _read(file, row_groups, at_once) if at_once or not columns else None
+    table = None
+    if at_once or not columns:
+        table = _read(file, row_groups, at_once, most_bytes)
     n_bytes = 0 if table is None or not in_batches else count_bytes(table)
     for name, n_rows in in_batches.items():
-        rows = _read_in_batches(file, row_groups, name, n_rows, most_bytes - n_bytes)
+        rows = _read_in_batches(file, row_groups, [name], n_rows, most_bytes - n_bytes)
         n_bytes += count_bytes(rows)
         table = rows if table is None else table.append_column(rows.field(0), rows.column(0))
     assert table is not None
@@ -203,27 +206,59 @@ def _fits(data: bytes, footer: pq.FileMetaData, most_bytes: int, batch_bytes: in
     return 0 <= n_bytes <= most_bytes and repeated <= batch_bytes
 
 
-def _read(file: pq.ParquetFile, row_groups: Sequence[int], columns: list[str]) -> pa.Table:
-    try:
+def _read(
+    file: pq.ParquetFile, row_groups: Sequence[int], columns: list[str], most_bytes: int
+) -> pa.Table:
+    with suppress(pa.ArrowNotImplementedError):
         return file.read_row_groups(list(row_groups), columns=columns, use_threads=False)
-    except pa.ArrowNotImplementedError:
-        # dictionaries inside of nested columns: Arrow reads them a row group at a time
-        tables = [
-            file.read_row_group(g, columns=columns, use_threads=False) for g in row_groups
-        ]
-        return pa.concat_tables(tables)
+    # dictionaries inside of nested columns: Arrow reads them a row group at a time
+    tables = []
+    for row_group in row_groups:
+        tables.append(_read_cut(file, row_group, columns, most_bytes))
+        most_bytes = max(0, most_bytes - count_bytes(tables[-1]))
+    return pa.concat_tables(tables)
+
+
+def _read_cut(
+    file: pq.ParquetFile, row_group: int, columns: list[str], most_bytes: int
+) -> pa.Table:
+    """Read a row group, in batches where more than 2 GiB of text are inside of lists.
+
+    Arrow makes one array of a batch's nested values. How many rows fit one can't be told from
+    sizes in the footer, where equal texts count once; so it is halved until they do.
+    """
+    with suppress(pa.ArrowNotImplementedError):
+        return file.read_row_group(row_group, columns=columns, use_threads=False)
+    n_rows = file.metadata.row_group(row_group).num_rows
+    while n_rows > 1:
+        n_rows = -(-n_rows // 2)
+        with suppress(pa.ArrowNotImplementedError):
+            return _read_in_batches(file, [row_group], columns, n_rows, most_bytes)
+    msg = (
+        "a row has more than 2 GiB of text inside of a list or struct, which Arrow can't hold."
+    )
+    raise UnsupportedFileError(msg)
 
 
 def _read_in_batches(
-    file: pq.ParquetFile, row_groups: Sequence[int], name: str, n_rows: int, most_bytes: int
+    file: pq.ParquetFile,
+    row_groups: Sequence[int],
+    columns: list[str],
+    n_rows: int,
+    most_bytes: int,
 ) -> pa.Table:
-    """Return one column, if it does not take too much memory."""
-    tables, n_bytes = [file.schema_arrow.empty_table().select([name])], 0
-    for batch in file.iter_batches(n_rows, list(row_groups), columns=[name], use_threads=False):
-        tables.append(pa.Table.from_batches([batch]).select([name]))
+    """Return some columns, if they do not take too much memory."""
+    tables, n_bytes = [], 0
+    for batch in file.iter_batches(
+        n_rows, list(row_groups), columns=columns, use_threads=False
+    ):
+        tables.append(pa.Table.from_batches([batch]))
         n_bytes += count_bytes(tables[-1])
         if n_bytes > most_bytes:
-            raise _too_large(f"column {name!r}", n_bytes, most_bytes)
+            names = " and ".join(map(repr, columns))
+            raise _too_large(f"column {names}", n_bytes, most_bytes)
+    if not tables:
+        return file.schema_arrow.empty_table().select(columns)
     return pa.concat_tables(tables)
 
 
@@ -235,30 +270,7 @@ def _check_arrays(table: pa.Table) -> None:
     table.validate()
     for name, column in zip(table.column_names, table.columns, strict=True):
         for chunk in column.chunks:
-            _check_indices(name, chunk)
-
-
-def _check_indices(name: str, array: pa.Array) -> None:
-    kind = array.type
-    if isinstance(kind, pa.BaseExtensionType):
-        _check_indices(name, array.storage)
-    elif pt.is_dictionary(kind):
-        ends = pc.min_max(array.indices)
-        low, high = ends["min"].as_py(), ends["max"].as_py()
-        if low is not None and (low < 0 or high >= len(array.dictionary)):
-            msg = (
-                f"column {name!r} has values {low:,} to {high:,} of a dictionary of "
-                f"{len(array.dictionary):,}"
-            )
-            raise BadPageError(msg)
-    elif pt.is_struct(kind):
-        for i in range(kind.num_fields):
-            _check_indices(name, array.field(i))
-    elif pt.is_map(kind):
-        _check_indices(name, array.keys)
-        _check_indices(name, array.items)
-    elif pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
-        _check_indices(name, array.values)
+            check_indices(name, chunk)
 
 
 def _too_large(what: str, n_bytes: int, most_bytes: int) -> UnsupportedFileError:

@@ -12,7 +12,7 @@ import pytest
 
 import dlsort.check
 from dlsort import check_dataset, sort_dataset
-from dlsort.errors import BadOptionError
+from dlsort.errors import BadOptionError, SourceUnsupportedError
 from dlsort.io.parquet.source import open_source
 from dlsort.io.source import cut_pieces
 from dlsort.tuning import TUNING
@@ -97,3 +97,51 @@ def test_a_row_that_does_not_fit_is_refused(tmp_path):
     pq.write_table(table, tmp_path / "a.parquet", compression="zstd", use_dictionary=False)
     with pytest.raises(BadOptionError, match=r"takes 90\.0 MiB in memory, .* for 2 rows"):
         sort_dataset(tmp_path / "a.parquet", tmp_path / "out", by="k", threads=1, memory=MEMORY)
+
+
+@pytest.fixture
+def few_at_once(monkeypatch):
+    """Have Arrow read nested values of 70 rows at most, as it does 2 GiB of text."""
+
+    def limit(name: str, n_rows_of) -> None:
+        read = getattr(pq.ParquetFile, name)
+
+        def limited(self, *args, columns, **options):
+            nested = {"list", "struct"} & set(columns)
+            if nested and n_rows_of(self, *args) > 70:
+                raise pa.ArrowNotImplementedError("Nested data conversions …")
+            return read(self, *args, columns=columns, **options)
+
+        monkeypatch.setattr(pq.ParquetFile, name, limited)
+
+    def n_rows(file: pq.ParquetFile, row_group: int) -> int:
+        return file.metadata.row_group(row_group).num_rows
+
+    limit("read_row_group", n_rows)
+    limit("read_row_groups", lambda file, groups: sum(n_rows(file, g) for g in groups))
+    limit("iter_batches", lambda _, n_rows, __: n_rows)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nested_text_that_fits_no_array_is_read_in_batches(tmp_path, few_at_once, way):
+    table = pa.table(COLUMNS)
+    (tmp_path / "in").mkdir()
+    for i in range(2):
+        rows = table.slice(500 * i, 500)
+        pq.write_table(rows, tmp_path / "in" / f"{i}.parquet", row_group_size=300, **WAYS[way])
+    sort_dataset(tmp_path / "in", tmp_path / "out", by="number", threads=1)
+    found = pq.ParquetDataset(tmp_path / "out").read()
+    order = np.argsort(table["number"].to_numpy(), kind="stable")
+    assert found.to_pylist() == table.take(order).to_pylist()
+
+
+def test_one_row_that_fits_no_array_is_refused_in_words(tmp_path, few_at_once, monkeypatch):
+    def none(*args, **options):
+        raise pa.ArrowNotImplementedError("Nested data conversions …")
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", none)
+    pq.write_table(pa.table(COLUMNS), tmp_path / "a.parquet")
+    says = "a row has more than 2 GiB of text inside of a list or struct"
+    with pytest.raises(SourceUnsupportedError, match=says) as told:
+        sort_dataset(tmp_path / "a.parquet", tmp_path / "out", by="number", threads=1)
+    assert "corrupt" not in str(told.value)
