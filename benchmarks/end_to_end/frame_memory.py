@@ -42,6 +42,7 @@ from benchmarks.page import machine, versions
 from benchmarks.watch import watch
 from dlsort.proof.checksum import Proof, prove, total
 from dlsort.tuning import TUNING
+from dlsort_cluster.clusters.ask import workers_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "build" / "bench"
@@ -120,7 +121,7 @@ def _plain(table: pa.Table) -> pa.Table:
 
 def _sort_beside_other_data(src: Path, hold_s: float, client: Client) -> str:
     """Sort while other data of one worker keep it paused for a time."""
-    worker = next(iter(client.scheduler_info()["workers"]))
+    worker = next(iter(workers_of(client)))
     client.run(_hold, workers=[worker])
     releaser = threading.Timer(hold_s, lambda: client.run(_release, workers=[worker]))
     releaser.start()

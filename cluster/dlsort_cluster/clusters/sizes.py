@@ -36,9 +36,13 @@ def size_of(client: Client) -> ClusterSize:
     Raises
     ------
     ExchangeError
-        If it has no worker.
+        If it has no worker, or its scheduler doesn't answer.
     """
-    workers = workers_of(client).values()
+    try:
+        workers = workers_of(client).values()
+    except OSError as error:
+        msg = f"the scheduler doesn't answer ({error}); see if it still runs."
+        raise ExchangeError(msg) from error
     if not workers:
         msg = "the cluster has no worker; start at least one with `dask worker`."
         raise ExchangeError(msg)

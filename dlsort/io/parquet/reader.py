@@ -105,13 +105,11 @@ def read_piece(
                 table = fit_rows(table, fit, file.path, *wanted)
             tables.append(table)
             left = max(0, left - table.nbytes)
-    wanted_fields = (source_schema.field(name) for name in columns)
-    schema = pa.schema(
-        [
-            field if field.nullable == wanted.nullable else field.with_nullable(wanted.nullable)
-            for field, wanted in zip(tables[0].schema, wanted_fields, strict=True)
-        ]
-    )
+    fields = [
+        tables[0].schema.field(i).with_nullable(source_schema.field(name).nullable)
+        for i, name in enumerate(columns)
+    ]
+    schema = pa.schema(fields)
     tables = [pa.Table.from_arrays(table.columns, schema=schema) for table in tables]
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
 

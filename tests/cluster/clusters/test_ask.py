@@ -7,10 +7,11 @@ from inspect import isawaitable
 import pytest
 from distributed import Client
 
-from dlsort_cluster.clusters.ask import name_of, workers_of
+from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.check_versions import check_versions
 from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.clusters.sizes import size_of
+from dlsort_cluster.exchange import ExchangeError
 
 
 @pytest.fixture
@@ -31,7 +32,6 @@ def between(one_worker, monkeypatch) -> Client:
 def test_the_clients_own_update_hides_no_worker(between):
     ((address, told),) = workers_of(between).items()
     assert size_of(between).n_threads == told["nthreads"] == 2
-    assert name_of(between, address) == name_of(between, "other").replace("other", address)
     assert check_versions(between) == {address}
 
 
@@ -40,3 +40,5 @@ def test_a_closed_client_is_an_error_of_the_connection():
         pass
     with pytest.raises(OSError, match="closed"):
         workers_of(client)
+    with pytest.raises(ExchangeError, match=r"scheduler doesn't answer .*closed"):
+        size_of(client)

@@ -99,6 +99,9 @@ def test_a_row_that_does_not_fit_is_refused(tmp_path):
         sort_dataset(tmp_path / "a.parquet", tmp_path / "out", by="k", threads=1, memory=MEMORY)
 
 
+TOO_MUCH = "Nested data conversions not implemented for chunked array outputs"
+
+
 @pytest.fixture
 def few_at_once(monkeypatch):
     """Have Arrow read nested values of 70 rows at most, as it does 2 GiB of text."""
@@ -109,7 +112,7 @@ def few_at_once(monkeypatch):
         def limited(self, *args, columns, **options):
             nested = {"list", "struct"} & set(columns)
             if nested and n_rows_of(self, *args) > 70:
-                raise pa.ArrowNotImplementedError("Nested data conversions …")
+                raise pa.ArrowNotImplementedError(TOO_MUCH)
             return read(self, *args, columns=columns, **options)
 
         monkeypatch.setattr(pq.ParquetFile, name, limited)
@@ -137,7 +140,7 @@ def test_nested_text_that_fits_no_array_is_read_in_batches(tmp_path, few_at_once
 
 def test_one_row_that_fits_no_array_is_refused_in_words(tmp_path, few_at_once, monkeypatch):
     def none(*args, **options):
-        raise pa.ArrowNotImplementedError("Nested data conversions …")
+        raise pa.ArrowNotImplementedError(TOO_MUCH)
 
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", none)
     pq.write_table(pa.table(COLUMNS), tmp_path / "a.parquet")
@@ -145,3 +148,14 @@ def test_one_row_that_fits_no_array_is_refused_in_words(tmp_path, few_at_once, m
     with pytest.raises(SourceUnsupportedError, match=says) as told:
         sort_dataset(tmp_path / "a.parquet", tmp_path / "out", by="number", threads=1)
     assert "corrupt" not in str(told.value)
+
+
+def test_what_else_arrow_lacks_is_not_called_too_long(tmp_path, monkeypatch):
+    def lack(*args, **options):
+        raise pa.ArrowNotImplementedError("no such thing")
+
+    for name in ("read_row_groups", "read_row_group"):
+        monkeypatch.setattr(pq.ParquetFile, name, lack)
+    pq.write_table(pa.table(COLUMNS), tmp_path / "a.parquet")
+    with pytest.raises(SourceUnsupportedError, match=r"can't read what it holds .no such thing"):
+        sort_dataset(tmp_path / "a.parquet", tmp_path / "out", by="number", threads=1)

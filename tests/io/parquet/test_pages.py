@@ -297,3 +297,14 @@ def test_a_few_long_texts_among_many_short_ones_are_read_in_batches(tmp_path, mo
     assert 5 < sizes[0] < 20
     sort_dataset(Path(path), tmp_path / "out", by="text,k:desc", threads=1, memory="1GiB")
     assert pq.read_table(tmp_path / "out")["k"].to_pylist()[:3] == [2500, 7, 2999]
+
+
+def test_a_column_read_in_batches_is_not_taken_for_a_field_of_its_name(tmp_path):
+    texts = ["short"] * 3000
+    texts[7] = texts[2500] = "long " * 20_000
+    table = pa.table({"a": [{"b": 1}] * 3000, "a.b": texts})
+    path = str(tmp_path / "x.parquet")
+    pq.write_table(table, path)
+    with pq.ParquetFile(path) as file:
+        found = read_bounded(file, path, [0], ["a.b"], [], 4 * MIB, TUNING.io)
+    assert found.column("a.b").to_pylist() == texts
