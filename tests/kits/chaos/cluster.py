@@ -19,7 +19,6 @@ from distributed import Client
 
 from chaos import probe
 from chaos.holds import Holds, until
-from dlsort_cluster.clusters.ask import workers_of
 from patience import PATIENCE_S
 
 NAMES = ("w0", "w1", "w2")
@@ -135,7 +134,7 @@ class Cluster(ABC):
 
     def workers(self) -> dict[str, str]:
         """Return the scheduler's workers: name and address."""
-        infos = workers_of(self.client)
+        infos = self.client.scheduler_info(n_workers=-1)["workers"]
         return {str(info["name"]): address for address, info in infos.items()}
 
     def retire(self, name: str) -> None:
