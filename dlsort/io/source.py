@@ -358,7 +358,11 @@ def cut_groups(
     edges = [0, *(i for i in range(1, len(groups)) if groups[i].file != groups[i - 1].file)]
     files = list(pairwise([*edges, len(groups)]))
     costs = [_cost(source, groups[first:last]) for first, last in files]
-    small = [cost <= min(joined_bytes, tuning.small_file_bytes) for cost in costs]
+    chunks_bytes = len(source.schema) * tuning.open_chunk_bytes  # of a row group of short ones
+    small = [
+        cost <= min(joined_bytes, max(tuning.small_file_bytes, (last - first) * chunks_bytes))
+        for cost, (first, last) in zip(costs, files, strict=True)
+    ]
     start = 0
     while start < len(files):
         stop = start + 1

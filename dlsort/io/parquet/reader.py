@@ -88,7 +88,7 @@ def read_piece(
         return pa.concat_tables(_read_told(piece, *how))
     tables: list[pa.Table] = []
     left = most_bytes
-    for files, contents in _runs(piece.files, tuning):
+    for files, contents in _runs(piece.files, len(columns), tuning):
         fit = files[0].fit
         stored = columns if fit is None else fit.stored(columns)
         joined = None
@@ -141,12 +141,16 @@ def _read_told(
 
 
 def _runs(
-    files: Sequence[FileGroups], tuning: IoTuning
+    files: Sequence[FileGroups], n_columns: int, tuning: IoTuning
 ) -> Iterator[tuple[list[FileGroups], list[bytes]]]:
-    """Yield runs of small files with all that is in them, and other files without."""
-    most = tuning.whole_file_bytes
+    """Yield runs of small files with all that is in them, and other files without.
+
+    Those of short column chunks are small too, if so many are wanted.
+    """
 
     def kind(file: FileGroups) -> tuple[bool, int]:
+        chunks_bytes = len(file.row_groups) * n_columns * tuning.open_chunk_bytes
+        most = max(tuning.whole_file_bytes, chunks_bytes)
         is_small = file.stamp.n_bytes <= most and bool(file.row_groups)
         return is_small and file.first_row is None, id(file.runs or file.fit)
 

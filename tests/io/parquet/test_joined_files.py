@@ -122,6 +122,24 @@ def test_a_run_of_small_files_ends_at_a_large_one_and_is_not_too_long(tmp_path):
     assert sizes == [5, 5, 5, 5, 1, 2]
 
 
+@pytest.mark.parametrize(("n_rows", "sizes"), [(40, [4]), (3000, [1, 1, 1, 1])])
+def test_files_of_many_short_chunks_are_one_piece_however_large(tmp_path, n_rows, sizes):
+    rng = np.random.default_rng(0)
+    columns = {f"c{i}": rng.integers(0, 2**60, 4 * n_rows) for i in range(300)}
+    table = pa.table({**columns, "id": np.arange(4 * n_rows)})
+    (tmp_path / "in").mkdir()
+    for i in range(4):
+        part = table.slice(i * n_rows, n_rows)
+        pq.write_table(part, tmp_path / f"in/{i}.parquet", use_dictionary=False)
+    assert (tmp_path / "in/0.parquet").stat().st_size > TUNING.io.small_file_bytes / 2
+    source = open_source(tmp_path / "in", replace(TUNING.io, small_file_bytes=MIB // 16))
+    pieces = cut_pieces(source, 128 * MIB)
+    assert [len(piece.files) for piece in pieces] == sizes
+    for columns in (source.schema.names, ["c7", "id"]):
+        read = [read_piece(piece, source.schema, columns, TUNING.io) for piece in pieces]
+        assert pa.concat_tables(read).equals(table.select(columns))
+
+
 @pytest.mark.parametrize("base", bases(), ids=lambda base: base.name)
 def test_files_of_every_kind_are_read_as_one_by_one(tmp_path, base):
     for i in range(3):

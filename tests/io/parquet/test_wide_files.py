@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +31,7 @@ KINDS = {
 }
 # Larger than what is read whole, so that its pages are looked at in their place.
 LARGE = TUNING.io.whole_file_bytes
+APART = replace(TUNING, io=replace(TUNING.io, open_chunk_bytes=0))
 
 
 def wide(n_columns, n_rows=8):
@@ -58,8 +60,8 @@ def calls_of(function):
 
 
 def read_all(path):
-    source = open_source(path, TUNING.io)
-    reader = Reader.of(source, parse_by("k"), TUNING)
+    source = open_source(path, APART.io)
+    reader = Reader.of(source, parse_by("k"), APART)
     return [reader.read(piece) for piece in cut_pieces(source, 2**27)]
 
 
