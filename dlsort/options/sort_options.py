@@ -219,7 +219,7 @@ COMPRESSION = SortOption(
 ROW_GROUP_ROWS = SortOption(
     "row_group_rows",
     COUNT,
-    "Rows of each row group of the files.",
+    "Rows of each row group of the files; more if a file would have over 16,384 of them.",
     otherwise=f"{TUNING.io.row_group_rows:,}",
     unit="rows",
 )

@@ -51,7 +51,7 @@ def write_partition(
     pieces = sort_in_pieces(shards, keys, *place, writer.part_bytes, tuning)
     wanted = quantile_rows(slot.n_rows) if writer.job else ()
     checked = Ordered(keys, slot.part, tuning, wanted)
-    with writer.open(slot.part, slot.n_parts) as file:
+    with writer.open(slot.part, slot.n_parts, slot.n_rows) as file:
         while True:
             with clock.step("sort"):
                 table = next(pieces, None)

@@ -758,10 +758,10 @@ def test_a_worker_killed_while_the_command_runs_costs_no_row(
 def test_half_written_files_of_a_killed_worker_are_not_published(work, monkeypatch):
     open_part = dlsort.io.parquet.writer.Writer.open
 
-    def open_and_leave(self, part, n_parts):
+    def open_and_leave(self, part, *how):
         attempt = f"part-{part:05}.parquet.0123456789ab.tmp"
         (Path(self.folder) / ATTEMPTS / attempt).write_bytes(b"PAR1 torn")
-        return open_part(self, part, n_parts)
+        return open_part(self, part, *how)
 
     monkeypatch.setattr(dlsort.io.parquet.writer.Writer, "open", open_and_leave)
     sorted_well("in", "out", "--partitions", 2)

@@ -28,6 +28,10 @@ from dlsort_cluster.arrow_sizes import value_bytes
 
 __all__ = ["PartFile", "Writer", "check_compression"]
 
+# Of a part. The format numbers row groups with 16 bits, and readers refuse those of more than
+# 32,767; half of that leaves room for those that memory cuts short.
+MOST_ROW_GROUPS = 1 << 14
+
 
 def check_compression(codec: str) -> None:
     """Raise if this build of pyarrow has not got a codec.
@@ -62,8 +66,9 @@ class PartFile:
         If it can't be written for another reason.
     """
 
-    def __init__(self, writer: Writer, name: str) -> None:
+    def __init__(self, writer: Writer, name: str, n_rows: int) -> None:
         self.n_bytes = 0
+        self._group_rows = max(writer.row_group_rows, -(-n_rows // MOST_ROW_GROUPS))
         self.name = name
         self._writer = writer
         self._path = join(writer.folder, PARTS, name)
@@ -78,7 +83,7 @@ class PartFile:
     def write(self, table: pa.Table) -> None:
         """Write the next rows, in order and checked; the last may wait for their row group."""
         self._waiting.append(table)
-        size = self._writer.row_group_rows
+        size = self._group_rows
         n_rows = sum(waiting.num_rows for waiting in self._waiting)
         n_bytes = sum(map(value_bytes, self._waiting))
         ready = n_rows // size * size if n_bytes <= self._writer.part_bytes else n_rows
@@ -114,7 +119,7 @@ class PartFile:
             written = rows.rename_columns(list(map(given_name, rows.column_names)))
             if written.schema != self._file.schema:
                 written = written.cast(self._file.schema)
-            self._file.write_table(written.slice(0, n_rows), self._writer.row_group_rows)
+            self._file.write_table(written.slice(0, n_rows), self._group_rows)
         self._waiting = [rows.slice(n_rows)]
 
     @contextmanager
@@ -143,7 +148,7 @@ class Writer:
     compression : str
         Codec of the pages.
     row_group_rows : int
-        Rows of each row group but the last.
+        Rows of each row group but the last; more where a part would have too many of them.
     part_bytes : int
         Arrow size of a part that fits the memory: a larger one is sorted in pieces, and no
         more than this is kept back for a row group.
@@ -170,9 +175,9 @@ class Writer:
         """Tell it from others: a folder has one."""
         return self.folder
 
-    def open(self, part: int, n_parts: int) -> PartFile:
-        """Begin a part."""
-        return PartFile(self, part_name(part, n_parts))
+    def open(self, part: int, n_parts: int, n_rows: int) -> PartFile:
+        """Begin a part of so many rows."""
+        return PartFile(self, part_name(part, n_parts), n_rows)
 
     def open_file(self, where: Any, table: pa.Table) -> pq.ParquetWriter:
         """Begin a file of the types and the encodings that suit its first rows."""

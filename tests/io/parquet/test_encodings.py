@@ -307,7 +307,7 @@ def part_writer(folder: object, rows: pa.Table, compression: str) -> Writer:
 
 
 def write_part(writer: Writer, rows: pa.Table, part: int) -> None:
-    with writer.open(part, 2) as file:
+    with writer.open(part, 2, rows.num_rows) as file:
         file.write(rows)
         file.close()
 

@@ -137,3 +137,14 @@ def test_a_wide_dataset_is_sorted_and_checked(tmp_path):
     order = np.argsort(np.tile(np.arange(8)[::-1], 3), kind="stable")
     expected = pa.concat_tables([table] * 3).take(order)
     assert found.cast(expected.schema).equals(expected)
+
+
+def test_a_part_has_no_more_row_groups_than_readers_take(tmp_path):
+    rows = pa.table({"k": np.random.default_rng(0).integers(0, 2**40, 40_000)})
+    pq.write_table(rows, tmp_path / "in.parquet", row_group_size=1)  # such files are read
+    sort_dataset(
+        tmp_path / "in.parquet", tmp_path / "out", by="k", row_group_rows=1, partitions=1
+    )
+    (part,) = (tmp_path / "out").iterdir()
+    assert pq.read_metadata(part).num_row_groups <= 32_767
+    assert pq.read_table(part).equals(rows.sort_by("k"))
