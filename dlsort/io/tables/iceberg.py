@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyiceberg.catalog.noop import NoopCatalog
 from pyiceberg.io import FileIO, InputFile, OutputFile
 from pyiceberg.io.pyarrow import schema_to_pyarrow
-from pyiceberg.manifest import DataFileContent, FileFormat
+from pyiceberg.manifest import DataFileContent, FileFormat, ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import StaticTable
@@ -78,6 +78,7 @@ def read_iceberg(table: TableFolder) -> Snapshot:
         io = _Files()
         metadata = FromInputFile.table_metadata(io.new_input(newest))
         found = StaticTable(("table",), metadata, newest, io, NoopCatalog("none"))
+        _refuse_deletes_by_equality(table, found)
         tasks = list(found.scan().plan_files())
         schema = found.schema()
         files = tuple(_file(table, found, task) for task in tasks)
@@ -123,16 +124,30 @@ def _newest(table: TableFolder) -> str:
     return join(folder, newest[0])
 
 
+def _refuse_deletes_by_equality(table: TableFolder, found: StaticTable) -> None:
+    """Refuse what pyiceberg would refuse in words of its own."""
+    snapshot = found.current_snapshot()
+    for manifest in snapshot.manifests(found.io) if snapshot else ():
+        if manifest.content == ManifestContent.DELETES:
+            for entry in manifest.fetch_manifest_entry(found.io):
+                if entry.data_file.content == DataFileContent.EQUALITY_DELETES:
+                    raise _deletes(table, entry.data_file)
+
+
+def _deletes(table: TableFolder, file: Any) -> BadOptionError:
+    how = _DELETES.get(file.content, "by vectors")
+    msg = (
+        f"the Iceberg table {table.path} has rows that are deleted {how} "
+        f"({file.file_path}), which dlsort does not apply. Have the files rewritten "
+        "first, as by rewrite_data_files in Spark."
+    )
+    return BadOptionError(msg)
+
+
 def _file(table: TableFolder, found: StaticTable, task: Any) -> TableFile:
     file = task.file
     for delete in task.delete_files:
-        how = _DELETES.get(delete.content, "by vectors")
-        msg = (
-            f"the Iceberg table {table.path} has rows that are deleted {how} "
-            f"({delete.file_path}), which dlsort does not apply. Have the files rewritten "
-            "first, as by rewrite_data_files in Spark."
-        )
-        raise BadOptionError(msg)
+        raise _deletes(table, delete)
     path = str(without_scheme(file.file_path))
     if file.file_format != FileFormat.PARQUET:
         kind = file.file_format.value
