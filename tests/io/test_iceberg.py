@@ -1,11 +1,15 @@
-"""Iceberg tables of which rows are deleted by files of their own: refused, never read whole."""
+"""Iceberg: tables with deletes in files of their own, refused, and tables in a store."""
 
 from __future__ import annotations
 
+import uuid
+
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
+from pyiceberg.io.fsspec import FsspecFileIO
 from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
@@ -104,3 +108,28 @@ def test_deletes_are_refused_at_each_door(tmp_path, deleted):
     assert ran.exit_code == 2
     assert f"deleted {how}" in " ".join(ran.output.split())
     assert not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------- in a store
+
+
+class MemoryIO(FsspecFileIO):
+    """Writes tables to fsspec's memory."""
+
+    def __init__(self, properties):
+        super().__init__(properties)
+        self._scheme_to_fs = {"memory": lambda _: fsspec.filesystem("memory")}
+
+
+def test_a_table_in_a_store_gives_its_current_rows(tmp_path):
+    root = f"memory://{uuid.uuid4().hex}"
+    catalog = InMemoryCatalog("c", warehouse=root, **{"py-io-impl": f"{__name__}.MemoryIO"})
+    catalog.create_namespace("n")
+    schema = Schema(NestedField(1, "id", LongType(), required=False))
+    table = catalog.create_table("n.t", schema)
+    table.append(pa.table({"id": pa.array([3, 1, 2], pa.int64())}))
+    table.overwrite(pa.table({"id": pa.array([9, 7, 8], pa.int64())}))
+    sort_dataset(f"{root}/n/t", tmp_path / "out", by="id", threads=1)
+    assert pq.read_table(tmp_path / "out")["id"].to_pylist() == [7, 8, 9]
+    assert check_dataset(tmp_path / "out", against=f"{root}/n/t").ok
+    catalog.close()
