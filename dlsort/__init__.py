@@ -3,6 +3,8 @@
 >>> import dlsort, numpy as np
 >>> dlsort.argsort(np.array([3, 1, 2]))
 array([1, 2, 0])
+
+Every error that it raises is a :class:`DlsortError`; :mod:`dlsort.errors` has the kinds.
 """
 
 from __future__ import annotations

@@ -35,10 +35,23 @@ __all__ = [
     "UnknownColumnError",
     "UnsupportedError",
     "shown",
+    "type_of",
 ]
 
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 80
+
+
+def type_of(value: object) -> str:
+    """Return a value's type for a message.
+
+    Examples
+    --------
+    >>> type_of(1), type_of("x")
+    ('an int', 'a str')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"
 
 
 def shown(value: object) -> str:
@@ -52,7 +65,7 @@ def shown(value: object) -> str:
     try:
         return " ".join(_short.repr(value).split())
     except Exception:  # whatever a stranger's __repr__ raises
-        return f"a {type(value).__name__}"
+        return type_of(value)
 
 
 class DlsortWarning(UserWarning):

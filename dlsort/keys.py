@@ -37,6 +37,12 @@ MARKS = {
     "nan_last": ("nan_first", False),
 }
 
+_SAID = {
+    "descending": "the direction",
+    "nulls_first": "where nulls go",
+    "nan_first": "where NaN goes",
+}
+
 _QUOTED = r'\s*"((?:[^"]|"")*+)"'
 _NAME = re.compile(rf"{_QUOTED}\s*")
 _KEY = re.compile(rf"{_QUOTED}[^,]*|[^,]*")
@@ -236,7 +242,10 @@ def _marked(column: str, marks: Iterable[str], item: object) -> SortKey:
     given: dict[str, bool] = {}
     for mark in marks:
         argument, value = MARKS.get(mark, (None, False))
-        if argument is None or argument in given:
+        if argument in given:
+            msg = f"the key {shown(item)} says {_SAID[argument]} twice; leave {shown(mark)} out."
+            raise BadKeyError(msg)
+        if argument is None:
             msg = (
                 f"can't read {shown(mark)} in the key {shown(item)}; expected one of asc, "
                 "desc, one of nulls_first, nulls_last and one of nan_first, nan_last. A name "
@@ -250,7 +259,10 @@ def _marked(column: str, marks: Iterable[str], item: object) -> SortKey:
 def _check_plain(column: str, text: str) -> None:
     """Raise unless a name without quotes is one."""
     if not column:
-        msg = f"the key {shown(text)} has no column name; write {KEY_FORM}, by comma."
+        msg = (
+            f"the key {shown(text)} has no column name; write {KEY_FORM}, several separated by "
+            "commas."
+        )
         raise BadKeyError(msg)
     if column.startswith('"'):
         msg = (

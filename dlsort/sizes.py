@@ -94,4 +94,4 @@ def format_bytes(n_bytes: float) -> str:
         if n_bytes < 1024 or unit == UNITS[-1]:
             break
         n_bytes /= 1024
-    return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:.1f} {unit}"
+    return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:,.1f} {unit}"

@@ -13,7 +13,7 @@ from dlsort.arrow.layouts import recast, without_views
 from dlsort.arrow.paths import field_of_series, fields_of_frame, find_path
 from dlsort.arrow.take import take_array
 from dlsort.arrow.transport import combine
-from dlsort.errors import KeyTypeError
+from dlsort.errors import KeyTypeError, type_of
 from dlsort.keys import By, SortKey, parse_by
 from dlsort.options.sort_options import K
 from dlsort.order.argsort import first_rows, order_columns
@@ -261,7 +261,7 @@ def _as_table(table: Any) -> pa.Table:
                 msg = f"cannot sort this {type(table).__name__}: {why}."
                 raise KeyTypeError(msg) from error
     msg = (
-        f"cannot sort a {type(table).__name__}; expected a table with the Arrow C stream "
+        f"cannot sort {type_of(table)}; expected a table with the Arrow C stream "
         "or array interface, such as a pyarrow, Polars or pandas one."
     )
     raise KeyTypeError(msg)

@@ -39,13 +39,13 @@ def check_report_path(report: str, src: str, dst: str) -> Path | None:
         raise Failure(f"--report {report} is a folder; name a file.")
     if _is_parquet(path):
         raise Failure(f"--report {report} is a Parquet file; name one that is no data.")
-    if not is_store(source) and real.name.endswith(SUFFIXES):
-        folder = _real(_without_magic(Path(source)))
-        if real.is_relative_to(folder):
-            raise Failure(
-                f"--report {report} lies inside the source {src} and is named as its files "
-                "are; choose another name, such as report.json."
-            )
+    folder = _real(_without_magic(Path(source)))
+    is_wanted = Path(source).is_dir() or real.name.endswith(SUFFIXES)
+    if not is_store(source) and is_wanted and real.is_relative_to(folder):
+        raise Failure(
+            f"--report {report} lies inside the source {src}, where the next sort would take "
+            "it for data; choose a place outside."
+        )
     is_new = not path.exists()
     try:
         # One who reads a pipe would take this for the end.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from dlsort.terminal.progress import Progress
 
 __all__ = ["Stopped", "Watched", "leave", "on_signal"]
+
+# Signals that follow one another sooner than that are one: what it leads to, which is to take
+# down what was set up, is not to be stopped half-way.
+AT_ONCE_S = 1.0
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -87,12 +93,18 @@ class Watched:
         self.is_decided = False
         self._seen: list[int] = []
         self._is_tidy = False
+        self._last_at = -math.inf
 
     def stop(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: unwind the command, which takes down what it set up."""
-        if not self.is_decided or self._is_tidy:
+        if self._is_tidy or not (self.is_decided or self._is_repeated()):
             self._seen.append(number)
             raise Stopped(number)
+
+    def _is_repeated(self) -> bool:
+        """Return whether a signal has just come: a hand on Ctrl-C is no second thought."""
+        before, self._last_at = self._last_at, time.monotonic()
+        return self._last_at - before < AT_ONCE_S
 
     def tidied(self) -> None:
         """Let signals through again: what is still to be written may wait for a reader."""

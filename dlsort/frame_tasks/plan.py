@@ -233,11 +233,12 @@ def check_key_dtypes(like: pd.DataFrame, positions: Sequence[int]) -> None:
                 for label, d in zip(like.columns, like.dtypes, strict=True)
                 if _is_key_dtype(d)
             ]
+            here = f" (here: {', '.join(usable)})" if usable else ""
             msg = (
                 f"cannot sort by {shown(label_at(like, position))}: its dtype is {dtype}. Keys "
                 "can be numbers, booleans, dates and times, decimals, strings, binary, "
-                "categories of these, and Arrow's structs and lists "
-                f"(here: {', '.join(usable) or 'none'})."
+                "categories of these, and Arrow's structs and lists"
+                f"{here}."
             )
             raise KeyTypeError(msg)
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dlsort.arrow.transport import to_transport
-from dlsort.errors import SchemaMismatchError, shown
+from dlsort.errors import SchemaMismatchError, shown, type_of
 from dlsort.frame_tasks.found import Joint, Seen, encode_found, gather_found, take_in
 from dlsort.frame_tasks.nulls import is_nullable
 from dlsort.frame_tasks.plan import FramePlan, dtype_at, is_objects, positions_of
@@ -61,7 +61,7 @@ def align(
     """
     part = "a partition" if input_id is None else f"partition {input_id}"
     if not isinstance(frame, pd.DataFrame):
-        msg = f"{part} is a {type(frame).__name__}; expected a pandas DataFrame."
+        msg = f"{part} is {type_of(frame)}; expected a pandas DataFrame."
         raise SchemaMismatchError(msg)
     if not frame.columns.equals(like.columns):
         frame = _with_columns(frame, like.columns, part)

@@ -8,7 +8,7 @@ model, :func:`split` is what every input partition goes through and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -53,6 +53,7 @@ from dlsort_cluster.exchange import Shards, Slot, Split
 
 __all__ = [
     "Context",
+    "call_sort_function",
     "fit",
     "fit_divisions",
     "merge",
@@ -283,3 +284,20 @@ def merge(plan: FramePlan, shards: Shards, context: Context, slot: Slot) -> pd.D
     starts = join_bands(read_starts(shards, slot.part, slot.n_parts), tuning)
     order = order_shards(keys, plan.keys, starts, tuning)
     return to_frame(tables, order, plan, slot.first_row, settle_all(plan, slot.notes))
+
+
+def call_sort_function(
+    rows: pd.DataFrame, function: Callable[..., Any], /, **kwargs: Any
+) -> pd.DataFrame:
+    """Return a partition as a user's function sorts it.
+
+    Raises
+    ------
+    BadOptionError
+        If that gives no frame.
+    """
+    found = function(rows, **kwargs)
+    if not isinstance(found, pd.DataFrame):
+        msg = f"sort_function returned {shown(found)}; expected a DataFrame."
+        raise BadOptionError(msg)
+    return found

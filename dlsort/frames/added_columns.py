@@ -24,6 +24,7 @@ from dlsort.errors import (
     UnknownColumnError,
     UnsupportedError,
     shown,
+    type_of,
 )
 from dlsort.frames.arguments import position_of
 
@@ -178,7 +179,7 @@ def parse_other(ddf: DataFrame, other: Any) -> tuple[DataFrame, int, Any, int] |
         return _assigned(ddf, label, other), n, other.name, 1
     like = ddf._meta
     if not isinstance(other, Hashable) or is_dask_collection(other):
-        msg = f"other is a {type(other).__name__}; expected a column's label or a Dask Series."
+        msg = f"other is {type_of(other)}; expected a column's label or a Dask Series."
         raise BadKeyError(msg)
     if other is not None and other == like.index.name and other not in like.columns:
         return None
@@ -191,8 +192,8 @@ def _assigned(ddf: DataFrame, label: Any, series: Series) -> DataFrame:
         made: Any = WithColumn
         return new_collection(made(ddf.expr, label, series.expr))
     msg = (
-        f"the series has {series.npartitions} partitions and the frame {ddf.npartitions}; "
-        "expected a series of the frame's own partitions."
+        f"the series has other partitions ({series.npartitions}) than the frame "
+        f"({ddf.npartitions}); expected a series of the frame's own."
     )
     raise BadKeyError(msg)
 

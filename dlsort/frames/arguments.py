@@ -17,6 +17,7 @@ from dlsort.errors import (
     KeyTypeError,
     UnknownColumnError,
     shown,
+    type_of,
 )
 from dlsort.frame_tasks.plan import check_key_dtypes, dtype_at, is_nested, label_at
 from dlsort.keys import parse_by as parse_by_text
@@ -42,7 +43,7 @@ def set_index_unsorted(
         raise BadOptionError(msg)
     if flags["sorted"] and divisions and len(divisions) - 1 != ddf.npartitions:
         msg = (
-            f"the divisions are those of {len(divisions) - 1} partitions and the frame has "
+            f"the divisions make {len(divisions) - 1} of partitions, of which the frame has "
             f"{ddf.npartitions}; with sorted=True they must be the same length. Leave them "
             "out, and call `repartition` afterwards."
         )
@@ -74,7 +75,7 @@ def check_frame(ddf: Any) -> pd.DataFrame:
         If several columns have one name.
     """
     if not isinstance(ddf, DataFrame):
-        msg = f"cannot sort a {type(ddf).__name__}; expected a Dask DataFrame or Series."
+        msg = f"cannot sort {type_of(ddf)}; expected a Dask DataFrame or Series."
         if isinstance(ddf, pd.DataFrame | pd.Series):
             msg += " Make it one with dask.dataframe.from_pandas(…), or use dlsort.sort_table."
         elif hasattr(ddf, "__arrow_c_stream__"):
@@ -157,7 +158,7 @@ def parse_direction(ascending: Any) -> bool:
 
 def position_of(like: pd.DataFrame, label: Any, found: str) -> int:
     """Return the position of a column; what was found instead is named by ``found``."""
-    msg = f"{found} a {type(label).__name__}; expected the label of a column."
+    msg = f"{found} {type_of(label)}; expected the label of a column."
     if is_dask_collection(label):
         raise BadKeyError(msg)
     try:
@@ -209,7 +210,8 @@ def parse_level(like: pd.DataFrame, level: Any) -> int:
     if is_number and -len(names) <= level < len(names):
         return -1 - int(level) % len(names)
     msg = (
-        f"level is {shown(level)}; expected one of the index's: {', '.join(map(shown, names))}."
+        f"level is {shown(level)}; expected the name or number of one of the index's: "
+        f"{', '.join(shown(i if name is None else name) for i, name in enumerate(names))}."
     )
     raise BadKeyError(msg)
 

@@ -17,6 +17,7 @@ from dask._collections import new_collection
 from dask.dataframe.dask_expr import DataFrame, Series
 
 from dlsort.frame_tasks.plan import check_key_dtypes
+from dlsort.frame_tasks.tasks import call_sort_function
 from dlsort.frames import added_columns, arguments
 from dlsort.frames.added_columns import as_series
 from dlsort.frames.options import (
@@ -222,4 +223,4 @@ def sort_values(
         "ignore_index": ignore_index,
         **(sort_function_kwargs or {}),
     }
-    return found.map_partitions(sort_function, meta=found._meta, **kwargs)
+    return found.map_partitions(call_sort_function, sort_function, meta=found._meta, **kwargs)

@@ -83,7 +83,7 @@ def parse_divisions(
     if divisions is None:
         return None
     if not isinstance(divisions, list | tuple):
-        msg = f"divisions is a {type(divisions).__name__}; expected a list or a tuple."
+        msg = f"divisions is {shown(divisions)}; expected a list or a tuple."
         raise BadOptionError(msg)
     if len(divisions) < 2:
         msg = (

@@ -140,9 +140,7 @@ def _nothing_at(src: str, passed: dict[str, list[str]]) -> str:
         what = "matches no file" if is_glob else "does not exist"
         return f"{src} {what}; expected a Parquet file, a folder of them or a glob."
     expected = (
-        "an object, a prefix of some or a glob"
-        if is_store(src)
-        else "at least one *.parquet in it"
+        "an object, a prefix of some or a glob" if is_store(src) else "at least one in it"
     )
     there = f" Passed over: {said(passed)}." if passed else ""
     return f"{src} holds no Parquet file; expected {expected}.{there}"

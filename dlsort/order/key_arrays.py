@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlsort.arrow.transport import to_transport
-from dlsort.errors import BadOptionError, KeyTypeError
+from dlsort.errors import BadOptionError, KeyTypeError, type_of
 from dlsort.keys import SortKey
 from dlsort.options.arguments import data_name, is_dasks
 from dlsort.options.sort_options import ASCENDING, NA_POSITION, NAN_POSITION, THREADS
@@ -139,7 +139,7 @@ def _arrays(keys: Any) -> list[Any]:
         return list(keys)
     keys = _unwrapped(keys)
     if isinstance(keys, str | bytes | dict | set | frozenset) or not _is_filled(keys):
-        msg = f"cannot sort a {type(keys).__name__}; expected an array or several (keys)."
+        msg = f"cannot sort {type_of(keys)}; expected an array or several (keys)."
         raise KeyTypeError(msg)
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(keys, pandas.DataFrame):

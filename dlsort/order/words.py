@@ -302,9 +302,10 @@ def check_key_types(schema: pa.Schema, keys: tuple[SortKey, ...]) -> None:
         kind = field_at(schema, key.column).type
         if not _is_key_type(kind):
             usable = [f.name for f in schema if _is_key_type(f.type)]
+            here = f" (here: {', '.join(usable)})" if usable else ""
             msg = (
                 f"cannot sort by {key.column!r}: its type is {kind}. Keys can be numbers, "
                 "booleans, dates and times, decimals, strings, binary, dictionaries of these, "
-                f"structs, lists and maps (here: {', '.join(usable) or 'none'})."
+                f"structs, lists and maps{here}."
             )
             raise KeyTypeError(msg)

@@ -164,7 +164,7 @@ def _check_held(place: str, dst: str | Path, overwrite: Overwrite, tuning: IoTun
         kind = "object" if is_store(dst) else "file"
         msg = (
             f"{dst} already holds {n_files:,} {kind}{'s' if n_files > 1 else ''}. "
-            "Pass overwrite=True (--overwrite) to replace them."
+            f"Pass overwrite=True (--overwrite) to replace {'them' if n_files > 1 else 'it'}."
         )
         raise DestinationExistsError(msg)
     if overwrite == "force":

@@ -80,16 +80,24 @@ class Wanted:
         options = {
             "dlsort": ("dlsort's version", self.dlsort, kept.dlsort),
             "pyarrow": ("pyarrow's version", self.pyarrow, kept.pyarrow),
-            "by": ("by", self.by, kept.by),
-            "compression": ("compression", self.compression, kept.compression),
-            "rows": ("row_group_rows", self.row_group_rows, kept.row_group_rows),
+            "by": ("by (--by)", self.by, kept.by),
+            "compression": ("compression (--compression)", self.compression, kept.compression),
+            "rows": (
+                "row_group_rows (--row-group-rows)",
+                self.row_group_rows,
+                kept.row_group_rows,
+            ),
             "manifest": ("manifest", self.manifest, kept.manifest),
-            "hive_types": ("hive_types", self.hive_types, kept.hive_types),
+            "hive_types": ("hive_types (--hive-types)", self.hive_types, kept.hive_types),
         }
         if partitions is not None:
-            options["partitions"] = ("partitions", partitions, kept.n_parts)
+            options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)
         if self.partition_size is not None:
-            options["size"] = ("partition_size", self.partition_size, kept.partition_size)
+            options["size"] = (
+                "partition_size (--partition-size)",
+                self.partition_size,
+                kept.partition_size,
+            )
         for what, now, before in options.values():
             if now != before:
                 msg = (

@@ -198,7 +198,7 @@ def _unmarked(place: str, files: Sequence[tuple[str, int]]) -> Iterator[str]:
             if not isinstance(data, FileNotFoundError):
                 yield f"{name} (can't be read)"
         elif not _is_marker(data):
-            yield f"{name} (no marker)"
+            yield f"{name} (holds what no marker does)"
 
 
 def _is_marker(data: bytes) -> bool:

@@ -145,7 +145,8 @@ def plan_budget(
 _DEFAULTS: dict[MemoryOf | None, tuple[str, str]] = {
     "machine": (
         "the memory of a job, by default {share:.0%} of this machine's, is",
-        " Ask for fewer threads (--threads), or for more memory (--memory).",
+        " Ask for fewer workers (--workers), fewer threads (--threads), or more memory "
+        "(--memory).",
     ),
     "workers": (
         "the memory of a job, by default {share:.0%} of the workers', is",

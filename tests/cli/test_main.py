@@ -405,6 +405,20 @@ def test_a_signal_whose_exception_was_lost_still_stops_the_sort(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["in"]
 
 
+def test_signals_that_follow_at_once_do_not_stop_the_tidying(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("dlsort.cli.stop.time.monotonic", lambda: now[0])
+    watched = Watched(NoProgress())
+    with pytest.raises(Stopped):
+        watched.stop(signal.SIGINT, None)
+    for _ in range(3):
+        now[0] += 0.2
+        watched.stop(signal.SIGINT, None)
+    now[0] += 1.5
+    with pytest.raises(Stopped):  # one who has waited means it
+        watched.stop(signal.SIGINT, None)
+
+
 def test_a_signal_that_arrives_in_a_finalizer_stops_the_sort_in_a_sentence(
     tmp_path, monkeypatch
 ):

@@ -346,7 +346,7 @@ def test_what_is_advised_is_advised_as_an_option(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     dataset(tmp_path / "in")
     write(tmp_path / "out" / "a.parquet")
-    assert "Pass --overwrite to replace them." in sort("in", "out").stderr
+    assert "Pass --overwrite to replace " in sort("in", "out").stderr
     Path("out/notes").touch()
     foreign = sort("in", "out", "--overwrite").stderr
     assert "or pass --overwrite=force to delete all" in foreign

@@ -131,7 +131,7 @@ def test_a_series_refuses_what_a_frame_does(door, odd):
         (FRAME, r"from_pandas\(.*dlsort\.sort_table"),
         (FRAME["k"], r"from_pandas\(.*dlsort\.sort_table"),
         (pa.table({"k": [1]}), r"dlsort\.sort_table takes it"),
-        (da.ones(3, chunks=2), "a Array; expected a Dask DataFrame"),
+        (da.ones(3, chunks=2), "an Array; expected a Dask DataFrame"),
         (None, "a NoneType; expected a Dask DataFrame"),
         ("k", "a str; expected a Dask DataFrame"),
         (dask.delayed(FRAME), "a Delayed.*; expected a Dask DataFrame"),
@@ -222,7 +222,9 @@ def test_an_index_that_is_said_to_be_sorted_and_is_not():
         pytest.raises(BadOptionError, match="not in order by 'k'; leave it out"),
     ):
         dlsort.set_index(dd.from_pandas(FRAME.iloc[:3], 3, sort=False), "k", sorted=True)
-    with pytest.raises(BadOptionError, match="those of 1 partitions and the frame has 2"):
+    with pytest.raises(
+        BadOptionError, match="the divisions make 1 of partitions, of which the frame has 2"
+    ):
         dlsort.set_index(ddf(), "k", sorted=True, divisions=[1, 3])
 
 

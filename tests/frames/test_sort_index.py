@@ -264,6 +264,13 @@ def test_a_sort_function_of_ones_own(run):
     pd.testing.assert_frame_equal(joined(run, result), expected)
 
 
+def test_a_sort_function_has_to_return_a_frame(run):
+    ddf = data.frame_of([pd.DataFrame({"k": [2, 1]})])
+    result = dlsort.sort_values(ddf, "k", sort_function=lambda part, **_: len(part))
+    with pytest.raises(BadOptionError, match="sort_function returned 2; expected"):
+        joined(run, result)
+
+
 @pytest.mark.parametrize("kind", ["quicksort", "mergesort", "heapsort", "stable"])
 @pytest.mark.parametrize("method", [None, "tasks", "disk"])
 def test_every_kind_is_stable(run, kind, method):

@@ -162,7 +162,7 @@ def test_a_file_that_only_has_the_name_of_checksums_is_refused(base):
 )
 def test_a_file_that_only_has_the_name_of_a_marker_is_refused(base, name, data):
     put(f"{base}/old", name, data)
-    refused(base, f"no Parquet dataset: {name} (no marker).")
+    refused(base, f"no Parquet dataset: {name} (holds what no marker does).")
 
 
 def test_a_file_that_cannot_be_read_is_refused(work, monkeypatch):

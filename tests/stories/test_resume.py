@@ -125,9 +125,9 @@ def written(monkeypatch) -> list[int]:
     parts: list[int] = []
     open_part = part_module.Writer.open
 
-    def spy(self: Any, part: int, n_parts: int) -> Any:
+    def spy(self: Any, part: int, *how: int) -> Any:
         parts.append(part)
-        return open_part(self, part, n_parts)
+        return open_part(self, part, *how)
 
     monkeypatch.setattr(part_module.Writer, "open", spy)
     return parts
@@ -195,11 +195,14 @@ def test_options_that_were_not_asked_for_are_taken_over(tmp_path, broken_off):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"by": "k:desc"}, "by is 'k:desc', but it was 'k'"),
-        ({"compression": "zstd"}, "compression is 'zstd', but it was 'snappy'"),
-        ({"partitions": 5}, "partitions is 5, but it was 6"),
-        ({"partitions": None, "partition_size": "1MiB"}, "partition_size is 1048576"),
-        ({"row_group_rows": 77}, "row_group_rows is 77"),
+        ({"by": "k:desc"}, r"by \(--by\) is 'k:desc', but it was 'k'"),
+        (
+            {"compression": "zstd"},
+            r"compression \(--compression\) is 'zstd', but it was 'snappy'",
+        ),
+        ({"partitions": 5}, r"partitions \(--partitions\) is 5, but it was 6"),
+        ({"partitions": None, "partition_size": "1MiB"}, "is 1048576, but it was None"),
+        ({"row_group_rows": 77}, "is 77, but it was"),
     ],
 )
 def test_another_job_does_not_go_on_from_it(tmp_path, broken_off, options, says):

@@ -117,7 +117,8 @@ def test_a_default_memory_that_is_too_small_is_told_as_such(tmp_path):
     says = (
         r"the memory of a job, by default 70% of this machine's, is \d+\.\d [GT]iB, too small "
         r"to work with: 1 process and 1000000 threads need at least [\d.]+ [GT]iB\. Ask for "
-        r"fewer threads \(--threads\), or for more memory \(--memory\)\."
+        r"fewer workers \(--workers\), fewer threads \(--threads\), or more memory "
+        r"\(--memory\)\."
     )
     assert re.fullmatch(says, str(told.value))
 

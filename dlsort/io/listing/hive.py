@@ -116,8 +116,9 @@ def _read_type(name: str, kind: Any) -> pa.DataType:
         pa.nulls(1, pa.string()).cast(made)
     except (ValueError, pa.ArrowException) as error:
         msg = (
-            f"hive_types says {shown(kind)} for {name!r}; expected the name of a type that "
-            "text can be read as, such as int64, date32, timestamp[us], string or decimal(9,2)."
+            f"hive_types (--hive-types) says {shown(kind)} for {name!r}; expected the name of "
+            "a type that text can be read as, such as int64, date32, timestamp[us], string or "
+            "decimal(9,2)."
         )
         raise BadOptionError(msg) from error
     return made

@@ -109,13 +109,14 @@ def refuse(src: str, unread: Sequence[Unread], n_read: int) -> None:
     few = "; ".join(f"{one.path} is {one.what}" for one in told[:3])
     more = f"; and {len(told) - 3:,} more" if len(told) > 3 else ""
     if not n_read and not any(one.is_broken for one in told):
-        msg = f"{src} holds no Parquet file; expected at least one *.parquet in it."
+        msg = f"{src} holds no Parquet file; expected at least one in it."
         if told:
             msg = f"{msg[:-1]}: {few}{more}."
         raise SourceNotFoundError(msg)
+    those = "them" if len(told) > 1 else "it"
     msg = (
         f"{count(len(told), 'file')} of {src} can't be read and may hold rows: {few}{more}. "
-        "Replace or remove them, or leave them out by ignore (--ignore), as in "
+        f"Replace or remove {those}, or leave {those} out by ignore (--ignore), as in "
         f"--ignore '*{_suffix(told[0].path)}'."
     )
     raise CorruptSourceError(msg)

@@ -206,6 +206,9 @@ def _footer_bytes(path: str, file_bytes: int) -> tuple[bytes, bytes]:
         msg = f"it has {file_bytes:,} bytes, too few for a footer"
         raise BadFooterError(msg)
     tail = _last_bytes(path, file_bytes, min(file_bytes, GUESSED_BYTES))
+    if tail[-MAGIC_BYTES:] not in (MAGIC, ENCRYPTED):
+        msg = f"it ends in {tail[-MAGIC_BYTES:]!r}, not in {MAGIC!r} as Parquet does"
+        raise BadFooterError(msg)
     size = int.from_bytes(tail[-TAIL_BYTES:-MAGIC_BYTES], "little")
     if size > file_bytes - TAIL_BYTES - MAGIC_BYTES:
         msg = f"its footer is said to have {size:,} bytes, the file has {file_bytes:,}"

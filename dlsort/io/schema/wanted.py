@@ -18,7 +18,7 @@ from dlsort.io.storage import open_to_read, without_scheme
 __all__ = ["read_schema", "told_of"]
 
 EXPECTED = (
-    'expected "union", "strict", a pyarrow schema, or a Parquet or Arrow file that has one'
+    'expected "union", "strict" or a schema: one of pyarrow, or a Parquet or Arrow file\'s'
 )
 
 
