@@ -243,7 +243,9 @@ def _marked(column: str, marks: Iterable[str], item: object) -> SortKey:
     for mark in marks:
         argument, value = MARKS.get(mark, (None, False))
         if argument in given:
-            msg = f"the key {shown(item)} says {_SAID[argument]} twice; leave {shown(mark)} out."
+            msg = (
+                f"the key {shown(item)} says {_SAID[argument]} twice; leave {shown(mark)} out."
+            )
             raise BadKeyError(msg)
         if argument is None:
             msg = (

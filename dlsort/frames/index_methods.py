@@ -117,11 +117,13 @@ def sort_index(
         if ddf.known_divisions and n_parts in (None, ddf.npartitions):
             return ddf.map_partitions(sort_partition_by_index, meta=ddf._meta)
         made = SetIndex
-        expr = made(ddf.expr, by[0], True, like.index.name, n_parts, engine=engine)
+        expr = made(
+            ddf.expr, by[0], True, like.index.name, n_parts, engine=engine, tuning=TUNING
+        )
         return lazy_divisions(expr)
     made = SortValues
     operands = [ddf.expr, by, descending, nulls_first, ignore_index, n_parts, n_added]
-    return new_collection(made(*operands, engine=engine))
+    return new_collection(made(*operands, engine=engine, tuning=TUNING))
 
 
 def set_index(
@@ -229,5 +231,6 @@ def set_index(
             given,
             parse_upsample(upsample),
             parse_shuffle_method(shuffle_method),
+            TUNING,
         )
     )

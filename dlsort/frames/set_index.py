@@ -28,7 +28,6 @@ from dlsort.frames.sort_values import (
     tell_if_remade,
     to_learn,
 )
-from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.frames.apart import unfused
 from dlsort_cluster.frames.learn import find, known
@@ -69,7 +68,6 @@ class SetIndex(Sorted):
         "given": None,
         "upsample": 1.0,
         "engine": None,
-        "tuning": TUNING,
         "learned_as": None,
     }
 

@@ -37,7 +37,6 @@ from dlsort.errors import ClusterError
 from dlsort.frame_tasks.plan import FramePlan
 from dlsort.frames.first_rows import FirstRows
 from dlsort.frames.notices import ComputedTwiceWarning, tell_once
-from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import ExchangeError
 from dlsort_cluster.frames.apart import choose
 from dlsort_cluster.frames.expression import exchange_frame
@@ -179,7 +178,6 @@ class SortValues(Sorted):
         "together": False,
         "upsample": 1.0,
         "engine": None,
-        "tuning": TUNING,
         "nan_first": None,
     }
 

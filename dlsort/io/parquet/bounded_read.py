@@ -357,10 +357,7 @@ def _stored(
 
 
 def _sizes(
-    fd: int,
-    chunks: npt.NDArray[np.int64],
-    widths: npt.NDArray[np.int64],
-    tuning: IoTuning,
+    fd: int, chunks: npt.NDArray[np.int64], widths: npt.NDArray[np.int64], tuning: IoTuning
 ) -> npt.NDArray[np.int64]:
     """Return what chunks unpack to and may repeat, as of :func:`chunk_sizes`; -1 if large.
 
