@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,12 @@ from dlsort_kernels import jit
 with jit.loading():
     sys.path.insert(0, sys.argv[1])
     if "apart" in sys.argv:
-        jit.compile_apart("one_kernel")
-    import one_kernel
+        jit.compile_apart(sys.argv[2])
+    one_kernel = __import__(sys.argv[2])
+
+if "call" in sys.argv:
+    import numpy as np
+    assert one_kernel.count(np.arange(3, dtype=np.uint64)) == 3
 
 jit._kernels[:] = jit._kernels[-1:]
 print(jit.compiled())
@@ -90,41 +95,64 @@ def test_kernels_do_not_write_into_read_only_arrays():
         add_up(np.arange(5, dtype=np.uint64), sums)
 
 
-def write_one_kernel(folder: Path) -> None:
-    (folder / "one_kernel.py").write_text(
+@needs_jit
+def test_what_the_cache_has_is_loaded_by_the_first_call_of_any_thread():
+    code = """
+import threading
+import numpy as np
+from dlsort_kernels import fold, jit
+
+assert jit.compiled() == 0
+assert not any(kernel.signatures for kernel in jit._kernels)
+words, found = np.arange(9, dtype=np.uint64), []
+threads = [threading.Thread(target=lambda: found.append(fold(words))) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(found), len(set(map(str, found))), sum(bool(k.signatures) for k in jit._kernels))
+"""
+    assert outcome(run_python("-c", code)) == "4 1 1"
+
+
+def write_one_kernel(folder: Path) -> str:
+    """Write a package that no cache knows, and return its name."""
+    name = f"one_kernel_{uuid.uuid4().hex}"
+    (folder / f"{name}.py").write_text(
         "from numba import types\n"
         "from dlsort_kernels.jit import kernel, reads\n\n\n"
         "@kernel(types.int64(reads(types.uint64)))\n"
         "def count(words):\n"
         "    return len(words)\n"
     )
+    return name
 
 
 @needs_jit
 def test_processes_that_start_at_once_compile_once(tmp_path):
-    write_one_kernel(tmp_path)
-    processes = [run_python("-c", ONE_KERNEL, str(tmp_path)) for _ in range(3)]
+    name = write_one_kernel(tmp_path)
+    processes = [run_python("-c", ONE_KERNEL, str(tmp_path), name) for _ in range(3)]
     assert sorted(outcome(each) for each in processes) == ["0", "0", "1"]
 
 
 @needs_jit
 def test_the_first_compiling_is_told_once_and_loading_is_not(tmp_path):
-    write_one_kernel(tmp_path)
-    first = run_python("-c", ONE_KERNEL, str(tmp_path))
+    name = write_one_kernel(tmp_path)
+    first = run_python("-c", ONE_KERNEL, str(tmp_path), name)
     assert first.communicate(timeout=120) == (
         "1\n",
         "compiling the kernels for this machine, once; under a minute …\n",
     )
-    second = run_python("-c", ONE_KERNEL, str(tmp_path))
+    second = run_python("-c", ONE_KERNEL, str(tmp_path), name)
     assert second.communicate(timeout=120) == ("0\n", "")
 
 
 @needs_jit
 def test_kernels_are_compiled_by_a_process_of_its_own(tmp_path):
     """A compiler never gives back what it took."""
-    write_one_kernel(tmp_path)
+    name = write_one_kernel(tmp_path)
     for told in ("compiling the kernels for this machine, once; under a minute …\n", ""):
-        process = run_python("-c", ONE_KERNEL, str(tmp_path), "apart")
+        process = run_python("-c", ONE_KERNEL, str(tmp_path), name, "apart", "call")
         assert process.communicate(timeout=PATIENCE_S) == ("0\n", told)
 
 
@@ -132,9 +160,9 @@ def test_kernels_are_compiled_by_a_process_of_its_own(tmp_path):
 @pytest.mark.parametrize("program", ["None", "sys.argv[1]"])
 def test_kernels_are_compiled_here_where_no_process_can_be_started(tmp_path, program):
     """Python is a part of another program, or lies where nothing may be started."""
-    write_one_kernel(tmp_path)
+    name = write_one_kernel(tmp_path)
     cannot = ONE_KERNEL.replace("import sys\n", f"import sys\nsys.executable = {program}\n")
-    process = run_python("-c", cannot, str(tmp_path), "apart")
+    process = run_python("-c", cannot, str(tmp_path), name, "apart")
     assert process.communicate(timeout=PATIENCE_S) == (
         "1\n",
         "compiling the kernels for this machine, once; under a minute …\n",
