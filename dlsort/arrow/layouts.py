@@ -12,7 +12,7 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import is_bytes, is_list, is_text, is_variable, is_view, narrow, widened
 from dlsort.arrow.unite import UnlikeError, unite_types
 
-__all__ = ["recast", "without_views"]
+__all__ = ["recast", "with_names_of", "without_views"]
 
 
 def without_views(
@@ -62,6 +62,34 @@ def without_views(
         return pa.list_(field(kind.value_field))
     if pt.is_map(kind):
         return pa.map_(field(kind.key_field), field(kind.item_field), kind.keys_sorted)
+    return kind
+
+
+def with_names_of(kind: pa.DataType, like: pa.DataType) -> pa.DataType:
+    """Return a type in which the values of lists have the names that they have in another.
+
+    Arrow takes types for equal that differ in such names, and they are stored in files.
+
+    Examples
+    --------
+    >>> with_names_of(pa.list_(pa.int8()), pa.list_(pa.field("element", pa.int8())))
+    ListType(list<element: int8>)
+    """
+    if is_list(kind) and is_list(like):
+        inner = with_names_of(kind.value_type, like.value_type)
+        field = kind.value_field.with_type(inner).with_name(like.value_field.name)
+        if pt.is_fixed_size_list(kind):
+            return pa.list_(field, kind.list_size)
+        return pa.large_list(field) if pt.is_large_list(kind) else pa.list_(field)
+    if pt.is_struct(kind) and pt.is_struct(like):
+        kinds = {part.name: part.type for part in like}
+        return pa.struct(
+            [f.with_type(with_names_of(f.type, kinds.get(f.name, f.type))) for f in kind]
+        )
+    if pt.is_map(kind) and pt.is_map(like):
+        key = kind.key_field.with_type(with_names_of(kind.key_type, like.key_type))
+        item = kind.item_field.with_type(with_names_of(kind.item_type, like.item_type))
+        return pa.map_(key, item, kind.keys_sorted)
     return kind
 
 

@@ -125,6 +125,7 @@ def _writer(
         job.tuning,
         how.name,
         times_in_utc=source.times_in_utc,
+        told_types=source.told_types,
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer)))

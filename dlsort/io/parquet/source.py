@@ -28,6 +28,7 @@ from dlsort.io.parquet.statistics import compare_raw, range_of, raw_factor, raw_
 from dlsort.io.parquet.stored_schema import is_wanted
 from dlsort.io.paths import Places, shown_places
 from dlsort.io.schema.metadata import FileSchema
+from dlsort.io.schema.told_types import ARROW, told_types
 from dlsort.io.schema.united import SchemaWanted, unite
 from dlsort.io.source import Piece, Range, Source, Stamp
 from dlsort.io.tables.columns import table_columns
@@ -48,10 +49,13 @@ class ParquetSource(Source):
         How each leaf column is stored, by its path.
     footers : tuple of Footer
         The footers; they stay on the client.
+    told_types : pyarrow.Schema or None
+        The Arrow schema that parts are to tell.
     """
 
     layouts: Mapping[str, ColumnLayout] = field(default_factory=dict)
     footers: tuple[Footer, ...] = ()
+    told_types: pa.Schema | None = None
     # What has been asked for: every strategy that is tried asks again.
     _ranges: dict[str, Mapping[int, Range]] = field(
         default_factory=dict, repr=False, compare=False
@@ -307,7 +311,18 @@ def _make_source(
         dropped=united.dropped,
         layouts=layouts_of(footers, united.fits, types),
         footers=tuple(footers),
+        told_types=_told_types(
+            footers, schema, has_own=isinstance(wanted, pa.Schema) or bool(types)
+        ),
     )
+
+
+def _told_types(
+    footers: Sequence[Footer], schema: pa.Schema, *, has_own: bool
+) -> pa.Schema | None:
+    kinds = {id(footer.schema): footer for footer in footers}.values()
+    told = [(f.schema, (f.metadata.metadata or {}).get(ARROW)) for f in kinds]
+    return told_types(told, schema, has_own=has_own)
 
 
 def _top_columns(footer: Footer) -> dict[str, int]:

@@ -15,12 +15,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dlsort.arrow.layouts import with_names_of
 from dlsort.arrow.paths import field_at, find_path
 from dlsort.arrow.same_names import given_name
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError
 from dlsort.io.parquet.encodings import Encodings, encodings_of_part
 from dlsort.io.parts import ATTEMPTS, PARTS, part_name
+from dlsort.io.schema.told_types import ARROW
 from dlsort.io.storage import Output, join, write_error
 from dlsort.keys import SortKey
 from dlsort.tuning import Tuning
@@ -158,6 +160,8 @@ class Writer:
         What names the job in the parts' footers; empty if they are to say nothing.
     times_in_utc : bool
         Whether times of day are marked as such in UTC, as the source's are.
+    told_types : pyarrow.Schema or None
+        The Arrow schema that parts tell, as the source's files tell theirs.
     """
 
     folder: str
@@ -170,6 +174,7 @@ class Writer:
     tuning: Tuning
     job: str = ""
     times_in_utc: bool = False
+    told_types: pa.Schema | None = None
 
     def __dask_tokenize__(self) -> object:
         """Tell it from others: a folder has one."""
@@ -189,7 +194,7 @@ class Writer:
             compression=self.compression,
         )
         # Parquet's writer takes paths, and "a.b" may be a column and a struct's field too.
-        schema = _with_given_names(table.schema)
+        schema = _with_given_names(self._with_list_names(table.schema))
         paths = Counter(path for field in schema for path in _paths(field))
         one = {path for path, times in paths.items() if times == 1}
         return pq.ParquetWriter(
@@ -202,21 +207,32 @@ class Writer:
             write_page_index=True,
             write_time_adjusted_to_utc=self.times_in_utc,
             store_schema=False,  # the source's is stored instead, see metadata
+            use_compliant_nested_type=False,  # but the names that are in the source
             sorting_columns=self._sorting_columns(table.schema),
         )
 
+    def _with_list_names(self, rows: pa.Schema) -> pa.Schema:
+        """Return the schema of rows, with what the source calls the values of lists.
+
+        Rows of several files may have several such names, and which come first may vary.
+        """
+        fields = [
+            field.with_type(with_names_of(field.type, self.schema.field(field.name).type))
+            for field in rows
+        ]
+        return pa.schema(fields, rows.metadata)
+
     def metadata(self) -> dict[bytes, bytes]:
-        """Return the file's metadata: the source's, with its Arrow schema.
+        """Return the file's metadata: the source's, with the Arrow schema if it has one.
 
         The rows come as dictionaries and offset strings where that saves work;
         a reader is to see the types of the source.
         """
-        metadata = {
-            k: v for k, v in (self.schema.metadata or {}).items() if k != b"ARROW:schema"
-        }
-        metadata[b"ARROW:schema"] = base64.b64encode(
-            _with_given_names(self.schema).serialize().to_pybytes()
-        )
+        metadata = dict(self.schema.metadata or {})
+        metadata.pop(ARROW, None)
+        if self.told_types is not None:
+            told = _with_given_names(self.told_types).serialize().to_pybytes()
+            metadata[ARROW] = base64.b64encode(told)
         return metadata
 
     def _sorting_columns(self, schema: pa.Schema) -> list[pq.SortingColumn] | None:
@@ -269,8 +285,6 @@ def _paths(field: pa.Field) -> Iterator[str]:
     inside = [kind.field(i) for i in range(kind.num_fields)]
     if pt.is_map(kind):
         inside = [kind.key_field.with_name("key"), kind.item_field.with_name("value")]
-    elif not pt.is_struct(kind):
-        inside = [kind.value_field.with_name("element")]
     for each in inside:
         yield from (f"{field.name}{between}{path}" for path in _paths(each))
 

@@ -28,10 +28,10 @@ import pyarrow as pa
 from dlsort.io.parts import MANIFEST
 from dlsort.io.schema.geo import GEO, unite_geo
 from dlsort.io.schema.labels import PANDAS
+from dlsort.io.schema.told_types import ARROW
 
 __all__ = ["FileSchema", "calendar_of", "is_julian", "unite_metadata"]
 
-_ARROW = b"ARROW:schema"  # written anew
 _HUDI = (b"hoodie_", b"org.apache.hudi.", b"com.uber.hoodie.")
 _SPARK = b"org.apache.spark."
 _CALENDARS = tuple(_SPARK + name for name in (b"legacyDateTime", b"legacyINT96", b"timeZone"))
@@ -105,7 +105,7 @@ def unite_metadata(
     kept: dict[bytes, bytes] = {}
     dropped: list[str] = []
     for key in dict.fromkeys(key for file in files for key in file.metadata):
-        if key in (_ARROW, MANIFEST) or (key == PANDAS and pandas is not None):
+        if key in (ARROW, MANIFEST) or (key == PANDAS and pandas is not None):
             continue
         told = [file.metadata.get(key) for file in files]
         value = told[0] if all(one == told[0] for one in told) else None

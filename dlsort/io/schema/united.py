@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort.arrow.layouts import recast
+from dlsort.arrow.layouts import recast, with_names_of
 from dlsort.arrow.same_names import given_name, named
 from dlsort.arrow.unite import UnlikeError, spelled, unite_all, unite_fields
 from dlsort.errors import SchemaMismatchError
@@ -74,8 +74,8 @@ def unite(files: Sequence[FileSchema], wanted: SchemaWanted = "union") -> United
     _check_namesakes(kinds)
     dropped: set[str] = set()
     if isinstance(wanted, pa.Schema):
-        schema = wanted
-        _check_asked(kinds, schema)
+        _check_asked(kinds, wanted)
+        schema = _with_names(wanted, kinds)
     elif wanted == "strict":
         _check_same(kinds)
         schema = kinds[0].schema
@@ -204,6 +204,18 @@ def _check_same(kinds: Sequence[FileSchema]) -> None:
             'for in every file. Leave schema="strict" (--schema strict) out to unite them.'
         )
         raise SchemaMismatchError(msg)
+
+
+def _with_names(schema: pa.Schema, kinds: Sequence[FileSchema]) -> pa.Schema:
+    """Return the wanted schema, with what files call the values of lists."""
+    fields: dict[str, pa.Field] = {}
+    for kind in reversed(kinds):
+        fields |= _by_name(kind)
+    named_fields = [
+        field.with_type(with_names_of(field.type, fields.get(field.name, field).type))
+        for field in schema
+    ]
+    return pa.schema(named_fields, schema.metadata)
 
 
 def _check_asked(kinds: Sequence[FileSchema], schema: pa.Schema) -> None:
