@@ -14,6 +14,13 @@ from dlsort.arrow.unite import UnlikeError, unite_types
 
 __all__ = ["recast", "with_names_of", "without_views"]
 
+_LISTS = (
+    (pt.is_list, pa.list_),
+    (pt.is_large_list, pa.large_list),
+    (pt.is_list_view, pa.list_view),
+    (pt.is_large_list_view, pa.large_list_view),
+)
+
 
 def without_views(
     kind: pa.DataType, *, nested_dictionaries: bool = True, wide: bool = False
@@ -80,7 +87,7 @@ def with_names_of(kind: pa.DataType, like: pa.DataType) -> pa.DataType:
         field = kind.value_field.with_type(inner).with_name(like.value_field.name)
         if pt.is_fixed_size_list(kind):
             return pa.list_(field, kind.list_size)
-        return pa.large_list(field) if pt.is_large_list(kind) else pa.list_(field)
+        return next(make for is_such, make in _LISTS if is_such(kind))(field)
     if pt.is_struct(kind) and pt.is_struct(like):
         kinds = {part.name: part.type for part in like}
         return pa.struct(

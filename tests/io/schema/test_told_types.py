@@ -74,6 +74,15 @@ def test_parts_tell_types_that_pyarrow_does_not_keep(tmp_path):
     assert told.types == [pa.int64(), pa.date64(), words]
 
 
+def test_views_of_lists_stay_such(tmp_path):
+    views = pa.array([[2], None, [1, None]], pa.list_view(pa.int64()))
+    pq.write_table(pa.table({"k": [3, 1, 2], "x": views}), tmp_path / "a.parquet")
+    sort_dataset(tmp_path / "a.parquet", tmp_path / "out", by="k")
+    found = pq.read_table(tmp_path / "out")["x"]
+    assert found.type == views.type
+    assert found.to_pylist() == [None, [1, None], [2]]
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_values_of_lists_have_the_names_that_they_had(tmp_path, asked):
     table = pa.table({"k": [3, 1, 2], **UNSPELLED})
