@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.ipc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
@@ -33,6 +34,8 @@ __all__ = ["PartFile", "Writer", "check_compression"]
 # Of a part. The format numbers row groups with 16 bits, and readers refuse those of more than
 # 32,767; half of that leaves room for those that memory cuts short.
 MOST_ROW_GROUPS = 1 << 14
+
+_SCHEMAS = ("schema", "told_types")  # of a writer
 
 
 def check_compression(codec: str) -> None:
@@ -175,6 +178,17 @@ class Writer:
     job: str = ""
     times_in_utc: bool = False
     told_types: pa.Schema | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled; pyarrow's pickles lose names inside of fixed-size lists."""
+        schemas = {n: self.__dict__[n] for n in _SCHEMAS if self.__dict__[n] is not None}
+        stored = {n: schema.serialize().to_pybytes() for n, schema in schemas.items()}
+        return {**self.__dict__, **stored}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        stored = {n: state[n] for n in _SCHEMAS if state[n] is not None}
+        schemas = {n: pa.ipc.read_schema(pa.py_buffer(each)) for n, each in stored.items()}
+        self.__dict__.update({**state, **schemas})
 
     def __dask_tokenize__(self) -> object:
         """Tell it from others: a folder has one."""

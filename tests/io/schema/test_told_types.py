@@ -14,7 +14,10 @@ from dlsort.io.schema.told_types import ARROW, told_types
 
 READ = pa.schema([("k", pa.int64()), ("x", pa.date32())])
 TOLD = pa.schema([("k", pa.int64()), ("x", pa.date64())])
-UNSPELLED = {"xs": pa.array([[2], None, [1, None]], pa.list_(pa.int64()))}
+LISTS = {
+    "list": pa.array([[2], None, [1, None]], pa.list_(pa.int64())),
+    "fixed": pa.array([[2], None, [None]], pa.list_(pa.int64(), 1)),
+}
 
 
 def stored(schema):
@@ -84,22 +87,17 @@ def test_views_of_lists_stay_such(tmp_path):
 
 
 @pytest.mark.parametrize("asked", [False, True])
-def test_values_of_lists_have_the_names_that_they_had(tmp_path, asked):
-    table = pa.table({"k": [3, 1, 2], **UNSPELLED})
+@pytest.mark.parametrize("kind", LISTS)
+def test_values_of_lists_have_the_names_that_they_had(tmp_path, kind, asked):
+    table = pa.table({"k": [3, 1, 2], "xs": LISTS[kind]})
     source = tmp_path / "in"
     source.mkdir()
     pq.write_table(table, source / "a.parquet", use_compliant_nested_type=False)
     pq.write_table(table, source / "b.parquet")
-    for names, what in (
-        (["item"], source / "a.parquet"),
-        (["element"], source / "b.parquet"),
-        (["item"], source),
-    ):
-        out = tmp_path / f"out-{what.stem}"
-        schema = table.schema if asked else "union"
-        sort_dataset(what, out, by="k", schema=schema, partitions=2)
+    schema = table.schema if asked else "union"
+    for what, name in (("a.parquet", "item"), ("b.parquet", "element"), ("", "item")):
+        out = tmp_path / f"out-{what}"
+        sort_dataset(source / what, out, by="k", schema=schema, partitions=2)
         found = [pq.ParquetFile(path) for path in sorted(out.iterdir())]
-        paths = {file.schema.column(1).path for file in found}
-        assert paths == {f"xs.list.{name}" for name in names}
-        rows = pq.read_table(out)
-        assert rows.cast(table.schema).slice(0, 1)["xs"].to_pylist() == [None]
+        assert {file.schema.column(1).path for file in found} == {f"xs.list.{name}"}
+        assert pq.read_table(out)["xs"].to_pylist()[0] is None
