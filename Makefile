@@ -5,6 +5,7 @@
 #   make test     run the tests          make bench    compare with Dask, Polars, DuckDB
 #   make lint     run every checker      make format   rewrite the code as lint wants it
 #   make options  write docs/options.md anew, after a change of dlsort/options/sort_options.py
+#   make readers  write docs/readers.md anew: what other readers see (Spark needs Java)
 #   make clean    remove all that make made here (the images stay with the Docker engine)
 #   make bench-frames  compare the sorts of persisted Dask frames with Dask's own
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
@@ -26,7 +27,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format options clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format options readers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -104,6 +105,9 @@ format: $(VENV)/installed-dev
 
 options: $(VENV)/installed-test
 	@$(BIN)/python tests/kits/options_page.py
+
+readers: $(VENV)/installed-readers
+	@$(BIN)/python tests/kits/readers_page.py
 
 clean:
 	rm -rf $(VENV) build dist docker/wheels .hypothesis
