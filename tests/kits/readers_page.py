@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from distributed import Client
@@ -45,10 +45,10 @@ copies have both.
 _VERSIONS = "Written by and read with "
 
 
-def page(rows: Mapping[str, Mapping[str, Row]]) -> str:
+def page(rows: Mapping[str, Mapping[str, Row]], versions: Mapping[str, str]) -> str:
     """Return the page of what :func:`readers.matrix.rows_of` has found."""
-    versions = ", ".join(f"{engine} {version(engine)}" for engine in WRITERS)
-    sections = [HEAD, f"{_VERSIONS}{versions}.\n"]
+    engines = ", ".join(f"{engine} {number}" for engine, number in versions.items())
+    sections = [HEAD, f"{_VERSIONS}{engines}.\n"]
     for writer, of_writer in rows.items():
         read = {kind: row for kind, row in of_writer.items() if not isinstance(row, str)}
         refused = {kind: row for kind, row in of_writer.items() if isinstance(row, str)}
@@ -98,13 +98,10 @@ def main() -> None:
     missing = [why for engine in WRITERS if (why := why_not(engine))]
     if missing:
         sys.exit(f"readers: {'; '.join(missing)}.")
-    with tempfile.TemporaryDirectory() as folder:
-        PAGE.write_text(page(_rows(Path(folder), WRITERS)))
-
-
-def _rows(folder: Path, writers: Sequence[str]) -> dict[str, dict[str, Row]]:
-    with Client(processes=False, n_workers=1, dashboard_address=None):
-        return rows_of(writers, READERS, folder)
+    client = Client(processes=False, n_workers=1, dashboard_address=":0")
+    with tempfile.TemporaryDirectory() as folder, client:
+        rows = rows_of(WRITERS, READERS, Path(folder))
+    PAGE.write_text(page(rows, {engine: version(engine) for engine in WRITERS}))
 
 
 if __name__ == "__main__":
