@@ -5,6 +5,7 @@ The first column is id (3, 1, 4, 2); the second value of all others is null, if 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -186,7 +187,9 @@ def _pandas(columns: dict[str, Any], path: Path) -> None:
 def _fastparquet(columns: dict[str, Any], path: Path) -> None:
     import fastparquet
 
-    fastparquet.write(str(path), pd.DataFrame(columns))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pandas, of how fastparquet uses it
+        fastparquet.write(str(path), pd.DataFrame(columns))
 
 
 def _pyarrow(columns: dict[str, Any], path: Path) -> None:
