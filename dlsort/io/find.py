@@ -243,6 +243,12 @@ def corrupt(path: str, error: BaseException) -> CorruptSourceError | SourceUnsup
             f"can't read {path}: pyarrow {pa.__version__} can't read what it holds "
             f"({first_line}). Write the file again without it, or try a later pyarrow."
         )
+    if "list offsets" in first_line:
+        return SourceUnsupportedError(
+            f"can't read {path}: its lists and their values disagree ({first_line}). DuckDB "
+            "writes arrays of a fixed size so where one is null: have it write lists, as by "
+            "`a::INTEGER[]`."
+        )
     return CorruptSourceError(
         f"can't read {path}: it is truncated, corrupt or not Parquet ({first_line}). "
         "Replace the file or leave it out of the source."

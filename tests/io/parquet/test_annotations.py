@@ -6,6 +6,7 @@ import base64
 import datetime as dt
 import io
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
@@ -195,3 +196,19 @@ def test_a_file_that_is_encrypted_with_its_footer_is_not_called_corrupt(work):
     ):
         with pytest.raises(SourceUnsupportedError, match="it is encrypted, with its footer"):
             use()
+
+
+def test_arrays_of_duckdb_that_are_null_are_not_called_corrupt(work):
+    rows = "select i as k, case when i > 0 then [i, i]::INTEGER[2] end as x from range(3) t(i)"
+    duckdb.sql(f"copy ({rows}) to '{work}/in/0.parquet'")
+    for call in (
+        lambda: sort_dataset(work / "in", work / "out", by="k", threads=1),
+        lambda: check_dataset(work / "in", by="x"),
+    ):
+        with pytest.raises(
+            SourceUnsupportedError, match="arrays of a fixed size so where one is"
+        ):
+            call()
+    duckdb.sql(f"copy (select k, x::INTEGER[] as x from ({rows})) to '{work}/in/0.parquet'")
+    sort_dataset(work / "in", work / "out", by="k:desc", threads=1)
+    assert pq.read_table(work / "out")["x"].to_pylist() == [[2, 2], [1, 1], None]
