@@ -16,7 +16,7 @@ from commands import contents, dataset, process, read, sort
 from dlsort.errors import ClusterError
 from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.connect import SchedulerUnreachableError, connect
-from dlsort_cluster.store import shared
+from dlsort_cluster.p2p import run
 from tls_kit import Authority, environment
 
 
@@ -66,7 +66,7 @@ def work(tmp_path, monkeypatch):
 @pytest.fixture
 def sent(monkeypatch):
     """Send whatever is exchanged, also between neighbours."""
-    monkeypatch.setattr(shared, "_FEWEST_BYTES", 2**60)
+    monkeypatch.setattr(run, "share", lambda *_: None)
 
 
 def connections(dask_worker):
