@@ -21,6 +21,8 @@ __all__ = ["ARROW", "told_types"]
 
 ARROW = b"ARROW:schema"
 
+Kinds = dict[str, pa.DataType]  # by column
+
 
 def told_types(
     files: Iterable[tuple[pa.Schema, bytes | None]], schema: pa.Schema, *, has_own: bool = False
@@ -48,17 +50,22 @@ def told_types(
     pairs = [(read, _schema_in(told, read)) for read, told in files]
     if not has_own and all(told is None for _, told in pairs):
         return None
-    return pa.schema([_told(field, pairs) for field in schema], schema.metadata)
+    by_name = [(_kinds(read), None if told is None else _kinds(told)) for read, told in pairs]
+    return pa.schema([_told(field, by_name) for field in schema], schema.metadata)
 
 
-def _told(field: pa.Field, files: Sequence[tuple[pa.Schema, pa.Schema | None]]) -> pa.Field:
+def _kinds(schema: pa.Schema) -> Kinds:
+    return dict(zip(schema.names, schema.types, strict=True))
+
+
+def _told(field: pa.Field, files: Sequence[tuple[Kinds, Kinds | None]]) -> pa.Field:
     """Return a column as the files that have it tell it, if all tell the same."""
     kinds = []
     for read, told in files:
-        if field.name in read.names:
-            if told is None or read.field(field.name).type != field.type:
+        if field.name in read:
+            if told is None or read[field.name] != field.type:
                 return field
-            kinds.append(told.field(field.name).type)
+            kinds.append(told[field.name])
     is_one = bool(kinds) and all(kind.equals(kinds[0], check_metadata=True) for kind in kinds)
     return field.with_type(kinds[0]) if is_one else field
 
