@@ -35,7 +35,8 @@ from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options.sort_options import read_options
-from dlsort.order.words import check_key_types, key_table
+from dlsort.order.key_types import check_key_types
+from dlsort.order.words import key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.nan_places import has_nan, other_places

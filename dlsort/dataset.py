@@ -27,7 +27,7 @@ from dlsort.io.schema.wanted import told_of
 from dlsort.io.source import Source
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by
-from dlsort.order.words import check_key_types
+from dlsort.order.key_types import check_key_types
 from dlsort.publish.destination import Overwrite, check_apart, check_destination
 from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile, Wanted

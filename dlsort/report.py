@@ -82,7 +82,7 @@ class Ran:
 class Made:
     """The parts are whole, and proved. ``surprises``: those with far more rows than planned."""
 
-    strategy: str
+    moved: bool
     input_parts: int
     checksum: str
     part_rows: Sequence[int]
@@ -245,7 +245,7 @@ class SortReport:
                 self.peak_memory_bytes = event.peak_memory_bytes
                 self.spilled_bytes = event.spilled_bytes
             case Made():
-                self.moved = event.strategy != "exchange"
+                self.moved = event.moved
                 self.input_parts = event.input_parts
                 self.checksum, self.output_bytes = event.checksum, event.output_bytes
                 self.part_rows, self.surprises = list(event.part_rows), list(event.surprises)

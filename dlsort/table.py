@@ -18,8 +18,9 @@ from dlsort.keys import By, SortKey, parse_by
 from dlsort.options.sort_options import K
 from dlsort.order.argsort import first_rows, order_columns
 from dlsort.order.key_arrays import check_here, check_row_count, check_threads, read_key
+from dlsort.order.key_types import check_key_types
 from dlsort.order.sort_rows import first_of, sort_rows
-from dlsort.order.words import Column, check_key_types
+from dlsort.order.words import Column
 from dlsort.tuning import TUNING, OrderTuning
 
 __all__ = ["sort_table", "top_k"]

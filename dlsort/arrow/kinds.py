@@ -1,7 +1,4 @@
-"""Kinds: what a type is, where the layout of its values does not matter.
-
-A new key type is recognized here first.
-"""
+"""Kinds: what a type is, where the layout of its values does not matter."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ __all__ = [
     "is_bytes",
     "is_fixed_width",
     "is_list",
+    "is_nested",
     "is_text",
     "is_variable",
     "is_view",
@@ -76,3 +74,16 @@ def narrow(kind: pa.DataType) -> pa.DataType:
     if is_text(kind):
         return pa.string()
     return pa.binary() if is_binary(kind) else kind
+
+
+def is_nested(kind: pa.DataType) -> bool:
+    """Return whether values are made of others that can be compared one by one."""
+    return bool(
+        pt.is_struct(kind)
+        or pt.is_list(kind)
+        or pt.is_large_list(kind)
+        or pt.is_fixed_size_list(kind)
+        or pt.is_list_view(kind)
+        or pt.is_large_list_view(kind)
+        or pt.is_map(kind)
+    )

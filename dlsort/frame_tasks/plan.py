@@ -249,7 +249,7 @@ def _is_key_dtype(dtype: Any) -> bool:
     if isinstance(dtype, np.dtype):
         return dtype.kind in "biumMO" or (dtype.kind == "f" and dtype.itemsize <= 8)
     if isinstance(dtype, pd.ArrowDtype):
-        from dlsort.order.words import check_key_types
+        from dlsort.order.key_types import check_key_types
 
         try:
             check_key_types(pa.schema([("key", dtype.pyarrow_dtype)]), (SortKey("key"),))

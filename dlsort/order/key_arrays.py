@@ -15,8 +15,9 @@ from dlsort.errors import BadOptionError, KeyTypeError, type_of
 from dlsort.keys import SortKey
 from dlsort.options.arguments import data_name, is_dasks
 from dlsort.options.sort_options import ASCENDING, NA_POSITION, NAN_POSITION, THREADS
+from dlsort.order.key_types import check_key_types
 from dlsort.order.ranks import normal_keys
-from dlsort.order.words import Column, FixedColumn, check_key_types, with_place_of_nan
+from dlsort.order.words import Column, FixedColumn, with_place_of_nan
 from dlsort.tuning import OrderTuning
 
 __all__ = [

@@ -20,29 +20,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-from dlsort.arrow.kinds import is_bytes
+from dlsort.arrow.kinds import is_bytes, is_nested
 from dlsort.arrow.views import bytes_views, fixed_view, nulls
 from dlsort.keys import SortKey
 from dlsort_kernels import float_words, int_words, limb_words
 
-__all__ = ["encode_nested", "is_nested"]
+__all__ = ["encode_nested"]
 
 Bytes = tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]
 
 END, NULL_LOW, NAN_LOW, VALUE, NAN_HIGH, NULL_HIGH = range(6)
-
-
-def is_nested(kind: pa.DataType) -> bool:
-    """Return whether values are made of others that can be compared one by one."""
-    return bool(
-        pt.is_struct(kind)
-        or pt.is_list(kind)
-        or pt.is_large_list(kind)
-        or pt.is_fixed_size_list(kind)
-        or pt.is_list_view(kind)
-        or pt.is_large_list_view(kind)
-        or pt.is_map(kind)
-    )
 
 
 def encode_nested(array: pa.Array, key: SortKey) -> Bytes:

@@ -26,13 +26,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort.arrow.kinds import is_bytes
-from dlsort.arrow.paths import check_paths, field_at, select_columns
+from dlsort.arrow.kinds import is_bytes, is_nested
+from dlsort.arrow.paths import select_columns
 from dlsort.arrow.transport import combine, to_transport
 from dlsort.arrow.views import bytes_views, fixed_view, nulls
-from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
-from dlsort.order.nested import encode_nested, is_nested
+from dlsort.order.nested import encode_nested
 from dlsort_kernels import (
     decimal_words,
     float_words,
@@ -47,7 +46,6 @@ __all__ = [
     "Column",
     "FixedColumn",
     "NormalKeys",
-    "check_key_types",
     "key_table",
     "with_place_of_nan",
 ]
@@ -258,54 +256,3 @@ def with_place_of_nan(column: FixedColumn, key: SortKey) -> FixedColumn:
     if nan is not None and key.nan_first != key.descending:
         words[nan] = 0
     return FixedColumn(words, column.mask)
-
-
-def _is_key_type(kind: pa.DataType) -> bool:
-    if isinstance(kind, pa.BaseExtensionType):
-        return _is_key_type(kind.storage_type)
-    if pt.is_dictionary(kind):
-        return not pt.is_dictionary(kind.value_type) and _is_key_type(kind.value_type)
-    if is_nested(kind):
-        inside = [kind.field(i).type for i in range(kind.num_fields)]
-        return all(_is_key_type(each) and not _is_ordered(each) for each in inside)
-    return (
-        pt.is_null(kind)
-        or pt.is_boolean(kind)
-        or pt.is_integer(kind)
-        or pt.is_floating(kind)
-        or pt.is_decimal(kind)
-        or pt.is_date(kind)
-        or pt.is_time(kind)
-        or pt.is_timestamp(kind)
-        or pt.is_duration(kind)
-        or is_bytes(kind)
-    )
-
-
-def _is_ordered(kind: pa.DataType) -> bool:
-    """Return whether values have an order that only their dictionary tells."""
-    return bool(pt.is_dictionary(kind) and kind.ordered)
-
-
-def check_key_types(schema: pa.Schema, keys: tuple[SortKey, ...]) -> None:
-    """Raise unless each key column is there and has a type that can be a key.
-
-    Raises
-    ------
-    UnknownColumnError
-        If a column is missing.
-    KeyTypeError
-        If a column is an interval, or of another type without order.
-    """
-    check_paths(schema, keys)
-    for key in keys:
-        kind = field_at(schema, key.column).type
-        if not _is_key_type(kind):
-            usable = [f.name for f in schema if _is_key_type(f.type)]
-            here = f" (here: {', '.join(usable)})" if usable else ""
-            msg = (
-                f"cannot sort by {key.column!r}: its type is {kind}. Keys can be numbers, "
-                "booleans, dates and times, decimals, strings, binary, dictionaries of these, "
-                f"structs, lists and maps{here}."
-            )
-            raise KeyTypeError(msg)

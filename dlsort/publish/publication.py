@@ -30,7 +30,7 @@ class Publication:
         folders can't be exchanged.
     sizes : mapping of str to int
         The parts' names and sizes, as they were proved.
-    told : mapping
+    summary : mapping
         What the marker in a store says of the parts: key, rows, checksum.
     report : mapping
         The job's, for whoever completes this.

@@ -120,7 +120,7 @@ class Staging:
         ----------
         sizes : mapping of str to int
             The parts' names and sizes.
-        told : mapping
+        summary : mapping
             What the marker in a store says of them.
         report : mapping
             The job's.

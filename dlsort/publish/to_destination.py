@@ -26,7 +26,7 @@ def publish(
 
     Parameters
     ----------
-    asked : Publication
+    publication : Publication
         What is published, and where.
     others : callable
         Returns the folders of all jobs with this destination.

@@ -53,7 +53,7 @@ class Record:
         What was there, but for the marker, and its stamps.
     marker : str or None
         The marker that was there.
-    told : mapping
+    summary : mapping
         What the new one says of the parts.
     report : mapping
         The job's.

@@ -79,7 +79,7 @@ def make_parts(
             check_outcome(job.source.n_rows, job.keys, outcome, job.tuning.order)
             note(
                 Made(
-                    strategy.name,
+                    strategy.moves_rows,
                     plan.n_inputs,
                     outcome.checksum,
                     outcome.part_rows,

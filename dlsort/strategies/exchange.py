@@ -65,6 +65,7 @@ class Exchanging:
     name = "exchange"
     trusts_footers = False
     cuts_by_model = True
+    moves_rows = False
 
     def plan(self, job: Job) -> ExchangePlan:
         """Return the tasks."""

@@ -173,6 +173,7 @@ class Move:
     name = "move"
     trusts_footers = True
     cuts_by_model = False
+    moves_rows = True
 
     def plan(self, job: Job) -> MovePlan | None:
         """Return the tasks, or None where the footers don't claim such an order."""

@@ -241,6 +241,7 @@ class RangeReading:
     name = "range"
     trusts_footers = True
     cuts_by_model = True
+    moves_rows = True
 
     def plan(self, job: Job) -> RangePlan | None:
         """Return the tasks, or None where the footers' ranges are not narrow."""

@@ -101,11 +101,14 @@ class Strategy(Protocol):
         It plans from ranges and claims in footers, which may lie.
     cuts_by_model : bool
         Its parts are cut by the model that is kept in its folder.
+    moves_rows : bool
+        Each part is made of its own row groups: no row is exchanged.
     """
 
     name: str
     trusts_footers: bool
     cuts_by_model: bool
+    moves_rows: bool
 
     def plan(self, job: Job) -> Plan | None:
         """Return the tasks, or None if the source is not of the kind."""
