@@ -43,12 +43,13 @@ def make_source(folder: Path, *, in_ranges: bool = False, n_rows: int = N_ROWS) 
         for first in range(0, n_rows, block):
             rng.shuffle(keys[first : first + block])
         keys += rng.integers(0, n_rows // 1000, n_rows)
+    notes = pa.array([None if v == 7 else f"note {v}" for v in range(1009)])
     table = pa.table(
         {
             BY: pa.array(keys, mask=None if in_ranges else rng.random(n_rows) < 0.01),
             "row": np.arange(n_rows),
             "price": rng.random(n_rows),
-            "note": pa.array([None if v == 7 else f"note {v}" for v in keys % 1009]),
+            "note": notes.take(pa.array(keys % len(notes))),
         }
     )
     folder.mkdir()
