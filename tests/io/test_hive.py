@@ -239,3 +239,27 @@ def test_objects_in_stores_have_columns_too(tmp_path):
         assert check_dataset(tmp_path / "out", against=f"{url}/in").ok
     finally:
         store.rm(url, recursive=True)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "org.apache.spark.sql.parquet.row.metadata",
+        "parquet.avro.schema",
+        "avro.schema",
+        "iceberg.schema",
+        "huggingface",
+    ],
+)
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_schemas_in_metadata_do_not_hide_what_folders_tell(tmp_path, key, is_stored):
+    for day in (2, 1):
+        columns = {"id": [day], **({"d": [day]} if is_stored else {})}
+        path = tmp_path / "in" / f"d={day}" / "0.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(pa.table(columns).replace_schema_metadata({key: "of the files"}), path)
+    report = sort_dataset(tmp_path / "in", tmp_path / "out", by="d", threads=1)
+    (part,) = (tmp_path / "out").iterdir()
+    assert pq.read_schema(part).names == ["id", "d"]
+    assert (key.encode() in (pq.read_schema(part).metadata or {})) is is_stored
+    assert report.dropped_metadata == ([] if is_stored else [key])

@@ -286,14 +286,17 @@ def _make_source(
         for file, footer in zip(files, footers, strict=True)
     ]
     told, types = find_told(files, stored, hive_types)
+    whole = list(with_told(stored, told, types))
     united = unite(
         [
             FileSchema(file.path, schema, footer.metadata.num_rows)
-            for file, schema, footer in zip(
-                files, with_told(stored, told, types), footers, strict=True
-            )
+            for file, schema, footer in zip(files, whole, footers, strict=True)
         ],
         wanted,
+        are_stored=all(
+            schema is footer.schema or schema.names == footer.schema.names
+            for schema, footer in zip(whole, footers, strict=True)
+        ),
     )
     schema = united.schema
     if not isinstance(wanted, pa.Schema):

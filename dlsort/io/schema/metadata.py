@@ -9,8 +9,8 @@ key                         of several files
 Spark's calendar marks      kept if all files have them; else left out, and dates for which
                             they make a difference are refused
 Hudi's ranges and filters   left out, of one file too: they are of its own rows
-schemas of Spark, Avro,     kept if all files have the same and are of the dataset's types
-Iceberg, Hugging Face
+schemas of Spark, Avro,     kept if all files have the same, and the dataset's columns and
+Iceberg, Hugging Face       types, none of them told by a folder or a table
 any other                   kept if all files have the same
 ==========================  ================================================================
 

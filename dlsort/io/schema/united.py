@@ -45,7 +45,9 @@ class United:
     dropped: tuple[str, ...] = ()
 
 
-def unite(files: Sequence[FileSchema], wanted: SchemaWanted = "union") -> United:
+def unite(
+    files: Sequence[FileSchema], wanted: SchemaWanted = "union", *, are_stored: bool = True
+) -> United:
     """Return the schema of a dataset.
 
     Parameters
@@ -54,6 +56,8 @@ def unite(files: Sequence[FileSchema], wanted: SchemaWanted = "union") -> United
         The files, in order, at least one.
     wanted : "union", "strict" or pyarrow.Schema
         One that holds the values of all; the same in all of them; or this one.
+    are_stored : bool
+        The columns are those in the files: no folder and no table tells further ones.
 
     Raises
     ------
@@ -82,7 +86,8 @@ def unite(files: Sequence[FileSchema], wanted: SchemaWanted = "union") -> United
     else:
         schema = _union(kinds, dropped)
     differs = [dict(_differences(kind, schema, kinds)) for kind in kinds]
-    is_of_types = not any(differs) and all(len(k.schema) == len(schema) for k in kinds)
+    is_of_types = are_stored and not any(differs)
+    is_of_types &= all(len(k.schema) == len(schema) for k in kinds)
     column = next((each.column for each in labels if each is not None), None)
     pandas = unite_pandas([file.schema for file in told], column, schema)
     metadata, keys = unite_metadata(told, pandas, is_of_types=is_of_types)
