@@ -5,6 +5,7 @@ Arrow's own ``cast`` does not reach dictionaries inside lists and structs.
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
@@ -154,8 +155,13 @@ def recast(array: pa.Array, kind: pa.DataType) -> pa.Array:
 def _recast_struct(array: pa.StructArray, kind: pa.DataType) -> pa.StructArray:
     mask = array.is_null() if array.null_count else None
     children = []
-    for field in kind:
-        place = array.type.get_field_index(field.name)
+    names = [[field.name for field in struct] for struct in (array.type, kind)]
+    is_same = names[0] == names[1]
+    if not is_same and any(len(set(of_one)) < len(of_one) for of_one in names):
+        msg = "fields of one name can't be told apart"
+        raise pa.ArrowInvalid(msg)
+    for i, field in enumerate(kind):
+        place = i if is_same else array.type.get_field_index(field.name)
         # field() applies the slice offset, so the nulls are given anew
         child = pa.nulls(len(array)) if place < 0 else array.field(place)
         child = recast(child, field.type)
@@ -194,6 +200,8 @@ def _recast_values(array: pa.Array, kind: pa.DataType) -> pa.Array:
         raise pa.ArrowInvalid(msg)
     if pt.is_integer(array.type) and pt.is_decimal(kind):
         array = array.cast(pa.decimal256(20 + max(0, kind.scale), kind.scale))
+    if pt.is_floating(array.type) and not (pt.is_floating(kind) or is_text(kind)):
+        _check_signs(array, kind)
     found = array.cast(kind)
     try:
         is_wider = unite_types(array.type, kind) == kind
@@ -203,6 +211,13 @@ def _recast_values(array: pa.Array, kind: pa.DataType) -> pa.Array:
         msg = f"a value of {array.type} would not be the same as {kind}"
         raise pa.ArrowInvalid(msg)
     return found
+
+
+def _check_signs(array: pa.Array, kind: pa.DataType) -> None:
+    floats = array.cast(pa.float64()).drop_null().to_numpy()
+    if np.signbit(floats[floats == 0]).any():
+        msg = f"-0.0 would lose its sign as {kind}"
+        raise pa.ArrowInvalid(msg)
 
 
 def _no_zone(one: pa.DataType, other: pa.DataType) -> bool:

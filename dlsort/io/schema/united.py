@@ -10,10 +10,10 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort.arrow.layouts import recast, with_names_of
 from dlsort.arrow.same_names import given_name, named
 from dlsort.arrow.unite import UnlikeError, spelled, unite_all, unite_fields
 from dlsort.errors import SchemaMismatchError
+from dlsort.io.schema.asked import check_asked, with_file_names
 from dlsort.io.schema.fit import ASKED, Difference, Fit
 from dlsort.io.schema.labels import PANDAS, Labels, find_labels, unite_pandas
 from dlsort.io.schema.metadata import FileSchema, calendar_of, is_julian, unite_metadata
@@ -74,14 +74,15 @@ def unite(files: Sequence[FileSchema], wanted: SchemaWanted = "union") -> United
     _check_namesakes(kinds)
     dropped: set[str] = set()
     if isinstance(wanted, pa.Schema):
-        _check_asked(kinds, wanted)
-        schema = _with_names(wanted, kinds)
+        check_asked(kinds, wanted)
+        schema = with_file_names(wanted, kinds)
     elif wanted == "strict":
         _check_same(kinds)
         schema = kinds[0].schema
     else:
         schema = _union(kinds, dropped)
-    differs = [dict(_differences(kind, schema, kinds)) for kind in kinds]
+    others = () if isinstance(wanted, pa.Schema) else kinds
+    differs = [dict(_differences(kind, schema, others)) for kind in kinds]
     is_of_types = not any(differs) and all(len(k.schema) == len(schema) for k in kinds)
     column = next((each.column for each in labels if each is not None), None)
     pandas = unite_pandas([file.schema for file in told], column, schema)
@@ -204,45 +205,6 @@ def _check_same(kinds: Sequence[FileSchema]) -> None:
             'for in every file. Leave schema="strict" (--schema strict) out to unite them.'
         )
         raise SchemaMismatchError(msg)
-
-
-def _with_names(schema: pa.Schema, kinds: Sequence[FileSchema]) -> pa.Schema:
-    """Return the wanted schema, with what files call the values of lists."""
-    fields: dict[str, pa.Field] = {}
-    for kind in reversed(kinds):
-        fields |= _by_name(kind)
-    named_fields = [
-        field.with_type(with_names_of(field.type, fields.get(field.name, field).type))
-        for field in schema
-    ]
-    return pa.schema(named_fields, schema.metadata)
-
-
-def _check_asked(kinds: Sequence[FileSchema], schema: pa.Schema) -> None:
-    """Raise if files have columns or types that the wanted schema can't hold."""
-    for kind in kinds:
-        for name, field in _by_name(kind).items():
-            if name not in schema.names:
-                msg = (
-                    f"column {named(name)} of {kind.path} is not in {ASKED}, and would be "
-                    f"lost; add it there as {field.type}."
-                )
-                raise SchemaMismatchError(msg)
-            try:
-                recast(pa.array([], field.type), schema.field(name).type)
-            except pa.ArrowException as error:
-                msg = (
-                    f"column {named(name)} is {spelled(field)} in {kind.path} and "
-                    f"{spelled(schema.field(name))} in {ASKED}; values can't become that."
-                )
-                raise SchemaMismatchError(msg) from error
-        for field in schema:
-            if field.name not in kind.schema.names and not field.nullable and kind.n_rows:
-                msg = (
-                    f"column {named(field.name)} is missing in {kind.path} and "
-                    f"{spelled(field)} in {ASKED}; its values would be null."
-                )
-                raise SchemaMismatchError(msg)
 
 
 def _differences(
