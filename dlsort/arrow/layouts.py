@@ -13,7 +13,7 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import is_bytes, is_list, is_text, is_variable, is_view, narrow, widened
 from dlsort.arrow.unite import UnlikeError, unite_types
 
-__all__ = ["recast", "with_names_of", "without_views"]
+__all__ = ["recast", "with_names_of", "with_null_fields", "without_views"]
 
 _LISTS = (
     (pt.is_list, pa.list_),
@@ -101,6 +101,33 @@ def with_names_of(kind: pa.DataType, like: pa.DataType) -> pa.DataType:
     return kind
 
 
+def with_null_fields(kind: pa.DataType) -> pa.DataType:
+    """Return a type in which fields of nothing but nulls may be null, at any depth.
+
+    Spark writes empty arrays as lists of nulls that may not be null. pyarrow reads them, but
+    can't make such a field itself, as when a schema arrives at a worker. Keys of maps are never
+    null, so those of empty maps become text.
+    """
+    if pt.is_struct(kind):
+        return pa.struct([_null_field(part) for part in kind])
+    if is_list(kind):
+        value = _null_field(kind.value_field)
+        if pt.is_fixed_size_list(kind):
+            return pa.list_(value, kind.list_size)
+        return next(make for is_such, make in _LISTS if is_such(kind))(value)
+    if pt.is_map(kind):
+        key = kind.key_field
+        inner = pa.string() if pt.is_null(key.type) else with_null_fields(key.type)
+        return pa.map_(key.with_type(inner), _null_field(kind.item_field), kind.keys_sorted)
+    return kind
+
+
+def _null_field(field: pa.Field) -> pa.Field:
+    nullable = field.nullable or pt.is_null(field.type)
+    kind = with_null_fields(field.type)
+    return pa.field(field.name, kind, nullable, metadata=field.metadata)
+
+
 def recast(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """Return the same values in another type, in which each must be what it was.
 
@@ -146,6 +173,7 @@ def recast(array: pa.Array, kind: pa.DataType) -> pa.Array:
             [recast(array.keys, kind.key_type), recast(array.items, kind.item_type)],
             fields=[kind.key_field, kind.item_field],
         )
+        _check_nulls(kind.key_field, array.keys)
         _check_nulls(kind.item_field, array.items)
     else:
         return _recast_values(array, kind)

@@ -110,7 +110,7 @@ def unite_fields(left: pa.Field, right: pa.Field, dropped: set[str] | None = Non
     if dropped is not None:
         gone = (mine.keys() | others.keys()) - kept.keys() - {b"PARQUET:field_id"}
         dropped |= {key.decode("utf-8", "replace") for key in gone}
-    nullable = left.nullable or right.nullable
+    nullable = left.nullable or right.nullable or pt.is_null(kind)
     return pa.field(left.name, kind, nullable, metadata=kept or None)
 
 

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.layouts import with_null_fields
 from dlsort.arrow.same_names import given_name, named
 from dlsort.arrow.unite import UnlikeError, spelled, unite_all, unite_fields
 from dlsort.errors import SchemaMismatchError
@@ -81,6 +82,7 @@ def unite(files: Sequence[FileSchema], wanted: SchemaWanted = "union") -> United
         schema = kinds[0].schema
     else:
         schema = _union(kinds, dropped)
+    schema = _with_null_fields(schema)
     others = () if isinstance(wanted, pa.Schema) else kinds
     differs = [dict(_differences(kind, schema, others)) for kind in kinds]
     is_of_types = not any(differs) and all(len(k.schema) == len(schema) for k in kinds)
@@ -150,6 +152,17 @@ def _union(kinds: Sequence[FileSchema], dropped: set[str]) -> pa.Schema:
         except UnlikeError as error:
             raise _refusal(error, kinds[:i], kind) from error
     return pa.schema(list(fields.values()))
+
+
+def _with_null_fields(schema: pa.Schema) -> pa.Schema:
+    """Return a schema that pyarrow can make again from its parts, as workers have to."""
+    fields = []
+    for field in schema:
+        kind = with_null_fields(field.type)
+        if not kind.equals(field.type, check_metadata=True):
+            field = field.with_type(kind)
+        fields.append(field.with_nullable(True) if pt.is_null(kind) else field)
+    return pa.schema(fields, schema.metadata)
 
 
 def _refusal(
