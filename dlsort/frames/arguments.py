@@ -184,7 +184,8 @@ def position_of(like: pd.DataFrame, label: Any, found: str) -> int:
         )
     hint = _hint(label, [*names, *map(str, filter(None, like.index.names))])
     listed = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
-    msg = f"there is no column {shown(label)}.{hint} The columns are: {listed}."
+    there = f"The columns are: {listed}." if names else "The frame has no columns."
+    msg = f"there is no column {shown(label)}.{hint} {there}"
     raise UnknownColumnError(msg)
 
 

@@ -178,11 +178,20 @@ def _refusal(
             try:
                 unite_fields(other.schema.field(name), mine)
             except UnlikeError as found:
-                error = UnlikeError(found.left, found.right, (name, *found.path))
+                error = found.inside(name)
                 break
     inside = (
         f" ({'.'.join([given_name(name), *error.path[1:]])})" if len(error.path) > 1 else ""
     )
+    if error.meaning:
+        key, left, right = error.meaning
+        msg = (
+            f"the files disagree on what column {named(name)}{inside} means: its {key} is "
+            f"{left!r} in {path} and {right!r} in {file.path}. Convert the values of one file, "
+            "or sort them apart; if both mean the same, give the one schema to use (--schema "
+            "FILE)."
+        )
+        return SchemaMismatchError(msg)
     msg = (
         f"the files disagree on column {named(name)}{inside}: it is {error.left} in {path} and "
         f"{error.right} in {file.path}, and no type holds the values of both. Give the type to "
