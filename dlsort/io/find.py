@@ -144,8 +144,8 @@ def _refuse_twice(files: Sequence[SourceFile], *, follow: bool) -> None:
             if os.path.islink(real):  # noqa: PTH114 - of each file of a list
                 real = os.path.realpath(real)
         if real in seen:
-            other = "" if seen[real] == file.path else f", as {seen[real]} too"
-            msg = f"{file.path} is in the source twice{other}; name it once."
+            name = "" if seen[real] == file.path else f" {seen[real]} by another name and"
+            msg = f"{file.path} is{name} in the source twice; name it once."
             raise BadOptionError(msg)
         seen[real] = file.path
 

@@ -276,7 +276,7 @@ def test_a_link_to_what_is_ignored_counts(versions):
     ],
 )
 def test_a_list_has_no_file_twice_by_its_links(versions, one, other):
-    with pytest.raises(BadOptionError, match=r"is in the source twice, as \S+ too; name it"):
+    with pytest.raises(BadOptionError, match=r"is \S+ by another name and in the source twice"):
         find_files((f"{versions}/{one}", f"{versions}/{other}"))
 
 
