@@ -8,7 +8,7 @@ unsigned one of 64 bits, and a finer unit of time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_bytes, is_list, is_text, is_wide
 
-__all__ = ["UnlikeError", "spelled", "unite_all", "unite_fields", "unite_types"]
+__all__ = ["UnlikeError", "meanings", "spelled", "unite_all", "unite_fields", "unite_types"]
 
 UNITS = ("s", "ms", "us", "ns")
 # Metadata of a field that says what its values mean.
@@ -111,17 +111,23 @@ def unite_fields(left: pa.Field, right: pa.Field, dropped: set[str] | None = Non
         return left
     kind = unite_types(left.type, right.type)
     mine, others = left.metadata or {}, right.metadata or {}
-    for key in sorted(MEANING & mine.keys() & others.keys()):
-        if mine[key] != others[key]:
-            both = _with_metadata(left, key), _with_metadata(right, key)
-            told = (each.decode("utf-8", "replace") for each in (key, mine[key], others[key]))
-            raise UnlikeError(*both, meaning=tuple(told))
+    for found in meanings(left, right):
+        key = found[0].encode()
+        raise UnlikeError(_with_metadata(left, key), _with_metadata(right, key), meaning=found)
     kept = {key: value for key, value in mine.items() if others.get(key) == value}
     if dropped is not None:
         gone = (mine.keys() | others.keys()) - kept.keys() - {b"PARQUET:field_id"}
         dropped |= {key.decode("utf-8", "replace") for key in gone}
     nullable = left.nullable or right.nullable or pt.is_null(kind)
     return pa.field(left.name, kind, nullable, metadata=kept or None)
+
+
+def meanings(left: pa.Field, right: pa.Field) -> Iterator[tuple[str, str, str]]:
+    """Yield what two fields say of their values that differs: its key, and both."""
+    mine, others = left.metadata or {}, right.metadata or {}
+    for key in sorted(MEANING & mine.keys() & others.keys()):
+        if mine[key] != others[key]:
+            yield key.decode(), *(m[key].decode("utf-8", "replace") for m in (mine, others))
 
 
 def spelled(field: pa.Field) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -11,7 +10,7 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import is_list
 from dlsort.arrow.layouts import recast, with_names_of
 from dlsort.arrow.same_names import given_name, named
-from dlsort.arrow.unite import spelled
+from dlsort.arrow.unite import meanings, spelled
 from dlsort.errors import SchemaMismatchError
 from dlsort.io.schema.fit import ASKED
 from dlsort.io.schema.metadata import FileSchema
@@ -67,15 +66,24 @@ def _check_column(field: pa.Field, path: str, schema: pa.Schema) -> None:
         recast(pa.array([], field.type), wanted.type)
     except pa.ArrowException as error:
         raise SchemaMismatchError(f"{both}; values can't become that.") from error
-    for where, one, other in _pairs(field.type, wanted.type, (given_name(field.name),)):
+    for where, one, other in _pairs(field, wanted, (given_name(field.name),)):
+        place = ".".join(where)
         if other is None:
             msg = (
-                f"field {'.'.join(where)!r} of {path} is not in {ASKED}, and would be lost; "
-                f"add it there as {one}."
+                f"field {place!r} of {path} is not in {ASKED}, and would be lost; add it there "
+                f"as {one.type}."
             )
             raise SchemaMismatchError(msg)
-        if pt.is_temporal(one) != pt.is_temporal(other) and (_is_number(one, other)):
-            inside = f" ({'.'.join(where)})" if len(where) > 1 else ""
+        inside = f" ({place})" if len(where) > 1 else ""
+        for key, mine, its in meanings(one, other):
+            msg = (
+                f"the {key} of column {named(field.name)}{inside} is {mine!r} in {path} and "
+                f"{its!r} in {ASKED}. Convert the values of the file; if both mean the same, "
+                f"leave the {key} out of the schema."
+            )
+            raise SchemaMismatchError(msg)
+        kinds = [_stored(each.type) for each in (one, other)]
+        if any(map(pt.is_temporal, kinds)) and any(map(_is_number, kinds)):
             msg = (
                 f"{both}{inside}; a number says nothing of its unit, so times become none, "
                 "and numbers no times. Give a type of times or of numbers, as the files have."
@@ -83,33 +91,29 @@ def _check_column(field: pa.Field, path: str, schema: pa.Schema) -> None:
             raise SchemaMismatchError(msg)
 
 
-def _is_number(*kinds: pa.DataType) -> bool:
-    return any(
-        pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind) for kind in kinds
-    )
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pt.is_integer(kind) or pt.is_floating(kind) or pt.is_decimal(kind))
 
 
 def _pairs(
-    one: pa.DataType, other: pa.DataType, where: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], pa.DataType, pa.DataType | None]]:
-    """Yield the types inside of one type and those that they become, None if they are lost."""
-    one, other = _stored(one), _stored(other)
-    if pt.is_struct(one) and pt.is_struct(other):
-        kinds = {field.name: field.type for field in other}
-        times = Counter(field.name for field in other)
-        for name, n in Counter(field.name for field in one).items():
-            inner = next(field.type for field in one if field.name == name)
-            if times[name] < n:
-                yield (*where, name), inner, None
-            elif n == 1:
-                yield from _pairs(inner, kinds[name], (*where, name))
-    elif pt.is_map(one) and pt.is_map(other):
-        yield from _pairs(one.key_type, other.key_type, (*where, "key"))
-        yield from _pairs(one.item_type, other.item_type, (*where, "value"))
-    elif is_list(one) and is_list(other):
-        yield from _pairs(one.value_type, other.value_type, (*where, "element"))
-    else:
-        yield where, one, other
+    one: pa.Field, other: pa.Field, where: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], pa.Field, pa.Field | None]]:
+    """Yield a field and those inside, each with what it becomes, None if it is lost."""
+    yield where, one, other
+    mine, wanted = _stored(one.type), _stored(other.type)
+    if pt.is_struct(mine) and pt.is_struct(wanted):
+        left = list(wanted)
+        for field in mine:
+            place = next((i for i, each in enumerate(left) if each.name == field.name), None)
+            if place is None:
+                yield (*where, field.name), field, None
+            else:
+                yield from _pairs(field, left.pop(place), (*where, field.name))
+    elif pt.is_map(mine) and pt.is_map(wanted):
+        yield from _pairs(mine.key_field, wanted.key_field, (*where, "key"))
+        yield from _pairs(mine.item_field, wanted.item_field, (*where, "value"))
+    elif is_list(mine) and is_list(wanted):
+        yield from _pairs(mine.value_field, wanted.value_field, (*where, "element"))
 
 
 def _stored(kind: pa.DataType) -> pa.DataType:

@@ -188,7 +188,7 @@ def _refusal(
         msg = (
             f"the files disagree on what column {named(name)}{inside} means: its {key} is "
             f"{left!r} in {path} and {right!r} in {file.path}. Convert the values of one file, "
-            "or sort them apart; if both mean the same, give the one schema to use (--schema "
+            "or sort them apart; if both mean the same, give a schema without it (--schema "
             "FILE)."
         )
         return SchemaMismatchError(msg)

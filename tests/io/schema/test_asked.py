@@ -14,8 +14,9 @@ WIDE, NARROW = pa.struct([("a", INT), ("b", S)]), pa.struct([("a", INT)])
 
 
 def ask(kind, wanted):
-    file = FileSchema("0.parquet", pa.schema([("v", kind)]), 1)
-    return unite([file], pa.schema([("v", wanted)])).schema.field("v").type
+    fields = (k if isinstance(k, pa.Field) else pa.field("v", k) for k in (kind, wanted))
+    file, schema = (pa.schema([field]) for field in fields)
+    return unite([FileSchema("0.parquet", file, 1)], schema).schema.field("v").type
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,16 @@ def test_times_become_no_numbers_nor_numbers_times(time, number):
         for wrap in (lambda kind: kind, pa.list_, lambda kind: pa.struct([("f", kind)])):
             with pytest.raises(SchemaMismatchError, match=r"'v' is .* in \S+ and .* asked"):
                 ask(wrap(one), wrap(other))
+
+
+@pytest.mark.parametrize("wrap", [lambda field: field, pa.list_])
+def test_a_unit_that_is_another_than_that_of_the_schema_is_refused(wrap):
+    feet, metres = (wrap(pa.field("v", INT, metadata={"unit": unit})) for unit in ("ft", "m"))
+    words = r"unit of column 'v'.* is 'ft' in 0\S+ and 'm' in .* leave the unit out"
+    with pytest.raises(SchemaMismatchError, match=words):
+        ask(feet, metres)
+    ask(feet, feet)
+    ask(feet, wrap(pa.field("v", INT)))
 
 
 def test_what_can_not_be_held_is_told_of_the_schema_that_was_given(tmp_path):
