@@ -312,6 +312,8 @@ def check_columns(keys: Iterable[SortKey], names: Sequence[str]) -> None:
         if count == 1:
             continue
         name = shown(key.column)
+        if not names:
+            raise UnknownColumnError(f"there is no column {name}: the source has no columns.")
         if count > 1:
             msg = f"{count} columns are named {name}; a key column must be the only one."
             raise UnknownColumnError(msg)

@@ -5,6 +5,7 @@ Arrow's own ``cast`` does not reach dictionaries inside lists and structs.
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
@@ -12,7 +13,7 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import is_bytes, is_list, is_text, is_variable, is_view, narrow, widened
 from dlsort.arrow.unite import UnlikeError, unite_types
 
-__all__ = ["recast", "with_names_of", "without_views"]
+__all__ = ["recast", "with_names_of", "with_null_fields", "without_views"]
 
 _LISTS = (
     (pt.is_list, pa.list_),
@@ -100,6 +101,33 @@ def with_names_of(kind: pa.DataType, like: pa.DataType) -> pa.DataType:
     return kind
 
 
+def with_null_fields(kind: pa.DataType) -> pa.DataType:
+    """Return a type in which fields of nothing but nulls may be null, at any depth.
+
+    Spark writes empty arrays as lists of nulls that may not be null. pyarrow reads them, but
+    can't make such a field itself, as when a schema arrives at a worker. Keys of maps are never
+    null, so those of empty maps become text.
+    """
+    if pt.is_struct(kind):
+        return pa.struct([_null_field(part) for part in kind])
+    if is_list(kind):
+        value = _null_field(kind.value_field)
+        if pt.is_fixed_size_list(kind):
+            return pa.list_(value, kind.list_size)
+        return next(make for is_such, make in _LISTS if is_such(kind))(value)
+    if pt.is_map(kind):
+        key = kind.key_field
+        inner = pa.string() if pt.is_null(key.type) else with_null_fields(key.type)
+        return pa.map_(key.with_type(inner), _null_field(kind.item_field), kind.keys_sorted)
+    return kind
+
+
+def _null_field(field: pa.Field) -> pa.Field:
+    nullable = field.nullable or pt.is_null(field.type)
+    kind = with_null_fields(field.type)
+    return pa.field(field.name, kind, nullable, metadata=field.metadata)
+
+
 def recast(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """Return the same values in another type, in which each must be what it was.
 
@@ -145,6 +173,7 @@ def recast(array: pa.Array, kind: pa.DataType) -> pa.Array:
             [recast(array.keys, kind.key_type), recast(array.items, kind.item_type)],
             fields=[kind.key_field, kind.item_field],
         )
+        _check_nulls(kind.key_field, array.keys)
         _check_nulls(kind.item_field, array.items)
     else:
         return _recast_values(array, kind)
@@ -154,8 +183,13 @@ def recast(array: pa.Array, kind: pa.DataType) -> pa.Array:
 def _recast_struct(array: pa.StructArray, kind: pa.DataType) -> pa.StructArray:
     mask = array.is_null() if array.null_count else None
     children = []
-    for field in kind:
-        place = array.type.get_field_index(field.name)
+    names = [[field.name for field in struct] for struct in (array.type, kind)]
+    is_same = names[0] == names[1]
+    if not is_same and any(len(set(of_one)) < len(of_one) for of_one in names):
+        msg = "fields of one name can't be told apart"
+        raise pa.ArrowInvalid(msg)
+    for i, field in enumerate(kind):
+        place = i if is_same else array.type.get_field_index(field.name)
         # field() applies the slice offset, so the nulls are given anew
         child = pa.nulls(len(array)) if place < 0 else array.field(place)
         child = recast(child, field.type)
@@ -194,6 +228,8 @@ def _recast_values(array: pa.Array, kind: pa.DataType) -> pa.Array:
         raise pa.ArrowInvalid(msg)
     if pt.is_integer(array.type) and pt.is_decimal(kind):
         array = array.cast(pa.decimal256(20 + max(0, kind.scale), kind.scale))
+    if pt.is_floating(array.type) and not (pt.is_floating(kind) or is_text(kind)):
+        _check_signs(array, kind)
     found = array.cast(kind)
     try:
         is_wider = unite_types(array.type, kind) == kind
@@ -203,6 +239,13 @@ def _recast_values(array: pa.Array, kind: pa.DataType) -> pa.Array:
         msg = f"a value of {array.type} would not be the same as {kind}"
         raise pa.ArrowInvalid(msg)
     return found
+
+
+def _check_signs(array: pa.Array, kind: pa.DataType) -> None:
+    floats = array.cast(pa.float64()).drop_null().to_numpy()
+    if np.signbit(floats[floats == 0]).any():
+        msg = f"-0.0 would lose its sign as {kind}"
+        raise pa.ArrowInvalid(msg)
 
 
 def _no_zone(one: pa.DataType, other: pa.DataType) -> bool:

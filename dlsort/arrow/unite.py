@@ -8,7 +8,7 @@ unsigned one of 64 bits, and a finer unit of time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_bytes, is_list, is_text, is_wide
 
-__all__ = ["UnlikeError", "spelled", "unite_all", "unite_fields", "unite_types"]
+__all__ = ["UnlikeError", "meanings", "spelled", "unite_all", "unite_fields", "unite_types"]
 
 UNITS = ("s", "ms", "us", "ns")
 # Metadata of a field that says what its values mean.
@@ -41,11 +41,19 @@ class UnlikeError(TypeError):
         Both, spelled so that the difference shows.
     path : tuple of str
         Where in the column, if it is nested.
+    meaning : tuple of str
+        What of the metadata differs, and its value in both; empty if the types differ.
     """
 
-    def __init__(self, left: str, right: str, path: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, left: str, right: str, path: tuple[str, ...] = (), meaning: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(f"{left} beside {right}")
-        self.left, self.right, self.path = left, right, path
+        self.left, self.right, self.path, self.meaning = left, right, path, meaning
+
+    def inside(self, name: str) -> UnlikeError:
+        """Return the same of a type that has the two inside, under a name."""
+        return UnlikeError(self.left, self.right, (name, *self.path), self.meaning)
 
 
 def unite_types(left: pa.DataType, right: pa.DataType) -> pa.DataType:
@@ -103,15 +111,23 @@ def unite_fields(left: pa.Field, right: pa.Field, dropped: set[str] | None = Non
         return left
     kind = unite_types(left.type, right.type)
     mine, others = left.metadata or {}, right.metadata or {}
-    for key in MEANING & mine.keys() & others.keys():
-        if mine[key] != others[key]:
-            raise UnlikeError(_with_metadata(left, key), _with_metadata(right, key))
+    for found in meanings(left, right):
+        key = found[0].encode()
+        raise UnlikeError(_with_metadata(left, key), _with_metadata(right, key), meaning=found)
     kept = {key: value for key, value in mine.items() if others.get(key) == value}
     if dropped is not None:
         gone = (mine.keys() | others.keys()) - kept.keys() - {b"PARQUET:field_id"}
         dropped |= {key.decode("utf-8", "replace") for key in gone}
-    nullable = left.nullable or right.nullable
+    nullable = left.nullable or right.nullable or pt.is_null(kind)
     return pa.field(left.name, kind, nullable, metadata=kept or None)
+
+
+def meanings(left: pa.Field, right: pa.Field) -> Iterator[tuple[str, str, str]]:
+    """Yield what two fields say of their values that differs: its key, and both."""
+    mine, others = left.metadata or {}, right.metadata or {}
+    for key in sorted(MEANING & mine.keys() & others.keys()):
+        if mine[key] != others[key]:
+            yield key.decode(), *(m[key].decode("utf-8", "replace") for m in (mine, others))
 
 
 def spelled(field: pa.Field) -> str:
@@ -267,7 +283,7 @@ def _unite_lists(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     try:
         value = unite_fields(left.value_field, right.value_field)
     except UnlikeError as error:
-        raise UnlikeError(error.left, error.right, ("element", *error.path)) from error
+        raise error.inside("element") from error
     sizes = {kind.list_size if pt.is_fixed_size_list(kind) else -1 for kind in (left, right)}
     if len(sizes) == 1 and -1 not in sizes:
         return pa.list_(value, *sizes)
@@ -284,7 +300,7 @@ def _unite_maps(left: pa.DataType, right: pa.DataType) -> pa.DataType:
         try:
             fields.append(unite_fields(one, other))
         except UnlikeError as error:
-            raise UnlikeError(error.left, error.right, (name, *error.path)) from error
+            raise error.inside(name) from error
     return pa.map_(*fields, left.keys_sorted and right.keys_sorted)
 
 
@@ -315,7 +331,7 @@ def unite_all(
             try:
                 found.append(unite_fields(mine[name], others[name], dropped))
             except UnlikeError as error:
-                raise UnlikeError(error.left, error.right, (name, *error.path)) from error
+                raise error.inside(name) from error
         else:
             found.append({**others, **mine}[name].with_nullable(True))
     return found

@@ -178,9 +178,14 @@ def position_of(like: pd.DataFrame, label: Any, found: str) -> int:
     if is_level:
         return parse_level(like, label)
     names = [str(column) for column in like.columns]
+    if not names:
+        raise UnknownColumnError(
+            f"there is no column {shown(label)}: the frame has no columns."
+        )
     hint = _hint(label, [*names, *map(str, filter(None, like.index.names))])
     listed = ", ".join(names[:40]) + (", …" if len(names) > 40 else "")
-    msg = f"there is no column {shown(label)}.{hint} The columns are: {listed}."
+    there = f"The columns are: {listed}." if names else "The frame has no columns."
+    msg = f"there is no column {shown(label)}.{hint} {there}"
     raise UnknownColumnError(msg)
 
 

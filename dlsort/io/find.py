@@ -16,6 +16,8 @@ import glob as globbing
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,12 +128,26 @@ def find_files(src: Places, ignore: Sequence[str] = ()) -> Listing:
         if not found:
             raise SourceNotFoundError(_nothing_at(place, passed))
         files += sorted(found, key=lambda file: natural_sort_key(file.path))
-    seen: set[str] = set()
-    for file in files:
-        if file.path in seen:
-            raise BadOptionError(f"{file.path} is in the source twice; name it once.")
-        seen.add(file.path)
+    _refuse_twice(files, follow=not isinstance(src, str))
     return Listing(tuple(files), passed)
+
+
+def _refuse_twice(files: Sequence[SourceFile], *, follow: bool) -> None:
+    """Raise if a file is there twice; in a list links are followed, as they lead elsewhere."""
+    seen: dict[str, str] = {}
+    real_folder = lru_cache(maxsize=1024)(os.path.realpath)
+    for file in files:
+        real = file.path
+        if follow and not is_store(real):
+            folder, _, name = real.rpartition("/")
+            real = f"{real_folder(folder)}/{name}"
+            if os.path.islink(real):  # noqa: PTH114 - of each file of a list
+                real = os.path.realpath(real)
+        if real in seen:
+            name = "" if seen[real] == file.path else f" {seen[real]} by another name and"
+            msg = f"{file.path} is{name} in the source twice; name it once."
+            raise BadOptionError(msg)
+        seen[real] = file.path
 
 
 def _nothing_at(src: str, passed: dict[str, list[str]]) -> str:
@@ -164,9 +180,17 @@ def _of_place(
     _note(passed, "hidden", place, [n for n in place.hidden if not _in_any(n, inside)])
     _note(passed, "linked", place, place.linked)
     real_folder = os.path.realpath(place.folder)
-    there = {f"{real_folder}/{name}" for name, real in place.names.items() if real is None}
+    # what is read, without links; what is in a table is the table's own matter
+    there = {
+        f"{real_folder}/{name}"
+        for name, real in place.names.items()
+        if real is None and (_in_any(name, inside) or not is_ignored(name, ignore))
+    }
+    links = sorted((n for n, r in place.names.items() if r is not None), key=natural_sort_key)
+    plain = (name for name, real in place.names.items() if real is None)
     parents: set[str] = set()
-    for name, real in place.names.items():
+    for name in chain(plain, links):
+        real = place.names[name]
         if _in_any(name, inside):
             continue
         if is_ignored(name, ignore):
@@ -178,6 +202,8 @@ def _of_place(
             folders = (*place.above, *name.split("/")[:-1])
             values = folder_values(path, folders)
             found.append(SourceFile(path, values, is_named=place.is_file))
+            if real is not None:
+                there.add(real)
             parents.add(path.rpartition("/")[0])
     for name, what in place.broken.items():
         if not is_ignored(name, ignore):

@@ -223,6 +223,63 @@ def test_links_are_what_they_lead_to_once(work):
     assert names(work / "in", ignore=["gone"]) == expected
 
 
+@pytest.fixture
+def versions(work):
+    """Two versions: v1 is its own latest, that of v2 is in a folder; v1 has a file twice."""
+    root = work / "in" / "lk"
+    write(root / "v1" / "a.parquet", 1)
+    write(root / "v2" / "sub" / "b.parquet", 2)
+    (root / "v1" / "latest").symlink_to(".")
+    (root / "v2" / "latest").symlink_to("sub")
+    (root / "v1" / "l.parquet").symlink_to("a.parquet")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("glob", "expected"),
+    [
+        ("*/latest/*.parquet", ["v1/latest/a.parquet", "v2/latest/b.parquet"]),
+        ("*/latest", ["v1/latest/a.parquet", "v2/latest/b.parquet"]),
+        ("v*1/latest/*.parquet", ["v1/latest/a.parquet"]),
+        ("v*1/lat*", ["v1/latest/a.parquet"]),
+        ("v1/latest/a*", ["v1/latest/a.parquet"]),
+        ("**/latest/*.parquet", ["v1/latest/a.parquet", "v2/latest/b.parquet"]),
+        ("v1/*.parquet", ["v1/a.parquet"]),
+        ("v1/l.p*", ["v1/l.parquet"]),
+        ("*/*/*.parquet", ["v1/latest/a.parquet", "v2/sub/b.parquet"]),
+    ],
+)
+def test_what_a_glob_names_by_a_link_counts_once(versions, glob, expected):
+    assert names(f"{versions}/{glob}") == [f"lk/{name}" for name in expected]
+
+
+def test_links_to_one_file_that_is_not_there_itself_count_once(work):
+    far = write(work / "far" / "1", 1)
+    for name in ("a", "b"):
+        (work / "in" / name).symlink_to(far)
+    assert names(work / "in") == ["0.parquet", "a"]
+    assert names(work / "in", ignore=["a"]) == ["0.parquet", "b"]
+
+
+def test_a_link_to_what_is_ignored_counts(versions):
+    assert names(versions / "v1", ignore=["a.parquet", "latest"]) == ["lk/v1/l.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("v1/a.parquet", "v1/l.parquet"),
+        ("v1", "v1/l.parquet"),
+        ("v1/l.parquet", "v1/latest"),
+        ("v2/latest", "v2/s*"),
+        ("v1", "v*/latest/a.parquet"),
+    ],
+)
+def test_a_list_has_no_file_twice_by_its_links(versions, one, other):
+    with pytest.raises(BadOptionError, match=r"is \S+ by another name and in the source twice"):
+        find_files((f"{versions}/{one}", f"{versions}/{other}"))
+
+
 def test_a_pipe_is_not_waited_for(work):
     os.mkfifo(work / "in" / "1")
     with pytest.raises(SourceNotFoundError, match="1 is not a file"):

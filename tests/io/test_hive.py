@@ -148,6 +148,30 @@ def test_types_that_cannot_be(days, value, says):
         sort_dataset(days / "in", days / "out", by="v", hive_types=value)
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('"a,b":int8', ["a,b"]),
+        (' "a,b" : int8 ,c:decimal(9, 2), "d""e:":int8', ["a,b", "c", 'd"e:']),
+        ("a:b:int8,c(d:int8,e:decimal(9,2)", ["a:b", "c(d", "e"]),
+        ('a"b:timestamp[us],"c:int8', ['a"b', '"c']),
+    ],
+)
+def test_names_that_hold_commas_stand_in_quotes(text, names):
+    assert list(read_hive_types(text)) == names
+
+
+def test_a_folder_s_column_that_holds_a_comma_has_the_type_that_is_given(tmp_path):
+    write(tmp_path / "in" / "a,b=1" / "0.parquet", v=[1])
+    how = {"by": '"a,b"', "threads": 1}
+    sort_dataset(tmp_path / "in", tmp_path / "out", hive_types='"a,b":int8', **how)
+    assert (
+        pq.read_schema(tmp_path / "out" / "part-00000.parquet").field("a,b").type == pa.int8()
+    )
+    with pytest.raises(BadOptionError, match='such as "a,b":string'):
+        sort_dataset(tmp_path / "in", tmp_path / "no", hive_types='"a,b":date32', **how)
+
+
 def test_types_may_be_given_as_a_schema():
     schema = pa.schema([("a", pa.int8()), ("b", pa.decimal128(9, 2))])
     assert read_hive_types(schema) == read_hive_types("a:int8, b:decimal(9, 2)")

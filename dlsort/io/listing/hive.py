@@ -9,13 +9,14 @@ value that the folder tells.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import pyarrow as pa
 
 from dlsort.errors import BadOptionError, SchemaMismatchError, shown
+from dlsort.keys import quoted
 
 __all__ = ["NULL", "HiveTypes", "cast_text", "column_types", "folder_values", "read_hive_types"]
 
@@ -26,8 +27,10 @@ HiveTypes = Mapping[str, pa.DataType]
 _DECIMAL = re.compile(r"decimal(32|64|128|256)?\((\d+) *, *(-?\d+)\)")
 _ALIASES = {"int": "int32", "long": "int64", "bigint": "int64", "text": "string"}
 _ALIASES |= {"str": "string", "boolean": "bool", "date": "date32", "timestamp": "timestamp[us]"}
-# A comma inside of brackets belongs to the type.
-_COMMA = re.compile(r",(?![^(\[]*[)\]])")
+# A name in quotes, if it is; all else up to a comma that is not in brackets, as in a type.
+_PAIR = re.compile(
+    r'\s*(?:"((?:[^"]|"")*+)"\s*(?=:))?((?:[^,(\[]|[(\[][^(\[)\]]*[)\]]|[(\[])*+)(?:,|$)'
+)
 
 
 def folder_values(path: str, folders: Iterable[str]) -> tuple[tuple[str, str | None], ...]:
@@ -73,7 +76,8 @@ def read_hive_types(value: Any) -> dict[str, pa.DataType]:
     Parameters
     ----------
     value : str, mapping or pyarrow.Schema
-        As in ``"day:date32,price:decimal(9,2)"``, or names with types or their names.
+        As in ``"day:date32,price:decimal(9,2)"``, or names with types or their names. In text a
+        name that holds a comma stands in double quotes, and one of these in it is doubled.
 
     Raises
     ------
@@ -84,11 +88,13 @@ def read_hive_types(value: Any) -> dict[str, pa.DataType]:
     --------
     >>> read_hive_types("day:date32,p:decimal(9,2)")
     {'day': DataType(date32[day]), 'p': Decimal128Type(decimal128(9, 2))}
+    >>> read_hive_types('"a,b":int8')
+    {'a,b': DataType(int8)}
     """
     if value is None:
         return {}
     if isinstance(value, str):
-        pairs = [part.strip().rpartition(":")[::2] for part in _COMMA.split(value)]
+        pairs = list(_pairs(value))
         if not all(name for name, _ in pairs):
             msg = f"hive_types is {shown(value)}; expected types such as 'day:date32,n:int64'."
             raise BadOptionError(msg)
@@ -100,6 +106,17 @@ def read_hive_types(value: Any) -> dict[str, pa.DataType]:
         msg = f"hive_types is {shown(value)}; expected text such as 'day:date32', or a mapping."
         raise BadOptionError(msg)
     return {name: _read_type(name, kind) for name, kind in pairs}
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """Yield the names and the types of a text."""
+    end, is_last = 0, False
+    while not is_last:
+        match = _PAIR.match(text, end)
+        assert match is not None  # it may be empty
+        name, _, kind = match[2].strip().rpartition(":")
+        yield (name if match[1] is None else match[1].replace('""', '"')), kind
+        end, is_last = match.end(), not match[0].endswith(",")
 
 
 def _read_type(name: str, kind: Any) -> pa.DataType:
@@ -188,6 +205,7 @@ def cast_text(text: str | None, kind: pa.DataType, name: str, path: str) -> pa.A
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         msg = (
             f"{path} lies in a folder that tells {name!r} as {text!r}, which is not of type "
-            f"{kind}; give another type (hive_types, --hive-types), such as {name}:string."
+            f"{kind}; give another type (hive_types, --hive-types), such as "
+            f"{quoted(name)}:string."
         )
         raise BadOptionError(msg) from error

@@ -42,7 +42,7 @@ _TEXTS = {".csv": "CSV", ".tsv": "TSV", ".json": "JSON", ".jsonl": "JSON", ".ndj
 REASONS = {
     "hidden": "hidden",
     "ignored": "ignored",
-    "linked": "linked to what is read anyway",
+    "linked": "linked to what is read anyway or to a folder above",
     "document": "no data by its name",
 }
 

@@ -120,14 +120,19 @@ class _Way(NamedTuple):
     real: tuple[str, ...]
     behind_link: bool = False
 
-    def into(self, place: Place, entry: os.DirEntry[str]) -> _Way | None:
-        """Return the way into a folder; None where a link leads back to one that it came by."""
+    def into(
+        self, place: Place, entry: os.DirEntry[str], *, may_return: bool = False
+    ) -> _Way | None:
+        """Return the way into a folder; None where a link leads back to one that it came by.
+
+        A pattern that names folders may return: it ends, and reads there what it names.
+        """
         name = self.prefix + entry.name
         if not entry.is_symlink():
             real = (*self.real, f"{self.real[-1]}/{entry.name}")
             return _Way(entry.path, f"{name}/", real, self.behind_link)
         target = Path(entry.path).resolve()
-        if any(Path(real).is_relative_to(target) for real in self.real):
+        if not may_return and any(Path(real).is_relative_to(target) for real in self.real):
             place.linked.append(f"{name}/")
             return None
         return _Way(entry.path, f"{name}/", (*self.real, str(target)), behind_link=True)
@@ -149,6 +154,8 @@ def _meet(place: Place, way: _Way, parts: Sequence[str], seen: set[tuple[str, in
     pattern = "*" if deep else part
     with os.scandir(way.folder) as entries:
         found = [entry for entry in entries if fnmatchcase(entry.name, pattern)]
+    # what all of "*" leads back to is met without the link
+    may_return = not deep and (bool(rest) or part != "*")
     for entry in found:
         is_folder = os.path.isdir(entry.path)  # noqa: PTH112 - the entry raises for circles
         if not is_folder and (rest or deep):
@@ -157,7 +164,7 @@ def _meet(place: Place, way: _Way, parts: Sequence[str], seen: set[tuple[str, in
             place.hidden[way.prefix + entry.name + "/" * is_folder] = None
         elif not is_folder:
             _take(place, way, entry)
-        elif (inside := way.into(place, entry)) is not None:
+        elif (inside := way.into(place, entry, may_return=may_return)) is not None:
             if rest or deep:
                 _meet(place, inside, parts if deep else rest, seen)
             else:

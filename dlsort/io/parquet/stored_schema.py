@@ -309,7 +309,7 @@ def chunks_of(
     chunks = None if schema is None else find_chunks(numbers, file_bytes, found, schema)
     if schema is None or chunks is None:
         return None
-    return schema, chunks[0].reshape(-1, len(schema.leaves), 6)
+    return schema, chunks[0].reshape(found.n_groups, len(schema.leaves), 6)
 
 
 def find_chunks(

@@ -10,10 +10,11 @@ from typing import Literal, TypeAlias
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort.arrow.layouts import recast, with_names_of
+from dlsort.arrow.layouts import with_null_fields
 from dlsort.arrow.same_names import given_name, named
 from dlsort.arrow.unite import UnlikeError, spelled, unite_all, unite_fields
 from dlsort.errors import SchemaMismatchError
+from dlsort.io.schema.asked import check_asked, with_file_names
 from dlsort.io.schema.fit import ASKED, Difference, Fit
 from dlsort.io.schema.labels import PANDAS, Labels, find_labels, unite_pandas
 from dlsort.io.schema.metadata import FileSchema, calendar_of, is_julian, unite_metadata
@@ -78,14 +79,16 @@ def unite(
     _check_namesakes(kinds)
     dropped: set[str] = set()
     if isinstance(wanted, pa.Schema):
-        _check_asked(kinds, wanted)
-        schema = _with_names(wanted, kinds)
+        check_asked(kinds, wanted)
+        schema = with_file_names(wanted, kinds)
     elif wanted == "strict":
         _check_same(kinds)
         schema = kinds[0].schema
     else:
         schema = _union(kinds, dropped)
-    differs = [dict(_differences(kind, schema, kinds)) for kind in kinds]
+    schema = _with_null_fields(schema)
+    others = () if isinstance(wanted, pa.Schema) else kinds
+    differs = [dict(_differences(kind, schema, others)) for kind in kinds]
     is_of_types = are_stored and not any(differs)
     is_of_types &= all(len(k.schema) == len(schema) for k in kinds)
     column = next((each.column for each in labels if each is not None), None)
@@ -156,6 +159,17 @@ def _union(kinds: Sequence[FileSchema], dropped: set[str]) -> pa.Schema:
     return pa.schema(list(fields.values()))
 
 
+def _with_null_fields(schema: pa.Schema) -> pa.Schema:
+    """Return a schema that pyarrow can make again from its parts, as workers have to."""
+    fields = []
+    for field in schema:
+        kind = with_null_fields(field.type)
+        if not kind.equals(field.type, check_metadata=True):
+            field = field.with_type(kind)
+        fields.append(field.with_nullable(True) if pt.is_null(kind) else field)
+    return pa.schema(fields, schema.metadata)
+
+
 def _refusal(
     error: UnlikeError, others: Sequence[FileSchema], file: FileSchema
 ) -> SchemaMismatchError:
@@ -169,11 +183,20 @@ def _refusal(
             try:
                 unite_fields(other.schema.field(name), mine)
             except UnlikeError as found:
-                error = UnlikeError(found.left, found.right, (name, *found.path))
+                error = found.inside(name)
                 break
     inside = (
         f" ({'.'.join([given_name(name), *error.path[1:]])})" if len(error.path) > 1 else ""
     )
+    if error.meaning:
+        key, left, right = error.meaning
+        msg = (
+            f"the files disagree on what column {named(name)}{inside} means: its {key} is "
+            f"{left!r} in {path} and {right!r} in {file.path}. Convert the values of one file, "
+            "or sort them apart; if both mean the same, give a schema without it (--schema "
+            "FILE)."
+        )
+        return SchemaMismatchError(msg)
     msg = (
         f"the files disagree on column {named(name)}{inside}: it is {error.left} in {path} and "
         f"{error.right} in {file.path}, and no type holds the values of both. Give the type to "
@@ -209,45 +232,6 @@ def _check_same(kinds: Sequence[FileSchema]) -> None:
             'for in every file. Leave schema="strict" (--schema strict) out to unite them.'
         )
         raise SchemaMismatchError(msg)
-
-
-def _with_names(schema: pa.Schema, kinds: Sequence[FileSchema]) -> pa.Schema:
-    """Return the wanted schema, with what files call the values of lists."""
-    fields: dict[str, pa.Field] = {}
-    for kind in reversed(kinds):
-        fields |= _by_name(kind)
-    named_fields = [
-        field.with_type(with_names_of(field.type, fields.get(field.name, field).type))
-        for field in schema
-    ]
-    return pa.schema(named_fields, schema.metadata)
-
-
-def _check_asked(kinds: Sequence[FileSchema], schema: pa.Schema) -> None:
-    """Raise if files have columns or types that the wanted schema can't hold."""
-    for kind in kinds:
-        for name, field in _by_name(kind).items():
-            if name not in schema.names:
-                msg = (
-                    f"column {named(name)} of {kind.path} is not in {ASKED}, and would be "
-                    f"lost; add it there as {field.type}."
-                )
-                raise SchemaMismatchError(msg)
-            try:
-                recast(pa.array([], field.type), schema.field(name).type)
-            except pa.ArrowException as error:
-                msg = (
-                    f"column {named(name)} is {spelled(field)} in {kind.path} and "
-                    f"{spelled(schema.field(name))} in {ASKED}; values can't become that."
-                )
-                raise SchemaMismatchError(msg) from error
-        for field in schema:
-            if field.name not in kind.schema.names and not field.nullable and kind.n_rows:
-                msg = (
-                    f"column {named(field.name)} is missing in {kind.path} and "
-                    f"{spelled(field)} in {ASKED}; its values would be null."
-                )
-                raise SchemaMismatchError(msg)
 
 
 def _differences(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,12 +12,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort
+from dlsort.errors import SchemaMismatchError, UnknownColumnError
 from dlsort.io.parquet.encodings import choose_encodings
 from dlsort.io.parquet.files.layouts import layouts, readable_as_dictionary
 from dlsort.io.parquet.footers import read_footer
+from dlsort.io.parquet.thrift import I64
 from dlsort.tuning import TUNING
+from parquet_mutations import with_footer
 
 N = 20_000
+N_ROWS, GROUPS = 3, 4  # of a footer; a row group's rows have the same number
 
 
 def table(seed: int = 0) -> pa.Table:
@@ -141,3 +146,32 @@ def test_the_result_is_written_as_chosen(tmp_path):
         assert not chunks[path].has_dictionary_page, path
     for path in ("price", "place.x", "note", "wide"):
         assert not chunks[path].has_dictionary_page, path
+
+
+def without_columns(n_rows: int) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({}), sink)
+
+    def change(footer):  # pyarrow writes no rows without columns, others do
+        footer[N_ROWS] = I64, n_rows
+        for group in footer[GROUPS][1][1]:
+            group[N_ROWS] = I64, n_rows
+
+    return with_footer(sink.getvalue(), change)
+
+
+@pytest.mark.parametrize("n_rows", [0, 3])
+def test_a_file_without_columns_has_nulls_in_all(tmp_path, n_rows):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "none.parquet").write_bytes(without_columns(n_rows))
+    with pytest.raises(UnknownColumnError, match="no column 'k': the source has no columns"):
+        dlsort.sort_dataset(folder, tmp_path / "out", by="k", threads=1)
+    pq.write_table(pa.table({"k": [2, 1], "v": ["a", "b"]}), folder / "two.parquet")
+    dlsort.sort_dataset(folder, tmp_path / "out", by="k", threads=1)
+    nulls = [None] * n_rows
+    found = pq.read_table(tmp_path / "out").to_pydict()
+    assert found == {"k": [1, 2, *nulls], "v": ["b", "a", *nulls]}
+    assert dlsort.check_dataset(tmp_path / "out", by="k", against=folder).ok
+    with pytest.raises(SchemaMismatchError, match=r"'k': it is missing in \S+none.parquet and"):
+        dlsort.sort_dataset(folder, tmp_path / "out", by="k", schema="strict", overwrite=True)

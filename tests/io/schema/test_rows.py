@@ -241,6 +241,8 @@ def test_a_value_that_no_type_of_both_holds_is_refused_with_its_file(tmp_path, t
         ([1, None], pa.int64(), pa.field("x", pa.int64(), nullable=False)),
         ([NOON], pa.timestamp("us"), pa.date32()),
         ([300], pa.int64(), pa.int8()),
+        ([-0.0], pa.float64(), pa.int64()),
+        ([[1.0, -0.0]], pa.list_(pa.float32()), pa.list_(pa.decimal128(9, 2))),
     ],
 )
 def test_a_schema_that_is_asked_for_holds_each_value_or_is_refused(
