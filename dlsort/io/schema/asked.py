@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -38,11 +38,13 @@ def check_asked(kinds: Sequence[FileSchema], schema: pa.Schema) -> None:
     SchemaMismatchError
         If so; the message names the file, the column, and both types.
     """
+    wanted = {field.name: field for field in schema}
     for kind in kinds:
         for field in kind.schema:
-            _check_column(field, kind.path, schema)
+            _check_column(field, kind.path, wanted)
+        names = set(kind.schema.names)
         for field in schema:
-            if field.name not in kind.schema.names and not field.nullable and kind.n_rows:
+            if field.name not in names and not field.nullable and kind.n_rows:
                 msg = (
                     f"column {named(field.name)} is missing in {kind.path} and "
                     f"{spelled(field)} in {ASKED}; its values would be null."
@@ -50,14 +52,14 @@ def check_asked(kinds: Sequence[FileSchema], schema: pa.Schema) -> None:
                 raise SchemaMismatchError(msg)
 
 
-def _check_column(field: pa.Field, path: str, schema: pa.Schema) -> None:
-    if field.name not in schema.names:
+def _check_column(field: pa.Field, path: str, schema: Mapping[str, pa.Field]) -> None:
+    if field.name not in schema:
         msg = (
             f"column {named(field.name)} of {path} is not in {ASKED}, and would be lost; add "
             f"it there as {field.type}."
         )
         raise SchemaMismatchError(msg)
-    wanted = schema.field(field.name)
+    wanted = schema[field.name]
     both = (
         f"column {named(field.name)} is {spelled(field)} in {path} and {spelled(wanted)} in "
         f"{ASKED}"
