@@ -288,7 +288,12 @@ def _make_source(
     told, types = find_told(files, stored, hive_types)
     united = unite(
         [
-            FileSchema(file.path, schema, footer.metadata.num_rows)
+            FileSchema(
+                file.path,
+                schema,
+                footer.metadata.num_rows,
+                None if file.table is None else file.table.schema,
+            )
             for file, schema, footer in zip(
                 files, with_told(stored, told, types), footers, strict=True
             )

@@ -76,10 +76,9 @@ def unite(files: Sequence[FileSchema], wanted: SchemaWanted = "union") -> United
     if isinstance(wanted, pa.Schema):
         _check_asked(kinds, wanted)
         schema = _with_names(wanted, kinds)
-    elif wanted == "strict":
-        _check_same(kinds)
-        schema = kinds[0].schema
     else:
+        if wanted == "strict":
+            _check_same(kinds)
         schema = _union(kinds, dropped)
     differs = [dict(_differences(kind, schema, kinds)) for kind in kinds]
     is_of_types = not any(differs) and all(len(k.schema) == len(schema) for k in kinds)
@@ -105,20 +104,22 @@ def _kinds(files: Sequence[FileSchema]) -> tuple[list[FileSchema], list[int]]:
     """Return a file for each different schema, metadata of files aside; and each file's."""
     found: list[FileSchema] = []
     plain: list[pa.Schema] = []
-    by_id: dict[int, int] = {}
+    by_id: dict[tuple[int, int], int] = {}
     kind_of = []
     for file in files:
-        number = by_id.get(id(file.schema))
+        number = by_id.get((id(file.schema), id(file.table)))
         if number is None:
             columns = file.schema.remove_metadata()
             same = (
-                i for i, one in enumerate(plain) if one.equals(columns, check_metadata=True)
+                i
+                for i, one in enumerate(plain)
+                if one.equals(columns, check_metadata=True) and found[i].table is file.table
             )
             number = next(same, len(found))
             if number == len(found):
                 found.append(file)
                 plain.append(columns)
-            by_id[id(file.schema)] = number
+            by_id[id(file.schema), id(file.table)] = number
         kind_of.append(number)
     return found, kind_of
 
@@ -142,10 +143,11 @@ def _check_namesakes(kinds: Sequence[FileSchema]) -> None:
 
 
 def _union(kinds: Sequence[FileSchema], dropped: set[str]) -> pa.Schema:
-    fields = _by_name(kinds[0])
+    fields = {field.name: field for field in kinds[0].meant}
     for i, kind in enumerate(kinds[1:], 1):
         try:
-            fields = {f.name: f for f in unite_all(fields, _by_name(kind), dropped)}
+            others = {field.name: field for field in kind.meant}
+            fields = {f.name: f for f in unite_all(fields, others, dropped)}
         except UnlikeError as error:
             raise _refusal(error, kinds[:i], kind) from error
     return pa.schema(list(fields.values()))
@@ -156,13 +158,13 @@ def _refusal(
 ) -> SchemaMismatchError:
     """Return the error that names two files that can't be united, and what of them."""
     name = error.path[0]
-    mine = file.schema.field(name)
+    mine = file.meant.field(name)
     path = others[0].path
     for other in others:
         if name in other.schema.names:
             path = other.path
             try:
-                unite_fields(other.schema.field(name), mine)
+                unite_fields(other.meant.field(name), mine)
             except UnlikeError as found:
                 error = UnlikeError(found.left, found.right, (name, *found.path))
                 break
@@ -254,7 +256,8 @@ def _differences(
         has_nulls = field.nullable and not united.nullable
         if field.type == united.type and not has_nulls:
             continue
-        here, other, there = spelled(field), ASKED, spelled(united)
+        here, there = spelled(field), spelled(united)
+        other = ASKED if kind.table is None else "its table"
         for one in kinds:
             if field.name in one.schema.names:
                 its = one.schema.field(field.name)
