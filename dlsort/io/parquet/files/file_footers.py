@@ -6,11 +6,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from dlsort.errors import SourceNotFoundError
 from dlsort.io.find import UNREADABLE, SourceFile, corrupt
 from dlsort.io.listing.passed_over import Unread, look_at
 from dlsort.io.parquet.footers import Footer, read_footer
 from dlsort.io.source import Stamp
 from dlsort.io.storage import is_store, stamp_of
+from dlsort.io.tables.table import TableFolder
 from dlsort.tuning import IoTuning
 
 __all__ = ["read_footers"]
@@ -42,4 +44,15 @@ def _footer(file: SourceFile) -> tuple[Footer, Stamp] | Unread:
                 raise
             return unread
     except UNREADABLE as error:
+        if file.table is not None and isinstance(error, FileNotFoundError):
+            raise _gone(file.path, file.table.folder) from error
         raise corrupt(file.path, error) from error
+
+
+def _gone(path: str, table: TableFolder) -> SourceNotFoundError:
+    msg = (
+        f"the {table.kind} table {table.path} names {path}, which is not there: it was removed "
+        "(as by VACUUM), or the table was moved without it or from there. Bring it back, or "
+        "restore a version of the table whose files are there."
+    )
+    return SourceNotFoundError(msg)
