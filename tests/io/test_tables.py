@@ -190,6 +190,19 @@ def test_a_delta_table_with_other_names_in_its_files_is_refused(tmp_path):
         of(path)
 
 
+def test_types_of_folders_are_refused_for_columns_that_a_table_tells(tmp_path):
+    write_deltalake(str(tmp_path / "in"), pa.table({"id": [1], "p": [2]}), partition_by=["p"])
+    told = r"names 'p', a column of the Delta table \S+/in, which tells its type"
+    with pytest.raises(BadOptionError, match=told):
+        sort_dataset(tmp_path / "in", tmp_path / "out", by="id", hive_types="p:int32")
+    with pytest.raises(BadOptionError, match=told):
+        check_dataset(tmp_path / "in", by="id", hive_types="p:int64")
+    (tmp_path / "folders" / "p=2").mkdir(parents=True)
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "folders" / "p=2" / "0.parquet")
+    how = {"against": tmp_path / "in", "by": "id", "hive_types": "p:int64"}
+    assert check_dataset(tmp_path / "folders", **how).ok
+
+
 def test_an_empty_delta_table_is_told(tmp_path):
     deleted(str(tmp_path / "in"))
     DeltaTable(tmp_path / "in").delete()
@@ -321,6 +334,23 @@ def test_iceberg_tables_that_cannot_be_read_are_refused(tmp_path, catalog):
 
 
 # ---------------------------------------------------------------- Hudi, and what is missing
+
+
+def test_a_file_that_a_table_names_and_is_not_there_is_told(tmp_path, catalog):
+    deleted(str(tmp_path / "delta"))
+    catalog.create_table("n.t", Schema(*FIELDS)).append(DATA)
+    for path, kind in ((tmp_path / "delta", "Delta"), (tmp_path / "w" / "n" / "t", "Iceberg")):
+        store = fsspec.filesystem("memory")
+        url = f"memory://{uuid.uuid4().hex}"
+        for file in path.glob("**/*.parquet"):
+            file.unlink()
+        store.put(str(path), f"{url}/t", recursive=True)
+        for where in (path, f"{url}/t"):
+            with pytest.raises(
+                SourceNotFoundError, match=rf"the {kind} table \S+ names \S+, .* not there"
+            ):
+                of(where)
+        store.rm(url, recursive=True)
 
 
 def test_a_hudi_table_is_refused_with_the_way_to_do_it(tmp_path):
