@@ -173,6 +173,8 @@ def in_table_order(schema: pa.Schema, files: Sequence[SourceFile]) -> pa.Schema:
 def told_value(told: Told, kind: pa.DataType, path: str) -> pa.Array:
     """Return the value that is told of a file, as an array of one."""
     flat = kind.value_type if pt.is_dictionary(kind) else kind
+    if told.text is None:  # of a type that no text becomes, such as a struct
+        return pa.nulls(1, flat)
     return cast_text(told.text, flat, told.column, path)
 
 
@@ -197,7 +199,8 @@ def told_ranges(
     ends: dict[Told, Any] = {}
     for one, path in zip(told, source.files, strict=True):
         if one not in ends:
-            ends[one] = raw(pa.chunked_array([told_value(one, kind, path)]))[0]
+            value = pa.chunked_array([told_value(one, kind, path)])
+            ends[one] = None if one.text is None else raw(value)[0]
     found = {}
     for g, group in enumerate(source.row_groups):
         end = ends[told[group.file]]

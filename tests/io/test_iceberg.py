@@ -28,9 +28,11 @@ from pyiceberg.types import (
     DecimalType,
     DoubleType,
     IntegerType,
+    ListType,
     LongType,
     NestedField,
     StringType,
+    StructType,
 )
 
 from commands import dlsort as command
@@ -183,6 +185,9 @@ FOLLOWED = {
     "a field of a struct is added": add("st", "c", kind=LongType()),
     "a field of a list's values is added": add("l", "element", "z", kind=StringType()),
     "a field of a map's values is added": add("m", "value", "r", kind=DoubleType()),
+    "a struct is added": add("n", kind=StructType(NestedField(50, "a", LongType()))),
+    "a list is added": add("n", kind=ListType(50, StringType(), element_required=False)),
+    "a decimal is added": add("n", kind=DecimalType(9, 2)),
     "integers are wider": widen("id", kind=LongType()),
     "floats are wider": widen("f", kind=DoubleType()),
     "decimals are wider": widen("d", kind=DecimalType(20, 2)),
