@@ -203,11 +203,24 @@ def test_types_of_folders_are_refused_for_columns_that_a_table_tells(tmp_path):
     assert check_dataset(tmp_path / "folders", **how).ok
 
 
-def test_an_empty_delta_table_is_told(tmp_path):
-    deleted(str(tmp_path / "in"))
+def test_an_empty_delta_table_gives_no_rows(tmp_path):
+    partitioned(str(tmp_path / "in"))
     DeltaTable(tmp_path / "in").delete()
-    with pytest.raises(SourceNotFoundError, match=r"the Delta table \S+/in has no row"):
-        of(tmp_path / "in")
+    check_empty(tmp_path / "in", tmp_path / "out", ["id", "d", "a b", "ts", "p"])
+    write_deltalake(tmp_path / "full", pa.table({"id": [1], "z": [2.0]}))
+    shutil.copytree(tmp_path / "in", tmp_path / "other")
+    for names in (("in", "full", "other"), ("full", "other", "in")):
+        found = of(tuple(str(tmp_path / name) for name in names))
+        assert [(row["id"], row["d"], row["z"]) for row in found] == [(1, None, 2.0)]
+    assert of((str(tmp_path / "in"), str(tmp_path / "other"))) == []
+
+
+def check_empty(table, out, names):
+    """Sort a table that has no row at each door."""
+    assert sort_dataset(table, out, by="id", threads=1).rows == 0
+    assert pq.read_table(out).schema.names == names
+    assert check_dataset(out, against=table, by="id").ok
+    assert command("sort", table, out, "--by", "id", "--overwrite").exit_code == 0
 
 
 # ---------------------------------------------------------------- Iceberg
@@ -313,8 +326,10 @@ def test_an_iceberg_table_at_each_door(tmp_path, catalog):
 def test_iceberg_tables_that_cannot_be_read_are_refused(tmp_path, catalog):
     table = catalog.create_table("n.t", Schema(*FIELDS))
     path = tmp_path / "w" / "n" / "t"
-    with pytest.raises(SourceNotFoundError, match=r"Iceberg table \S+ has no row"):
-        of(path)
+    check_empty(path, tmp_path / "out", ["id", "s", "d"])
+    table.append(DATA)
+    table.delete("id > 0")
+    check_empty(path, tmp_path / "emptied", ["id", "s", "d"])
     table.append(DATA)
     with table.update_schema() as update:
         update.rename_column("s", "text")

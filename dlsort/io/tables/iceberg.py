@@ -94,7 +94,7 @@ def read_iceberg(table: TableFolder) -> Snapshot:
         raise CorruptSourceError(msg) from error
     _refuse_defaults(table, schema)
     snapshot = metadata.current_snapshot_id
-    return Snapshot(table, str(snapshot), _narrow(columns), files, numbers)
+    return Snapshot(table, str(snapshot), _narrow(columns), files, newest, numbers)
 
 
 def _newest(table: TableFolder) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from dlsort.errors import SourceNotFoundError
 from dlsort.io.find import UNREADABLE, SourceFile, corrupt
@@ -35,6 +40,8 @@ def _footer(file: SourceFile) -> tuple[Footer, Stamp] | Unread:
     """Return what a footer tells; or what a file is that was only met, and is not Parquet."""
     try:
         stamp = Stamp(*stamp_of(file.path))
+        if file.table is not None and not file.table.files:
+            return _empty(), stamp
         try:
             return read_footer(file.path, stamp.n_bytes), stamp
         except UNREADABLE:
@@ -47,6 +54,14 @@ def _footer(file: SourceFile) -> tuple[Footer, Stamp] | Unread:
         if file.table is not None and isinstance(error, FileNotFoundError):
             raise _gone(file.path, file.table.folder) from error
         raise corrupt(file.path, error) from error
+
+
+def _empty() -> Footer:
+    """Return the footer of a file of no column: all are told of it, by its table."""
+    with tempfile.TemporaryDirectory(prefix="dlsort-empty-") as folder:
+        path = Path(folder, "0.parquet")
+        pq.ParquetWriter(path, pa.schema([])).close()
+        return read_footer(str(path), path.stat().st_size)
 
 
 def _gone(path: str, table: TableFolder) -> SourceNotFoundError:
