@@ -228,6 +228,15 @@ def test_older_files_get_the_columns_that_the_table_has_now(
     assert check_dataset(tmp_path / "out", against=path).ok
 
 
+def test_a_table_without_a_file_gives_columns_of_all_its_types(tmp_path, catalog):
+    catalog.create_table("n.t", NESTED)
+    sort_dataset(tmp_path / "w" / "n" / "t", tmp_path / "out", by="d,st.a,m", threads=1)
+    found = pq.read_table(tmp_path / "out")
+    assert [value_type(kind) for kind in found.schema.types] == [
+        value_type(kind) for kind in NESTED.types
+    ]
+
+
 RENAMED = {
     "a column": [rename("f", to="g")],
     "a column, whose name another has now": [rename("f", to="g"), rename("d", to="f")],
