@@ -228,11 +228,10 @@ def _in_any(name: str, inside: dict[str, TableFolder]) -> bool:
 
 
 def _of_table(table: TableFolder) -> list[SourceFile]:
-    """Return the current files of a table."""
+    """Return the current files of a table; its log, as one without rows, if there is none."""
     snapshot = read_snapshot(table)
     if not snapshot.files:
-        msg = f"the {table.kind} table {table.path} has no row; there is nothing to read."
-        raise SourceNotFoundError(msg)
+        return [SourceFile(snapshot.log, table=snapshot)]
     return [SourceFile(file.path, file.values, snapshot) for file in snapshot.files]
 
 

@@ -83,11 +83,14 @@ class Told(NamedTuple):
         The value, as text; None is null.
     is_stored : bool
         The file has the column too, which then holds the same.
+    table : str
+        The table that tells it, and its type; empty if folders do.
     """
 
     column: str
     text: str | None
     is_stored: bool
+    table: str = ""
 
 
 class Range(NamedTuple):

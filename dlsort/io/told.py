@@ -74,11 +74,12 @@ def find_told(
                 cast_text(text, types[name], name, file.path)
     told = []
     for file, schema in zip(files, schemas, strict=True):
-        of_file = dict(file.values)
+        of_file, by = dict(file.values), ""
         if file.table is not None:
+            by = f"{file.table.folder.kind} table {file.table.folder.path}"
             lacked = (c.name for c in file.table.schema if c.name not in schema.names)
             of_file |= {name: None for name in lacked if name not in of_file}
-        told.append(tuple(Told(n, text, n in schema.names) for n, text in of_file.items()))
+        told.append(tuple(Told(n, text, n in schema.names, by) for n, text in of_file.items()))
     return told, {
         name: kind
         for name, kind in types.items()
@@ -87,15 +88,23 @@ def find_told(
 
 
 def check_all_told(given: HiveTypes, *sources: Source) -> None:
-    """Raise if a type is given for a column that no folder tells.
+    """Raise if a type is given for a column that no folder tells; tables tell types too.
 
     Raises
     ------
     BadOptionError
     """
-    there = {told.column for source in sources for of_file in source.told for told in of_file}
+    told = {one for source in sources for of_file in source.told for one in of_file}
+    there = {one.column for one in told if not one.table}
     for name in given:
         if name not in there:
+            table = next((one.table for one in told if one.column == name), "")
+            if table:
+                msg = (
+                    f"hive_types (--hive-types) names {name!r}, a column of the {table}, which "
+                    "tells its type. Leave it out; schema (--schema FILE) gives another type."
+                )
+                raise BadOptionError(msg)
             known = ", ".join(sorted(there)) or "none"
             msg = (
                 f"hive_types (--hive-types) names {name!r}; columns that folders tell: {known}."
@@ -164,6 +173,8 @@ def in_table_order(schema: pa.Schema, files: Sequence[SourceFile]) -> pa.Schema:
 def told_value(told: Told, kind: pa.DataType, path: str) -> pa.Array:
     """Return the value that is told of a file, as an array of one."""
     flat = kind.value_type if pt.is_dictionary(kind) else kind
+    if told.text is None:  # of a type that no text becomes, such as a struct
+        return pa.nulls(1, flat)
     return cast_text(told.text, flat, told.column, path)
 
 
@@ -188,7 +199,8 @@ def told_ranges(
     ends: dict[Told, Any] = {}
     for one, path in zip(told, source.files, strict=True):
         if one not in ends:
-            ends[one] = raw(pa.chunked_array([told_value(one, kind, path)]))[0]
+            value = pa.chunked_array([told_value(one, kind, path)])
+            ends[one] = None if one.text is None else raw(value)[0]
     found = {}
     for g, group in enumerate(source.row_groups):
         end = ends[told[group.file]]

@@ -1,8 +1,10 @@
-"""Iceberg: tables with deletes in files of their own, refused, and tables in a store."""
+"""Iceberg: deletes in files of their own, files older than the table's columns, stores."""
 
 from __future__ import annotations
 
+import json
 import uuid
+from decimal import Decimal
 
 import fsspec
 import pyarrow as pa
@@ -22,11 +24,21 @@ from pyiceberg.manifest import (
 )
 from pyiceberg.schema import Schema
 from pyiceberg.typedef import Record
-from pyiceberg.types import LongType, NestedField
+from pyiceberg.types import (
+    DecimalType,
+    DoubleType,
+    IntegerType,
+    ListType,
+    LongType,
+    NestedField,
+    StringType,
+    StructType,
+)
 
 from commands import dlsort as command
 from dlsort import check_dataset, sort_dataset
 from dlsort.errors import BadOptionError
+from dlsort.io.schema.differences import value_type
 
 HOW = {
     "by position": DataFileContent.POSITION_DELETES,
@@ -108,6 +120,164 @@ def test_deletes_are_refused_at_each_door(tmp_path, deleted):
     assert ran.exit_code == 2
     assert f"deleted {how}" in " ".join(ran.output.split())
     assert not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------- older files
+
+NESTED = pa.schema(
+    [
+        ("id", pa.int32()),
+        ("f", pa.float32()),
+        ("d", pa.decimal128(9, 2)),
+        ("st", pa.struct([("a", pa.int32()), ("b", pa.string())])),
+        ("l", pa.list_(pa.struct([("x", pa.int32()), ("y", pa.string())]))),
+        ("m", pa.map_(pa.string(), pa.struct([("p", pa.int32()), ("q", pa.float32())]))),
+    ]
+)
+ROWS = [  # pyiceberg takes null lists and maps for empty ones
+    {"id": 2, "f": 0.1, "d": Decimal("1.50"), "st": {"a": 1, "b": "x"}, "l": [], "m": []},
+    {"id": 1, "f": 2.5, "l": [{"x": 1, "y": "u"}, None], "m": [("k", {"p": 1, "q": 0.1})]},
+    {"id": None, "st": {"a": 7}, "l": [], "m": [("k", None), ("j", {"p": 2})]},
+]
+DATA = pa.Table.from_pylist(ROWS, NESTED)
+
+
+@pytest.fixture
+def catalog(tmp_path):
+    made = InMemoryCatalog("c", warehouse=f"file://{tmp_path}/w")
+    made.create_namespace("n")
+    yield made
+    made.close()
+
+
+def filled(catalog, *, numbered):
+    """Return a table with a file of its own, or with one that it took in from elsewhere."""
+    table = catalog.create_table("n.t", NESTED)
+    if numbered:
+        table.append(DATA)
+    else:
+        where = f"{table.location()}/taken.parquet"
+        pq.write_table(DATA, where.removeprefix("file://"))
+        table.add_files([where])
+    return table
+
+
+def drop(*path):
+    return lambda update: update.delete_column(path)
+
+
+def add(*path, kind):
+    return lambda update: update.add_column(path, kind)
+
+
+def widen(*path, kind):
+    return lambda update: update.update_column(path, kind)
+
+
+def rename(*path, to):
+    return lambda update: update.rename_column(path, to)
+
+
+FOLLOWED = {
+    "a field of a struct is dropped": drop("st", "b"),
+    "a field of a list's values is dropped": drop("l", "element", "y"),
+    "a field of a map's values is dropped": drop("m", "value", "q"),
+    "a field of a struct is added": add("st", "c", kind=LongType()),
+    "a field of a list's values is added": add("l", "element", "z", kind=StringType()),
+    "a field of a map's values is added": add("m", "value", "r", kind=DoubleType()),
+    "a struct is added": add("n", kind=StructType(NestedField(50, "a", LongType()))),
+    "a list is added": add("n", kind=ListType(50, StringType(), element_required=False)),
+    "a decimal is added": add("n", kind=DecimalType(9, 2)),
+    "integers are wider": widen("id", kind=LongType()),
+    "floats are wider": widen("f", kind=DoubleType()),
+    "decimals are wider": widen("d", kind=DecimalType(20, 2)),
+    "integers in a struct are wider": widen("st", "a", kind=LongType()),
+    "integers in lists are wider": widen("l", "element", "x", kind=LongType()),
+    "floats in maps are wider": widen("m", "value", "q", kind=DoubleType()),
+    "fields have another order": lambda update: update.move_first(("st", "b")),
+    "all fields are others": lambda update: (
+        update.delete_column(("st", "a"))
+        .delete_column(("st", "b"))
+        .add_column(("st", "c"), IntegerType())
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("numbered", "more"),
+    [(True, False), (True, True), (False, False)],
+    ids=["old files", "a new file too", "files taken in"],
+)
+@pytest.mark.parametrize("change", FOLLOWED.values(), ids=FOLLOWED)
+def test_older_files_get_the_columns_that_the_table_has_now(
+    tmp_path, catalog, change, numbered, more
+):
+    table = filled(catalog, numbered=numbered)
+    with table.update_schema() as update:
+        change(update)
+    if more:
+        table.append(table.scan().to_arrow().slice(0, 1))
+    path = tmp_path / "w" / "n" / "t"
+    sort_dataset(path, tmp_path / "out", by="id:nulls_first,st", threads=1)
+    expected = table.scan().to_arrow()
+    found = pq.read_table(tmp_path / "out")
+    kinds = [value_type(kind) for kind in expected.schema.types]
+    assert [value_type(kind) for kind in found.schema.types] == kinds
+    key = lambda row: (row["id"] is not None, row["id"])  # noqa: E731
+    assert found.to_pylist() == sorted(expected.to_pylist(), key=key)
+    assert check_dataset(tmp_path / "out", against=path).ok
+
+
+def test_a_table_without_a_file_gives_columns_of_all_its_types(tmp_path, catalog):
+    catalog.create_table("n.t", NESTED)
+    sort_dataset(tmp_path / "w" / "n" / "t", tmp_path / "out", by="d,st.a,m", threads=1)
+    found = pq.read_table(tmp_path / "out")
+    assert [value_type(kind) for kind in found.schema.types] == [
+        value_type(kind) for kind in NESTED.types
+    ]
+
+
+RENAMED = {
+    "a column": [rename("f", to="g")],
+    "a column, whose name another has now": [rename("f", to="g"), rename("d", to="f")],
+    "a field of a struct": [rename("st", "b", to="c")],
+    "a field of a list's values": [rename("l", "element", "y", to="z")],
+    "a field of a map's values": [rename("m", "value", "q", to="r")],
+}
+
+
+@pytest.mark.parametrize("numbered", [True, False], ids=["own", "taken in"])
+@pytest.mark.parametrize("changes", RENAMED.values(), ids=RENAMED)
+def test_older_files_of_renamed_columns_are_refused(tmp_path, catalog, changes, numbered):
+    table = filled(catalog, numbered=numbered)
+    for change in changes:
+        with table.update_schema() as update:
+            change(update)
+    with pytest.raises(BadOptionError, match=r"Iceberg table \S+ has column '.*renamed since"):
+        sort_dataset(tmp_path / "w" / "n" / "t", tmp_path / "out", by="id", threads=1)
+
+
+@pytest.mark.parametrize("path", [("f",), ("st", "b"), ("m", "value", "q")], ids=".".join)
+def test_a_dropped_column_does_not_come_back_in_another_of_its_name(tmp_path, catalog, path):
+    table = filled(catalog, numbered=True)
+    for change in (drop(*path), add(*path, kind=DoubleType())):
+        with table.update_schema() as update:
+            change(update)
+    with pytest.raises(BadOptionError, match=rf"column '{'.'.join(path)}' that was dropped"):
+        check_dataset(tmp_path / "w" / "n" / "t", by="id")
+
+
+def test_files_without_numbers_are_refused_where_the_table_maps_no_names(tmp_path, catalog):
+    table = filled(catalog, numbered=False)
+    with table.transaction() as change:
+        change.remove_properties("schema.name-mapping.default")
+    with pytest.raises(BadOptionError, match=r"taken\.parquet numbers none .*name-mapping"):
+        check_dataset(tmp_path / "w" / "n" / "t", by="id")
+    mapping = json.dumps([{"field-id": 1, "names": ["id"]}])
+    with table.transaction() as change:
+        change.set_properties({"schema.name-mapping.default": mapping})
+    with pytest.raises(BadOptionError, match="column 'f' that was dropped"):
+        check_dataset(tmp_path / "w" / "n" / "t", by="id")
 
 
 # ---------------------------------------------------------------- in a store

@@ -190,11 +190,37 @@ def test_a_delta_table_with_other_names_in_its_files_is_refused(tmp_path):
         of(path)
 
 
-def test_an_empty_delta_table_is_told(tmp_path):
-    deleted(str(tmp_path / "in"))
+def test_types_of_folders_are_refused_for_columns_that_a_table_tells(tmp_path):
+    write_deltalake(str(tmp_path / "in"), pa.table({"id": [1], "p": [2]}), partition_by=["p"])
+    told = r"names 'p', a column of the Delta table \S+/in, which tells its type"
+    with pytest.raises(BadOptionError, match=told):
+        sort_dataset(tmp_path / "in", tmp_path / "out", by="id", hive_types="p:int32")
+    with pytest.raises(BadOptionError, match=told):
+        check_dataset(tmp_path / "in", by="id", hive_types="p:int64")
+    (tmp_path / "folders" / "p=2").mkdir(parents=True)
+    pq.write_table(pa.table({"id": [1]}), tmp_path / "folders" / "p=2" / "0.parquet")
+    how = {"against": tmp_path / "in", "by": "id", "hive_types": "p:int64"}
+    assert check_dataset(tmp_path / "folders", **how).ok
+
+
+def test_an_empty_delta_table_gives_no_rows(tmp_path):
+    partitioned(str(tmp_path / "in"))
     DeltaTable(tmp_path / "in").delete()
-    with pytest.raises(SourceNotFoundError, match=r"the Delta table \S+/in has no row"):
-        of(tmp_path / "in")
+    check_empty(tmp_path / "in", tmp_path / "out", ["id", "d", "a b", "ts", "p"])
+    write_deltalake(tmp_path / "full", pa.table({"id": [1], "z": [2.0]}))
+    shutil.copytree(tmp_path / "in", tmp_path / "other")
+    for names in (("in", "full", "other"), ("full", "other", "in")):
+        found = of(tuple(str(tmp_path / name) for name in names))
+        assert [(row["id"], row["d"], row["z"]) for row in found] == [(1, None, 2.0)]
+    assert of((str(tmp_path / "in"), str(tmp_path / "other"))) == []
+
+
+def check_empty(table, out, names):
+    """Sort a table that has no row at each door."""
+    assert sort_dataset(table, out, by="id", threads=1).rows == 0
+    assert pq.read_table(out).schema.names == names
+    assert check_dataset(out, against=table, by="id").ok
+    assert command("sort", table, out, "--by", "id", "--overwrite").exit_code == 0
 
 
 # ---------------------------------------------------------------- Iceberg
@@ -300,8 +326,10 @@ def test_an_iceberg_table_at_each_door(tmp_path, catalog):
 def test_iceberg_tables_that_cannot_be_read_are_refused(tmp_path, catalog):
     table = catalog.create_table("n.t", Schema(*FIELDS))
     path = tmp_path / "w" / "n" / "t"
-    with pytest.raises(SourceNotFoundError, match=r"Iceberg table \S+ has no row"):
-        of(path)
+    check_empty(path, tmp_path / "out", ["id", "s", "d"])
+    table.append(DATA)
+    table.delete("id > 0")
+    check_empty(path, tmp_path / "emptied", ["id", "s", "d"])
     table.append(DATA)
     with table.update_schema() as update:
         update.rename_column("s", "text")
@@ -321,6 +349,23 @@ def test_iceberg_tables_that_cannot_be_read_are_refused(tmp_path, catalog):
 
 
 # ---------------------------------------------------------------- Hudi, and what is missing
+
+
+def test_a_file_that_a_table_names_and_is_not_there_is_told(tmp_path, catalog):
+    deleted(str(tmp_path / "delta"))
+    catalog.create_table("n.t", Schema(*FIELDS)).append(DATA)
+    for path, kind in ((tmp_path / "delta", "Delta"), (tmp_path / "w" / "n" / "t", "Iceberg")):
+        store = fsspec.filesystem("memory")
+        url = f"memory://{uuid.uuid4().hex}"
+        for file in path.glob("**/*.parquet"):
+            file.unlink()
+        store.put(str(path), f"{url}/t", recursive=True)
+        for where in (path, f"{url}/t"):
+            with pytest.raises(
+                SourceNotFoundError, match=rf"the {kind} table \S+ names \S+, .* not there"
+            ):
+                of(where)
+        store.rm(url, recursive=True)
 
 
 def test_a_hudi_table_is_refused_with_the_way_to_do_it(tmp_path):

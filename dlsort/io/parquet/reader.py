@@ -91,15 +91,18 @@ def read_piece(
     for files, contents in _runs(piece.files, len(columns), tuning):
         fit = files[0].fit
         stored = columns if fit is None else fit.stored(columns)
+        own = [column for column in dictionaries if column in stored]
         joined = None
         if len(files) > 1:
-            joined = read_joined(files, contents, stored, dictionaries, left, tuning)
+            joined = read_joined(files, contents, stored, own, left, tuning)
         whole = [(files[0], b"")] if joined is not None else zip_longest(files, contents)
         for file, data in whole:
             if joined is not None:
                 table = joined.select(stored)
+            elif not stored and not file.n_rows:  # a table's log may stand for its files
+                table = pa.table({})
             else:
-                table = _read_file(file, data, stored, dictionaries, left, tuning)
+                table = _read_file(file, data, stored, own, left, tuning)
             if fit is not None:
                 wanted = columns, source_schema, dictionaries, file.runs
                 table = fit_rows(table, fit, file.path, *wanted)

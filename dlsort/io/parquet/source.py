@@ -289,7 +289,12 @@ def _make_source(
     whole = list(with_told(stored, told, types))
     united = unite(
         [
-            FileSchema(file.path, schema, footer.metadata.num_rows)
+            FileSchema(
+                file.path,
+                schema,
+                footer.metadata.num_rows,
+                None if file.table is None else file.table.schema,
+            )
             for file, schema, footer in zip(files, whole, footers, strict=True)
         ],
         wanted,

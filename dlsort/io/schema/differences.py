@@ -8,7 +8,7 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import narrow
 from dlsort.arrow.same_names import given_name
 
-__all__ = ["find_differences"]
+__all__ = ["find_differences", "value_type"]
 
 
 def find_differences(schema: pa.Schema, src: str, other: pa.Schema, against: str) -> list[str]:
@@ -25,21 +25,21 @@ def find_differences(schema: pa.Schema, src: str, other: pa.Schema, against: str
 
 
 def _column_type(schema: pa.Schema, name: str) -> pa.DataType | None:
-    return _value_type(schema.field(name).type) if name in schema.names else None
+    return value_type(schema.field(name).type) if name in schema.names else None
 
 
-def _value_type(kind: pa.DataType) -> pa.DataType:
+def value_type(kind: pa.DataType) -> pa.DataType:
     """Return the type of the values, whatever their layout."""
     if isinstance(kind, pa.BaseExtensionType):
-        return _value_type(kind.storage_type)
+        return value_type(kind.storage_type)
     if pt.is_dictionary(kind):
-        return _value_type(kind.value_type)
+        return value_type(kind.value_type)
     if pt.is_struct(kind):
-        return pa.struct([(f.name, _value_type(f.type)) for f in kind])
+        return pa.struct([(f.name, value_type(f.type)) for f in kind])
     if pt.is_map(kind):
-        return pa.map_(_value_type(kind.key_type), _value_type(kind.item_type))
+        return pa.map_(value_type(kind.key_type), value_type(kind.item_type))
     if pt.is_fixed_size_list(kind):
-        return pa.list_(_value_type(kind.value_type), kind.list_size)
+        return pa.list_(value_type(kind.value_type), kind.list_size)
     if pt.is_list(kind) or pt.is_large_list(kind):
-        return pa.list_(_value_type(kind.value_type))
+        return pa.list_(value_type(kind.value_type))
     return narrow(kind)

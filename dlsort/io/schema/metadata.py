@@ -28,6 +28,7 @@ import pyarrow as pa
 from dlsort.io.parts import MANIFEST
 from dlsort.io.schema.geo import GEO, unite_geo
 from dlsort.io.schema.labels import PANDAS
+from dlsort.io.schema.table_types import table_types
 from dlsort.io.schema.told_types import ARROW
 
 __all__ = ["FileSchema", "calendar_of", "is_julian", "unite_metadata"]
@@ -59,16 +60,29 @@ class FileSchema:
         Its schema, with its metadata.
     n_rows : int
         Its rows.
+    table : pyarrow.Schema, optional
+        That of the table that it is of.
     """
 
     path: str
     schema: pa.Schema
     n_rows: int
+    table: pa.Schema | None = None
+
+    @cached_property
+    def fields(self) -> dict[str, pa.Field]:
+        """Its columns by name."""
+        return {field.name: field for field in self.schema}
 
     @cached_property
     def metadata(self) -> dict[bytes, bytes]:
         """What it has beside its columns."""
         return self.schema.metadata or {}
+
+    @cached_property
+    def meant(self) -> pa.Schema:
+        """Its schema in the types of its table."""
+        return self.schema if self.table is None else table_types(self.schema, self.table)
 
 
 def calendar_of(file: FileSchema) -> tuple[bytes | None, ...]:

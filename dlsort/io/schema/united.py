@@ -81,10 +81,9 @@ def unite(
     if isinstance(wanted, pa.Schema):
         check_asked(kinds, wanted)
         schema = with_file_names(wanted, kinds)
-    elif wanted == "strict":
-        _check_same(kinds)
-        schema = kinds[0].schema
     else:
+        if wanted == "strict":
+            _check_same(kinds)
         schema = _union(kinds, dropped)
     schema = _with_null_fields(schema)
     others = () if isinstance(wanted, pa.Schema) else kinds
@@ -113,26 +112,24 @@ def _kinds(files: Sequence[FileSchema]) -> tuple[list[FileSchema], list[int]]:
     """Return a file for each different schema, metadata of files aside; and each file's."""
     found: list[FileSchema] = []
     plain: list[pa.Schema] = []
-    by_id: dict[int, int] = {}
+    by_id: dict[tuple[int, int], int] = {}
     kind_of = []
     for file in files:
-        number = by_id.get(id(file.schema))
+        number = by_id.get((id(file.schema), id(file.table)))
         if number is None:
             columns = file.schema.remove_metadata()
             same = (
-                i for i, one in enumerate(plain) if one.equals(columns, check_metadata=True)
+                i
+                for i, one in enumerate(plain)
+                if one.equals(columns, check_metadata=True) and found[i].table is file.table
             )
             number = next(same, len(found))
             if number == len(found):
                 found.append(file)
                 plain.append(columns)
-            by_id[id(file.schema)] = number
+            by_id[id(file.schema), id(file.table)] = number
         kind_of.append(number)
     return found, kind_of
-
-
-def _by_name(file: FileSchema) -> dict[str, pa.Field]:
-    return {field.name: field for field in file.schema}
 
 
 def _check_namesakes(kinds: Sequence[FileSchema]) -> None:
@@ -150,10 +147,11 @@ def _check_namesakes(kinds: Sequence[FileSchema]) -> None:
 
 
 def _union(kinds: Sequence[FileSchema], dropped: set[str]) -> pa.Schema:
-    fields = _by_name(kinds[0])
+    fields = {field.name: field for field in kinds[0].meant}
     for i, kind in enumerate(kinds[1:], 1):
         try:
-            fields = {f.name: f for f in unite_all(fields, _by_name(kind), dropped)}
+            others = {field.name: field for field in kind.meant}
+            fields = {f.name: f for f in unite_all(fields, others, dropped)}
         except UnlikeError as error:
             raise _refusal(error, kinds[:i], kind) from error
     return pa.schema(list(fields.values()))
@@ -175,13 +173,13 @@ def _refusal(
 ) -> SchemaMismatchError:
     """Return the error that names two files that can't be united, and what of them."""
     name = error.path[0]
-    mine = file.schema.field(name)
+    mine = file.meant.field(name)
     path = others[0].path
     for other in others:
-        if name in other.schema.names:
+        if name in other.fields:
             path = other.path
             try:
-                unite_fields(other.schema.field(name), mine)
+                unite_fields(other.meant.field(name), mine)
             except UnlikeError as found:
                 error = found.inside(name)
                 break
@@ -213,8 +211,8 @@ def _check_same(kinds: Sequence[FileSchema]) -> None:
     mine, theirs = one.schema, other.schema
     for name in dict.fromkeys([*mine.names, *theirs.names]):
         shown = [
-            spelled(schema.field(name)) if name in schema.names else "missing"
-            for schema in (mine, theirs)
+            spelled(kind.fields[name]) if name in kind.fields else "missing"
+            for kind in (one, other)
         ]
         if shown[0] != shown[1]:
             msg = (
@@ -243,14 +241,14 @@ def _differences(
         has_nulls = field.nullable and not united.nullable
         if field.type == united.type and not has_nulls:
             continue
-        here, other, there = spelled(field), ASKED, spelled(united)
+        here, there = spelled(field), spelled(united)
+        other = ASKED if kind.table is None else "its table"
         for one in kinds:
-            if field.name in one.schema.names:
-                its = one.schema.field(field.name)
-                if its.type != field.type and not has_nulls:
-                    other, there = one.path, spelled(its)
-                    if its.type == united.type:
-                        break
+            its = one.fields.get(field.name)
+            if its is not None and its.type != field.type and not has_nulls:
+                other, there = one.path, spelled(its)
+                if its.type == united.type:
+                    break
         yield field.name, Difference(here, other, there)
 
 
@@ -303,9 +301,7 @@ def _changes(
     for field in schema:
         if field.name in names:
             shown = dict.fromkeys(
-                str(kind.schema.field(field.name).type)
-                if field.name in kind.schema.names
-                else "missing"
+                str(kind.fields[field.name].type) if field.name in kind.fields else "missing"
                 for kind in kinds
             )
             yield f"{given_name(field.name)} ({', '.join(shown)} → {field.type})"

@@ -53,7 +53,8 @@ def read_delta(table: TableFolder) -> Snapshot:
         is_whole = "://" in path or path.startswith("/")
         whole = str(without_scheme(path)) if is_whole else join(table.path, path)
         files.append(TableFile(whole, tuple((name, of[i]) for name, of in values.items())))
-    return Snapshot(table, version, schema, tuple(files))
+    newest = join(table.path, f"_delta_log/{log.version():020}.json")
+    return Snapshot(table, version, schema, tuple(files), newest)
 
 
 def _partition_values(added: pa.Table) -> dict[str, list[str | None]]:

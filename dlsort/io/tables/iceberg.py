@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import fsspec
@@ -15,6 +15,7 @@ from pyiceberg.manifest import DataFileContent, FileFormat, ManifestContent
 from pyiceberg.schema import Schema
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table import StaticTable
+from pyiceberg.table.name_mapping import MappedField
 from pyiceberg.transforms import IdentityTransform
 
 from dlsort.errors import BadOptionError, CorruptSourceError, DlsortError
@@ -83,6 +84,8 @@ def read_iceberg(table: TableFolder) -> Snapshot:
         schema = found.schema()
         files = tuple(_file(table, found, task) for task in tasks)
         columns = schema_to_pyarrow(schema, include_field_ids=True)
+        mapping = found.name_mapping()
+        numbers = None if mapping is None else dict(_numbers(mapping))
     except DlsortError:
         raise
     except Exception as error:  # whatever metadata of strangers make of it
@@ -91,7 +94,7 @@ def read_iceberg(table: TableFolder) -> Snapshot:
         raise CorruptSourceError(msg) from error
     _refuse_defaults(table, schema)
     snapshot = metadata.current_snapshot_id
-    return Snapshot(table, str(snapshot), _narrow(columns), files)
+    return Snapshot(table, str(snapshot), _narrow(columns), files, newest, numbers)
 
 
 def _newest(table: TableFolder) -> str:
@@ -166,6 +169,15 @@ def _told(found: StaticTable, file: Any) -> Iterator[tuple[str, str | None]]:
             kind = schema_to_pyarrow(Schema(schema.find_field(field.source_id))).field(0).type
             value = pa.array([file.partition[i]], kind)  # dates and times are numbers there
             yield name, value.cast(pa.string())[0].as_py()
+
+
+def _numbers(mapped: Iterable[MappedField], above: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the names that files without numbers have for columns and fields."""
+    for field in mapped:
+        for name in field.names:
+            if field.field_id is not None:
+                yield f"{above}{name}", field.field_id
+            yield from _numbers(field.fields, f"{above}{name}.")
 
 
 def _refuse_defaults(table: TableFolder, schema: Schema) -> None:

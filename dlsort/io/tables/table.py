@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -50,9 +51,15 @@ class Snapshot:
         Its columns, in order; Iceberg's with their numbers, by which files name them.
     files : tuple of TableFile
         Its files.
+    log : str
+        The file that tells it, which stands for it where it has none.
+    numbers : dict of str to int, optional
+        Iceberg's of the names that columns and fields have in files that tell no number.
     """
 
     folder: TableFolder
     version: str
     schema: pa.Schema
     files: tuple[TableFile, ...]
+    log: str
+    numbers: Mapping[str, int] | None = None

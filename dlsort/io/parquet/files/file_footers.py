@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from dlsort.errors import SourceNotFoundError
 from dlsort.io.find import UNREADABLE, SourceFile, corrupt
 from dlsort.io.listing.passed_over import Unread, look_at
 from dlsort.io.parquet.footers import Footer, read_footer
 from dlsort.io.source import Stamp
 from dlsort.io.storage import is_store, stamp_of
+from dlsort.io.tables.table import TableFolder
 from dlsort.tuning import IoTuning
 
 __all__ = ["read_footers"]
@@ -33,6 +40,8 @@ def _footer(file: SourceFile) -> tuple[Footer, Stamp] | Unread:
     """Return what a footer tells; or what a file is that was only met, and is not Parquet."""
     try:
         stamp = Stamp(*stamp_of(file.path))
+        if file.table is not None and not file.table.files:
+            return _empty(), stamp
         try:
             return read_footer(file.path, stamp.n_bytes), stamp
         except UNREADABLE:
@@ -42,4 +51,23 @@ def _footer(file: SourceFile) -> tuple[Footer, Stamp] | Unread:
                 raise
             return unread
     except UNREADABLE as error:
+        if file.table is not None and isinstance(error, FileNotFoundError):
+            raise _gone(file.path, file.table.folder) from error
         raise corrupt(file.path, error) from error
+
+
+def _empty() -> Footer:
+    """Return the footer of a file of no column: all are told of it, by its table."""
+    with tempfile.TemporaryDirectory(prefix="dlsort-empty-") as folder:
+        path = Path(folder, "0.parquet")
+        pq.ParquetWriter(path, pa.schema([])).close()
+        return read_footer(str(path), path.stat().st_size)
+
+
+def _gone(path: str, table: TableFolder) -> SourceNotFoundError:
+    msg = (
+        f"the {table.kind} table {table.path} names {path}, which is not there: it was removed "
+        "(as by VACUUM), or the table was moved without it or from there. Bring it back, or "
+        "restore a version of the table whose files are there."
+    )
+    return SourceNotFoundError(msg)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_binary, is_text, is_wide
 from dlsort.io.parquet.footers import Footer
@@ -61,7 +62,8 @@ def layouts_of(
             found[path] = layout._replace(physical_type="")
     n_rows = sum(int(footer.rows.sum()) for footer in footers) if told else 0
     for name, kind in told.items():
-        stored_as = "BYTE_ARRAY" if is_text(kind) else "INT32"
+        is_number = pt.is_integer(kind) or pt.is_temporal(kind)
+        stored_as = "BYTE_ARRAY" if is_text(kind) else "INT32" if is_number else ""
         found[name] = ColumnLayout(stored_as, n_rows, 0, n_rows)
     return found
 
