@@ -27,6 +27,7 @@ from dlsort.errors import (
     type_of,
 )
 from dlsort.frames.arguments import position_of
+from dlsort_cluster.frames.singleton import Singleton
 
 __all__ = [
     "ADDED",
@@ -198,7 +199,7 @@ def _assigned(ddf: DataFrame, label: Any, series: Series) -> DataFrame:
     raise BadKeyError(msg)
 
 
-class AsSeries(Elemwise):
+class AsSeries(Singleton, Elemwise):
     """The only column of a frame, as a series of some name."""
 
     _parameters = ["frame", "name_of_series"]
@@ -215,7 +216,7 @@ def as_series(frame: Any, name: Any) -> Series:
     return new_collection(made(frame.expr, name))
 
 
-class WithColumn(Blockwise):
+class WithColumn(Singleton, Blockwise):
     """A frame with a series, row by row whatever its index, as its last column."""
 
     _parameters = ["frame", "label", "series"]

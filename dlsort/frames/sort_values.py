@@ -43,6 +43,7 @@ from dlsort_cluster.frames.expression import exchange_frame
 from dlsort_cluster.frames.learn import learn
 from dlsort_cluster.frames.remade import find_remade
 from dlsort_cluster.frames.rowwise import gives_a_value_a_row
+from dlsort_cluster.frames.singleton import Singleton
 
 if TYPE_CHECKING:
     from dlsort_cluster.exchange import Shards, Slot, Split
@@ -59,7 +60,7 @@ __all__ = [
 ]
 
 
-class Sorted(Expr):
+class Sorted(Singleton, Expr):
     """What both sorts have in common."""
 
     _is_length_preserving = True

@@ -1,8 +1,7 @@
 """Source: files as pieces that can be read one by one, whatever their format.
 
-A piece is a run of row groups of one file, or of neighbouring files that are small, cut so that
-its Arrow size suits the memory; pieces in order are the input's row order, which the stable
-sort keeps. What only a format knows is asked of its source: ranges, claims, and the rows.
+A piece is a run of row groups of one file, or of small neighbouring files, which suits the
+memory; pieces in order are the input's row order. Ranges, claims and rows are the format's.
 """
 
 from __future__ import annotations
@@ -84,7 +83,7 @@ class Told(NamedTuple):
     is_stored : bool
         The file has the column too, which then holds the same.
     table : str
-        The table that tells it, and its type; empty if folders do.
+        The table that tells it, and its type; else empty.
     """
 
     column: str

@@ -398,3 +398,9 @@ def test_a_missing_package_is_told_with_its_name(tmp_path, monkeypatch, kind):
         BadOptionError, match=rf"{package} is not installed.*'dlsort\[{kind}\]'"
     ):
         of(tmp_path)
+
+
+def test_a_delta_table_partitioned_by_bytes_is_refused(tmp_path):
+    write_deltalake(tmp_path / "in", pa.table({"id": [1], "b": [b"a"]}), partition_by=["b"])
+    with pytest.raises(BadOptionError, match="partitioned by 'b', which is binary"):
+        of(tmp_path / "in")

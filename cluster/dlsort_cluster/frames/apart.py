@@ -30,12 +30,13 @@ from dask.dataframe.dask_expr.io.io import BlockwiseIO, FusedIO
 from distributed import get_worker
 
 from dlsort_cluster.addresses import naming_this_worker
+from dlsort_cluster.frames.singleton import Singleton
 from dlsort_cluster.store.memory import guard_of
 
 __all__ = ["Inlined", "apart", "choose", "inlined", "made_in_turn", "unfused"]
 
 
-class Apart(Blockwise):
+class Apart(Singleton, Blockwise):
     """The partitions of a frame under another name, made by tasks of their own."""
 
     _parameters = ["source"]
@@ -202,7 +203,7 @@ def inlined(frame: Expr, *, any_number: bool = False) -> Expr | Inlined:
     return Inlined(found)
 
 
-class MadeInTurn(Blockwise):
+class MadeInTurn(Singleton, Blockwise):
     """The partitions of a frame, each made once there is memory for it."""
 
     _parameters = ["source"]

@@ -29,6 +29,7 @@ from dlsort_cluster.frames.apart import Inlined, inlined
 from dlsort_cluster.frames.followed import Then, followed
 from dlsort_cluster.frames.learn import CONTEXT, SOURCE, named, new
 from dlsort_cluster.frames.scheduler import check_cluster, engine_of_client
+from dlsort_cluster.frames.singleton import Singleton
 from dlsort_cluster.tuning import MEMORY
 
 __all__ = ["exchange_frame"]
@@ -142,7 +143,7 @@ class Laid:
         self.between = list(graph.values())
 
 
-class Transfer(Blockwise):
+class Transfer(Singleton, Blockwise):
     """Split every partition and hand its rows over; Dask fuses it with the reading."""
 
     _parameters = ["frame", "context", "exchange", "engine", "parts"]
@@ -174,7 +175,7 @@ class Transfer(Blockwise):
         return frame.into(task, source, index) if isinstance(frame, Inlined) else task
 
 
-class Exchanged(PartitionsFiltered, Expr):
+class Exchanged(Singleton, PartitionsFiltered, Expr):
     """The output frame.
 
     Only the partitions that are asked for are exchanged: who asks for some

@@ -18,6 +18,7 @@ from dask._task_spec import Task
 from dask.dataframe.dask_expr._expr import Expr, is_valid_blockwise_op
 
 from dlsort_cluster.frames.learn import new
+from dlsort_cluster.frames.singleton import Singleton
 
 __all__ = ["Followed", "Then", "followed"]
 
@@ -70,7 +71,7 @@ class Steps:
         return fused, (names[0], index)
 
 
-class Followed(Expr):
+class Followed(Singleton, Expr):
     """The frame that steps make of the output of an exchange."""
 
     _parameters = ["transfer", "steps"]

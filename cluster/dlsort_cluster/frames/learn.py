@@ -19,6 +19,7 @@ from dlsort_cluster.addresses import naming_this_worker
 from dlsort_cluster.frames.apart import Inlined, apart, inlined
 from dlsort_cluster.frames.parquet import PartitionReads, find_parquet
 from dlsort_cluster.frames.scheduler import asked_for, check_cluster
+from dlsort_cluster.frames.singleton import Singleton
 from dlsort_cluster.store.memory import guard_of
 
 __all__ = ["Each", "EachParquet", "Known", "Together", "find", "known", "learn"]
@@ -98,7 +99,7 @@ def named(prefix: str, frame: Any, token: str) -> str:
     return "-".join(filter(None, [prefix, made, token]))
 
 
-class Each(Blockwise):
+class Each(Singleton, Blockwise):
     """Call a function with every partition and its number."""
 
     _parameters = ["frame", "func"]
@@ -123,7 +124,7 @@ class Each(Blockwise):
         return Task(name, _call_each, self.func, TaskRef((source._name, index)), index)
 
 
-class EachParquet(Blockwise):
+class EachParquet(Singleton, Blockwise):
     """Call a function with how each partition is read from Parquet files, and its number."""
 
     _parameters = ["source", "func"]
@@ -140,7 +141,7 @@ class EachParquet(Blockwise):
         return Task(name, _call_each, self.func, self.source.reads(index), index)
 
 
-class Together(Expr):
+class Together(Singleton, Expr):
     """Call a function once, with the list of what :class:`Each` gave."""
 
     _parameters = ["frame", "func"]
@@ -158,7 +159,7 @@ class Together(Expr):
         return Task(name, _call_with_all, self.func, *map(TaskRef, keys))
 
 
-class Known(Expr):
+class Known(Singleton, Expr):
     """A value that is known before anything runs."""
 
     _parameters = ["value", "token"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
+from dlsort.arrow.kinds import is_binary
 from dlsort.errors import BadOptionError, CorruptSourceError
 from dlsort.io.storage import filesystem, is_store, join, without_scheme
 from dlsort.io.tables.table import Snapshot, TableFile, TableFolder
@@ -47,6 +49,7 @@ def read_delta(table: TableFolder) -> Snapshot:
             msg = f"the log of the Delta table {table.path} can't be read: {first[0]}."
             raise CorruptSourceError(msg) from error
         _refuse_features(table, log, n_deleted)
+        _refuse_binary(table, schema, values)
         version = str(log.version())
     files = []
     for i, path in enumerate(map(unquote, added.column("path").to_pylist())):
@@ -66,6 +69,17 @@ def _partition_values(added: pa.Table) -> dict[str, list[str | None]]:
         field.name: column.field(field.name).cast(pa.string()).to_pylist()
         for field in column.type
     }
+
+
+def _refuse_binary(table: TableFolder, schema: pa.Schema, names: Iterable[str]) -> None:
+    for name in names:
+        if is_binary(schema.field(name).type):
+            msg = (
+                f"the Delta table {table.path} is partitioned by {name!r}, which is binary: "
+                "what its log says of values, readers understand in several ways. Write its "
+                "current rows to Parquet files first."
+            )
+            raise BadOptionError(msg)
 
 
 def _count_vectors(log: DeltaTable) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import weakref
+
 import dask
 import dask.dataframe as dd
 import numpy as np
@@ -12,7 +15,7 @@ from dask._collections import new_collection
 from distributed import Client, LocalCluster
 
 from dlsort_cluster.exchange import ExchangeError, Slot, Split
-from dlsort_cluster.frames.apart import apart
+from dlsort_cluster.frames.apart import Apart, apart
 from dlsort_cluster.frames.expression import exchange_frame
 from dlsort_cluster.frames.learn import find, known, learn
 
@@ -177,3 +180,21 @@ def test_an_engine_that_can_not_run_is_refused():
         pytest.raises(ExchangeError, match="create one, or leave the choice"),
     ):
         exchanged(ddf, engine="p2p")
+
+
+class Dropped(weakref.WeakValueDictionary):
+    """Expressions of which the last one goes as soon as it has been looked for."""
+
+    def __contains__(self, name):
+        there = super().__contains__(name)
+        self.pop(name, None)
+        return there
+
+
+def test_an_expression_that_goes_while_it_is_looked_up_is_made_again(monkeypatch):
+    before = Apart(dd.from_pandas(META, npartitions=1).expr)
+    instances = Dropped(before._instances)
+    monkeypatch.setattr(type(before), "_instances", instances, raising=False)
+    again = pickle.loads(pickle.dumps(before))
+    assert again._name == before._name
+    assert instances[before._name] is again

@@ -10,16 +10,19 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import StructField
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructField
 
 #: How a value is shown, the first that its type can do.
 SHOWN = ("cast({} as string)", "hex({})", "to_json(struct({}))", "hex(st_asbinary({}))")
 
 
 def main() -> None:
+    from pyspark.sql import SparkSession
+
     tasks = json.load(sys.stdin)
     results = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what else the JVM says
