@@ -169,12 +169,15 @@ def recast(array: pa.Array, kind: pa.DataType) -> pa.Array:
         _check_nulls(kind.value_field, array.flatten())
     elif pt.is_map(kind) and pt.is_map(array.type):
         buffers = array.buffers()[:2]
+        keys, items = array.keys, array.items
+        if pt.is_null(items.type):  # Arrow's cast of lists of maps leaves another length
+            items = pa.nulls(len(keys))
         child = pa.StructArray.from_arrays(
-            [recast(array.keys, kind.key_type), recast(array.items, kind.item_type)],
+            [recast(keys, kind.key_type), recast(items, kind.item_type)],
             fields=[kind.key_field, kind.item_field],
         )
-        _check_nulls(kind.key_field, array.keys)
-        _check_nulls(kind.item_field, array.items)
+        _check_nulls(kind.key_field, keys)
+        _check_nulls(kind.item_field, items)
     else:
         return _recast_values(array, kind)
     return pa.Array.from_buffers(kind, n, buffers, n_null, array.offset, children=[child])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import hypothesis.strategies as st
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 
 from dlsort.arrow.layouts import recast
 from dlsort.arrow.unite import UnlikeError, spelled, unite_fields, unite_types
@@ -186,6 +186,7 @@ def samples(kind: pa.DataType) -> Iterator[object]:
 # Few pairs can be united: how many it takes to find some is luck.
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(types(), types())
+@example(pa.list_(pa.map_(S, pa.null())), pa.large_list(pa.map_(S, pa.int8())))
 def test_values_are_those_of_arrows_own_permissive_union(left, right):
     schemas = [pa.schema([("x", kind)]) for kind in (left, right)]
     try:
