@@ -142,14 +142,6 @@ ROWS = [  # pyiceberg takes null lists and maps for empty ones
 DATA = pa.Table.from_pylist(ROWS, NESTED)
 
 
-@pytest.fixture
-def catalog(tmp_path):
-    made = InMemoryCatalog("c", warehouse=f"file://{tmp_path}/w")
-    made.create_namespace("n")
-    yield made
-    made.close()
-
-
 def filled(catalog, *, numbered):
     """Return a table with a file of its own, or with one that it took in from elsewhere."""
     table = catalog.create_table("n.t", NESTED)

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from pyiceberg.catalog.memory import InMemoryCatalog
 from pyiceberg.expressions import EqualTo
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
@@ -224,14 +223,6 @@ def check_empty(table, out, names):
 
 
 # ---------------------------------------------------------------- Iceberg
-
-
-@pytest.fixture
-def catalog(tmp_path):
-    made = InMemoryCatalog("c", warehouse=f"file://{tmp_path}/w")
-    made.create_namespace("n")
-    yield made
-    made.close()
 
 
 FIELDS = (
