@@ -278,7 +278,8 @@ class SortReport:
         phases = self.phases
         steps = ", ".join(f"{name} {s:.2f}" for name, s in phases.work.items())
         where = _processes(self.workers) if self.workers else "embedded"
-        rate = f"{scaled(self.rows / self.seconds)} rows/s" if self.seconds else ""
+        speed = scaled(self.rows / self.seconds) if self.seconds else ""
+        rate = speed and f"{speed} {'row' if speed == '1' else 'rows'}/s"
         total_s, spent = self.startup_s + self.seconds, f", {rate}" if rate else ""
         if self.startup_s:
             at = f" at {rate}" if rate else ""
