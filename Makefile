@@ -158,7 +158,8 @@ cluster-down:
 # One stamp for each extra, newer than pyproject.toml once the extra is installed.
 $(VENV)/installed-%: pyproject.toml $(VENV)/created
 	@echo "== set-up: installing dlsort[$*] into $(VENV) (once; a minute or two)"
-	@$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	@$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[$*]"
+	@$(BIN)/python -m dlsort_kernels >/dev/null
 	@touch $@ $(if $(filter dev,$*),$(VENV)/installed-test)  # the dev extra has all of the tests'
 
 # The first interpreter that is new enough and can really make an environment:
@@ -168,7 +169,8 @@ $(VENV)/created:
 	@set -e; for python in $(PYTHONS); do \
 	    if "$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 	        echo "== set-up: making $(VENV) with $$("$$python" --version)"; \
-	        rm -rf $(VENV); "$$python" -m venv $(VENV); touch $@; exit 0; \
+	        rm -rf $(VENV); "$$python" -m venv $(VENV); \
+	        $(BIN)/python -m pip install --quiet hatchling editables; touch $@; exit 0; \
 	    fi; \
 	done; \
 	echo "make: no Python 3.11 or newer with its venv module among: $(PYTHONS)." >&2; \

@@ -27,7 +27,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WHEELS = ROOT / "docker" / "wheels"
 SOURCES = ["dlsort", "kernels/dlsort_kernels", "cluster/dlsort_cluster"]
-ALSO_IN_WHEEL = ["pyproject.toml", "README.md", "LICENSE"]
+ALSO_IN_WHEEL = ["kernels/hatch_build.py", "pyproject.toml", "README.md", "LICENSE"]
 
 
 def main() -> None:

@@ -108,7 +108,7 @@ class Commands(click.Group):
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             hint = did_you_mean(name, self.commands)
-            msg = f"no such command {name!r}.{hint} There are {' and '.join(self.commands)}."
+            msg = f"no such command {name!r}.{hint} There are {', '.join(self.commands)}."
             raise click.UsageError(msg, ctx)
         return super().resolve_command(ctx, args)
 

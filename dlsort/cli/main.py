@@ -1,4 +1,4 @@
-"""The command line: ``dlsort sort`` and ``dlsort check``.
+"""The command line: ``dlsort sort``, ``dlsort check`` and ``dlsort warm``.
 
 Whatever is heavy is imported inside the commands, so that help answers at once.
 
@@ -24,6 +24,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -213,6 +214,29 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
         tell(f"warning: {dst} is as it should be, but standard output can't be written: {why}.")
     if not found.ok:
         raise click.exceptions.Exit(NOT_OK)
+
+
+@main.command("warm")
+def warm_command() -> None:
+    """Compile what is not compiled yet, so that no sort waits for it.
+
+    A wheel holds the compiled kernels for most processors, and a checkout compiles
+    them when they are first used: half a minute, once. Run it where an environment
+    is made that many will use.
+    """
+    with on_signal(leave):
+        started = time.monotonic()
+        from dlsort_kernels import compiled, warm
+
+        folder = warm()
+        done = f"{count(compiled(), 'kernel')} compiled in {time.monotonic() - started:.1f} s"
+    if folder is None:
+        msg = (
+            "no folder can be written to keep compiled kernels in. "
+            "Name one that can be, in NUMBA_CACHE_DIR."
+        )
+        raise DlsortError(msg)
+    click.echo(f"{done if compiled() else 'all kernels are compiled'}; they lie in {folder}")
 
 
 def _tell_of_abandoned(dst: str) -> None:

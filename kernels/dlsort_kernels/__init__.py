@@ -34,63 +34,59 @@
                  disorder     whether words are in order
 """
 
-from dlsort_kernels.jit import compile_apart, compiled, loading
-
-# Importing a module compiles its kernels or loads them from numba's cache.
-with loading():
-    compile_apart(__name__)
-    from dlsort_kernels.by_partition import group_rows
-    from dlsort_kernels.classify import Cells, build_cells, classify
-    from dlsort_kernels.disorder import compare_bytes, compare_words, first_descent
-    from dlsort_kernels.encode import encode_bytes, estimate_distinct
-    from dlsort_kernels.gather import (
-        gather_bits,
-        gather_bytes,
-        gather_bytes_into,
-        gather_fixed,
-        gather_lists,
-        unpack_bits,
-    )
-    from dlsort_kernels.hash import (
-        fold,
-        hash_bytes,
-        hash_limbs,
-        hash_lists,
-        hash_lookup,
-        hash_raw,
-        hash_words,
-    )
-    from dlsort_kernels.lead import add_code
-    from dlsort_kernels.lowest import lowest_rows
-    from dlsort_kernels.memory import empty, use_allocator
-    from dlsort_kernels.page_text import longest_text, shared_bytes_of
-    from dlsort_kernels.parquet_bytes import Outline, outline, sound_chunks
-    from dlsort_kernels.parquet_join import join_files
-    from dlsort_kernels.parquet_pages import chunk_sizes, page_sizes
-    from dlsort_kernels.prefix import common_prefix, prefix_words
-    from dlsort_kernels.refine import refine, run_rows
-    from dlsort_kernels.refine_bytes import refine_bytes
-    from dlsort_kernels.scatter import (
-        Scratch,
-        Spread,
-        places_of,
-        rows_of,
-        scatter_bytes,
-        scatter_fixed,
-    )
-    from dlsort_kernels.sort import sort_source
-    from dlsort_kernels.spread import word_range
-    from dlsort_kernels.text_code import code_text, fit_text_code
-    from dlsort_kernels.threads import SERIAL, Pool, batches, chunks, pool, threads_for
-    from dlsort_kernels.ties import settle_ties, tied_rows
-    from dlsort_kernels.word_source import ArrayWords, WordSource
-    from dlsort_kernels.words import (
-        decimal_words,
-        float_words,
-        float_words_into,
-        int_words,
-        limb_words,
-    )
+from dlsort_kernels.by_partition import group_rows
+from dlsort_kernels.classify import Cells, build_cells, classify
+from dlsort_kernels.disorder import compare_bytes, compare_words, first_descent
+from dlsort_kernels.encode import encode_bytes, estimate_distinct
+from dlsort_kernels.gather import (
+    gather_bits,
+    gather_bytes,
+    gather_bytes_into,
+    gather_fixed,
+    gather_lists,
+    unpack_bits,
+)
+from dlsort_kernels.hash import (
+    fold,
+    hash_bytes,
+    hash_limbs,
+    hash_lists,
+    hash_lookup,
+    hash_raw,
+    hash_words,
+)
+from dlsort_kernels.jit import compiled, warm
+from dlsort_kernels.lead import add_code
+from dlsort_kernels.lowest import lowest_rows
+from dlsort_kernels.memory import empty, use_allocator
+from dlsort_kernels.page_text import longest_text, shared_bytes_of
+from dlsort_kernels.parquet_bytes import Outline, outline, sound_chunks
+from dlsort_kernels.parquet_join import join_files
+from dlsort_kernels.parquet_pages import chunk_sizes, page_sizes
+from dlsort_kernels.prefix import common_prefix, prefix_words
+from dlsort_kernels.refine import refine, run_rows
+from dlsort_kernels.refine_bytes import refine_bytes
+from dlsort_kernels.scatter import (
+    Scratch,
+    Spread,
+    places_of,
+    rows_of,
+    scatter_bytes,
+    scatter_fixed,
+)
+from dlsort_kernels.sort import sort_source
+from dlsort_kernels.spread import word_range
+from dlsort_kernels.text_code import code_text, fit_text_code
+from dlsort_kernels.threads import SERIAL, Pool, batches, chunks, pool, threads_for
+from dlsort_kernels.ties import settle_ties, tied_rows
+from dlsort_kernels.word_source import ArrayWords, WordSource
+from dlsort_kernels.words import (
+    decimal_words,
+    float_words,
+    float_words_into,
+    int_words,
+    limb_words,
+)
 
 __all__ = [
     "SERIAL",
@@ -157,5 +153,6 @@ __all__ = [
     "tied_rows",
     "unpack_bits",
     "use_allocator",
+    "warm",
     "word_range",
 ]

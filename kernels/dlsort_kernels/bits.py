@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic, overload
 
 __all__ = ["bit_length", "float_of"]
 
@@ -35,28 +31,3 @@ def float_of(bits: np.uint64) -> np.float64:
     1.5
     """
     return np.float64(struct.unpack("<d", struct.pack("<Q", int(bits)))[0])
-
-
-def _bit_length(typing_context: Any, word: Any) -> Any:
-    """Type and emit 64 less the leading zeros."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        leading = builder.ctlz(args[0], ir.IntType(1)(0))
-        return builder.sub(ir.IntType(64)(64), leading)
-
-    return types.uint64(types.uint64), emit
-
-
-def _float_of(typing_context: Any, bits: Any) -> Any:
-    """Type and emit a cast that changes no bit."""
-
-    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.bitcast(args[0], ir.DoubleType())
-
-    return types.float64(types.uint64), emit
-
-
-_emit_bit_length: Any = intrinsic(_bit_length)
-_emit_float_of: Any = intrinsic(_float_of)
-overload(bit_length)(lambda word: lambda word: _emit_bit_length(word))
-overload(float_of)(lambda bits: lambda bits: _emit_float_of(bits))

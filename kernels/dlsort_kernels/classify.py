@@ -18,10 +18,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import Groups, Places, Rows, Words
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 
 __all__ = ["Cells", "Search", "build_cells", "classify"]
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.gather_fixed_width import gather_fixed
 from dlsort_kernels.gather_variable import (
     Offsets,
@@ -18,7 +18,8 @@ from dlsort_kernels.gather_variable import (
     gather_bytes_into,
     place_values,
 )
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.threads import SERIAL, Pool, chunks
 
 __all__ = [

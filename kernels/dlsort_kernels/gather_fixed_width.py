@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels import kernel_types as types
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.memory import empty
 from dlsort_kernels.threads import SERIAL, Pool, chunks
 from dlsort_kernels.unaligned import copy16, prefetch

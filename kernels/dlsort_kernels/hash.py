@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.hash_fixed_width import hash_limbs, hash_lookup, hash_raw, hash_words
 from dlsort_kernels.hash_variable import hash_bytes, hash_lists
-from dlsort_kernels.jit import kernel, reads
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads
 from dlsort_kernels.mix import murmur, splitmix
 
 __all__ = [

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels import kernel_types as types
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.mix import constants, flag_bytes, murmur
 
 __all__ = ["hash_limbs", "hash_lookup", "hash_raw", "hash_words"]

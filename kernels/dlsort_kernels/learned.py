@@ -22,12 +22,14 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import Groups, Words
 from dlsort_kernels.bits import bit_length, float_of
 from dlsort_kernels.classify import Search, build_cells
-from dlsort_kernels.jit import inlined, kernel, reads, writes
+from dlsort_kernels.declare import inlined
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 
 __all__ = ["GroupMap", "OneGroup", "Placer", "SplitterGroups"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import Mask, Rows, Words
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.word_source import WordSource, blocks, scratch_for
 
 __all__ = ["lowest_rows"]

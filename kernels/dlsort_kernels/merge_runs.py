@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import RowNumbers, Rows, Words
-from dlsort_kernels.jit import inlined, kernel, reads, writes
+from dlsort_kernels.declare import inlined
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.memory import empty
 
 __all__ = ["Run", "merge"]

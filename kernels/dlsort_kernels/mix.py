@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dlsort_kernels.jit import inlined
+from dlsort_kernels.declare import inlined
 
 __all__ = ["absorb", "constants", "flag_bytes", "murmur", "splitmix"]
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import Places, RowNumbers, Words
-from dlsort_kernels.jit import inlined, kernel, reads, writes
+from dlsort_kernels.declare import inlined
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.merge_runs import Run, merge
 from dlsort_kernels.word_source import WordSource, blocks, scratch_for
 

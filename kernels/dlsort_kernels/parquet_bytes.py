@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import Bytes
-from dlsort_kernels.jit import inlined, kernel, reads, writes
+from dlsort_kernels.declare import inlined
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.thrift_bytes import (
     BINARY,
     I32,

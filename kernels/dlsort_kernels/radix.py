@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import Mask, Places, RowNumbers, Words
 from dlsort_kernels.bits import bit_length
-from dlsort_kernels.jit import inlined, kernel, reads, writes
+from dlsort_kernels.declare import inlined
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 
 Counts = npt.NDArray[np.uint32]
 

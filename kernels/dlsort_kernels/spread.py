@@ -9,10 +9,12 @@ way of sorting them is stable. In most groups the code is exact, and in all of t
 from __future__ import annotations
 
 import numpy as np
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import Groups, Mask, Places, Words
-from dlsort_kernels.jit import inlined, kernel, reads, writes
+from dlsort_kernels.declare import inlined
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 
 __all__ = ["count_groups", "pack_all", "place_rows", "set_nulls", "word_range"]
 

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from dlsort_kernels.arrays import Bytes
-from dlsort_kernels.jit import inlined
+from dlsort_kernels.declare import inlined
 
-__all__ = ["count", "field", "integer", "items", "skip", "text", "varint"]
+__all__ = ["count", "field", "integer", "items", "put", "skip", "text", "varint"]
 
 # Kinds of Thrift's compact protocol.
 TRUE, FALSE, I8, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
 
 DEEPEST = 16  # structs and lists inside of one another that are followed
+_NONE = (0,) * DEEPEST
 
 
 @inlined
@@ -93,13 +94,18 @@ def field(data: Bytes, at: Any, number: Any) -> tuple[Any, Any, Any]:
     return head & 15, number + (head >> 4), np.int64(at + 1)
 
 
+def put(values: tuple[int, ...], at: Any, value: Any) -> tuple[int, ...]:
+    """Return a tuple with another value at a place: memory that needs no allocator."""
+    return (*values[:at], value, *values[at + 1 :])
+
+
 @inlined
 def skip(data: Bytes, at: Any, kind: Any) -> Any:
     """Return where the value of a field ends, -1 if it makes no sense."""
     if kind in (TRUE, FALSE):
         return at
-    inner = np.zeros(DEEPEST, np.int64)  # the kind of a list's items, or STRUCT + 1
-    left = np.zeros(DEEPEST, np.int64)  # its items, or the number of the last field
+    inner = _NONE  # the kind of a list's items, or STRUCT + 1
+    left = _NONE  # its items, or the number of the last field
     depth = 0
     while at >= 0:
         if kind in (I16, I32, I64):
@@ -116,9 +122,10 @@ def skip(data: Bytes, at: Any, kind: Any) -> Any:
         elif kind in (STRUCT, LIST, SET):
             if depth == DEEPEST:
                 return np.int64(-1)
-            inner[depth], left[depth] = STRUCT + 1, 0
+            of, n = np.int64(STRUCT + 1), np.int64(0)
             if kind != STRUCT:
-                inner[depth], left[depth], at = items(data, at, kind)
+                of, n, at = items(data, at, kind)
+            inner, left = put(inner, depth, of), put(left, depth, n)
             depth += 1
         else:
             return np.int64(-1)
@@ -128,7 +135,8 @@ def skip(data: Bytes, at: Any, kind: Any) -> Any:
             if depth == 0:
                 return at
             if inner[depth - 1] == STRUCT + 1:
-                kind, left[depth - 1], at = field(data, at, left[depth - 1])
+                kind, n, at = field(data, at, left[depth - 1])
+                left = put(left, depth - 1, n)
                 if kind == 0:
                     depth -= 1
                 elif kind not in (TRUE, FALSE):
@@ -136,7 +144,7 @@ def skip(data: Bytes, at: Any, kind: Any) -> Any:
             elif left[depth - 1] == 0:
                 depth -= 1
             else:
-                left[depth - 1] -= 1
+                left = put(left, depth - 1, left[depth - 1] - 1)
                 kind = inner[depth - 1]
                 break
     return np.int64(-1)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import Places, RowNumbers, Rows, Words
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 
 __all__ = ["copy_rows", "pack_runs", "put_rows", "settle_short", "unpack_runs"]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
 
+from dlsort_kernels import kernel_types as types
 from dlsort_kernels.arrays import Mask, Words
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels.jit import kernel
+from dlsort_kernels.kernel_types import reads, writes
 
 __all__ = [
     "decimal_words",

@@ -335,6 +335,27 @@ print("compiled", dlsort_kernels.compiled())
     assert done.stdout.splitlines()[-1] == "compiled 0"
 
 
+def test_warm_says_where_the_kernels_are_and_what_is_missing(tmp_path):
+    result = command("warm")
+    assert result.exit_code == 0
+    assert result.output.startswith("all kernels are compiled; they lie in /")
+    code = """
+from dlsort_kernels import objects
+objects.name_of = lambda package: "none-such"
+import dlsort.cli
+dlsort.cli.start()
+"""
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "warm"],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "file")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: no folder can be written to keep compiled kernels in. ")
+
+
 # ---------------------------------------------------------------- what a terminal shows
 
 

@@ -187,7 +187,7 @@ def test_a_command_that_was_meant_is_named():
     result = command("Srot", "in", "out")
     assert result.exit_code == 2
     assert (
-        "no such command 'Srot'. Did you mean 'sort'? There are sort and check."
+        "no such command 'Srot'. Did you mean 'sort'? There are sort, check, warm."
         in result.stderr
     )
 

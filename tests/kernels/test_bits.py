@@ -3,18 +3,10 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from numba import types
 
+from bit_kernels import as_kernels_see_them
 from dlsort_kernels.bits import bit_length, float_of
-from dlsort_kernels.jit import kernel, reads, writes
 from patterns import MOST
-
-
-@kernel(types.void(reads(types.uint64), writes(types.uint64), writes(types.float64)))
-def as_kernels_see_them(words, lengths, values):
-    for i in range(len(words)):
-        lengths[i] = bit_length(words[i])
-        values[i] = float_of(words[i])
 
 
 @given(words=st.lists(st.integers(0, MOST), max_size=20))

@@ -1,242 +1,182 @@
 import os
-import shutil
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numba import types
 
 import dlsort_kernels
-from dlsort_kernels import jit
-from dlsort_kernels.jit import kernel, reads, writes
+from dlsort_kernels import classify, fold, gather_fixed, jit
+from dlsort_kernels.by_partition import _count
+from dlsort_kernels.hash import _fold
+from dlsort_kernels.lead import _add_code
+from dlsort_kernels.spread import set_nulls, word_range
 from patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted(
     f"dlsort_kernels.{path.stem}"
     for path in (ROOT / "kernels" / "dlsort_kernels").glob("*.py")
-    if path.stem != "__init__"
+    if path.stem not in ("__init__", "__main__")
 )
 
-needs_jit = pytest.mark.skipif(bool(jit.config.DISABLE_JIT), reason="the JIT is disabled")
-
-# One kernel, imported as the package imports its own.
-ONE_KERNEL = """
-import sys
-from dlsort_kernels import jit
-
-with jit.loading():
-    sys.path.insert(0, sys.argv[1])
-    if "apart" in sys.argv:
-        jit.compile_apart(sys.argv[2])
-    one_kernel = __import__(sys.argv[2])
-
-if "call" in sys.argv:
-    import numpy as np
-    assert one_kernel.count(np.arange(3, dtype=np.uint64)) == 3
-
-jit._kernels[:] = jit._kernels[-1:]
-print(jit.compiled())
-"""
+needs_jit = pytest.mark.skipif(jit.PLAIN, reason="the JIT is disabled")
 
 
-def run_python(*args: str, **env: str) -> subprocess.Popen:
-    return subprocess.Popen(
+def outcome(*args: str, **env: str) -> str:
+    done = subprocess.run(
         [sys.executable, "-W", "error", *args],
         env={**os.environ, **env},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        timeout=PATIENCE_S,
     )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
-def outcome(process: subprocess.Popen) -> str:
-    out, err = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, err
-    return out.strip()
-
-
-@kernel(types.uint64(reads(types.uint64), writes(types.uint64)))
-def add_up(words, sums):
-    total = np.uint64(0)
-    for i in range(len(words)):
-        total += words[i]
-        sums[i] = total
-    return total
+def read_only(array: np.ndarray) -> np.ndarray:
+    array.flags.writeable = False
+    return array
 
 
 def test_reads_read_only_arrays():
-    words = np.arange(5, dtype=np.uint64)
-    words.flags.writeable = False
-    sums = np.empty(5, np.uint64)
-    assert add_up(words, sums) == 10
-    assert sums.tolist() == [0, 1, 3, 6, 10]
+    counts = np.zeros(3, np.int64)
+    assert _count(read_only(np.array([0, 2, 2], np.uint32)), counts) is None
+    assert counts.tolist() == [1, 0, 2]
 
 
 def test_sums_wrap_round_in_silence():
-    words = np.array([2**64 - 1, 2], dtype=np.uint64)
-    assert add_up(words, np.empty(2, np.uint64)) == 1
+    """Large numbers come back as they are, too."""
+    words = np.array([2**64 - 1, 2**64 - 1, 7], np.uint64)
+    assert word_range(words, np.uint64(0)) == (7, 2**64 - 1, 2**64 - 8)
+    assert all(0 <= each < 2**64 for each in _fold(words))
+
+
+def test_numbers_of_python_and_of_numpy_are_taken():
+    group = np.array([3, 4], np.uint16)
+    null = np.array([True, False])
+    for of_null in (9, np.uint16(9), np.int64(9)):
+        set_nulls(group, null, of_null)
+        assert group.tolist() == [9, 4]
 
 
 @needs_jit
 def test_undeclared_types_are_refused_rather_than_compiled():
-    with pytest.raises(TypeError):
-        add_up(np.arange(5, dtype=np.int32), np.empty(5, np.uint64))
+    part, counts = np.zeros(3, np.uint32), np.zeros(3, np.int64)
+    for arguments in (
+        (),
+        (part,),
+        (part, counts, counts),
+        (part.astype(np.int32), counts),
+        (part.astype(np.uint64), counts),
+        (part.astype(">u4"), counts),
+        (part.reshape(3, 1), counts),
+        (np.zeros(6, np.uint32)[::2], counts),
+        (np.zeros(13, np.uint8)[1:].view(np.uint32), counts),
+        (part, read_only(counts.copy())),
+        (part.tolist(), counts),
+        (None, counts),
+        (0, 0),
+    ):
+        with pytest.raises(TypeError, match=r"_count\(\) is not compiled for these"):
+            _count(*arguments)
+    assert counts.tolist() == [0, 0, 0]
 
 
 @needs_jit
-def test_kernels_do_not_write_into_read_only_arrays():
-    sums = np.empty(5, np.uint64)
-    sums.flags.writeable = False
-    with pytest.raises(TypeError):
-        add_up(np.arange(5, dtype=np.uint64), sums)
+def test_numbers_that_are_none_are_refused():
+    group, null = np.array([3], np.uint16), np.array([True])
+    for wrong in ("9", None, 1.5, group):
+        with pytest.raises(TypeError):
+            set_nulls(group, null, wrong)
+    assert group.tolist() == [3]
+
+
+def test_a_class_of_arrays_made_from_numpys_is_taken(tmp_path):
+    mapped = np.memmap(tmp_path / "part", np.uint32, "w+", shape=3)
+    mapped[:] = [2, 2, 0]
+    counts = np.zeros(3, np.int64)
+    _count(mapped, counts)
+    assert counts.tolist() == [1, 0, 2]
 
 
 @needs_jit
-def test_what_the_cache_has_is_loaded_by_the_first_call_of_any_thread():
+def test_each_signature_is_found():
+    order = np.array([2, 0], np.uint32)
+    for dtype in (np.uint8, np.int16, np.float32, np.int64, "S16", "S32", "S7"):
+        values = np.arange(3).astype(dtype)
+        assert gather_fixed(values, order).tolist() == values[[2, 0]].tolist()
+
+
+@needs_jit
+def test_a_call_keeps_no_reference():
+    part, counts, words = np.zeros(3, np.uint32), np.zeros(1, np.int64), np.zeros(3, np.uint64)
+    before = [sys.getrefcount(each) for each in (part, counts, words)]
+    for _ in range(100):
+        _count(part, counts)
+        fold(words)
+        with pytest.raises(TypeError):
+            _count(counts, part)
+    assert [sys.getrefcount(each) for each in (part, counts, words)] == before
+
+
+@needs_jit
+def test_a_kernel_is_loaded_by_the_first_call_of_any_thread():
     code = """
-import threading
+import sys, threading
 import numpy as np
-from dlsort_kernels import fold, jit
+from dlsort_kernels import compiled, fold
 
-assert jit.compiled() == 0
-assert not any(kernel.signatures for kernel in jit._kernels)
+assert "llvmlite" not in sys.modules
 words, found = np.arange(9, dtype=np.uint64), []
 threads = [threading.Thread(target=lambda: found.append(fold(words))) for _ in range(4)]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-print(len(found), len(set(map(str, found))), sum(bool(k.signatures) for k in jit._kernels))
+print(len(found), len(set(map(str, found))), compiled(), "numba" in sys.modules)
 """
-    assert outcome(run_python("-c", code)) == "4 1 1"
-
-
-def write_one_kernel(folder: Path) -> str:
-    """Write a package that no cache knows, and return its name."""
-    name = f"one_kernel_{uuid.uuid4().hex}"
-    (folder / f"{name}.py").write_text(
-        "from numba import types\n"
-        "from dlsort_kernels.jit import kernel, reads\n\n\n"
-        "@kernel(types.int64(reads(types.uint64)))\n"
-        "def count(words):\n"
-        "    return len(words)\n"
-    )
-    return name
+    assert outcome("-c", code) == "4 1 0 False"
 
 
 @needs_jit
-def test_processes_that_start_at_once_compile_once(tmp_path):
-    name = write_one_kernel(tmp_path)
-    processes = [run_python("-c", ONE_KERNEL, str(tmp_path), name) for _ in range(3)]
-    assert sorted(outcome(each) for each in processes) == ["0", "0", "1"]
+def test_other_threads_run_meanwhile():
+    """A kernel waits for nothing that only another thread of Python can do."""
+    code = """
+import threading
+import numpy as np
+from dlsort_kernels.by_partition import _count
 
+part, counts = np.zeros(1 << 20, np.uint32), np.zeros(1, np.int64)
+ran, done = 0, threading.Event()
 
-@needs_jit
-def test_the_first_compiling_is_told_once_and_loading_is_not(tmp_path):
-    name = write_one_kernel(tmp_path)
-    first = run_python("-c", ONE_KERNEL, str(tmp_path), name)
-    assert first.communicate(timeout=120) == (
-        "1\n",
-        "compiling the kernels for this machine, once; under a minute …\n",
-    )
-    second = run_python("-c", ONE_KERNEL, str(tmp_path), name)
-    assert second.communicate(timeout=120) == ("0\n", "")
+def run():
+    while not done.is_set():
+        _count(part, counts)
 
-
-@needs_jit
-def test_kernels_are_compiled_by_a_process_of_its_own(tmp_path):
-    """A compiler never gives back what it took."""
-    name = write_one_kernel(tmp_path)
-    for told in ("compiling the kernels for this machine, once; under a minute …\n", ""):
-        process = run_python("-c", ONE_KERNEL, str(tmp_path), name, "apart", "call")
-        assert process.communicate(timeout=PATIENCE_S) == ("0\n", told)
-
-
-@needs_jit
-@pytest.mark.parametrize("program", ["None", "sys.argv[1]"])
-def test_kernels_are_compiled_here_where_no_process_can_be_started(tmp_path, program):
-    """Python is a part of another program, or lies where nothing may be started."""
-    name = write_one_kernel(tmp_path)
-    cannot = ONE_KERNEL.replace("import sys\n", f"import sys\nsys.executable = {program}\n")
-    process = run_python("-c", cannot, str(tmp_path), name, "apart")
-    assert process.communicate(timeout=PATIENCE_S) == (
-        "1\n",
-        "compiling the kernels for this machine, once; under a minute …\n",
-    )
-
-
-@needs_jit
-def test_a_kernel_that_cannot_be_cached_is_compiled_all_the_same(monkeypatch):
-    njit = jit.numba.njit
-
-    def uncachable(signatures, *, cache=False, **policy):
-        if cache:
-            raise RuntimeError("cannot cache function 'add_up': no locator available")
-        return njit(signatures, **policy)
-
-    monkeypatch.setattr(jit.numba, "njit", uncachable)
-    monkeypatch.setattr(jit, "_kernels", [])
-    double = kernel(types.int64(types.int64))(lambda number: 2 * number)
-    assert double(4) == 8
-    assert len(jit._kernels) == 1
-
-
-@needs_jit
-def test_other_compiler_errors_are_not_hidden():
-    with pytest.raises(Exception, match="nothing_of_this_name"):
-        kernel(types.int64(types.int64))(lambda number: nothing_of_this_name(number))  # noqa: F821
-
-
-def test_the_cache_lies_beside_the_sources_or_in_the_users_folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(jit.config, "CACHE_DIR", "")
-    inside, home = jit._cache_folders()
-    assert inside == Path(jit.__file__).parent / "__pycache__"
-    assert home.is_relative_to(Path.home())
-    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path))
-    assert jit._cache_folders() == [tmp_path]
-
-
-@needs_jit
-def test_a_folder_that_takes_no_lock_is_passed_over(monkeypatch, tmp_path):
-    (tmp_path / "file").touch()
-    folders = [tmp_path / "file" / "no folder", tmp_path / "folder"]
-    monkeypatch.setattr(jit, "_cache_folders", lambda: folders)
-    with jit.loading():
-        assert (tmp_path / "folder").exists()
-    monkeypatch.setattr(jit, "_cache_folders", lambda: folders[:1])
-    with jit.loading():
-        pass
-
-
-def test_a_changed_source_never_meets_old_machine_code(monkeypatch, tmp_path):
-    copy = tmp_path / "dlsort_kernels"
-    no_cache = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(Path(jit.__file__).parent, copy, ignore=no_cache)
-    monkeypatch.setattr(jit, "__file__", str(copy / "jit.py"))
-    before = jit._digest()
-    mix = copy / "mix.py"
-    stat = mix.stat()
-    mix.write_bytes(mix.read_bytes()[::-1])  # the same size, and made the same age
-    os.utime(mix, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    assert jit._digest() != before
-
-
-@needs_jit
-def test_loading_leaves_numbas_settings_as_they_were(monkeypatch, tmp_path):
-    monkeypatch.setattr(jit.config, "CACHE_DIR", str(tmp_path))
-    with jit.loading():
-        assert str(tmp_path / f"dlsort-{jit._digest()}") == jit.config.CACHE_DIR
-    assert str(tmp_path) == jit.config.CACHE_DIR
+thread = threading.Thread(target=run)
+thread.start()
+while counts[0] < 50 << 20:
+    ran += 1
+done.set()
+thread.join()
+print(ran > 0)
+"""
+    assert outcome("-c", code) == "True"
 
 
 def test_every_public_name_is_exported_once():
     assert len(set(dlsort_kernels.__all__)) == len(dlsort_kernels.__all__)
     for name in dlsort_kernels.__all__:
         assert hasattr(dlsort_kernels, name)
+
+
+def test_kernels_have_the_names_and_words_of_their_functions():
+    assert _add_code.__name__ == "_add_code"
+    assert _add_code.__module__ == "dlsort_kernels.lead"
+    assert classify.__doc__
 
 
 def test_doctests_pass_without_the_jit():
@@ -249,7 +189,7 @@ def test_doctests_pass_without_the_jit():
         "    assert not found.failed, name\n"
         "    print(found.attempted)\n"
     )
-    attempted = outcome(run_python("-c", check, *MODULES, NUMBA_DISABLE_JIT="1"))
+    attempted = outcome("-c", check, *MODULES, NUMBA_DISABLE_JIT="1")
     assert sum(map(int, attempted.split())) > len(dlsort_kernels.__all__)
 
 
@@ -276,4 +216,4 @@ def test_plain_functions_sort_as_compiled_ones_do():
         "refine_bytes(order, np.array([0]), np.array([60]), offsets, data)\n"
         "assert order.tolist() == sorted(range(60), key=values.__getitem__)\n"
     )
-    outcome(run_python("-c", check, NUMBA_DISABLE_JIT="1"))
+    outcome("-c", check, NUMBA_DISABLE_JIT="1")

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.processes import ProcessCluster
 from commands import COMMAND, contents, dataset, read
-from docker_kit import Containers, build_image, docker, why_no_base
+from docker_kit import LABEL, Containers, build_image, docker, why_no_base
 from patience import PATIENCE_S
 
 Done = subprocess.CompletedProcess[str]
@@ -115,3 +115,21 @@ def test_what_is_refused_on_the_cluster_leaves_nothing(place):
     assert "Traceback" not in done.stderr
     assert sorted(item.name for item in place.folder.iterdir()) == names
     assert rows_left(place) == []
+
+
+def test_the_first_sort_of_a_container_compiles_nothing(tmp_path):
+    """Whoever runs it, though no file system but the data's and a temporary one is writable."""
+    if why_no_base() is not None:
+        pytest.skip(why_no_base())
+    dataset(tmp_path / "in")
+    tmp_path.chmod(0o777)
+    code = """if True:
+        import sys, dlsort, dlsort_kernels
+        report = dlsort.sort_dataset("in", "out", by="note:desc,id")
+        assert "numba" not in sys.modules
+        print(report.rows, dlsort_kernels.compiled())
+        """
+    where = ["--volume", f"{tmp_path}:/data", "--read-only", "--tmpfs", "/tmp"]
+    who = ["--label", LABEL, "--user", "4321", "--env", "HOME=/nowhere"]
+    said = docker("run", "--rm", *where, *who, build_image(), "python", "-W", "error", "-c", code)
+    assert said == "1200 0\n"
