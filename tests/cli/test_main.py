@@ -353,7 +353,7 @@ dlsort.cli.start()
         text=True,
     )
     assert done.returncode == 2
-    assert done.stderr.startswith("Error: no folder can be written to keep compiled kernels in. ")
+    assert done.stderr.startswith("Error: no folder can be written to keep compiled kernels in")
 
 
 # ---------------------------------------------------------------- what a terminal shows

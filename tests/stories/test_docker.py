@@ -131,5 +131,6 @@ def test_the_first_sort_of_a_container_compiles_nothing(tmp_path):
         """
     where = ["--volume", f"{tmp_path}:/data", "--read-only", "--tmpfs", "/tmp"]
     who = ["--label", LABEL, "--user", "4321", "--env", "HOME=/nowhere"]
-    said = docker("run", "--rm", *where, *who, build_image(), "python", "-W", "error", "-c", code)
+    run = ["run", "--rm", *where, *who, build_image(), "python", "-W", "error"]
+    said = docker(*run, "-c", code)
     assert said == "1200 0\n"
