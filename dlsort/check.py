@@ -45,7 +45,7 @@ from dlsort.publish.manifest import key_of_parts
 from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
-from dlsort_cluster.clusters.sizes import machine_memory_bytes
+from dlsort_cluster.machine import machine_memory_bytes
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
 

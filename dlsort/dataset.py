@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -45,18 +45,20 @@ from dlsort.strategies.budget import (
     plan_budget,
 )
 from dlsort.strategies.choose import make_parts
-from dlsort.strategies.shared_storage import shared_storage
 from dlsort.strategies.strategy import Job
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
 from dlsort.wording import of_own_cluster
-from dlsort_cluster.clusters.check_versions import check_versions
-from dlsort_cluster.clusters.connect import connect
-from dlsort_cluster.clusters.joined import Joinable
-from dlsort_cluster.clusters.sizes import ClusterSize, machine_memory_bytes, size_of
 from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.machine import THIS_THREAD, ClusterSize, machine_memory_bytes
+
+if TYPE_CHECKING:
+    from dlsort_cluster.clusters.joined import Joinable
 
 __all__ = ["sort_dataset"]
+
+# Where a small job runs: in the thread that asks for it, and no client.
+_HERE = (None, THIS_THREAD)
 
 
 def sort_dataset(
@@ -107,8 +109,8 @@ def sort_dataset(
         A running Dask cluster: its address, as in ``"tcp://host:port"``, a client of it, or
         the cluster itself. Its workers must see source and destination under the same paths.
         By default the client that is current, as for Dask's own computations, also inside of
-        a task; without one, or with ``"embedded"``, a cluster in this process. What is given
-        is used and left as it is.
+        a task; without one, or with ``"embedded"``, this process: the calling thread for what
+        fits one part, a cluster in it for more. What is given is used and left as it is.
     workers : int, optional
         Worker processes to start on this machine, whatever client is current.
     threads : int, optional
@@ -200,7 +202,8 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     n_files, sizes = len(source.files), (source.stored_bytes, source.arrow_bytes)
     told = Opened(source.n_rows, n_files, *sizes, opened - began, source.passed)
     report.note(replace(told, changes=source.changes, dropped=source.dropped))
-    with _cluster(asked) as (client, size):
+    place = nullcontext(_HERE) if _suits_this_thread(source, asked) else _cluster(asked)
+    with place as (client, size):
         # plan
         job = _plan(source, asked, keys, size)
         file = _job_file(job, asked)
@@ -288,6 +291,15 @@ def _check_source(
         check_row_groups(source, asked.memory_bytes, n_processes, tuning)
 
 
+def _suits_this_thread(source: Source, asked: Asked) -> bool:
+    """Return whether a job is one thread's, and nobody asked for more."""
+    if asked.scheduler is not None or asked.workers or asked.threads not in (None, 1):
+        return False
+    tuning = asked.tuning.budget
+    budget = plan_budget(asked.memory_bytes, 1, 1, tuning, 0, _default_of(asked))
+    return source.arrow_bytes <= min(tuning.one_part_bytes, budget.part_bytes)
+
+
 def _default_of(asked: Asked) -> MemoryOf | None:
     """Return of what the memory is a share, if nobody gave it."""
     if asked.memory is not None:
@@ -322,6 +334,7 @@ def _plan(
         store_bytes=budget.store_bytes,
         temp_dir=asked.temp_dir,
         n_threads=n_threads,
+        in_this_thread=size is THIS_THREAD,
         tuning=asked.tuning,
     )
 
@@ -354,6 +367,8 @@ def _in_sight(
     """Have the workers of another's cluster looked after: they may not see what we see."""
     if asked.scheduler is None:
         return nullcontext()
+    from dlsort.strategies.shared_storage import shared_storage
+
     return shared_storage(
         client, job.source, destination, folder, asked.temp_dir, asked.tuning.strategies
     )
@@ -379,6 +394,10 @@ def _cluster(asked: Asked) -> Iterator[tuple[Any, ClusterSize]]:
     ClusterError
         If there is none, or it has other versions than we.
     """
+    from dlsort_cluster.clusters.check_versions import check_versions
+    from dlsort_cluster.clusters.connect import connect
+    from dlsort_cluster.clusters.sizes import size_of
+
     with ExitStack() as stack, _in_words(asked):
         try:
             client = stack.enter_context(

@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from dask._task_spec import Task, TaskRef
-from dask.base import tokenize
 
 from dlsort_cluster.exchange import (
     Exchange,
@@ -28,17 +26,20 @@ from dlsort_cluster.exchange import (
     check_split,
     slot_of,
 )
+from dlsort_cluster.tasks import as_dask, call, ref
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["build", "graph_token", "merge_splits"]
+__all__ = ["build", "graph_token", "lay", "merge_splits"]
 
 
 def graph_token(exchange: Exchange, parts: Sequence[int] | None) -> str:
     """Name the tasks of an exchange and a selection of its partitions."""
     if parts is None or len(parts) == exchange.n_parts:
         return exchange.token
+    from dask.base import tokenize
+
     return f"{exchange.token}-{tokenize(tuple(parts))[:8]}"
 
 
@@ -50,6 +51,18 @@ def build(
     parts: Sequence[int] | None = None,
 ) -> Layer:
     """Lay the tasks of an exchange; see :func:`dlsort_cluster.p2p.build.build`."""
+    layer = lay(exchange, name, sources, context, parts)
+    return layer._replace(graph=as_dask(layer.graph))
+
+
+def lay(
+    exchange: Exchange,
+    name: str,
+    sources: Sequence[Any],
+    context: Any,
+    parts: Sequence[int] | None = None,
+) -> Layer:
+    """Lay the same tasks, none of them Dask's yet, each after those that it refers to."""
     token = graph_token(exchange, parts)
     split_keys = [(f"dlsort-split-{token}", i) for i in range(len(sources))]
     transfer_keys = [(f"dlsort-transfer-{token}", i) for i in range(len(sources))]
@@ -57,22 +70,22 @@ def build(
     graph: dict[Any, Any] = {}
     for i, source in enumerate(sources):
         split, transfer = split_keys[i], transfer_keys[i]
-        graph[split] = Task(split, _split, exchange, source, context, i)
-        graph[transfer] = Task(transfer, _receipt, TaskRef(split))
-    receipts = [TaskRef(key) for key in transfer_keys]
-    graph[counts_key] = Task(counts_key, _add_up, exchange.n_parts, *receipts)
-    splits = [TaskRef(key) for key in split_keys]
+        graph[split] = call(split, _split, exchange, source, context, i)
+        graph[transfer] = call(transfer, _receipt, ref(split))
+    receipts = [ref(key) for key in transfer_keys]
+    graph[counts_key] = call(counts_key, _add_up, exchange.n_parts, *receipts)
+    splits = [ref(key) for key in split_keys]
     wanted = range(exchange.n_parts) if parts is None else parts
     output_keys = [(name, i) for i in range(len(wanted))]
     for key, part in zip(output_keys, wanted, strict=True):
-        graph[key] = Task(
+        graph[key] = call(
             key,
             merge_splits,
             token,
             exchange.merge,
             exchange.find,
             int(part),
-            TaskRef(counts_key),
+            ref(counts_key),
             context,
             *splits,
         )

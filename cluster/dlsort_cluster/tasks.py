@@ -1,29 +1,103 @@
-"""Single tasks, for what comes before an exchange, and their names."""
+"""Single tasks, for what comes before an exchange, and their names.
+
+They know nothing of Dask, whose import takes as long as the sort of a small file: a job that
+one thread does has no use for it. :func:`as_dask` makes Dask's tasks of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from dask._task_spec import List, Task, TaskRef
-from dask.typing import Key
+__all__ = [
+    "Call",
+    "Ref",
+    "as_dask",
+    "call",
+    "call_with_all",
+    "dask_argument",
+    "in_turn",
+    "name_of",
+    "ref",
+]
 
-__all__ = ["call", "call_with_all", "name_of", "ref"]
+Key = Any  # as Dask's are: a text, or a tuple that begins with one
 
 
-def call(key: Key, func: Callable[..., Any], *args: Any) -> Task:
+class Ref(NamedTuple):
+    """A placeholder for the result of another task."""
+
+    key: Key
+
+
+class Refs(NamedTuple):
+    """A placeholder for the results of other tasks, as a list."""
+
+    keys: tuple[Key, ...]
+
+
+class Call(NamedTuple):
+    """The task ``func(*args)``."""
+
+    key: Key
+    func: Callable[..., Any]
+    args: tuple[Any, ...]
+
+
+def call(key: Key, func: Callable[..., Any], *args: Any) -> Call:
     """Return the task ``func(*args)``; an argument may be a :func:`ref`."""
-    return Task(key, func, *args)
+    return Call(key, func, args)
 
 
-def call_with_all(key: Key, func: Callable[..., Any], keys: Sequence[Key]) -> Task:
+def call_with_all(key: Key, func: Callable[..., Any], keys: Sequence[Key]) -> Call:
     """Return the task ``func([results of keys])``."""
-    return Task(key, func, List(*[TaskRef(k) for k in keys]))
+    return Call(key, func, (Refs(tuple(keys)),))
 
 
-def ref(key: Key) -> TaskRef:
+def ref(key: Key) -> Ref:
     """Return a placeholder for the result of another task."""
-    return TaskRef(key)
+    return Ref(key)
+
+
+def as_dask(graph: Mapping[Key, Any]) -> dict[Key, Any]:
+    """Return a graph with Dask's tasks in the place of ours."""
+    from dask._task_spec import Task
+
+    return {
+        key: Task(key, task.func, *map(dask_argument, task.args))
+        if isinstance(task, Call)
+        else task
+        for key, task in graph.items()
+    }
+
+
+def dask_argument(given: Any) -> Any:
+    """Return an argument of a task of Dask's: its placeholders in the place of ours."""
+    from dask._task_spec import List, TaskRef
+
+    if isinstance(given, Ref):
+        return TaskRef(given.key)
+    return List(*map(TaskRef, given.keys)) if isinstance(given, Refs) else given
+
+
+def in_turn(graph: Mapping[Key, Call]) -> Iterable[tuple[Key, Any]]:
+    """Run tasks in this thread, one after another; yield the key and result of each.
+
+    Parameters
+    ----------
+    graph : mapping
+        Tasks, each after those that it refers to.
+    """
+    results: dict[Key, Any] = {}
+
+    def argument(given: Any) -> Any:
+        if isinstance(given, Ref):
+            return results[given.key]
+        return [results[key] for key in given.keys] if isinstance(given, Refs) else given
+
+    for key, task in graph.items():
+        results[key] = task.func(*map(argument, task.args))
+        yield key, results[key]
 
 
 def name_of(key: Any) -> Any:

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import widened
+from dlsort.arrow.made import array_of
 from dlsort.arrow.transport import combine
 from dlsort.arrow.views import bitmap, bytes_views, raw_view
 from dlsort_kernels import (
@@ -231,7 +232,7 @@ def _take(array: pa.Array, picked: Picked) -> pa.Array:
         rows_of_runs = _take(pc.run_end_decode(array), picked)
         return pc.run_end_encode(rows_of_runs, run_end_type=kind.run_end_type)
     if pt.is_union(kind) or _is_view(kind):
-        return array.take(pa.array(picked.rows))
+        return array.take(array_of(picked.rows))
     validity, n_null = _take_validity(array, picked)
     if pt.is_struct(kind):
         children = [_take(array.field(i), picked) for i in range(kind.num_fields)]
@@ -247,7 +248,7 @@ def _take(array: pa.Array, picked: Picked) -> pa.Array:
                 items.slice(first, last - first),
             )
         if last - first > MOST_ROWS:
-            return array.take(pa.array(picked.rows))
+            return array.take(array_of(picked.rows))
         offsets, child_rows = gather_lists(offsets, picked.rows)
         child = _take(items, Picked(child_rows, workers=picked.workers))
         return pa.Array.from_buffers(
@@ -256,7 +257,7 @@ def _take(array: pa.Array, picked: Picked) -> pa.Array:
     if pt.is_fixed_size_list(kind):
         size, n_rows = kind.list_size, len(array)
         if n_rows * size > MOST_ROWS or n * size > MOST_ROWS:
-            return array.take(pa.array(picked.rows))
+            return array.take(array_of(picked.rows))
         starts = picked.rows * np.uint32(size)
         child_rows = np.add.outer(starts, np.arange(size, dtype=np.uint32)).ravel()
         items = array.values.slice(array.offset * size, n_rows * size)

@@ -10,6 +10,7 @@ import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_variable, is_wide, widened
 from dlsort.arrow.layouts import recast, without_views
+from dlsort.arrow.made import array_of
 from dlsort.arrow.views import bytes_views
 
 __all__ = [
@@ -35,7 +36,7 @@ def combine(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     # Arrow can't join an empty chunk that has an offset
     filled = [chunk for chunk in column.chunks if len(chunk)]
     if len(filled) < column.num_chunks:
-        return combine(pa.chunked_array(filled or [pa.array([], kind)], kind))
+        return combine(pa.chunked_array(filled or [pa.nulls(0, kind)], kind))
     if is_variable(kind) and not is_wide(kind):
         n_bytes = sum(_value_bytes(chunk) for chunk in column.chunks)
         if n_bytes > NARROW_BYTES:
@@ -69,7 +70,8 @@ def _without_null_value(array: pa.DictionaryArray) -> pa.DictionaryArray:
         return array
     valid = values.is_valid()
     places = np.cumsum(valid.to_numpy(zero_copy_only=False)) - 1
-    new = pa.array(places, array.type.index_type, mask=values.is_null().to_numpy(False))
+    places = places.astype(array.type.index_type.to_pandas_dtype())
+    new = array_of(places, values.is_null().to_numpy(False))
     return pa.DictionaryArray.from_arrays(
         new.take(array.indices), values.drop_null(), ordered=array.type.ordered
     )

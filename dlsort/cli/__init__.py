@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 __all__ = ["start"]
@@ -15,6 +16,8 @@ def start() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # NumPy's algebra, of which nothing is used, keeps its threads busy for 0.1 s as it loads.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from dlsort.cli.main import main
 
     main(prog_name="dlsort")

@@ -59,6 +59,10 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 
+# What Dask logs as.
+_DASKS = ("bokeh", "distributed", "tornado")
+
+
 class SortCommand(Command):
     """``sort``, whose ``--overwrite`` stands alone or has a value after ``=``."""
 
@@ -115,10 +119,10 @@ def sort_command(
     """
     check_together(options)
     report_path = None if report is None else check_report_path(report, src, dst)
-    with on_signal(leave):
-        with _silent_compiling(silent=not progress):
-            from dlsort.dataset import sort_dataset
-            from dlsort.terminal.progress import NoProgress, live_progress
+    with on_signal(leave), _silent_compiling(silent=not progress):
+        from dlsort.dataset import sort_dataset
+        from dlsort.terminal.progress import NoProgress, live_progress
+
         _hush_dask()
         if not options["resume"]:
             _tell_of_abandoned(dst)
@@ -199,10 +203,10 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
 
     Without --by it also finds parts that are missing, there twice, or another sort's.
     """
-    with on_signal(leave):
-        with _silent_compiling(silent=not progress):
-            from dlsort.check import check_dataset
-            from dlsort.terminal.progress import NoProgress, live_progress
+    with on_signal(leave), _silent_compiling(silent=not progress):
+        from dlsort.check import check_dataset
+        from dlsort.terminal.progress import NoProgress, live_progress
+
         watched = Watched(NoProgress())
         with on_signal(watched.stop):
             with live_progress(show=progress) as watched.progress:
@@ -288,10 +292,20 @@ def _own_warnings() -> Iterator[None]:
 
 
 def _hush_dask() -> None:
-    """Keep Dask's log off the terminal: what goes wrong is told in a sentence."""
-    if not os.environ.get(TRACEBACK):
-        for handler in logging.getLogger("distributed").handlers:
-            handler.setLevel(logging.CRITICAL + 1)
+    """Keep Dask's log off the terminal: what goes wrong is told in a sentence.
+
+    Dask writes to standard error by a handler of its own, unless there is one as it is loaded,
+    which it is where a cluster is needed.
+    """
+    if os.environ.get(TRACEBACK):
+        return
+    for handler in logging.getLogger("distributed").handlers:
+        handler.setLevel(logging.CRITICAL + 1)
+    if not (root := logging.getLogger()).handlers:
+        others = logging.StreamHandler()
+        others.setLevel(logging.WARNING)
+        others.addFilter(lambda record: record.name.partition(".")[0] not in _DASKS)
+        root.addHandler(others)
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
-from dask.utils import natural_sort_key
 
 from dlsort.errors import (
     BadOptionError,
@@ -34,7 +33,7 @@ from dlsort.io.listing.hive import folder_values
 from dlsort.io.listing.names import is_ignored
 from dlsort.io.listing.passed_over import SUFFIXES, said
 from dlsort.io.listing.places import Place, list_place
-from dlsort.io.paths import Places, list_of
+from dlsort.io.paths import Places, list_of, natural_order
 from dlsort.io.storage import is_store
 from dlsort.io.tables.snapshot import read_snapshot, table_above, tables_among
 from dlsort.io.tables.table import Snapshot, TableFolder
@@ -127,7 +126,7 @@ def find_files(src: Places, ignore: Sequence[str] = ()) -> Listing:
         found = _of_place(place, names, ignore, passed)
         if not found:
             raise SourceNotFoundError(_nothing_at(place, passed))
-        files += sorted(found, key=lambda file: natural_sort_key(file.path))
+        files += sorted(found, key=lambda file: natural_order(file.path))
     _refuse_twice(files, follow=not isinstance(src, str))
     return Listing(tuple(files), passed)
 
@@ -186,7 +185,7 @@ def _of_place(
         for name, real in place.names.items()
         if real is None and (_in_any(name, inside) or not is_ignored(name, ignore))
     }
-    links = sorted((n for n, r in place.names.items() if r is not None), key=natural_sort_key)
+    links = sorted((n for n, r in place.names.items() if r is not None), key=natural_order)
     plain = (name for name, real in place.names.items() if real is None)
     parents: set[str] = set()
     for name in chain(plain, links):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ __all__ = [
     "Places",
     "check_path",
     "list_of",
+    "natural_order",
     "read_folder",
     "read_path",
     "read_places",
@@ -114,6 +116,19 @@ def shown_places(places: Places) -> str:
     few = list_of(places)
     more = f" and {len(few) - 2:,} more" if len(few) > 3 else ""
     return ", ".join(few[: 2 if more else None]) + more
+
+
+def natural_order(path: str) -> list[str | int]:
+    """Return what sorts paths as people do, as Dask's files are.
+
+    Examples
+    --------
+    >>> sorted(["part.10", "part.2"], key=natural_order)
+    ['part.2', 'part.10']
+    """
+    parts: list[str | int] = [*re.split(r"(\d+)", path)]
+    parts[1::2] = map(int, parts[1::2])
+    return parts
 
 
 def read_folder(value: Any, name: str) -> str:

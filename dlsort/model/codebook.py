@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.made import array_of
 from dlsort.arrow.transport import combine
 from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
@@ -70,7 +71,7 @@ class Codebook:
             same = np.zeros(len(place), np.bool_)
         codes = (2 * place + same).astype(np.uint32)
         return look_up(
-            pa.array(codes, mask=ranks[n:].is_null().to_numpy(zero_copy_only=False)), array
+            array_of(codes, ranks[n:].is_null().to_numpy(zero_copy_only=False)), array
         )
 
 
@@ -104,6 +105,6 @@ def fit_codebooks(
             array.dictionary.take(array.indices.unique().drop_null()).unique().drop_null()
         )
         ranks = rank_values(distinct, key, tuning, ordered=False)
-        order = argsort(pa.table({"v": ranks}), [SortKey("v")], tuning)
-        books[i] = Codebook(distinct.take(pa.array(order)), ordered=False, key=key)
+        order = argsort(pa.Table.from_arrays([ranks], ["v"]), [SortKey("v")], tuning)
+        books[i] = Codebook(distinct.take(array_of(order)), ordered=False, key=key)
     return books

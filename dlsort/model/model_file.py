@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from dlsort.arrow.made import array_of
 from dlsort.io import storage
 from dlsort.io.storage import write_error
 from dlsort.keys import SortKey
@@ -26,7 +27,7 @@ def keep_model(model: Model, path: str) -> None:
         If the file can't be written.
     """
     splitters = model.splitters
-    places = [pa.array(model.splitter_part), pa.array(model.splitter_row)]
+    places = [array_of(model.splitter_part), array_of(model.splitter_row)]
     fields = [
         field.with_name(f"key {i}").remove_metadata()
         for i, field in enumerate(splitters.schema)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.made import array_of
 from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.take import take_table
 from dlsort.arrow.transport import combine, concat_rows
@@ -293,7 +294,7 @@ def move_keys(sample: Sample, ranges: Mapping[int, tuple[Any, Any]]) -> Sample:
                 values[at] = _fitted(there, values[at])
     moved = pa.Array.from_buffers(column.type, len(column), [None, pa.py_buffer(values)], 0)
     if null is not None:
-        moved = moved.take(pa.array(np.arange(len(values)), mask=null))
+        moved = moved.take(array_of(np.arange(len(values)), null))
     keys = sample.keys.set_column(0, sample.keys.schema.field(0), moved)
     return replace(sample, keys=keys)
 

@@ -175,7 +175,7 @@ SCHEDULER = SortOption(
     CLUSTER,
     "Run on this Dask cluster, as in tcp://host:8786. It must see ``src`` and ``dst`` under "
     "the same paths.",
-    otherwise="embedded, a cluster in this process",
+    otherwise="embedded: this process, by one thread if it is small, else as a cluster",
 )
 WORKERS = SortOption(
     "workers",

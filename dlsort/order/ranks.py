@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.made import array_of
 from dlsort.arrow.transport import combine
 from dlsort.keys import SortKey
 from dlsort.order.by_words import order_by_words
@@ -45,7 +46,7 @@ def rank_values(
         ranks = np.arange(len(values), dtype=np.uint32)
     else:
         ranks = _dense_ranks(columns, tuning)
-    return pa.array(ranks, mask=columns[0].null)
+    return array_of(ranks, columns[0].null)
 
 
 def look_up(ranks: pa.Array, array: pa.DictionaryArray) -> pa.Array:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from dlsort.arrow.made import array_of
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import OutOfOrderError
 from dlsort.keys import SortKey
@@ -78,7 +79,7 @@ class Ordered:
         if bad >= 0:
             bad += self.proof.rows
         elif keys.num_rows:
-            self._edges.append(keys.take([0, keys.num_rows - 1]))
+            self._edges.append(keys.take(array_of(np.array([0, keys.num_rows - 1]))))
             if first_break(self._edges[-2:], self._keys, self._tuning.order) >= 0:
                 bad = self.proof.rows - 1
         if bad >= 0:
@@ -89,7 +90,7 @@ class Ordered:
             raise OutOfOrderError(msg)
         n_before = self.proof.rows
         begin, end = np.searchsorted(self._wanted, [n_before, n_before + keys.num_rows])
-        self.picked.append(keys.take(self._wanted[begin:end] - n_before))
+        self.picked.append(keys.take(array_of(self._wanted[begin:end] - n_before)))
         self.proof += prove(table, self._tuning.proof)
         self._none = keys.slice(0, 0)
 

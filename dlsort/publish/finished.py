@@ -32,8 +32,8 @@ from dlsort.proof.checksum import Proof
 from dlsort.proof.ordered import Ordered, first_break
 from dlsort.proof.stats import Clock, OutputStats
 from dlsort.tuning import OrderTuning, Tuning
-from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ExchangeError, Layer
+from dlsort_cluster.runner import run
 from dlsort_cluster.tasks import call
 
 __all__ = [
@@ -194,8 +194,8 @@ def verify_finished(client: Any, writer: Writer) -> int:
 
     Parameters
     ----------
-    client : distributed.Client
-        Where to read them, all at once.
+    client : distributed.Client or None
+        Where to read them, all at once; None: in this thread, in turn.
     writer : Writer
         Wrote them.
 

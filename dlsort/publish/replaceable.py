@@ -19,8 +19,6 @@ from contextlib import suppress
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any
 
-import fsspec
-
 from dlsort.io.find import SUFFIXES
 from dlsort.io.one_table import of_no_one_table
 from dlsort.io.storage import filesystem, is_store, stamp_in
@@ -142,8 +140,10 @@ def foreign(place: str, held: Held) -> list[str]:
                 claims.append((name, size))
             else:
                 strays.add(name)
-    strays.update(_untrue(place, claims))
-    strays.update(_unmarked(place, markers))
+    if claims:
+        strays.update(_untrue(place, claims))
+    if markers:
+        strays.update(_unmarked(place, markers))
     return sorted(strays)
 
 
@@ -185,6 +185,8 @@ def _paths(place: str, files: Sequence[tuple[str, int]]) -> tuple[Any, list[str]
     if is_store(place):
         fs, inner = filesystem(place)
     else:
+        import fsspec
+
         fs, inner = fsspec.filesystem("file"), place
     return fs, [f"{inner.rstrip('/')}/{name}" for name, _ in files]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from dask.base import named_schedulers
+from typing import TYPE_CHECKING, Any
 
 from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
@@ -24,16 +23,11 @@ from dlsort.publish.destination import Overwrite
 from dlsort.strategies.budget import ask_memory
 from dlsort.tuning import Tuning
 from dlsort.wording import closest
-from dlsort_cluster.clusters.joined import (
-    EMBEDDED,
-    Joinable,
-    check_usable,
-    current_client,
-    is_joinable,
-)
-from dlsort_cluster.clusters.reach import fault_of
-from dlsort_cluster.clusters.sizes import machine_memory_bytes
 from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.machine import EMBEDDED, machine_memory_bytes
+
+if TYPE_CHECKING:
+    from dlsort_cluster.clusters.joined import Joinable
 
 __all__ = ["Asked", "read_arguments"]
 
@@ -170,6 +164,8 @@ def _check_temp_dir(folder: Path, named: str, src: Sequence[str], dst: str) -> N
 
 def _is_meant_here(scheduler: str) -> bool:
     """Return whether a name is one of Dask's for this process, or ours with a slip in it."""
+    from dask.base import named_schedulers
+
     is_dasks = scheduler.lower() in named_schedulers
     return ":" not in scheduler and (is_dasks or bool(closest(scheduler, [EMBEDDED])))
 
@@ -179,12 +175,17 @@ def _cluster_to_join(
 ) -> Joinable | None:
     """Return the cluster that is given; or current, unless processes or threads are wanted."""
     is_current = scheduler is None
+    if is_current and (workers or threads or "distributed" not in sys.modules):
+        return None  # nobody has a client where Dask's are not even loaded
+    if isinstance(scheduler, str) and scheduler == EMBEDDED:
+        return None
+    from dlsort_cluster.clusters.joined import check_usable, current_client, is_joinable
+    from dlsort_cluster.clusters.reach import fault_of
+
     if is_current:
-        scheduler = current_client() if workers is None and threads is None else None
+        scheduler = current_client()
         if scheduler is None:
             return None
-    elif isinstance(scheduler, str) and scheduler == EMBEDDED:
-        return None
     elif isinstance(scheduler, str) and (fault := fault_of(scheduler)):
         hint = f" Did you mean {EMBEDDED!r}?" if _is_meant_here(scheduler) else ""
         msg = (

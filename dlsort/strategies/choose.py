@@ -39,8 +39,8 @@ def make_parts(
 
     Parameters
     ----------
-    client : distributed.Client
-        Where to run.
+    client : distributed.Client or None
+        Where to run; None: in this thread.
     stage : Staging
         The job's folder; gets the folder of the parts.
     job : Job

@@ -27,8 +27,8 @@ from dlsort.publish.finished import find_output, finished_parts
 from dlsort.strategies.part import write_partition
 from dlsort.strategies.reader import Reader, model_tasks
 from dlsort.strategies.strategy import Job
-from dlsort_cluster.engine import build, engine_of_clients
 from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
+from dlsort_cluster.taskgraph import lay
 from dlsort_cluster.tasks import ref
 
 __all__ = ["ExchangePlan", "Exchanging", "split_piece"]
@@ -127,7 +127,12 @@ class ExchangePlan:
             partial(find_output, writer.folder),
         )
         name = f"dlsort-part-{token}"
-        layer = build(exchange, name, self.pieces, ref(model), engine=engine_of_clients())
+        if job.in_this_thread:
+            layer = lay(exchange, name, self.pieces, ref(model))
+        else:
+            from dlsort_cluster.engine import build, engine_of_clients
+
+            layer = build(exchange, name, self.pieces, ref(model), engine=engine_of_clients())
         return Layer({**graph, **layer.graph}, layer.transfer_keys, layer.output_keys)
 
     def holds(self, outcome: Outcome) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dlsort.arrow.made import empty_table
 from dlsort.arrow.paths import field_at
 from dlsort.arrow.transport import to_transport, transport_schema
 from dlsort.io.parquet.reader import read_piece
@@ -106,7 +107,7 @@ class Reader:
         return transport_schema(pa.schema([field_at(self.schema, k.column) for k in self.keys]))
 
     def _join(self, samples: Sequence[Sample]) -> Sample:
-        return join_samples(samples, self.key_schema().empty_table())
+        return join_samples(samples, empty_table(self.key_schema()))
 
 
 def _sample_rest(reader: Reader, tasks: Sequence[SampleTask], mixed: bool) -> Sample:  # noqa: FBT001 - a task's arguments have no names

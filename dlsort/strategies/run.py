@@ -11,8 +11,8 @@ from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import InputStats, OutputStats
 from dlsort.report import Ran
 from dlsort.terminal.progress import Progress
-from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ExchangeError, Layer
+from dlsort_cluster.runner import run
 
 __all__ = ["run_plan"]
 
@@ -22,8 +22,8 @@ def run_plan(client: Any, layer: Layer, n_rows: int, progress: Progress) -> tupl
 
     Parameters
     ----------
-    client : distributed.Client
-        Where to run.
+    client : distributed.Client or None
+        Where to run; None: in this thread.
     layer : Layer
         The tasks.
     n_rows : int

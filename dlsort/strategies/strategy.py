@@ -36,6 +36,8 @@ class Job:
         Where shards beyond that go.
     n_threads : int
         Threads of the cluster.
+    in_this_thread : bool
+        There is no cluster: the job is small.
     tuning : Tuning
         The tunables.
     """
@@ -49,6 +51,7 @@ class Job:
     store_bytes: int
     temp_dir: str | None
     n_threads: int
+    in_this_thread: bool
     tuning: Tuning
 
     def as_begun(self, file: JobFile) -> Job:

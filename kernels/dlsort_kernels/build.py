@@ -40,7 +40,7 @@ _NULL = _POINTER(None)
 _HEAD = object.__basicsize__
 _DATA, _NDIM, _SHAPE, _DTYPE, _FLAGS = (_HEAD + at for at in (0, 8, 16, 40, 48))
 _KIND, _ORDER, _SIZE = (_HEAD + at for at in (8, 10, 24))
-_CONTIGUOUS, _ALIGNED, _WRITEABLE = 0x1, 0x100, 0x400
+_CONTIGUOUS, _WRITEABLE = 0x1, 0x400
 _SWAPPED = ord(">" if sys.byteorder == "little" else "<")
 
 # How numbers come from Python and go back, by NumPy's letter for their kind.
@@ -250,7 +250,7 @@ def _boxed(module: ir.Module, builder: Any, told: Number, value: Any) -> Any:
 
 def _fits(module: ir.Module, builder: Any, told: Array, given: Any, ndarray: Any) -> Any:
     """Return whether an object is an array of this kind, as one bit."""
-    flags = _CONTIGUOUS | _ALIGNED | (_WRITEABLE if told.written else 0)
+    flags = _CONTIGUOUS | (_WRITEABLE if told.written else 0)
     wanted = (_I8(ord(told.number.kind)), _I64(told.number.size), _I32(told.ndim), _I32(flags))
     return builder.call(_fitting(module), [given, ndarray, *wanted])
 

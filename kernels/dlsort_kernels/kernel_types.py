@@ -1,8 +1,8 @@
 """The types of kernels' arguments and results, by which their machine code is chosen.
 
-``reads(uint64)`` takes any aligned C-contiguous array, read-only ones too (Arrow buffers are
-read-only), and ``writes(uint64)`` a writable one. A number called with arguments is a
-signature: ``int64(reads(uint64), uint64)``.
+``reads(uint64)`` takes any C-contiguous array, read-only ones too (Arrow buffers are), wherever
+it lies (what comes over an encrypted connection lies anywhere), and ``writes(uint64)`` a
+writable one. A number called with arguments is a signature: ``int64(reads(uint64), uint64)``.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Array:
-    """An aligned C-contiguous array."""
+    """A C-contiguous array."""
 
     number: Number
     ndim: int

@@ -27,7 +27,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import llvmlite.binding as llvm
 import numpy as np
 
@@ -100,6 +99,8 @@ def warm(package: str) -> Path | None:
     for place in places:
         if (place / name).is_dir() and _trusted(place):
             return place / name
+    import filelock  # with all of asyncio, for those who compile
+
     for place in places[1:]:
         with contextlib.suppress(OSError, NotImplementedError):
             place.mkdir(0o700 if _is_shared(place.parent) else 0o777, True, True)
@@ -169,6 +170,7 @@ def compile_into(folder: Path, kernels: Sequence[Declared]) -> None:
     (folder / _DIGESTS).write_text(json.dumps(digests))
 
 
+@functools.cache
 def name_of(package: str) -> str:
     """Return the name of the folder that a package's machine code lies in."""
     digest = hashlib.blake2b(digest_size=8)

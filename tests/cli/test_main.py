@@ -51,6 +51,24 @@ def test_help_imports_nothing_heavy(args):
     assert not HEAVY & imported
 
 
+@pytest.mark.parametrize("how", ["--by id", "--by note,id:desc", "--by price --partitions 3"])
+def test_a_small_sort_imports_what_it_needs(tmp_path, how):
+    """Neither pandas nor Dask nor a compiler: their imports take longer than such a sort."""
+    write(tmp_path / "in.parquet")
+    args = ["sort", "in.parquet", "out", *how.split()]
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", *COMMAND[1:], *args],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line for line in told.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.rsplit("|", 1)[1].strip() for line in lines}
+    assert "pyarrow.parquet" in imported
+    assert not {"dask", "distributed", "fsspec", "numba", "pandas"} & imported
+
+
 def test_help_shows_an_example():
     shown = process("--help")
     assert shown.returncode == 0

@@ -16,7 +16,7 @@ from dlsort.cli import main as cli
 from dlsort.errors import BadOptionError, UnknownColumnError
 from dlsort.keys import check_columns, parse_by
 from dlsort.sizes import GIB, parse_bytes
-from dlsort_cluster.clusters.sizes import machine_memory_bytes
+from dlsort_cluster.machine import machine_memory_bytes
 
 #: A value that each option takes.
 VALUES = {

@@ -23,6 +23,7 @@ from dlsort.io.paths import read_path
 from dlsort.options.arguments import read_count, read_flag
 from dlsort.terminal import progress
 from dlsort.terminal.progress import NoProgress, progress_for
+from dlsort_cluster.clusters import connect
 
 
 class Awkward:
@@ -124,10 +125,11 @@ def work(tmp_path, monkeypatch):
     pq.write_table(pa.table({"k": [3, 1, 2]}), tmp_path / "in.parquet")
     monkeypatch.chdir(tmp_path)
 
-    def start(**_: object):
-        pytest.fail("a cluster was asked for")
+    def start(*_: object, **__: object):
+        pytest.fail("something was begun")
 
-    monkeypatch.setattr(dlsort.dataset, "connect", start)
+    monkeypatch.setattr(connect, "connect", start)
+    monkeypatch.setattr(dlsort.dataset, "staging", start)
     return tmp_path
 
 

@@ -43,6 +43,7 @@ from commands import (
 from commands import dlsort as command
 from dlsort.errors import DlsortError
 from dlsort.io.parts import ATTEMPTS, PARTS
+from dlsort_cluster.clusters import connect as connecting
 from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.exchange import SpillFullError
 from patience import PATIENCE_S
@@ -459,8 +460,7 @@ def test_an_option_that_is_missing_or_unknown(work):
 @pytest.fixture
 def hasty(monkeypatch) -> Iterator[None]:
     """Wait a second for a scheduler, not five, nor half a minute for one that says nothing."""
-    connect = dlsort.dataset.connect
-    monkeypatch.setattr(dlsort.dataset, "connect", partial(connect, connect_timeout_s=1.0))
+    monkeypatch.setattr(connecting, "connect", partial(connect, connect_timeout_s=1.0))
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
         yield
 
@@ -521,7 +521,7 @@ FULL = (
 )
 
 
-@pytest.mark.parametrize("how", [(), ("--workers", 1)])
+@pytest.mark.parametrize("how", [("--threads", 2), ("--workers", 1)])
 def test_a_full_disk_of_our_own_workers_is_told_without_their_addresses(work, monkeypatch, how):
     def run(*args: object, **options: object) -> None:
         raise SpillFullError(FULL)
@@ -532,7 +532,7 @@ def test_a_full_disk_of_our_own_workers_is_told_without_their_addresses(work, mo
         "Set --temp-dir to a larger disk.\n"
     )
     with pytest.raises(dlsort.DlsortError) as caught:
-        dlsort.sort_dataset("in", "out", by="id", threads=1)
+        dlsort.sort_dataset("in", "out", by="id", threads=2)
     assert str(caught.value) == f"{told}temp_dir (--temp-dir) to a larger disk."
 
 

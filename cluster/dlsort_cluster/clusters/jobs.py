@@ -17,7 +17,7 @@ from dlsort_cluster.addresses import is_told
 from dlsort_cluster.clusters.ask import TELL_S, ask, of_each_worker, start
 from dlsort_cluster.clusters.pardon import Pardon
 from dlsort_cluster.exchange import ExchangeError, Layer
-from dlsort_cluster.tasks import name_of
+from dlsort_cluster.tasks import as_dask, name_of
 
 __all__ = ["JobCancelledError", "Progress", "WorkersLostError", "run"]
 
@@ -87,7 +87,7 @@ def run(
     futures: list[Future[Any]] = []
     n_inputs = len(layer.transfer_keys)
     try:
-        futures = client.get(layer.graph, keys, sync=False)
+        futures = client.get(as_dask(layer.graph), keys, sync=False)
         pardon = Pardon(client, {name_of(key) for key in layer.graph})
         _watch(client, futures, n_inputs, on_progress, poll_s, pardon)
         results = ask(client, lambda: client.gather(futures, asynchronous=True))

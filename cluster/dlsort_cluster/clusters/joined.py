@@ -17,9 +17,9 @@ from distributed.deploy.cluster import Cluster
 
 from dlsort_cluster.clusters.reach import SchedulerUnreachableError, reach
 from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.machine import EMBEDDED
 
 __all__ = [
-    "EMBEDDED",
     "ClientUnusableError",
     "Joinable",
     "check_usable",
@@ -30,9 +30,6 @@ __all__ = [
 ]
 
 Joinable = str | Client | Cluster
-
-# What stands for none: a cluster in this process.
-EMBEDDED = "embedded"
 
 
 class ClientUnusableError(ExchangeError):

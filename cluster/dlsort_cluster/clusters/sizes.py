@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from distributed import Client
-from distributed.system import MEMORY_LIMIT
 
 from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.machine import ClusterSize
 
-__all__ = ["ClusterSize", "machine_memory_bytes", "size_of"]
-
-
-class ClusterSize(NamedTuple):
-    """Worker processes, threads in all, and memory in all of those that have a limit.
-
-    ``is_limited``: all have one, so that there is no more memory than that.
-    """
-
-    n_processes: int
-    n_threads: int
-    memory_bytes: int
-    is_limited: bool
-
-
-def machine_memory_bytes() -> int:
-    """Return the machine's memory, or the container's where that is less."""
-    return int(MEMORY_LIMIT)
+__all__ = ["size_of"]
 
 
 def size_of(client: Client) -> ClusterSize:

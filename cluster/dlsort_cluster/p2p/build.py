@@ -66,6 +66,7 @@ from dlsort_cluster.p2p.places import give_back, tell_places
 from dlsort_cluster.p2p.run import ExchangeSpec
 from dlsort_cluster.p2p.stores import spilled_bytes
 from dlsort_cluster.store.memory import guard_of
+from dlsort_cluster.tasks import dask_argument
 from dlsort_cluster.versions import installed
 
 __all__ = ["build", "spilled_bytes", "supported"]
@@ -116,6 +117,7 @@ def build(
         temp_dir=exchange.temp_dir,
         versions=installed(),
     )
+    context = dask_argument(context)
     transfer_keys = [(f"dlsort-transfer-{run}", i) for i in range(len(sources))]
     graph: dict[Any, Any] = {
         key: Task(key, _transfer, run, exchange, source, context, i)

@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_variable
+from dlsort.arrow.made import array_of
 from dlsort.arrow.views import bytes_views, fixed_view, nulls, raw_view
 from dlsort.io.parquet.encoded_sizes import (
     Numbers,
@@ -292,7 +293,7 @@ def _fixed_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
     packing_ns = costs.packing_byte_ns[sampled.thorough] * width
     packs = plain < costs.hopeless_ratio * width
     yield _Candidate(PLAIN, plain, packing_ns if packs else 0.0)
-    different = _Different.of(array if values.ndim > 1 else pa.array(values), sampled)
+    different = _Different.of(array if values.ndim > 1 else array_of(values), sampled)
     if different.fits(width):
         n_bytes = different.dictionary_bytes(width, plain)
         ns = costs.dictionary_ns + costs.dictionary_share_ns * different.share
@@ -335,7 +336,7 @@ def _text_candidates(sampled: _Sampled) -> Iterator[_Candidate]:
         return
     looked_at = np.flatnonzero(runs.number % sampled.tuning.encoding_text_runs == 0)
     fewer = Runs(runs.number[looked_at])
-    views = bytes_views(array.take(pa.array(looked_at)))
+    views = bytes_views(array.take(array_of(looked_at)))
     sizes = text_sizes(*views, fewer, sampled.codec, sampled.tuning.encoding_letters)
     yield _Candidate(PLAIN, sizes.plain, 0.0)
     if different.fits(width):
