@@ -31,7 +31,7 @@ def shrink(patch: pytest.MonkeyPatch) -> OrderTuning:
     """Make groups, blocks and the work of a thread so small that a few rows fill many."""
     patch.setattr(groups, "GROUP_ROWS", 32)
     patch.setattr(kernel_threads, "THREAD_ROWS", 100)
-    return OrderTuning(block_rows=150)
+    return OrderTuning(block_rows=150, numpy_rows=0, arrow_rows=0)
 
 
 # ---------------------------------------------------------------- missing values and limits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arrow_data import KEY_TYPES, Array, Stream, batch, chunked, column, oracle, payload
-from dlsort import argsort, sort_table
+from dlsort import argsort, sort_table, top_k
 from dlsort.errors import BadKeyError, KeyTypeError, UnknownColumnError
 from dlsort.keys import SortKey
 from dlsort.order.key_arrays import check_row_count
+from dlsort.tuning import TUNING
 
 WAYS_IN: dict[str, Callable[[pa.Table], Any]] = {
     "pyarrow Table": lambda table: table,
@@ -63,6 +65,27 @@ def test_every_way_in_gives_the_stable_order(way, by):
     got = as_arrow(sort_table(WAYS_IN[way](table), by))
     assert got["id"].to_pylist() == oracle(table, parse_by(by))
     assert got.column_names == table.column_names
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_few_rows_are_sorted_by_arrow_as_by_us(data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    kinds = data.draw(st.lists(st.sampled_from(sorted(KEY_TYPES)), min_size=1, max_size=3))
+    n = data.draw(st.integers(0, 50))
+    table = pa.table({"row": range(n)})
+    keys = []
+    for i, kind in enumerate(kinds):
+        distinct, nulls = data.draw(st.sampled_from([None, 1, 3])), data.draw(st.booleans())
+        values = column(rng, kind, n, distinct=distinct, nulls=0.2 * nulls)
+        table = table.append_column(f"k{i}", values)
+        keys.append(SortKey(f"k{i}", data.draw(st.booleans()), data.draw(st.booleans())))
+    want = sort_table(table, keys, _tuning=replace(TUNING.order, arrow_rows=0, numpy_rows=0))
+    got = sort_table(table, keys)
+    got.validate(full=True)
+    assert str(rows_of(got)) == str(rows_of(want))
+    k = data.draw(st.integers(0, n + 1))
+    assert str(rows_of(top_k(table, k, keys))) == str(rows_of(want)[:k])
 
 
 @settings(max_examples=60, deadline=None)

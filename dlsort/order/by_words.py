@@ -88,9 +88,10 @@ def order_by_words(
     threads : int
         At most so many.
     """
-    quick = _small(columns, keys, tuning) if wide and not runs else None
+    quick = _small(columns, keys, tuning, runs=runs, wide=wide)
     if quick is not None:
-        return Order(quick, NO_RUNS, None)
+        rows, tied = quick
+        return Order(rows if wide else rows.astype(np.uint32), tied, None)
     source, complete = first_words(columns, keys, tuning, threads)
     done = complete == len(columns)
     if isinstance(source, LeadWords):
@@ -122,8 +123,13 @@ def order_by_words(
 
 
 def _small(
-    columns: Sequence[Column], keys: Sequence[SortKey], tuning: OrderTuning
-) -> Any | None:
+    columns: Sequence[Column],
+    keys: Sequence[SortKey],
+    tuning: OrderTuning,
+    *,
+    runs: bool,
+    wide: bool,
+) -> tuple[Any, Runs] | None:
     """Return the stable order of few numbers by NumPy's own sort, or None for others.
 
     It has no set-up, and counts narrow integers as well as we do up to some size.
@@ -134,16 +140,25 @@ def _small(
     values = column.values
     if column.mask is not None or column.missing is not None:
         return None
-    few = {1: tuning.numpy_rows_of_1_byte, 2: tuning.numpy_rows_of_2_bytes}
+    few = {1: tuning.numpy_rows_of_1_byte, 2: tuning.numpy_rows_of_2_bytes} if wide else {}
     if len(values) > few.get(values.dtype.itemsize, tuning.numpy_rows):
         return None
     if column.is_floating:
-        if key.nulls_first:
+        if key.nulls_first or runs:  # NaN is unlike itself
             return None
         values = -values if key.descending else values
     elif key.descending:
         values = ~values
-    return np.argsort(values, kind="stable")
+    order = values.argsort(kind="stable")
+    return order, _equal_in(values[order]) if runs else NO_RUNS
+
+
+def _equal_in(values: npt.NDArray[Any]) -> Runs:
+    """Return the runs of equal values, of two or more, among values in order."""
+    begins = np.concatenate([[True], values[1:] != values[:-1], [True]])
+    edges = np.flatnonzero(begins[: len(values) + 1])
+    several = np.flatnonzero(np.diff(edges) > 1)
+    return edges[several], edges[several + 1]
 
 
 def first_words(

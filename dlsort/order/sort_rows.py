@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
 
+from dlsort.arrow.kinds import is_bytes
 from dlsort.arrow.take import Picked, take_table
 from dlsort.arrow.transport import concat_rows
 from dlsort.keys import SortKey
@@ -22,6 +25,17 @@ from dlsort_kernels import pool, threads_for
 __all__ = ["first_of", "sort_rows", "sort_shards"]
 
 Starts = npt.NDArray[np.int64]
+
+# Types that Arrow sorts as we do.
+_ARROWS = (
+    pt.is_integer,
+    is_bytes,
+    pt.is_boolean,
+    pt.is_timestamp,
+    pt.is_date,
+    pt.is_time,
+    pt.is_decimal128,
+)
 
 
 def sort_shards(
@@ -78,6 +92,8 @@ def sort_rows(
     threads : int
         At most so many; the rows do not depend on it.
     """
+    if table.num_rows <= tuning.arrow_rows and (rows := _by_arrow(table, keys)) is not None:
+        return table.take(rows)
     columns = normal_keys(key_table(table, keys), keys, tuning).columns()
     order = order_columns(columns, keys, tuning, runs=False, by_place=True, threads=threads)
     if order.spread is None and _in_place(order.rows):
@@ -93,6 +109,27 @@ def sort_rows(
         return take_table(table, picked)
 
 
+def _by_arrow(table: pa.Table, keys: Sequence[SortKey]) -> pa.Array | None:
+    """Return the stable order of few rows by Arrow's own sort, or None where it is another."""
+    kinds = table.schema.types
+    if not all(
+        pt.is_primitive(kind) or is_bytes(kind) or pt.is_decimal(kind) for kind in kinds
+    ):
+        return None
+    places = []
+    for key in keys:
+        place = table.schema.get_field_index(key.column)
+        if place < 0 or table.column(place).null_count:
+            return None
+        if pt.is_floating(kinds[place]):  # NaN goes last
+            if kinds[place].bit_width < 32 or key.nulls_first or key.nan_first is not None:
+                return None
+        elif not any(is_kind(kinds[place]) for is_kind in _ARROWS):
+            return None
+        places.append((place, "descending" if key.descending else "ascending"))
+    return pc.sort_indices(table, sort_keys=places)
+
+
 def _in_place(rows: np.ndarray[tuple[int], np.dtype[np.uint32]]) -> bool:
     return np.array_equal(rows, np.arange(len(rows), dtype=np.uint32))
 
@@ -101,5 +138,7 @@ def first_of(
     table: pa.Table, keys: tuple[SortKey, ...], k: int, tuning: OrderTuning, *, threads: int
 ) -> pa.Table:
     """Return the first ``k`` rows of the stable sort of a table; as :func:`sort_rows`."""
+    if table.num_rows <= tuning.arrow_rows and (rows := _by_arrow(table, keys)) is not None:
+        return table.take(rows[:k])
     columns = normal_keys(key_table(table, keys), keys, tuning).columns()
     return take_table(table, first_rows(columns, keys, k, tuning, threads=threads))

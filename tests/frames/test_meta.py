@@ -91,7 +91,8 @@ def cast(values, dtype):
     if isinstance(values.dtype, pd.CategoricalDtype) and dtype != "category":
         return None  # categories have an order
     try:
-        found = values.astype(dtype)
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = values.astype(dtype)
     except (TypeError, ValueError, ArithmeticError, pa.ArrowException):
         return None
     return found if boxed(found) == boxed(values) else None

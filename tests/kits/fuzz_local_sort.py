@@ -225,6 +225,7 @@ def tunables(rng: Rng) -> Iterator[tuple[OrderTuning, str]]:
     of_order = [
         ("block_rows", [100, 3000]),
         ("numpy_rows", [0, 100]),
+        ("arrow_rows", [0, 100]),
         ("lead_rows", [1, 500]),
         ("refined_rows", [10, 300]),
         ("ranked_rows", [1, 500]),

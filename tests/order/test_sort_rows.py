@@ -18,7 +18,7 @@ def always_spread(monkeypatch):
     """Let few rows take the way of many; return what lets small columns do so too."""
     monkeypatch.setattr(groups, "GROUP_ROWS", 64)
     monkeypatch.setattr(kernel_threads, "THREAD_ROWS", 100)
-    return OrderTuning(spread_bytes=0)
+    return OrderTuning(spread_bytes=0, arrow_rows=0, numpy_rows=0)
 
 
 KEYS: dict[str, object] = {
