@@ -76,8 +76,8 @@ def argsort(
     array([2, 0, 1])
     """
     rows: npt.NDArray[np.int64]
-    as_numpys = ascending is True and na_position == "last" and nan_position is None
-    if as_numpys and threads is None and _is_numpys(keys, _tuning):
+    is_plain = isinstance(na_position, str) and na_position == "last" and threads is None
+    if is_plain and ascending is True and nan_position is None and _is_numpys(keys, _tuning):
         rows = keys.argsort(kind="stable")
         return rows
     columns, sort_keys = read_keys(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from dlsort.errors import (
     BadOptionError,
-    ClusterError,
     CorruptSourceError,
     DestinationError,
     DlsortError,
@@ -45,20 +44,16 @@ from dlsort.strategies.budget import (
     plan_budget,
 )
 from dlsort.strategies.choose import make_parts
+from dlsort.strategies.run import Place, place_for
 from dlsort.strategies.strategy import Job
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
-from dlsort.wording import of_own_cluster
-from dlsort_cluster.exchange import ExchangeError
-from dlsort_cluster.machine import THIS_THREAD, ClusterSize, machine_memory_bytes
+from dlsort_cluster.machine import machine_memory_bytes
 
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
 
 __all__ = ["sort_dataset"]
-
-# Where a small job runs: in the thread that asks for it, and no client.
-_HERE = (None, THIS_THREAD)
 
 
 def sort_dataset(
@@ -202,10 +197,9 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     n_files, sizes = len(source.files), (source.stored_bytes, source.arrow_bytes)
     told = Opened(source.n_rows, n_files, *sizes, opened - began, source.passed)
     report.note(replace(told, changes=source.changes, dropped=source.dropped))
-    place = nullcontext(_HERE) if _suits_this_thread(source, asked) else _cluster(asked)
-    with place as (client, size):
+    with place_for(asked, source) as place:
         # plan
-        job = _plan(source, asked, keys, size)
+        job = _plan(source, asked, keys, place)
         file = _job_file(job, asked)
         started = time.perf_counter()
         with staging(
@@ -218,11 +212,13 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             on_decided=partial(progress.finish, "publish"),
         ) as stage:
             job, n_parts = job.as_begun(stage.job), stage.job.n_parts
-            n_processes = asked.workers or 0 if asked.scheduler is None else size.n_processes
-            report.note(Started(n_processes, size.n_threads, n_parts, started - opened))
+            n_processes = (
+                asked.workers or 0 if asked.scheduler is None else place.size.n_processes
+            )
+            report.note(Started(n_processes, place.size.n_threads, n_parts, started - opened))
             # make
-            with _in_sight(client, job, asked, destination, stage.folder):
-                outcome = make_parts(client, stage, job, progress, report.note)
+            with _in_sight(place.client, job, asked, destination, stage.folder):
+                outcome = make_parts(place.client, stage, job, progress, report.note)
                 # publish
                 progress.phase("publish", source.n_rows)
                 publishing = time.perf_counter()
@@ -291,15 +287,6 @@ def _check_source(
         check_row_groups(source, asked.memory_bytes, n_processes, tuning)
 
 
-def _suits_this_thread(source: Source, asked: Asked) -> bool:
-    """Return whether a job is one thread's, and nobody asked for more."""
-    if asked.scheduler is not None or asked.workers or asked.threads not in (None, 1):
-        return False
-    tuning = asked.tuning.budget
-    budget = plan_budget(asked.memory_bytes, 1, 1, tuning, 0, _default_of(asked))
-    return source.arrow_bytes <= min(tuning.one_part_bytes, budget.part_bytes)
-
-
 def _default_of(asked: Asked) -> MemoryOf | None:
     """Return of what the memory is a share, if nobody gave it."""
     if asked.memory is not None:
@@ -307,11 +294,9 @@ def _default_of(asked: Asked) -> MemoryOf | None:
     return "machine" if asked.scheduler is None else "workers"
 
 
-def _plan(
-    source: ParquetSource, asked: Asked, keys: tuple[SortKey, ...], size: ClusterSize
-) -> Job:
-    """Return the job that suits the cluster's memory and threads."""
-    n_processes, n_threads, limit_bytes, is_limited = size
+def _plan(source: ParquetSource, asked: Asked, keys: tuple[SortKey, ...], place: Place) -> Job:
+    """Return the job that suits the place's memory and threads."""
+    n_processes, n_threads, limit_bytes, is_limited = place.size
     memory_bytes, tuning = asked.memory_bytes, asked.tuning.budget
     if asked.scheduler is not None:
         most = limit_bytes or machine_memory_bytes()
@@ -332,9 +317,9 @@ def _plan(
         part_bytes=budget.part_bytes,
         working_bytes=budget.working_bytes,
         store_bytes=budget.store_bytes,
-        temp_dir=asked.temp_dir,
+        temp_dir=place.temp_dir,
         n_threads=n_threads,
-        in_this_thread=size is THIS_THREAD,
+        in_this_process=place.client is None,
         tuning=asked.tuning,
     )
 
@@ -372,46 +357,3 @@ def _in_sight(
     return shared_storage(
         client, job.source, destination, folder, asked.temp_dir, asked.tuning.strategies
     )
-
-
-@contextmanager
-def _in_words(asked: Asked) -> Iterator[None]:
-    """Report as such what a cluster of our own fails with."""
-    try:
-        yield
-    except ClusterError as error:
-        if asked.scheduler is None:
-            error.args = (of_own_cluster(str(error)),)
-        raise
-
-
-@contextmanager
-def _cluster(asked: Asked) -> Iterator[tuple[Any, ClusterSize]]:
-    """Give a client of the cluster to sort on, and its size.
-
-    Raises
-    ------
-    ClusterError
-        If there is none, or it has other versions than we.
-    """
-    from dlsort_cluster.clusters.check_versions import check_versions
-    from dlsort_cluster.clusters.connect import connect
-    from dlsort_cluster.clusters.sizes import size_of
-
-    with ExitStack() as stack, _in_words(asked):
-        try:
-            client = stack.enter_context(
-                connect(
-                    scheduler=asked.scheduler,
-                    workers=asked.workers,
-                    threads=asked.threads,
-                    memory_bytes=asked.memory_bytes,
-                    temp_dir=asked.temp_dir,
-                )
-            )
-            size = size_of(client)
-            if asked.scheduler is not None:
-                check_versions(client)
-        except ExchangeError as error:
-            raise ClusterError(str(error)) from error
-        yield client, size

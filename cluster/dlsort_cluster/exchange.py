@@ -228,11 +228,14 @@ class Layer(NamedTuple):
         One an input; each gives a :class:`Transferred`.
     output_keys : list
         One a requested partition, ``(name, i)``; each gives what ``merge`` gave.
+    store : ShardStore or None
+        What holds the rows, where that is this process. It is closed once they have run.
     """
 
     graph: dict[Any, Any]
     transfer_keys: list[Any]
     output_keys: list[Any]
+    store: Any = None
 
 
 class ExchangeError(DlsortError, RuntimeError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import resource
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ["EMBEDDED", "THIS_THREAD", "ClusterSize", "machine_memory_bytes"]
+__all__ = ["EMBEDDED", "ClusterSize", "machine_cores", "machine_memory_bytes"]
 
 # What stands for no cluster of others: this process.
 EMBEDDED = "embedded"
@@ -25,9 +27,6 @@ class ClusterSize(NamedTuple):
     memory_bytes: int
     is_limited: bool
 
-
-# The calling thread, which does a small job by itself.
-THIS_THREAD = ClusterSize(1, 1, 0, is_limited=False)
 
 # Of the control group, in versions 1 and 2.
 _LIMITS = (
@@ -57,3 +56,27 @@ def _number_in(name: str) -> int:
         return int(Path("/sys/fs/cgroup", name).read_text())
     except (OSError, ValueError):  # not there, or "max"
         return 0
+
+
+@functools.cache
+def machine_cores() -> int:
+    """Return the cores that this process may use, as Dask counts them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = _quota()
+    return max(1, min(cores or 1, math.ceil(quota))) if quota else cores or 1
+
+
+def _quota() -> float | None:
+    """Return how many cores' time this control group gets, None if that is not bounded."""
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        group = Path("/proc/self/cgroup").read_text().strip().split(":")[-1].strip("/")
+        quota, period = Path("/sys/fs/cgroup", group, "cpu.max").read_text().split()
+        return int(quota) / int(period)
+    for folder in ("cpuacct,cpu", "cpu,cpuacct"):
+        with suppress(OSError, ValueError, ZeroDivisionError):
+            quota, period = (
+                Path("/sys/fs/cgroup", folder, f"cpu.cfs_{name}_us").read_text()
+                for name in ("quota", "period")
+            )
+            return max(0.0, int(quota) / int(period))
+    return None

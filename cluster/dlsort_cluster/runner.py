@@ -1,4 +1,4 @@
-"""Run a job's tasks: on a cluster, or in this thread where there is none."""
+"""Run a job's tasks: on a cluster, or in this process where there is none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dlsort_cluster.exchange import Layer
-from dlsort_cluster.tasks import in_turn
+from dlsort_cluster.in_process import results
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -20,15 +20,18 @@ def run(
     on_progress: Callable[[list[Any], list[Any]], None] | None = None,
     *,
     on_spilled: Callable[[int], None] | None = None,
+    threads: int = 1,
 ) -> tuple[list[Any], list[Any]]:
     """Run an exchange and return what its tasks gave.
 
     Parameters
     ----------
     client : distributed.Client or None
-        Where to run; None: in this thread, with nothing of Dask.
+        Where to run; None: in this process, with nothing of Dask.
     layer, on_progress, on_spilled
         As of :func:`dlsort_cluster.clusters.jobs.run`.
+    threads : int
+        Of this process, if it is to run here; one is the calling thread.
 
     Returns
     -------
@@ -39,13 +42,19 @@ def run(
         from dlsort_cluster.clusters import jobs
 
         return jobs.run(client, layer, on_progress, on_spilled=on_spilled)
-    results = {}
     inputs, outputs = set(layer.transfer_keys), set(layer.output_keys)
-    for key, result in in_turn(layer.graph):
-        results[key] = result
-        if on_progress is not None and key in inputs | outputs:
-            on_progress(
-                [result.stats] if key in inputs else [], [result] if key in outputs else []
-            )
-    stats = [results[key].stats for key in layer.transfer_keys]
-    return stats, [results[key] for key in layer.output_keys]
+    found = {}
+    try:
+        for key, result in results(layer.graph, threads):
+            if key in inputs:
+                found[key] = result.stats
+            elif key in outputs:
+                found[key] = result
+            if on_progress is not None and key in found:
+                on_progress(*([[result.stats], []] if key in inputs else [[], [result]]))
+        if on_spilled is not None:
+            on_spilled(layer.store.spilled_bytes if layer.store else 0)
+    finally:
+        if layer.store is not None:
+            layer.store.close()
+    return [found[k] for k in layer.transfer_keys], [found[k] for k in layer.output_keys]

@@ -31,7 +31,7 @@ from dlsort_cluster.tasks import as_dask, call, ref
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["build", "graph_token", "lay", "merge_splits"]
+__all__ = ["build", "graph_token", "merge_splits"]
 
 
 def graph_token(exchange: Exchange, parts: Sequence[int] | None) -> str:
@@ -51,18 +51,6 @@ def build(
     parts: Sequence[int] | None = None,
 ) -> Layer:
     """Lay the tasks of an exchange; see :func:`dlsort_cluster.p2p.build.build`."""
-    layer = lay(exchange, name, sources, context, parts)
-    return layer._replace(graph=as_dask(layer.graph))
-
-
-def lay(
-    exchange: Exchange,
-    name: str,
-    sources: Sequence[Any],
-    context: Any,
-    parts: Sequence[int] | None = None,
-) -> Layer:
-    """Lay the same tasks, none of them Dask's yet, each after those that it refers to."""
     token = graph_token(exchange, parts)
     split_keys = [(f"dlsort-split-{token}", i) for i in range(len(sources))]
     transfer_keys = [(f"dlsort-transfer-{token}", i) for i in range(len(sources))]
@@ -89,7 +77,7 @@ def lay(
             context,
             *splits,
         )
-    return Layer(graph, transfer_keys, output_keys)
+    return Layer(as_dask(graph), transfer_keys, output_keys)
 
 
 def _split(exchange: Exchange, source: Any, context: Any, input_id: int) -> Split:

@@ -6,19 +6,21 @@ one thread does has no use for it. :func:`as_dask` makes Dask's tasks of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 __all__ = [
     "Call",
+    "Key",
     "Ref",
     "as_dask",
     "call",
     "call_with_all",
     "dask_argument",
-    "in_turn",
     "name_of",
     "ref",
+    "refs_of",
+    "results_of",
 ]
 
 Key = Any  # as Dask's are: a text, or a tuple that begins with one
@@ -80,24 +82,24 @@ def dask_argument(given: Any) -> Any:
     return List(*map(TaskRef, given.keys)) if isinstance(given, Refs) else given
 
 
-def in_turn(graph: Mapping[Key, Call]) -> Iterable[tuple[Key, Any]]:
-    """Run tasks in this thread, one after another; yield the key and result of each.
+def refs_of(task: Call) -> list[Key]:
+    """Return the keys of the tasks whose results a task refers to."""
+    found: list[Key] = []
+    for given in task.args:
+        found += [given.key] if isinstance(given, Ref) else []
+        found += given.keys if isinstance(given, Refs) else []
+    return found
 
-    Parameters
-    ----------
-    graph : mapping
-        Tasks, each after those that it refers to.
-    """
-    results: dict[Key, Any] = {}
+
+def results_of(task: Call, results: Mapping[Key, Any]) -> list[Any]:
+    """Return a task's arguments, with results in the place of what refers to them."""
 
     def argument(given: Any) -> Any:
         if isinstance(given, Ref):
             return results[given.key]
         return [results[key] for key in given.keys] if isinstance(given, Refs) else given
 
-    for key, task in graph.items():
-        results[key] = task.func(*map(argument, task.args))
-        yield key, results[key]
+    return [argument(given) for given in task.args]
 
 
 def name_of(key: Any) -> Any:

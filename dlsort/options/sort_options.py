@@ -175,16 +175,20 @@ SCHEDULER = SortOption(
     CLUSTER,
     "Run on this Dask cluster, as in tcp://host:8786. It must see ``src`` and ``dst`` under "
     "the same paths.",
-    otherwise="embedded: this process, by one thread if it is small, else as a cluster",
+    otherwise="embedded: this process",
 )
 WORKERS = SortOption(
     "workers",
     COUNT,
-    "Worker processes to start on this machine instead of the embedded cluster.",
+    "Worker processes to start on this machine, instead of sorting in this one.",
     unit="processes",
 )
 THREADS = SortOption(
-    "threads", COUNT, "Threads of all workers together.", otherwise="one a core", unit="threads"
+    "threads",
+    COUNT,
+    "Threads in all, of this process or of all workers together.",
+    otherwise="one a core",
+    unit="threads",
 )
 PARTITIONS = SortOption(
     "partitions",

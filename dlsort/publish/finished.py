@@ -189,15 +189,17 @@ def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> 
     return {name: stats.file_bytes for name, stats in zip(names, outputs, strict=True)}
 
 
-def verify_finished(client: Any, writer: Writer) -> int:
+def verify_finished(client: Any, writer: Writer, threads: int) -> int:
     """Read the finished parts of a folder; forget those that are not what was recorded.
 
     Parameters
     ----------
     client : distributed.Client or None
-        Where to read them, all at once; None: in this thread, in turn.
+        Where to read them, all at once; None: in this process.
     writer : Writer
         Wrote them.
+    threads : int
+        Of this process, if it is to be done here.
 
     Returns
     -------
@@ -217,7 +219,7 @@ def verify_finished(client: Any, writer: Writer) -> int:
     if not graph:
         return 0
     try:
-        _, are_good = run(client, Layer(graph, [], list(graph)))
+        _, are_good = run(client, Layer(graph, [], list(graph)), threads=threads)
     except ExchangeError as error:
         raise ClusterError(str(error)) from error
     return sum(are_good)

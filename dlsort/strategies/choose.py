@@ -40,7 +40,7 @@ def make_parts(
     Parameters
     ----------
     client : distributed.Client or None
-        Where to run; None: in this thread.
+        Where to run; None: in this process.
     stage : Staging
         The job's folder; gets the folder of the parts.
     job : Job
@@ -73,7 +73,9 @@ def make_parts(
         if plan is None:
             continue
         writer = _writer(client, stage, job, strategy, note)
-        outcome, ran = run_plan(client, plan.layer(writer), job.source.n_rows, progress)
+        outcome, ran = run_plan(
+            client, plan.layer(writer), job.source.n_rows, progress, job.n_threads
+        )
         note(ran)
         if plan.holds(outcome):
             check_outcome(job.source.n_rows, job.keys, outcome, job.tuning.order)
@@ -128,7 +130,7 @@ def _writer(
         told_types=source.told_types,
     )
     if stage.is_resumed:
-        note(Resumed(verify_finished(client, writer)))
+        note(Resumed(verify_finished(client, writer, job.n_threads)))
     return writer
 
 

@@ -28,7 +28,7 @@ from dlsort.strategies.part import write_partition
 from dlsort.strategies.reader import Reader, model_tasks
 from dlsort.strategies.strategy import Job
 from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
-from dlsort_cluster.taskgraph import lay
+from dlsort_cluster.in_process import lay
 from dlsort_cluster.tasks import ref
 
 __all__ = ["ExchangePlan", "Exchanging", "split_piece"]
@@ -127,13 +127,13 @@ class ExchangePlan:
             partial(find_output, writer.folder),
         )
         name = f"dlsort-part-{token}"
-        if job.in_this_thread:
+        if job.in_this_process:
             layer = lay(exchange, name, self.pieces, ref(model))
         else:
             from dlsort_cluster.engine import build, engine_of_clients
 
             layer = build(exchange, name, self.pieces, ref(model), engine=engine_of_clients())
-        return Layer({**graph, **layer.graph}, layer.transfer_keys, layer.output_keys)
+        return layer._replace(graph={**graph, **layer.graph})
 
     def holds(self, outcome: Outcome) -> bool:
         """Return True: nothing was taken for granted."""

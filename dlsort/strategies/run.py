@@ -1,35 +1,123 @@
-"""Run: a plan's tasks on the cluster, watched until they end, and what they measured."""
+"""Run: where a job runs; a plan's tasks there, watched until they end; what they measured."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
 
 from dlsort.errors import ClusterError
+from dlsort.io.source import Source
 from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import InputStats, OutputStats
 from dlsort.report import Ran
+from dlsort.strategies.asked import Asked
 from dlsort.terminal.progress import Progress
+from dlsort.wording import of_own_cluster
 from dlsort_cluster.exchange import ExchangeError, Layer
+from dlsort_cluster.machine import ClusterSize, machine_cores
 from dlsort_cluster.runner import run
+from dlsort_cluster.scratch import make_scratch
 
-__all__ = ["run_plan"]
+__all__ = ["Place", "place_for", "run_plan"]
 
 
-def run_plan(client: Any, layer: Layer, n_rows: int, progress: Progress) -> tuple[Outcome, Ran]:
+class Place(NamedTuple):
+    """Where a job runs: a client, or None for this process; its size; where it spills."""
+
+    client: Any
+    size: ClusterSize
+    temp_dir: str | None
+
+
+@contextmanager
+def place_for(asked: Asked, source: Source) -> Iterator[Place]:
+    """Give the place that a caller asks for, or that suits the source.
+
+    Raises
+    ------
+    ClusterError
+        If there is no cluster, or it has other versions than we.
+    """
+    is_here = asked.scheduler is None and not asked.workers
+    with _in_words(asked), _here(asked, source) if is_here else _cluster(asked) as place:
+        yield place
+
+
+@contextmanager
+def _in_words(asked: Asked) -> Iterator[None]:
+    """Report as such what a cluster of our own fails with."""
+    try:
+        yield
+    except ClusterError as error:
+        if asked.scheduler is None:
+            error.args = (of_own_cluster(str(error)),)
+        raise
+
+
+@contextmanager
+def _here(asked: Asked, source: Source) -> Iterator[Place]:
+    """Give this process as the place to sort in, and a folder for what does not fit."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(make_scratch(asked.temp_dir))
+        except ExchangeError as error:
+            raise ClusterError(str(error)) from error
+        is_small = source.arrow_bytes <= asked.tuning.budget.one_part_bytes
+        n_threads = asked.threads or (1 if is_small else machine_cores())
+        yield Place(None, ClusterSize(1, n_threads, 0, is_limited=False), folder)
+
+
+@contextmanager
+def _cluster(asked: Asked) -> Iterator[Place]:
+    """Give a client of the cluster to sort on, its size, and where it is to spill.
+
+    Raises
+    ------
+    ClusterError
+        If there is none, or it has other versions than we.
+    """
+    from dlsort_cluster.clusters.check_versions import check_versions
+    from dlsort_cluster.clusters.connect import connect
+    from dlsort_cluster.clusters.sizes import size_of
+
+    with ExitStack() as stack:
+        try:
+            client = stack.enter_context(
+                connect(
+                    scheduler=asked.scheduler,
+                    workers=asked.workers,
+                    threads=asked.threads,
+                    memory_bytes=asked.memory_bytes,
+                    temp_dir=asked.temp_dir,
+                )
+            )
+            size = size_of(client)
+            if asked.scheduler is not None:
+                check_versions(client)
+        except ExchangeError as error:
+            raise ClusterError(str(error)) from error
+        yield Place(client, size, asked.temp_dir)
+
+
+def run_plan(
+    client: Any, layer: Layer, n_rows: int, progress: Progress, threads: int
+) -> tuple[Outcome, Ran]:
     """Run a plan's tasks, and report progress.
 
     Parameters
     ----------
     client : distributed.Client or None
-        Where to run; None: in this thread.
+        Where to run; None: in this process.
     layer : Layer
         The tasks.
     n_rows : int
         Rows of the source.
     progress : Progress
         Told as phases begin, go on and end.
+    threads : int
+        Of this process, if it is to run here.
 
     Returns
     -------
@@ -62,7 +150,9 @@ def run_plan(client: Any, layer: Layer, n_rows: int, progress: Progress) -> tupl
     spilled = [0]
     began_at = time.time()
     try:
-        inputs, outputs = run(client, layer, on_progress, on_spilled=spilled.append)
+        inputs, outputs = run(
+            client, layer, on_progress, on_spilled=spilled.append, threads=threads
+        )
     except ExchangeError as error:
         raise ClusterError(str(error)) from error
     for name in ("sample", "partition", "sort"):

@@ -36,8 +36,8 @@ class Job:
         Where shards beyond that go.
     n_threads : int
         Threads of the cluster.
-    in_this_thread : bool
-        There is no cluster: the job is small.
+    in_this_process : bool
+        There is no cluster.
     tuning : Tuning
         The tunables.
     """
@@ -51,7 +51,7 @@ class Job:
     store_bytes: int
     temp_dir: str | None
     n_threads: int
-    in_this_thread: bool
+    in_this_process: bool
     tuning: Tuning
 
     def as_begun(self, file: JobFile) -> Job:

@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 
 import docker_kit
-from dlsort_cluster.clusters.scratch import make_scratch
+from dlsort_cluster.scratch import make_scratch
 from patience import PATIENCE_S
 
 # Dask makes this one below the folder for temporary files, and leaves it there, empty or not.

@@ -13,6 +13,7 @@ import dlsort.dataset
 from commands import contents, dataset
 from dlsort.tuning import TUNING
 from dlsort_cluster.clusters.connect import connect
+from dlsort_cluster.machine import machine_cores
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_the_result_is_that_of_a_cluster_to_the_byte(tmp_path, by, options):
     assert one.checksum == two.checksum
 
 
-def test_a_cluster_is_asked_for_where_one_is_of_use(tmp_path, monkeypatch):
+def test_a_cluster_is_asked_for_where_it_is_wanted(tmp_path, monkeypatch):
     asked = []
 
     def refuse(**options):
@@ -54,21 +55,23 @@ def test_a_cluster_is_asked_for_where_one_is_of_use(tmp_path, monkeypatch):
     dataset(tmp_path / "in")
     monkeypatch.setattr("dlsort_cluster.clusters.connect.connect", refuse)
 
-    def sort(**options) -> None:
+    def sort(**options) -> dlsort.SortReport:
         places = tmp_path / "in", tmp_path / "out"
-        dlsort.sort_dataset(*places, by="id", overwrite=True, **options)
+        return dlsort.sort_dataset(*places, by="id", overwrite=True, **options)
 
-    for options in (
-        {"threads": 2},
-        {"workers": 1},
-        {"_tuning": replace(TUNING, budget=replace(TUNING.budget, one_part_bytes=1000))},
+    with pytest.raises(dlsort.errors.ClusterError):
+        sort(workers=1)
+    large = {"_tuning": replace(TUNING, budget=replace(TUNING.budget, one_part_bytes=1000))}
+    for options, threads in (
+        ({}, 1),
+        ({"threads": 1}, 1),
+        ({"scheduler": "embedded"}, 1),
+        ({"partitions": 5}, 1),
+        ({"threads": 3}, 3),
+        (large, machine_cores()),
     ):
-        with pytest.raises(dlsort.errors.ClusterError):
-            sort(**options)
-    assert len(asked) == 3
-    for options in ({}, {"threads": 1}, {"scheduler": "embedded"}, {"partitions": 5}):
-        sort(**options)
-    assert len(asked) == 3
+        assert sort(**options).threads == threads
+    assert len(asked) == 1
 
 
 def test_a_client_that_is_current_is_used(tmp_path):

@@ -16,11 +16,12 @@ from dlsort import dataset
 from dlsort.errors import BadOptionError
 from dlsort.sizes import GIB, MIB, parse_bytes
 from dlsort.strategies.budget import Budget, count_parts, plan_budget
+from dlsort.strategies.run import Place
 from dlsort.tuning import TUNING
 from dlsort_cluster.clusters import sizes
 from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.connect import connect
-from dlsort_cluster.clusters.sizes import ClusterSize
+from dlsort_cluster.machine import ClusterSize
 
 processes = st.integers(1, 16)
 threads = st.integers(1, 64)
@@ -227,5 +228,5 @@ def test_many_small_workers_are_told_what_they_need_and_no_negative_size():
     source = SimpleNamespace(row_groups=[SimpleNamespace(arrow_bytes=MIB)])
     size = ClusterSize(128, 128, GIB, True)
     with pytest.raises(BadOptionError, match="128 processes") as caught:
-        dataset._plan(source, asked, (), size)
+        dataset._plan(source, asked, (), Place(object(), size, None))
     assert not re.search(r"-\d", str(caught.value))

@@ -18,8 +18,8 @@ from dlsort_cluster.clusters.jobs import run
 from dlsort_cluster.clusters.joined import Joinable, join
 from dlsort_cluster.clusters.quiet import quiet
 from dlsort_cluster.clusters.reach import SchedulerUnreachableError
-from dlsort_cluster.clusters.scratch import make_scratch
 from dlsort_cluster.exchange import ExchangeError
+from dlsort_cluster.scratch import make_scratch
 
 __all__ = ["SchedulerUnreachableError", "connect", "run"]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from dlsort_cluster.clusters.scratch import make_scratch
 from dlsort_cluster.exchange import SpillError
+from dlsort_cluster.scratch import make_scratch
 
 LEAVE_ONE = """
 import os, signal, sys
 from pathlib import Path
-from dlsort_cluster.clusters.scratch import make_scratch
+from dlsort_cluster.scratch import make_scratch
 with make_scratch(sys.argv[1]) as folder:
     Path(folder, "spilled").mkdir()
     Path(folder, "spilled", "rows").write_bytes(b"rows")
