@@ -104,13 +104,13 @@ def sort_dataset(
         A running Dask cluster: its address, as in ``"tcp://host:port"``, a client of it, or
         the cluster itself. Its workers must see source and destination under the same paths.
         By default the client that is current, as for Dask's own computations, also inside of
-        a task; without one, or with ``"embedded"``, this process: the calling thread for what
-        fits one part, a cluster in it for more. What is given is used and left as it is.
+        a task; without one, or with ``"embedded"``, threads of this process, and nothing of
+        Dask. What is given is used and left as it is.
     workers : int, optional
         Worker processes to start on this machine, whatever client is current.
     threads : int, optional
-        Threads in all, of processes that are started or else in this one, whatever client is
-        current; by default one a core.
+        Threads in all, of processes that are started or else of this one, whatever client is
+        current; by default one a core, and for what fits one part the calling thread.
     partitions : int, optional
         Number of parts.
     partition_size : int or str, optional

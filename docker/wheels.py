@@ -15,6 +15,7 @@ settings say which. The wheels are for the Python that runs this.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -31,7 +32,14 @@ ALSO_IN_WHEEL = ["kernels/hatch_build.py", "pyproject.toml", "README.md", "LICEN
 
 
 def main() -> None:
-    """Bring all three folders up to date."""
+    """Bring all three folders up to date; one process at a time."""
+    WHEELS.mkdir(parents=True, exist_ok=True)
+    with (WHEELS / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _fill()
+
+
+def _fill() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     # As in the tests: the exchange is of the versions that have been tried with it.
     dashboard = project["project"]["optional-dependencies"]["dashboard"]
