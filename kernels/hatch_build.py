@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
 import tempfile
@@ -19,6 +20,7 @@ class CompiledKernels(BuildHookInterface):  # type: ignore[type-arg]
         if version != "standard":
             return
         sys.path.insert(0, str(Path(__file__).parent))
+        os.environ.pop("NUMBA_DISABLE_JIT", None)
         import dlsort_kernels
         from dlsort_kernels import declare, objects
 

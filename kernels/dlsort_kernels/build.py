@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,10 @@ _TO_PYTHON = {
 
 def main(folder: str, cpu: str, modules: str) -> None:
     """Compile as many modules as no other process takes; their names are parted by commas."""
+    parent = os.getppid()
     for module in modules.split(","):
+        if os.getppid() != parent:  # it was killed
+            return
         with contextlib.suppress(FileExistsError):
             (Path(folder) / f"{module}.taken").touch(exist_ok=False)
             part = Path(folder) / f"{module}.part"

@@ -67,6 +67,11 @@ _PYTHON_SYMBOLS = (
 )
 _FASTCALL = 0x0080
 
+# Marks processes that compile, so that none starts others.
+_IS_COMPILER = "DLSORT_KERNELS_COMPILER"
+# Folders that can't be written, and those of damaged code that can't be removed.
+_useless: set[Path] = set()
+
 # Without any logging set up, Python writes a warning's text to standard error, and no more.
 _log = logging.getLogger("dlsort")
 _one_at_a_time = threading.RLock()
@@ -94,29 +99,59 @@ def warm(package: str) -> Path | None:
     Path or None
         The folder that they are in; None where no folder can be written.
     """
+    kernels = [each for each in KERNELS if each.package == package]
     name = name_of(package)
+    if not kernels or name is None:
+        return None
     places = [*_places(package)]
     for place in places:
-        if (place / name).is_dir() and _trusted(place):
-            return place / name
+        if (found := _found(place, name, package)) is not None:
+            return found
     import filelock  # with all of asyncio, for those who compile
 
     for place in places[1:]:
+        if place in _useless or _IS_COMPILER in os.environ:
+            continue
         with contextlib.suppress(OSError, NotImplementedError):
             place.mkdir(0o700 if _is_shared(place.parent) else 0o777, True, True)
-            if not _trusted(place):
-                continue
             # One process compiles, and those that start with it wait.
             with filelock.FileLock(place / "dlsort-kernels.lock"):
-                if not (place / name).is_dir():
+                if not (place / name).exists():
+                    _remove_left(place)
                     with tempfile.TemporaryDirectory(prefix="dlsort-", dir=place) as work:
                         (done := Path(work) / name).mkdir()
-                        compile_into(
-                            done, [each for each in KERNELS if each.package == package]
-                        )
+                        compile_into(done, kernels)
                         done.rename(place / name)
-            return place / name
+            if (found := _found(place, name, package)) is not None:
+                return found
+        _useless.add(place)
     return None
+
+
+def _found(place: Path, name: str, package: str) -> Path | None:
+    """Return a folder of machine code in a place, if it is there and can be trusted."""
+    folder = place / name
+    with contextlib.suppress(OSError):  # a folder that this user may not look into
+        if folder in _useless or not folder.is_dir():
+            return None
+        if place.is_relative_to(_inside(package)):  # who could write there can write sources
+            return folder
+        if _is_ours(folder) and (not _is_shared(place.parent) or _is_ours(place)):
+            return folder
+    return None
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether nobody else can have put something there for us to run."""
+    found = path.lstat()
+    is_ours = found.st_uid in (os.getuid(), 0) and not found.st_mode & stat.S_IWOTH
+    return stat.S_ISDIR(found.st_mode) and is_ours
+
+
+def _remove_left(place: Path) -> None:
+    """Remove what processes have left that were killed while they compiled."""
+    for left in place.glob("dlsort-????????"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def compile_into(folder: Path, kernels: Sequence[Declared]) -> None:
@@ -143,14 +178,10 @@ def compile_into(folder: Path, kernels: Sequence[Declared]) -> None:
     )
     told = [str(folder), cpu(), ",".join(modules)]
     command = [sys.executable, "-c", code, *told, *sys.path]
-    nowhere = subprocess.DEVNULL
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     compilers: list[subprocess.Popen[bytes]] = []
     try:
-        for _ in modules[:n_cores]:
-            compilers += [
-                subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere)
-            ]
+        compilers.extend(_start(command) for _ in modules[: n_cores if _is_python() else 0])
         for compiler in compilers:
             compiler.wait(_COMPILING_S)
     except (OSError, TypeError, subprocess.SubprocessError):
@@ -170,12 +201,37 @@ def compile_into(folder: Path, kernels: Sequence[Declared]) -> None:
     (folder / _DIGESTS).write_text(json.dumps(digests))
 
 
+def _start(command: list[str]) -> subprocess.Popen[bytes]:
+    """Start a compiler, to which no setting applies that somebody has made for numba."""
+    environ = {name: v for name, v in os.environ.items() if not name.startswith("NUMBA_")}
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(
+        command,
+        env=environ | {_IS_COMPILER: "1"},
+        stdin=nowhere,
+        stdout=nowhere,
+        stderr=nowhere,
+    )
+
+
+def _is_python() -> bool:
+    """Return whether this process's program is Python, not another that holds it."""
+    program = Path(sys.executable or "").name
+    return program.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
+
+
 @functools.cache
-def name_of(package: str) -> str:
-    """Return the name of the folder that a package's machine code lies in."""
+def name_of(package: str) -> str | None:
+    """Return the name of the folder that a package's machine code lies in.
+
+    None where the sources are no files, so that one state can't be told from another.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for source in (__name__.partition(".")[0], package):
-        for path in sorted(Path(sys.modules[source].__file__ or "").parent.glob("*.py")):
+        files = sorted(_inside(source).glob("*.py"))
+        if not files:
+            return None
+        for path in files:
             digest.update(path.read_bytes())
     # How far the fields of an object lie from its start is Python's own.
     system = f"{sys.platform}-{platform.machine()}-{cpu()}-{object.__basicsize__}"
@@ -205,7 +261,7 @@ def _tell() -> None:
 
 def _places(package: str) -> Iterator[Path]:
     """Give the folders that may have a package's machine code: the wheel's, then caches."""
-    inside = Path(sys.modules[package].__file__ or "").parent
+    inside = _inside(package)
     yield inside / WHEEL
     if told := os.environ.get("NUMBA_CACHE_DIR"):
         yield Path(told)
@@ -224,30 +280,23 @@ def _is_shared(folder: Path) -> bool:
     return folder == Path(tempfile.gettempdir())
 
 
-def _trusted(place: Path) -> bool:
-    """Return whether nobody else can have put something there for us to run."""
-    if not _is_shared(place.parent):
-        return True
-    found = place.lstat()
-    return (
-        stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o77
-    )
+def _inside(package: str) -> Path:
+    """Return the folder that a package lies in."""
+    return Path(sys.modules[package].__file__ or "").parent
 
 
 def _code_of(kernel: Declared) -> bytes:
     """Return the machine code of a kernel's module, compiled if there is none that is sound."""
-    for _ in range(2):
-        folder = warm(kernel.package)
-        if folder is None:
-            break
+    while (folder := warm(kernel.package)) is not None:
         # A disk may have been full, or lie.
         with contextlib.suppress(OSError, ValueError, KeyError):
             code = (folder / f"{kernel.module}.o").read_bytes()
             if _digest(code) == json.loads((folder / _DIGESTS).read_bytes())[kernel.module]:
                 return code
         _log.warning("the compiled kernels in %s are damaged; they are compiled again", folder)
-        with contextlib.suppress(OSError):
-            shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            _useless.add(folder)
     from dlsort_kernels import build
 
     _tell()
@@ -260,7 +309,10 @@ def _load(code: bytes, kernels: Sequence[Declared]) -> dict[str, Callable[..., A
     """Return the functions in a module's machine code, by name."""
     _prepare()
     target = llvm.Target.from_triple(llvm.get_process_triple())
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.create_target_machine())
+    # All sections in one piece of memory: they refer to one another by 32 bits.
+    engine = llvm.create_mcjit_compiler(
+        llvm.parse_assembly(""), target.create_target_machine(), use_lmm=True
+    )
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _kept.append(engine)

@@ -176,6 +176,32 @@ print(ran > 0)
     assert outcome("-c", code) == "True"
 
 
+@needs_jit
+@pytest.mark.parametrize("pages", [3, 4, 8, 12])
+def test_code_is_loaded_whatever_the_address_space_looks_like(pages):
+    """Small holes far from large ones once took the sections of a module apart."""
+    code = f"""
+import ctypes, mmap
+import numpy as np
+import dlsort
+from dlsort_kernels.by_partition import _count
+
+page, far = mmap.PAGESIZE, 6 << 30
+c = ctypes.CDLL(None, use_errno=True)
+c.mmap.restype, c.mmap.argtypes = ctypes.c_void_p, [ctypes.c_void_p, *[ctypes.c_size_t] * 5]
+c.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000  # reserved, not backed
+whole = c.mmap(None, far + {pages} * page + far, 3, flags, 2**64 - 1, 0)
+c.munmap(whole + far, {pages} * page)
+values = np.random.default_rng(0).lognormal(size=1 << 17)
+assert (dlsort.argsort(values) == np.argsort(values, kind="stable")).all()
+counts = np.zeros(1, np.int64)
+_count(np.zeros(9, np.uint32), counts)
+print(counts[0])
+"""
+    assert outcome("-c", code) == "9"
+
+
 def test_every_public_name_is_exported_once():
     assert len(set(dlsort_kernels.__all__)) == len(dlsort_kernels.__all__)
     for name in dlsort_kernels.__all__:

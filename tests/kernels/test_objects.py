@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import uuid
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -119,18 +120,96 @@ def test_they_are_kept_in_a_folder_of_ones_own_where_there_is_no_home(package):
     assert stat.S_IMODE(ours.stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("how", ["mode", "link", "file"])
+@pytest.mark.parametrize("how", ["mode", "link", "file", "inner mode", "inner owner"])
 def test_what_others_may_have_put_there_is_not_run(package, tmp_path, how):
     (package.folder / "__pycache__").touch()
     (package.home / ".cache").touch()
     assert package.call() == (APART, TOLD)
     ours = package.found_in().parent
     if how == "mode":
-        ours.chmod(0o770)
+        ours.chmod(0o777)
+    elif how == "inner mode":
+        package.found_in().chmod(0o777)
+    elif how == "inner owner":
+        if os.getuid() != 0:
+            pytest.skip("only root gives files away")
+        os.chown(package.found_in(), 4321, 4321)
     else:
         ours.rename(tmp_path / "theirs")
         ours.symlink_to(tmp_path / "theirs") if how == "link" else ours.touch()
     assert package.call() == (HERE, TOLD)
+
+
+@pytest.mark.parametrize("folder", ["named", "home"])
+def test_a_folder_that_may_not_be_looked_into_is_passed_over(package, folder):
+    (package.folder / "__pycache__").touch()
+    code = package.without().replace(
+        "sys.path.insert",
+        "is_dir = pathlib.Path.is_dir\n"
+        "def refused(path):\n"
+        "    if 'forbidden' in str(path):\n"
+        "        raise PermissionError(13, 'not yours')\n"
+        "    return is_dir(path)\n"
+        "pathlib.Path.is_dir = refused\n"
+        "def forbidden(path, *args, **options):\n"
+        "    refused(path)\n"
+        "    return mkdir(path, *args, **options)\n"
+        "mkdir, pathlib.Path.mkdir = pathlib.Path.mkdir, forbidden\nsys.path.insert",
+    )
+    there = str(package.home / "forbidden")
+    env = {"NUMBA_CACHE_DIR": there} if folder == "named" else {"HOME": there}
+    assert package.call(code, **env) == (HERE if folder == "named" else APART, TOLD)
+    assert package.call(code, **env) == (HERE, TOLD) if folder == "named" else (FOUND, "")
+
+
+def test_sources_that_are_no_files_never_meet_old_machine_code(package):
+    """They may be in an archive: one state of them can't be told from another."""
+    archive = package.folder / "archive.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.write(package.folder / f"{package.name}.py", f"{package.name}.py")
+    (package.folder / f"{package.name}.py").unlink()
+    code = CALL.replace("sys.argv[1])", f"{str(archive)!r})")
+    assert package.call(code) == package.call(code) == (HERE, TOLD)
+
+
+def test_what_numba_is_told_to_do_elsewhere_is_not_done_here(package, monkeypatch):
+    seen = []
+    monkeypatch.setattr(objects.subprocess, "Popen", lambda *_, env, **__: seen.append(env))
+    monkeypatch.setenv("NUMBA_OPT", "0")
+    objects._start(["python"])
+    assert not [name for name in seen[0] if name.startswith("NUMBA_")]
+
+
+def test_a_compiler_starts_no_other(package):
+    """Its program may be another that holds Python, and runs that again."""
+    assert package.call(DLSORT_KERNELS_COMPILER="1") == (HERE, TOLD)
+
+
+@pytest.mark.parametrize("program", ["/opt/application", "/opt/pythonic/app"])
+def test_a_program_that_holds_python_is_not_started_again(package, program):
+    cannot = CALL.replace("sys.path.insert", f"sys.executable = {program!r}\nsys.path.insert")
+    assert package.call(cannot) == (HERE, TOLD)
+
+
+def test_without_the_jit_nothing_is_compiled(package):
+    nothing = "from dlsort_kernels import warm\nprint(warm())\n"
+    assert package.call(nothing, NUMBA_DISABLE_JIT="1") == ("None\n", "")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(package):
+    left = package.folder / "__pycache__" / "dlsort-abcd1234"
+    left.mkdir(parents=True)
+    assert package.call() == (APART, TOLD)
+    assert not left.exists()
+
+
+def test_a_compiler_ends_when_who_started_it_is_gone(tmp_path, monkeypatch):
+    from dlsort_kernels import build
+
+    parents = iter([7, 7, 1])
+    monkeypatch.setattr(build.os, "getppid", lambda: next(parents))
+    build.main(str(tmp_path), objects.cpu(), "dlsort_kernels.ties,dlsort_kernels.hash")
+    assert [path.name for path in tmp_path.glob("*.o")] == ["dlsort_kernels.ties.o"]
 
 
 def test_without_any_folder_each_process_compiles_what_it_calls(package):
@@ -179,9 +258,15 @@ def test_a_wheels_code_that_is_damaged_and_cannot_be_removed_is_not_run(package)
     )
     shutil.rmtree(package.folder / "__pycache__")
     os.truncate(package.found_in() / f"{package.name}.o", 100)
-    out, told = package.call(package.without("objects.shutil.rmtree"))
-    assert out == HERE
-    assert "are damaged" in told
+    code = CALL.replace(
+        "sys.path.insert", "objects.shutil.rmtree = lambda *_, **__: None\nsys.path.insert"
+    )
+    out, told = package.call(code)
+    assert out == APART
+    assert told.count("are damaged") == 1
+    out, told = package.call(code)
+    assert out == FOUND
+    assert told.count("are damaged") == 1
 
 
 def test_what_is_wrong_with_a_kernel_is_told(package):
