@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pyarrow.types as pt
 
 __all__ = [
+    "holds",
     "is_binary",
     "is_bytes",
     "is_fixed_width",
@@ -74,6 +77,15 @@ def narrow(kind: pa.DataType) -> pa.DataType:
     if is_text(kind):
         return pa.string()
     return pa.binary() if is_binary(kind) else kind
+
+
+def holds(kind: pa.DataType, is_such: Callable[[pa.DataType], bool]) -> bool:
+    """Return whether a type, or one inside of it, is of a kind."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return holds(kind.storage_type, is_such)
+    inside = [kind.field(i).type for i in range(kind.num_fields)]
+    inside += [kind.value_type] if pt.is_dictionary(kind) else []
+    return is_such(kind) or any(holds(each, is_such) for each in inside)
 
 
 def is_nested(kind: pa.DataType) -> bool:

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_bytes, is_list, is_text, is_variable, is_view, narrow, widened
+from dlsort.arrow.made import array_of
 from dlsort.arrow.unite import UnlikeError, unite_types
 
-__all__ = ["recast", "with_names_of", "with_null_fields", "without_views"]
+__all__ = ["lists_of_views", "recast", "with_names_of", "with_null_fields", "without_views"]
 
 _LISTS = (
     (pt.is_list, pa.list_),
@@ -202,8 +203,26 @@ def _recast_struct(array: pa.StructArray, kind: pa.DataType) -> pa.StructArray:
     return pa.StructArray.from_arrays(children, fields=list(kind), mask=mask)
 
 
+def lists_of_views(array: pa.Array) -> pa.LargeListArray:
+    """Return list views as lists.
+
+    Arrow's own cast takes the views' offsets, of which there is one less than a list has.
+    """
+    sizes = array.sizes.to_numpy().astype(np.int64)
+    null = array.is_null() if array.null_count else None
+    if null is not None:
+        sizes[null.to_numpy(zero_copy_only=False)] = 0
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+    kind = pa.large_list(array.type.value_field)
+    return pa.LargeListArray.from_arrays(
+        array_of(offsets), array.flatten(), type=kind, mask=null
+    )
+
+
 def _same_lists(array: pa.Array, kind: pa.DataType) -> pa.Array:
     """Return lists of the same values with the offsets that a type has."""
+    if pt.is_list_view(array.type) or pt.is_large_list_view(array.type):
+        array = lists_of_views(array)
     inner = array.type.value_field
     if pt.is_fixed_size_list(kind):
         wanted = pa.list_(inner, kind.list_size)

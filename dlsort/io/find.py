@@ -262,7 +262,8 @@ def corrupt(path: str, error: BaseException) -> CorruptSourceError | SourceUnsup
     )
     if isinstance(error, PermissionError):
         return CorruptSourceError(f"can't read {path}: permission denied.")
-    if isinstance(error, pa.ArrowNotImplementedError):
+    lacks = ("too deeply nested", "lists to be of size=0")
+    if isinstance(error, pa.ArrowNotImplementedError) or any(x in first_line for x in lacks):
         return SourceUnsupportedError(
             f"can't read {path}: pyarrow {pa.__version__} can't read what it holds "
             f"({first_line}). Write the file again without it, or try a later pyarrow."

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from dlsort.arrow.kinds import is_bytes, is_nested
+from dlsort.arrow.layouts import lists_of_views
 from dlsort.arrow.views import bytes_views, fixed_view, nulls
 from dlsort.keys import SortKey
 from dlsort_kernels import float_words, int_words, limb_words
@@ -99,7 +100,7 @@ class _Encoder:
             entry = pa.struct([kind.key_field, kind.item_field])
             array = array.cast(pa.list_(entry))
         elif pt.is_list_view(kind) or pt.is_large_list_view(kind):
-            array = array.cast(pa.large_list(kind.value_field))
+            array = lists_of_views(array)
         if pt.is_fixed_size_list(kind):
             ends = (np.arange(len(array) + 1) + array.offset) * kind.list_size
         else:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from arrow_data import payload
-from dlsort.arrow.layouts import recast, without_views
+from dlsort.arrow.layouts import lists_of_views, recast, without_views
 
 NESTED = [
     (pa.string_view(), pa.string()),
@@ -72,3 +72,34 @@ def test_a_dictionary_too_narrow_for_its_values_is_told():
     wide = pa.array([str(i) for i in range(200)]).dictionary_encode()
     with pytest.raises(pa.ArrowInvalid):
         recast(wide, pa.dictionary(pa.int8(), pa.string()))
+
+
+VIEWS = [
+    [[2], None, [1], []],
+    [[5, 6], [], [2, None], [9]],
+    [None, None],
+    [],
+]
+
+
+@pytest.mark.parametrize("make", [pa.list_view, pa.large_list_view])
+@pytest.mark.parametrize("values", VIEWS, ids=str)
+@pytest.mark.parametrize("start", [0, 1])
+def test_list_views_become_lists_that_are_sound(make, values, start):
+    """Arrow's own cast reads an offset beyond the end."""
+    array = pa.array(values, make(pa.int8())).slice(start)
+    for found in (
+        lists_of_views(array),
+        recast(array, pa.list_(pa.int8())),
+        recast(array, pa.large_list(pa.int8())),
+    ):
+        found.validate(full=True)
+        assert found.to_pylist() == values[start:]
+
+
+def test_list_views_in_any_order_become_lists():
+    values = pa.array([1, 2, 3, 4], pa.int8())
+    array = pa.ListViewArray.from_arrays([2, 0, 0, 1], [2, 3, 0, 1], values)
+    found = lists_of_views(array)
+    found.validate(full=True)
+    assert found.to_pylist() == [[3, 4], [1, 2, 3], [], [2]]

@@ -287,3 +287,14 @@ def test_schemas_in_metadata_do_not_hide_what_folders_tell(tmp_path, key, is_sto
     assert pq.read_schema(part).names == ["id", "d"]
     assert (key.encode() in (pq.read_schema(part).metadata or {})) is is_stored
     assert report.dropped_metadata == ([] if is_stored else [key])
+
+
+def test_a_column_of_folders_may_begin_with_an_underscore(tmp_path):
+    """They hold rows, as Spark has it; their name alone does not hide them."""
+    write(tmp_path / "in" / "_p=2" / "0.parquet", v=[1])
+    write(tmp_path / "in" / "_p=1" / "0.parquet", v=[2, 3])
+    write(tmp_path / "in" / "_tmp" / "0.parquet", v=[4])
+    report = sort_dataset(tmp_path / "in", tmp_path / "out", by="_p,v")
+    assert report.passed_over == {"hidden": 1}
+    assert rows(tmp_path / "out") == [{"v": 2, "_p": 1}, {"v": 3, "_p": 1}, {"v": 1, "_p": 2}]
+    assert check_dataset(tmp_path / "out", by="_p,v", against=tmp_path / "in").ok

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dlsort
 from arrow_data import KEY_TYPES, column, oracle
 from dlsort.arrow.take import take_table
 from dlsort.keys import SortKey
@@ -114,3 +115,24 @@ def test_the_place_of_nan_is_one_in_the_output(by, order, kind):
     assert dlsort.sort_table(inside, by_field)["row"].to_pylist() == order
     # Nulls inside of a struct go where the key's do.
     assert dlsort.sort_table(inside, by)["row"].to_pylist() == order
+
+
+@pytest.mark.parametrize("make", [pa.list_view, pa.large_list_view])
+@pytest.mark.parametrize("inside", ["plain", "struct", "list"])
+def test_list_views_are_sorted_as_lists(make, inside):
+    rng = np.random.default_rng(3)
+    lists = [
+        None if n == 4 else rng.integers(0, 3, n).tolist() for n in rng.integers(0, 5, 300)
+    ]
+    of = {
+        "plain": (lambda kind: kind(pa.int8()), lambda value: value),
+        "struct": (
+            lambda kind: pa.struct([("x", kind(pa.int8()))]),
+            lambda value: {"x": value},
+        ),
+        "list": (lambda kind: pa.list_(kind(pa.int8())), lambda value: [value, [1]]),
+    }
+    kind_of, make_value = of[inside]
+    values = [make_value(value) for value in lists]
+    want = dlsort.argsort(pa.array(values, kind_of(pa.list_)))
+    assert dlsort.argsort(pa.array(values, kind_of(make))).tolist() == want.tolist()

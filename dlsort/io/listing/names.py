@@ -46,6 +46,7 @@ def hidden_part(name: str, pattern: str | None = None) -> str | None:
     --------
     >>> hidden_part("a/_SUCCESS"), hidden_part("_tmp/a/0.parquet"), hidden_part("a/0_.parquet")
     ('a/_SUCCESS', '_tmp', None)
+    >>> hidden_part("_year=2024/0.parquet")
     >>> hidden_part("_x/0.parquet", "_*/*"), hidden_part("a/_x", "**/*"), hidden_part("_x", "*")
     (None, 'a/_x', '_x')
     """
@@ -53,6 +54,8 @@ def hidden_part(name: str, pattern: str | None = None) -> str | None:
     wanted = _aligned(pattern, len(parts)) if pattern else [""] * len(parts)
     for i, (part, of_pattern) in enumerate(zip(parts, wanted, strict=True)):
         is_hidden = part.startswith(_HIDDEN) or part.endswith(_FOLDER_MARK)
+        if part.startswith("_") and "=" in part:
+            continue  # of a column that is called so, with rows in it: Spark has the same rule
         if is_hidden and part[0] != of_pattern[:1]:
             return "/".join(parts[: i + 1])
     return None

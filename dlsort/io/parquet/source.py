@@ -13,7 +13,9 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.types as pt
 
+from dlsort.arrow.kinds import holds
 from dlsort.arrow.paths import field_at
 from dlsort.errors import SourceUnsupportedError
 from dlsort.io.find import Listing, SourceFile, find_files
@@ -164,6 +166,13 @@ class ParquetSource(Source):
                         "type: a sorted copy would not have it. Write the column as text, "
                         "binary or numbers first, or leave it out."
                     )
+        for column in self.schema if copied else ():
+            if holds(column.type, _is_of_no_elements):
+                raise SourceUnsupportedError(
+                    f"column {column.name!r} has arrays of a fixed size of 0, which pyarrow "
+                    "writes so that they can't be read again. Write lists instead, or leave "
+                    "the column out."
+                )
         if copied and len(in_utc := self._times()) > 1:
             raise SourceUnsupportedError(
                 f"columns {in_utc[True]!r} and {in_utc[False]!r} are times of day with and "
@@ -340,3 +349,7 @@ def _top_columns(footer: Footer) -> dict[str, int]:
     """
     leaves = footer.leaves
     return {leaf.path: i for i, leaf in enumerate(leaves) if leaf.is_top}
+
+
+def _is_of_no_elements(kind: pa.DataType) -> bool:
+    return pt.is_fixed_size_list(kind) and kind.list_size == 0

@@ -7,6 +7,7 @@ import datetime as dt
 import io
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as pe
@@ -212,3 +213,38 @@ def test_arrays_of_duckdb_that_are_null_are_not_called_corrupt(work):
     duckdb.sql(f"copy (select k, x::INTEGER[] as x from ({rows})) to '{work}/in/0.parquet'")
     sort_dataset(work / "in", work / "out", by="k:desc", threads=1)
     assert pq.read_table(work / "out")["x"].to_pylist() == [[2, 2], [1, 1], None]
+
+
+@pytest.mark.parametrize("inside", ["itself", "struct", "list", "extension"])
+def test_arrays_of_no_elements_are_refused_as_what_they_are(tmp_path, inside):
+    """pyarrow writes them so that nobody can read the copy."""
+    none = pa.list_(pa.int8(), 0)
+    kinds = {
+        "itself": (none, [[], []]),
+        "struct": (pa.struct([("x", none)]), [{"x": []}, {"x": []}]),
+        "list": (pa.list_(none), [[[]], []]),
+        "extension": (none, [[], []]),
+    }
+    kind, values = kinds[inside]
+    array = pa.array(values, kind)
+    if inside == "extension":
+        array = pa.ExtensionArray.from_storage(pa.opaque(none, "none", "ours"), array)
+    polars = pl.DataFrame({"k": [2, 1], "z": pl.Series([[], []], dtype=pl.Array(pl.Int8, 0))})
+    if inside == "itself":
+        polars.write_parquet(tmp_path / "in.parquet")
+    else:
+        pq.write_table(pa.table({"k": [2, 1], "z": array}), tmp_path / "in.parquet")
+    with pytest.raises(
+        SourceUnsupportedError, match=r"column 'z' has arrays of a fixed size of 0"
+    ):
+        sort_dataset(tmp_path / "in.parquet", tmp_path / "out", by="k")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_pyarrow_has_no_words_for_is_not_called_corrupt(tmp_path):
+    kind = pa.int8()
+    for _ in range(60):
+        kind = pa.list_(kind)
+    pq.write_table(pa.table({"k": [1], "z": pa.array([[]], kind)}), tmp_path / "in.parquet")
+    with pytest.raises(SourceUnsupportedError, match=r"can't read what it holds .*too deeply"):
+        sort_dataset(tmp_path / "in.parquet", tmp_path / "out", by="k")
