@@ -61,7 +61,7 @@ class Copy:
 
 
 class Dlsort:
-    """dlsort on an embedded cluster, which it starts and ends within the timed call."""
+    """dlsort in one process, by threads of it."""
 
     def __init__(self, threads: int) -> None:
         import dlsort

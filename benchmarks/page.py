@@ -37,7 +37,7 @@ CAVEATS = """\
   dlsort's in the same round (median; above 1.00 dlsort was faster).
 - Every engine has {threads} threads, reads the same files from the page cache, writes snappy,
   and lives in a process of its own for all rounds. Imports are not timed.
-- *dlsort* starts and ends its embedded cluster within the time, and proves the result (count,
+- *dlsort* sorts in one process, by threads of it, and proves the result (count,
   checksum, order), which no other engine does. *dlsort, processes* and *Dask* each have a
   cluster of {threads} one-thread processes that is kept between rounds and not timed; *dlsort,
   processes started* starts and ends its processes within the time.

@@ -24,7 +24,7 @@ QUIET = 0.05  # where others take more, idle is too large and the rest too small
 CAVEATS = """\
 - Shares of wall-clock × {cores}. Each is the median of {repeat} sorts, after a first one in the
   same process, which has {cores} threads and may run on {cores} cores only; so a column need
-  not add up to 100 %, though each sort does. A sort starts and ends its embedded cluster within
+  not add up to 100 %, though each sort does. A sort starts and ends its threads within
   the time. Partitions of {size}.
 - *idle* is what the process' CPU time, as the system counted it, leaves. Of that, other
   processes and the host took {others}. *system* is the time

@@ -305,3 +305,10 @@ def _changes(
                 for kind in kinds
             )
             yield f"{given_name(field.name)} ({', '.join(shown)} → {field.type})"
+    alike: dict[str, list[str]] = {}
+    for name in schema.names:
+        alike.setdefault(name.casefold(), []).append(name)
+    for group in alike.values():
+        if len(set(group)) > 1 and not any(set(group) <= kind.fields.keys() for kind in kinds):
+            shown_names = " and ".join(map(given_name, group))
+            yield f"{shown_names} (differ by case only: Spark can't read both)"

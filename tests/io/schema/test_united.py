@@ -41,6 +41,15 @@ def test_the_report_names_what_was_united():
     assert found.changes == ("k (int32, int64 → int64)",)
 
 
+def test_the_report_names_columns_that_differ_by_case_only():
+    """Spark reads each file, and not the sorted copy."""
+    found = unite(files(pa.schema([("k", S), ("v", S)]), pa.schema([("k", S), ("V", S)])))
+    assert found.changes[-1] == "v and V (differ by case only: Spark can't read both)"
+    both = pa.schema([("v", S), ("V", S)])
+    assert not any("case" in change for change in unite(files(both, both)).changes)
+    assert not any("case" in change for change in unite(files(both, pa.schema([]))).changes)
+
+
 @pytest.mark.parametrize(
     ("kinds", "words"),
     [
