@@ -178,16 +178,24 @@ def _with_types(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return a table with the types of a schema again, where its values still fit them."""
     columns, fields = [], []
     for field, column in zip(schema, table.columns, strict=True):
-        array = combine(column)
-        try:
-            array = recast(array, field.type)
-        except pa.ArrowInvalid:
-            # Chunks' dictionaries joined have more values than narrow indices count.
-            if not pa.types.is_dictionary(field.type):
-                raise
-        columns.append(array)
-        fields.append(field.with_type(array.type))
+        chunks = _in_chunks(combine(column), field.type)
+        columns.append(pa.chunked_array(chunks))
+        fields.append(field.with_type(chunks[0].type))
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, schema.metadata))
+
+
+def _in_chunks(array: pa.Array, kind: pa.DataType) -> list[pa.Array]:
+    """Return values in a type, in as many arrays as its offsets need."""
+    try:
+        return [recast(array, kind)]
+    except pa.ArrowInvalid:
+        # Chunks' dictionaries joined have more values than narrow indices count.
+        if pa.types.is_dictionary(kind):
+            return [array]
+        if len(array) < 2:
+            raise
+    half = len(array) // 2
+    return [*_in_chunks(array[:half], kind), *_in_chunks(array[half:], kind)]
 
 
 def _is_pandas(table: object) -> bool:

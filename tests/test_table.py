@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import dlsort.table
 from arrow_data import KEY_TYPES, Array, Stream, batch, chunked, column, oracle, payload
 from dlsort import argsort, sort_table, top_k
 from dlsort.errors import BadKeyError, KeyTypeError, UnknownColumnError
@@ -65,6 +66,27 @@ def test_every_way_in_gives_the_stable_order(way, by):
     got = as_arrow(sort_table(WAYS_IN[way](table), by))
     assert got["id"].to_pylist() == oracle(table, parse_by(by))
     assert got.column_names == table.column_names
+
+
+@pytest.mark.parametrize("n", [100, 5000])
+def test_text_beyond_the_reach_of_its_offsets_comes_in_chunks(monkeypatch, n):
+    """As of 3 GB of it, which a table holds in several chunks."""
+    recast = dlsort.table.recast
+
+    def narrow(array, kind):
+        if kind == pa.string() and len(array) > 30:
+            raise pa.ArrowInvalid("Failed casting from large_string to string")
+        return recast(array, kind)
+
+    monkeypatch.setattr(dlsort.table, "recast", narrow)
+    text = [f"{i * 7919 % n:05d}" for i in range(n)]
+    table = pa.table({"s": pa.chunked_array([text[:60], text[60:]]), "i": range(n)})
+    got = sort_table(table, "s")
+    got.validate(full=True)
+    assert got.schema == table.schema
+    assert got["s"].num_chunks > 2
+    assert got["s"].to_pylist() == sorted(text)
+    assert [text[i] for i in got["i"].to_pylist()] == sorted(text)
 
 
 @settings(max_examples=100, deadline=None)
