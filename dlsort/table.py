@@ -194,8 +194,12 @@ def _in_chunks(array: pa.Array, kind: pa.DataType) -> list[pa.Array]:
             return [array]
         if len(array) < 2:
             raise
-    half = len(array) // 2
-    return [*_in_chunks(array[:half], kind), *_in_chunks(array[half:], kind)]
+    # Copies, as Arrow's cast looks at where a slice lies.
+    halves = (
+        take_array(array, rows)
+        for rows in np.array_split(np.arange(len(array), dtype=np.uint32), 2)
+    )
+    return [chunk for half in halves for chunk in _in_chunks(half, kind)]
 
 
 def _is_pandas(table: object) -> bool:
