@@ -32,6 +32,10 @@
                  gather       columns in a new order
     proof        hash         a checksum of rows
                  disorder     whether words are in order
+    machine code jit          what makes a function a kernel
+                 declare      what is to be compiled, for which kernel_types
+                 build        the compiler, which knows some more instructions
+                 objects      where the code lies, and how it is loaded
 """
 
 from dlsort_kernels.by_partition import group_rows

@@ -39,9 +39,11 @@ WHEEL = "compiled"
 
 # What x86-64-v3 has beyond the first of its kind; Intel's since 2013, AMD's since 2015.
 _V3 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
-# Many minutes less than a machine needs on which everything waits.
+# A hundred times what an idle machine needs: compilers that take longer hang.
 _COMPILING_S = 1800.0
 _DIGESTS = "digests.json"
+# How often a module's code is looked for that turns out damaged; a disk may lie each time.
+_TRIES = 4
 
 # What machine code calls, from the C library and from Python.
 _C_SYMBOLS = ("memcmp", "memcpy", "memmove", "memset")
@@ -287,7 +289,9 @@ def _inside(package: str) -> Path:
 
 def _code_of(kernel: Declared) -> bytes:
     """Return the machine code of a kernel's module, compiled if there is none that is sound."""
-    while (folder := warm(kernel.package)) is not None:
+    for _ in range(_TRIES):
+        if (folder := warm(kernel.package)) is None:
+            break
         # A disk may have been full, or lie.
         with contextlib.suppress(OSError, ValueError, KeyError):
             code = (folder / f"{kernel.module}.o").read_bytes()

@@ -212,6 +212,33 @@ def test_a_compiler_ends_when_who_started_it_is_gone(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.glob("*.o")] == ["dlsort_kernels.ties.o"]
 
 
+def test_a_place_that_could_not_be_filled_is_not_tried_again(package):
+    """Each module of a package would compile all of it, up to where the disk is full."""
+    full = (
+        "tried = []\n"
+        "def fill(*_):\n"
+        "    tried.append(1)\n"
+        "    raise OSError(28, 'no space')\n"
+        "objects.compile_into = fill\n"
+    )
+    twice = "print([objects.warm(sys.argv[2]) for _ in range(2)], len(tried))\n"
+    begin, _ = CALL.split("assert one_kernel")
+    out, _ = package.call(begin.replace("sys.path", f"{full}sys.path", 1) + twice)
+    assert out == "[None, None] 3\n"
+
+
+def test_code_that_is_damaged_whenever_it_is_read_is_compiled_here_in_the_end(package):
+    lies = CALL.replace(
+        "sys.path.insert", "objects._digest = lambda code: str(id(object()))\nsys.path.insert"
+    ).replace("print(compiled(),", "print(compiled() <= objects._TRIES + 1,")
+    lies = lies.replace("str(id(object()))", "next(numbers)").replace(
+        "objects._digest", "numbers = iter(map(str, range(99)))\nobjects._digest"
+    )
+    out, told = package.call(lies)
+    assert out == "True True\n"
+    assert "are damaged" in told
+
+
 def test_without_any_folder_each_process_compiles_what_it_calls(package):
     cannot = package.without("pathlib.Path.mkdir")
     assert package.call(cannot) == package.call(cannot) == (HERE, TOLD)
