@@ -25,10 +25,11 @@ class CompiledKernels(BuildHookInterface):  # type: ignore[type-arg]
         from dlsort_kernels import declare, objects
 
         self._work = tempfile.TemporaryDirectory()
-        folder = Path(self._work.name)
-        objects.compile_into(folder, declare.KERNELS)
-        name = objects.name_of(dlsort_kernels.__name__)
-        build_data["force_include"][str(folder)] = f"dlsort_kernels/{objects.WHEEL}/{name}"
+        for processor in objects.cpus() or [objects.cpu()]:
+            (folder := Path(self._work.name) / processor).mkdir()
+            objects.compile_into(folder, declare.KERNELS, processor)
+            name = objects.name_of(dlsort_kernels.__name__, processor)
+            build_data["force_include"][str(folder)] = f"dlsort_kernels/{objects.WHEEL}/{name}"
         build_data["pure_python"] = False
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"py3-none-{platform}"

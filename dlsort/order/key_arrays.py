@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +18,7 @@ from dlsort.order.key_types import check_key_types
 from dlsort.order.ranks import normal_keys
 from dlsort.order.words import Column, FixedColumn, with_place_of_nan
 from dlsort.tuning import OrderTuning
+from dlsort_cluster.machine import machine_cores
 
 __all__ = [
     "check_here",
@@ -69,8 +69,7 @@ def check_threads(threads: int | None) -> int:
     BadOptionError
         If it is not a whole number of at least 1.
     """
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return THREADS.read(threads) or n_cores
+    return THREADS.read(threads) or machine_cores()
 
 
 def read_keys(

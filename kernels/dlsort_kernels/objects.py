@@ -1,6 +1,7 @@
 """Where the kernels' machine code lies, and how it is loaded without a compiler.
 
-A wheel holds it, compiled for a processor of the last ten years. Elsewhere it is compiled
+A wheel holds it, compiled for a processor of the last ten years, and once more for those
+with AVX-512: its wider registers make a local sort a tenth faster. Elsewhere it is compiled
 when it is first needed, by processes of their own (:mod:`dlsort_kernels.build`): LLVM and
 numba's types keep 220 MiB for as long as a process lives. It is kept in a folder named after
 the sources of all kernels, the system and the processor, so that a changed source never
@@ -32,13 +33,15 @@ import numpy as np
 
 from dlsort_kernels.declare import KERNELS, Declared
 
-__all__ = ["WHEEL", "compile_into", "cpu", "entry", "n_compiled", "name_of", "warm"]
+__all__ = ["WHEEL", "compile_into", "cpu", "cpus", "entry", "n_compiled", "name_of", "warm"]
 
 # Where a wheel has the machine code, beside the sources.
 WHEEL = "compiled"
 
 # What x86-64-v3 has beyond the first of its kind; Intel's since 2013, AMD's since 2015.
 _V3 = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
+# And what x86-64-v4 has beyond that; Intel's servers since 2017, AMD's since 2022.
+_V4 = ("avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl")
 # A hundred times what an idle machine needs: compilers that take longer hang.
 _COMPILING_S = 1800.0
 _DIGESTS = "digests.json"
@@ -102,7 +105,7 @@ def warm(package: str) -> Path | None:
         The folder that they are in; None where no folder can be written.
     """
     kernels = [each for each in KERNELS if each.package == package]
-    name = name_of(package)
+    name = name_of(package, cpu())
     if not kernels or name is None:
         return None
     places = [*_places(package)]
@@ -122,7 +125,7 @@ def warm(package: str) -> Path | None:
                     _remove_left(place)
                     with tempfile.TemporaryDirectory(prefix="dlsort-", dir=place) as work:
                         (done := Path(work) / name).mkdir()
-                        compile_into(done, kernels)
+                        compile_into(done, kernels, cpu())
                         done.rename(place / name)
             if (found := _found(place, name, package)) is not None:
                 return found
@@ -156,7 +159,7 @@ def _remove_left(place: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def compile_into(folder: Path, kernels: Sequence[Declared]) -> None:
+def compile_into(folder: Path, kernels: Sequence[Declared], processor: str) -> None:
     """Compile kernels on all cores, by processes that end with it; or else in this one.
 
     Parameters
@@ -165,6 +168,8 @@ def compile_into(folder: Path, kernels: Sequence[Declared]) -> None:
         Gets a file of each module, and one of their digests.
     kernels : sequence of Declared
         All of their modules.
+    processor : str
+        LLVM's name of the one to compile for.
     """
     global n_compiled
     _tell()
@@ -178,7 +183,7 @@ def compile_into(folder: Path, kernels: Sequence[Declared]) -> None:
         "import sys; sys.path[:] = sys.argv[4:];"
         "from dlsort_kernels import build; build.main(*sys.argv[1:4])"
     )
-    told = [str(folder), cpu(), ",".join(modules)]
+    told = [str(folder), processor, ",".join(modules)]
     command = [sys.executable, "-c", code, *told, *sys.path]
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     compilers: list[subprocess.Popen[bytes]] = []
@@ -198,7 +203,7 @@ def compile_into(folder: Path, kernels: Sequence[Declared]) -> None:
         if not (path := folder / f"{module}.o").exists():
             from dlsort_kernels import build
 
-            path.write_bytes(build.code_of(module, cpu()))
+            path.write_bytes(build.code_of(module, processor))
         digests[module] = _digest(path.read_bytes())
     (folder / _DIGESTS).write_text(json.dumps(digests))
 
@@ -223,8 +228,8 @@ def _is_python() -> bool:
 
 
 @functools.cache
-def name_of(package: str) -> str | None:
-    """Return the name of the folder that a package's machine code lies in.
+def name_of(package: str, processor: str) -> str | None:
+    """Return the name of the folder that a package's machine code for a processor lies in.
 
     None where the sources are no files, so that one state can't be told from another.
     """
@@ -236,20 +241,29 @@ def name_of(package: str) -> str | None:
         for path in files:
             digest.update(path.read_bytes())
     # How far the fields of an object lie from its start is Python's own.
-    system = f"{sys.platform}-{platform.machine()}-{cpu()}-{object.__basicsize__}"
+    system = f"{sys.platform}-{platform.machine()}-{processor}-{object.__basicsize__}"
     return f"dlsort-{digest.hexdigest()}-{system}"
 
 
 @functools.cache
 def cpu() -> str:
-    """Return the processor to compile for: this one, or what most of its kind can do."""
+    """Return the processor to compile for: this one, or the best of the wheel's that it is."""
+    features = llvm.get_host_cpu_features()
+    fit = [each for each, wants in cpus().items() if all(features.get(one) for one in wants)]
+    return fit[-1] if fit else llvm.get_host_cpu_name()
+
+
+def cpus() -> dict[str, tuple[str, ...]]:
+    """Return the processors that a wheel of this machine serves, each with what it must have.
+
+    Each can do what those before it can.
+    """
     machine = platform.machine().lower()
     if machine in ("aarch64", "arm64"):
-        return "generic"
-    features = llvm.get_host_cpu_features()
-    if machine in ("x86_64", "amd64") and all(features.get(each) for each in _V3):
-        return "x86-64-v3"
-    return llvm.get_host_cpu_name()
+        return {"generic": ()}
+    if machine in ("x86_64", "amd64"):
+        return {"x86-64-v3": _V3, "x86-64-v4": (*_V3, *_V4)}
+    return {}
 
 
 def _digest(code: bytes) -> str:

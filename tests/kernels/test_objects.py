@@ -311,7 +311,7 @@ def test_a_full_disk_leaves_no_half_of_a_module(package, tmp_path):
     work.mkdir()
     (work / "dlsort_kernels.ties.taken").touch()  # as of a compiler that was killed
     ties = [each for each in objects.KERNELS if each.module == "dlsort_kernels.ties"]
-    objects.compile_into(work, ties)
+    objects.compile_into(work, ties, objects.cpu())
     (digest,) = json.loads((work / "digests.json").read_text()).values()
     assert digest == objects._digest((work / "dlsort_kernels.ties.o").read_bytes())
     assert len(list(work.iterdir())) == 2
@@ -323,34 +323,36 @@ def test_a_changed_source_never_meets_old_machine_code(monkeypatch, tmp_path):
     no_cache = shutil.ignore_patterns("__pycache__")
     shutil.copytree(Path(package.__file__).parent, copy, ignore=no_cache)
     name_of = objects.name_of.__wrapped__
-    before = name_of("dlsort_kernels")
+    before = name_of("dlsort_kernels", "x86-64-v3")
+    assert name_of("dlsort_kernels", "x86-64-v4") != before
     monkeypatch.setattr(package, "__file__", str(copy / "__init__.py"))
-    assert name_of("dlsort_kernels") == before
+    assert name_of("dlsort_kernels", "x86-64-v3") == before
     mix = copy / "mix.py"
     mix_stat = mix.stat()
     mix.write_bytes(mix.read_bytes()[::-1])  # the same size, and made the same age
     os.utime(mix, ns=(mix_stat.st_atime_ns, mix_stat.st_mtime_ns))
-    assert name_of("dlsort_kernels") != before
+    assert name_of("dlsort_kernels", "x86-64-v3") != before
 
 
-def test_a_processor_with_fewer_instructions_gets_code_of_its_own(package):
+@pytest.mark.skipif(objects.platform.machine() != "x86_64", reason="of x86-64")
+@pytest.mark.parametrize(
+    ("features", "processor"), [(objects._V3[:1], "x86-64"), (objects._V3, "x86-64-v3")]
+)
+def test_a_processor_with_fewer_instructions_gets_code_of_its_own(package, features, processor):
     """It finds the code of one with more beside, and does not run it."""
+    if objects.cpu() == processor:
+        pytest.skip("this one has no more")
     assert package.call() == (APART, TOLD)
     other = package.found_in()
     fewer = CALL.replace(
         "sys.path.insert",
-        "objects.llvm.get_host_cpu_features = lambda: {'avx2': True, 'fma': False}\n"
+        f"objects.llvm.get_host_cpu_features = lambda: dict.fromkeys({features}, True)\n"
         "objects.llvm.get_host_cpu_name = lambda: 'x86-64'\nsys.path.insert",
-    ).replace(
-        "import importlib, sys",
-        "import importlib, platform, sys\nplatform.machine = lambda: 'x86_64'",
     )
-    if objects.platform.machine() != "x86_64":
-        pytest.skip("of x86-64")
     assert package.call(fewer) == (APART, TOLD)
     assert package.call(fewer) == (FOUND, "")
     names = {path.parent.name for path in package.folder.rglob("*.o")}
-    assert names == {other.name, other.name.replace("x86-64-v3", "x86-64")}
+    assert names == {other.name, other.name.replace(objects.cpu(), processor)}
 
 
 @pytest.mark.parametrize(
@@ -360,6 +362,13 @@ def test_a_processor_with_fewer_instructions_gets_code_of_its_own(package):
         ("arm64", {}, "generic"),
         ("x86_64", dict.fromkeys(objects._V3, True), "x86-64-v3"),
         ("AMD64", dict.fromkeys(objects._V3, True), "x86-64-v3"),
+        ("x86_64", dict.fromkeys((*objects._V3, *objects._V4), True), "x86-64-v4"),
+        (
+            "x86_64",
+            {**dict.fromkeys((*objects._V3, *objects._V4), True), "fma": False},
+            "this-very-one",
+        ),
+        ("x86_64", {**dict.fromkeys(objects._V3, True), "avx512f": True}, "x86-64-v3"),
         ("x86_64", {**dict.fromkeys(objects._V3, True), "bmi2": False}, "this-very-one"),
         ("ppc64le", dict.fromkeys(objects._V3, True), "this-very-one"),
     ],
