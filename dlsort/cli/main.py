@@ -44,7 +44,7 @@ from dlsort.cli.failures import (
     tell,
     waited_s,
 )
-from dlsort.cli.flags import options_of
+from dlsort.cli.flags_from_options import options_of
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
 from dlsort.errors import DlsortError, DlsortWarning

@@ -19,7 +19,7 @@ from dlsort.frame_tasks.keys import FrameSample, KeyTypes, census_of, encode_key
 from dlsort.frame_tasks.objects import Census, agree
 from dlsort.frame_tasks.plan import FramePlan
 from dlsort.frame_tasks.table import align, values_at
-from dlsort.model.sample import rows_needed
+from dlsort.model.sample import draw_by_place, rows_needed
 from dlsort.model.sample_plan import Range
 from dlsort.order.argsort import first_rows
 from dlsort.order.ranks import normal_keys
@@ -27,7 +27,6 @@ from dlsort.order.ranks import normal_keys
 __all__ = [
     "align_keys",
     "count_draws",
-    "draw_rows",
     "find_ends",
     "first_group",
     "lend_keys",
@@ -41,7 +40,7 @@ Ints = npt.NDArray[np.int64]
 def sample_keys(plan: FramePlan, frame: pd.DataFrame, input_id: int) -> FrameSample:
     """Draw rows of one partition's key columns, which are here as a whole."""
     frame, seen = align_keys(plan, frame, input_id)
-    rows = draw_rows(len(frame), count_draws(plan), plan.tuning.sample.seed, input_id)
+    rows = draw_by_place(len(frame), count_draws(plan), plan.tuning.sample.seed, input_id)
     keys = [values_at(frame, plan, position) for position in plan.by]
     censuses = {
         place: census_of(keys[place])
@@ -88,17 +87,6 @@ def count_draws(plan: FramePlan) -> int:
     needed = rows_needed(plan.n_parts, tuning.sample.balance)
     share = tuning.frames.oversample * plan.upsample * needed
     return math.ceil(share / plan.n_inputs)
-
-
-def draw_rows(n_rows: int, n_draws: int, *seed: int) -> Ints:
-    """Draw one row from each of equally long runs of rows.
-
-    As good as a uniform sample where rows lie at random, and better where they are in order.
-    """
-    n_draws = min(n_rows, n_draws)
-    edges = np.arange(n_draws + 1) * n_rows // max(n_draws, 1)
-    rng = np.random.default_rng(seed)
-    return edges[:-1] + (rng.random(n_draws) * np.diff(edges)).astype(np.int64)
 
 
 def first_group(input_id: int) -> int:

@@ -21,7 +21,6 @@ from dlsort.frame_tasks.plan import FramePlan, dtype_at, is_objects
 from dlsort.frame_tasks.sample import (
     align_keys,
     count_draws,
-    draw_rows,
     find_ends,
     first_group,
     sample_keys,
@@ -30,7 +29,7 @@ from dlsort.frame_tasks.sample import (
 from dlsort.frame_tasks.table import values_at
 from dlsort.io.parquet.statistics import range_of
 from dlsort.keys import SortKey
-from dlsort.model.sample import Sample, are_mixed
+from dlsort.model.sample import Sample, are_mixed, draw_by_place
 from dlsort.model.sample_plan import Range, choose_donors, choose_evenly, known_ends, overlap
 from dlsort.order.words import key_table
 from dlsort.tuning import Tuning
@@ -228,7 +227,9 @@ def _draw_from(
         i = chosen.index(donors[group])
         n_here = int(ends[i + 1] - ends[i])
         share = n_draws * footer.n_rows[group] / footer.n_rows.sum()
-        drawn = draw_rows(n_here, math.ceil(share), plan.tuning.sample.seed, input_id, group)
+        drawn = draw_by_place(
+            n_here, math.ceil(share), plan.tuning.sample.seed, input_id, group
+        )
         n_rows = n_here * footer.n_rows[group] / footer.n_rows[donors[group]]
         rows.append(ends[i] + drawn)
         places.append((starts[group] * kept + drawn * n_rows / max(n_here, 1)).astype(np.int64))

@@ -3,7 +3,7 @@
 An option has a name, a kind of value, a default, a unit and its help. From these follow
 
 - the checks of what a caller gives (:meth:`SortOption.read`, :func:`read_options`);
-- the flags of the command, with their help (:mod:`dlsort.cli.flags`);
+- the flags of the command, with their help (:mod:`dlsort.cli.flags_from_options`);
 - the page ``docs/options.md``, which ``make options`` writes.
 
 Signatures and docstrings of the doors repeat names, types and defaults for those who read
