@@ -359,7 +359,7 @@ def test_warm_says_where_the_kernels_are_and_what_is_missing(tmp_path):
     assert result.output.startswith("all kernels are compiled; they lie in /")
     code = """
 from dlsort_kernels import objects
-objects.name_of = lambda package: "none-such"
+objects.name_of = lambda package, processor: "none-such"
 import dlsort.cli
 dlsort.cli.start()
 """
