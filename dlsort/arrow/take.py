@@ -20,9 +20,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from dlsort.arrow.blocks import in_blocks
 from dlsort.arrow.kinds import widened
 from dlsort.arrow.made import array_of
-from dlsort.arrow.transport import combine
+from dlsort.arrow.transport import combined
 from dlsort.arrow.views import bitmap, bytes_views, raw_view
 from dlsort_kernels import (
     SERIAL,
@@ -82,6 +83,7 @@ class Picked:
         self._by_place = by_place
         self._spread_bytes = spread_bytes
         self._scratch = Scratch()
+        self._in_block: dict[int, Picked] = {}
 
     def __len__(self) -> int:
         """Return the number of rows picked."""
@@ -104,6 +106,14 @@ class Picked:
         if self._by_place:
             return places, self._order
         return places, gather_fixed(places, self._order, workers=self.workers)
+
+    def in_block(self, n_columns: int, n_rows: int) -> Picked:
+        """Return the rows to gather of so many columns, one after the other in an array."""
+        if n_columns not in self._in_block:
+            starts = np.arange(n_columns, dtype=np.uint32) * np.uint32(n_rows)
+            rows = np.add.outer(starts, self.rows).ravel()
+            self._in_block[n_columns] = Picked(rows, workers=self.workers)
+        return self._in_block[n_columns]
 
     def fixed(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return values of a fixed width, (n,) or (n, k), in the new order."""
@@ -206,7 +216,14 @@ def take_table(table: pa.Table, rows: Rows | Picked) -> pa.Table:
     Time O(m) a column.
     """
     picked = rows if isinstance(rows, Picked) else Picked(rows)
-    columns = [_take(combine(column), picked) for column in table.columns]
+    columns = combined(table)
+    blocks, others = in_blocks(columns)
+    for number in others:
+        columns[number] = _take(columns[number], picked)
+    for block in blocks:
+        values = _take(block.values, picked.in_block(len(block.numbers), table.num_rows))
+        for i, number in enumerate(block.numbers):
+            columns[number] = values.slice(i * len(picked), len(picked))
     fields = [f.with_type(c.type) for f, c in zip(table.schema, columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, table.schema.metadata))
 

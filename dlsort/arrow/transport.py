@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pt
 
-from dlsort.arrow.kinds import is_variable, is_wide, widened
+from dlsort.arrow.kinds import is_fixed_width, is_variable, is_wide, widened
 from dlsort.arrow.layouts import recast, without_views
 from dlsort.arrow.made import array_of
 from dlsort.arrow.views import bytes_views
@@ -16,6 +16,7 @@ from dlsort.arrow.views import bytes_views
 __all__ = [
     "NARROW_BYTES",
     "combine",
+    "combined",
     "concat_rows",
     "free_rows",
     "from_transport",
@@ -59,6 +60,16 @@ def combine(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     return combined
 
 
+def combined(table: pa.Table) -> list[pa.Array]:
+    """Return each column as one array (:func:`combine`)."""
+    if all(column.num_chunks == 1 for column in table.columns):
+        (batch,) = table.to_batches() or [None]
+        if batch is not None:
+            columns: list[pa.Array] = batch.columns
+            return columns
+    return [combine(column) for column in table.columns]
+
+
 def _is_wide(kind: pa.DataType) -> bool:
     return not pt.is_dictionary(kind) and without_views(kind, wide=True) == kind
 
@@ -85,6 +96,11 @@ def concat_rows(tables: Sequence[pa.Table]) -> pa.Table:
     """
     if len(tables) == 1:
         return to_transport(tables[0])
+    schema = tables[0].schema
+    if all(table.schema.equals(schema) for table in tables[1:]) and all(
+        map(is_fixed_width, set(schema.types))
+    ):
+        return to_transport(pa.concat_tables(tables).combine_chunks())
     columns = []
     for i in range(tables[0].num_columns):
         pieces = [table.column(i) for table in tables]
@@ -124,6 +140,9 @@ def transport_schema(schema: pa.Schema) -> pa.Schema:
 
 def to_transport(table: pa.Table) -> pa.Table:
     """Return the table with view columns cast to an offset layout, each column one chunk."""
+    is_usual = all(_transport_type(kind) == kind for kind in set(table.schema.types))
+    if is_usual and all(column.num_chunks == 1 for column in table.columns):
+        return table
     columns, fields = [], []
     for field, column in zip(table.schema, table.columns, strict=True):
         kind = _transport_type(field.type)

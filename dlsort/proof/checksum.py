@@ -19,8 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
+from dlsort.arrow.blocks import in_blocks
 from dlsort.arrow.kinds import is_bytes
-from dlsort.arrow.transport import combine, to_transport
+from dlsort.arrow.transport import combined, to_transport
 from dlsort.arrow.views import bytes_views, fixed_view, nulls
 from dlsort.tuning import ProofTuning
 from dlsort_kernels import (
@@ -104,17 +105,19 @@ def prove(table: pa.Table, tuning: ProofTuning) -> Proof:
     False
     """
     table = to_transport(table)
-    columns = [
-        (_seed(name), combine(c))
-        for name, c in zip(table.column_names, table.columns, strict=True)
-    ]
+    columns = combined(table)
+    seeds = [_seed(name) for name in table.column_names]
     low = high = 0
-    tables = [_dictionary_hashes(array, seed) for seed, array in columns]
+    lookups = [_dictionary_hashes(c, seed) for c, seed in zip(columns, seeds, strict=True)]
     n_rows = tuning.block_rows
     for start in range(0, table.num_rows, n_rows):
         acc = np.zeros(min(n_rows, table.num_rows - start), np.uint64)
-        for (seed, array), hashes in zip(columns, tables, strict=True):
-            _hash(acc, array.slice(start, n_rows), seed, hashes)
+        some = [column.slice(start, n_rows) for column in columns]
+        blocks, others = in_blocks(some)
+        for i in others:
+            _hash(acc, some[i], seeds[i], lookups[i])
+        for block in blocks:
+            _hash_block(acc, block.values, [seeds[i] for i in block.numbers])
         block_low, block_high = fold(acc)
         low, high = low + block_low, high + block_high
     return Proof(table.num_rows, low % LANE, high % LANE)
@@ -160,6 +163,12 @@ def _hash(acc: Hashes, array: pa.Array, seed: int, lookup: Hashes | None = None)
         _hash_text(acc, array, seed)
     else:
         _hash_fixed(acc, array, null, seed)
+
+
+def _hash_block(acc: Hashes, values: pa.Array, seeds: list[int]) -> None:
+    """Add the hashes of columns that lie one after the other."""
+    columns = fixed_view(values).reshape(len(seeds), len(acc))
+    hash_raw(acc, columns, nulls(values), np.array(seeds, np.uint64))
 
 
 def _hash_fixed(acc: Hashes, array: pa.Array, null: Mask | None, seed: int) -> None:

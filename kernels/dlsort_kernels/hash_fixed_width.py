@@ -48,11 +48,11 @@ def hash_words(acc: Words, words: Words, nulls: Flags | None, seed: int) -> None
     (np.True_, np.False_)
     """
     if len(acc):
-        _add_integers(acc, words, flag_bytes(nulls), *constants(seed))
+        _add(_add_integers, acc, words, nulls, seed)
 
 
-def hash_raw(acc: Words, src: npt.NDArray[Any], nulls: Flags | None, seed: int) -> None:
-    """Add the hash of a fixed-width value to each row's accumulator.
+def hash_raw(acc: Words, src: npt.NDArray[Any], nulls: Flags | None, seed: int | Words) -> None:
+    """Add the hash of a fixed-width value of each column to each row's accumulator.
 
     A value hashes alike in every width: integers, booleans, dates and times are widened
     to 64 bits, floats to float64. All NaNs hash alike; −0.0 and 0.0 do not.
@@ -61,11 +61,11 @@ def hash_raw(acc: Words, src: npt.NDArray[Any], nulls: Flags | None, seed: int) 
     ----------
     acc : (n,) uint64
         Changed in place.
-    src : (n,) bool, integer, float, datetime64 or timedelta64
+    src : (n,) or (c, n) bool, integer, float, datetime64 or timedelta64
         Values. Those of null rows do not matter.
-    nulls : (n,) bool or None
+    nulls : (n,) or (c, n) bool or None
         Which rows are null; None if none is.
-    seed : int
+    seed : int or (c,) uint64
         The column's own number.
 
     Raises
@@ -75,7 +75,7 @@ def hash_raw(acc: Words, src: npt.NDArray[Any], nulls: Flags | None, seed: int) 
 
     Notes
     -----
-    Time O(n), memory O(1).
+    Time O(c n), memory O(1).
 
     Examples
     --------
@@ -102,13 +102,30 @@ def hash_raw(acc: Words, src: npt.NDArray[Any], nulls: Flags | None, seed: int) 
     else:
         add = _add_integers
         values = values.view(f"{'u' if kind in 'bu' else 'i'}{width}")
-    add(acc, values, flag_bytes(nulls), *constants(seed))
+    _add(add, acc, values, nulls, seed)
+
+
+def _add(
+    add: Any, acc: Words, values: npt.NDArray[Any], nulls: Flags | None, seed: int | Words
+) -> None:
+    """Call a kernel, which takes columns and a number for each."""
+    to_values, of_nulls = constants(seed)
+    flags = np.ascontiguousarray(flag_bytes(nulls))
+    shape = (-1, len(acc))
+    add(
+        acc,
+        values.reshape(shape),
+        flags.reshape(shape),
+        np.reshape(to_values, -1),
+        np.reshape(of_nulls, -1),
+    )
 
 
 def _signature(kind: Any) -> Any:
     """Return the signature of a kernel that adds values of a type, or what stands for null."""
-    words, flags = writes(types.uint64), reads(types.uint8)
-    return types.void(words, reads(kind), flags, types.uint64, types.uint64)
+    words, flags = writes(types.uint64), reads(types.uint8, 2)
+    numbers = reads(types.uint64)
+    return types.void(words, reads(kind, 2), flags, numbers, numbers)
 
 
 _INTEGERS = tuple(
@@ -121,17 +138,19 @@ def _add_integers(
     acc: Words,
     values: npt.NDArray[Any],
     nulls: npt.NDArray[np.uint8],
-    add: np.uint64,
-    null: np.uint64,
+    add: Words,
+    null: Words,
 ) -> None:
     """Add the mixed values, widened to 64 bits, or ``null``."""
-    if nulls.size == 0:
-        for i in range(acc.size):
-            acc[i] += murmur(np.uint64(np.int64(values[i])) + add)
-    else:
-        for i in range(acc.size):
-            mixed = murmur(np.uint64(np.int64(values[i])) + add)
-            acc[i] += null if nulls[i] else mixed
+    for c in range(values.shape[0]):
+        plus, none = add[c], null[c]
+        if nulls.size == 0:
+            for i in range(acc.size):
+                acc[i] += murmur(np.uint64(np.int64(values[c, i])) + plus)
+        else:
+            for i in range(acc.size):
+                mixed = murmur(np.uint64(np.int64(values[c, i])) + plus)
+                acc[i] += none if nulls[c, i] else mixed
 
 
 @kernel(*map(_signature, (types.float32, types.float64)))
@@ -139,17 +158,20 @@ def _add_floats(
     acc: Words,
     values: npt.NDArray[Any],
     nulls: npt.NDArray[np.uint8],
-    add: np.uint64,
-    null: np.uint64,
+    add: Words,
+    null: Words,
 ) -> None:
     """Add the mixed bits of the values as float64, of one NaN for all, or ``null``."""
-    for i in range(acc.size):
-        if nulls.size and nulls[i]:
-            acc[i] += null
-        elif values[i] != values[i]:
-            acc[i] += murmur(_NAN + add)
-        else:
-            acc[i] += murmur(np.float64(values[i]).view(np.uint64) + add)
+    for c in range(values.shape[0]):
+        plus, none = add[c], null[c]
+        for i in range(acc.size):
+            value = values[c, i]
+            if nulls.size and nulls[c, i]:
+                acc[i] += none
+            elif value != value:
+                acc[i] += murmur(_NAN + plus)
+            else:
+                acc[i] += murmur(np.float64(value).view(np.uint64) + plus)
 
 
 def hash_limbs(

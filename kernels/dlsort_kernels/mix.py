@@ -6,6 +6,8 @@ Vigna, public domain): in each, every bit in changes about half of the bits out.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -59,8 +61,11 @@ def absorb(h: np.uint64, word: np.uint64) -> np.uint64:
     return h ^ (h >> _32)
 
 
-def constants(seed: int) -> tuple[np.uint64, np.uint64]:
-    """Return what a column adds to its words (odd), and what it adds for a null."""
+def constants(seed: int | npt.NDArray[np.uint64]) -> tuple[Any, Any]:
+    """Return what a column adds to its words (odd), and what it adds for a null.
+
+    Two ``uint64``; two arrays of them, if ``seed`` is one of many columns.
+    """
     with np.errstate(over="ignore"):
         start = np.uint64(seed & _MASK) * _GOLDEN + _GOLDEN
         return murmur(start) | _ONE, splitmix(start ^ _MURMUR_1)

@@ -54,6 +54,21 @@ def test_words_hash_as_murmur3_does() -> None:
     assert hashed(hash_words, 4, words, seed=7).tolist() == expected
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u8", "f4", "M8[us]"])
+@pytest.mark.parametrize("with_nulls", [False, True])
+def test_columns_hash_together_as_each_does_with_its_seed(dtype, with_nulls) -> None:
+    rng = np.random.default_rng(1)
+    values = rng.integers(0, 100, (3, 7)).astype(dtype)
+    nulls = rng.random((3, 7)) < 0.5 if with_nulls else None
+    seeds = [5, MASK, 0]
+    together = hashed(hash_raw, 7, values, nulls=nulls, seed=np.array(seeds, np.uint64))
+    alone = [
+        hashed(hash_raw, 7, values[c], nulls=None if nulls is None else nulls[c], seed=seed)
+        for c, seed in enumerate(seeds)
+    ]
+    np.testing.assert_array_equal(together, np.sum(alone, axis=0, dtype=np.uint64))
+
+
 def test_hashes_add_to_what_is_there() -> None:
     words = np.array([3, 4], np.uint64)
     once, twice = hashed(hash_words, 2, words), np.array([10, MASK], np.uint64)

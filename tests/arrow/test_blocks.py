@@ -1,0 +1,103 @@
+"""Short columns are worked on together, and come out as each of them alone would."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlsort.arrow.blocks import BLOCK_ROWS, MOST_ROWS, in_blocks
+from dlsort.arrow.take import take_table
+from dlsort.proof.checksum import prove, total
+from dlsort.tuning import TUNING
+
+
+def as_it_is(number):
+    return number
+
+
+# How a column's values come from numbers below 100.
+KINDS = {
+    pa.int64(): as_it_is,
+    pa.int8(): as_it_is,
+    pa.uint32(): as_it_is,
+    pa.float32(): float,
+    pa.float64(): float,
+    pa.timestamp("us", "UTC"): as_it_is,
+    pa.date32(): as_it_is,
+    pa.binary(3): lambda number: b"%03d" % number,
+    pa.decimal128(9, 2): as_it_is,
+    pa.month_day_nano_interval(): lambda number: (1, number, 2),
+    pa.bool_(): lambda number: number > 50,
+    pa.string(): str,
+    pa.dictionary(pa.int32(), pa.string()): str,
+    pa.list_(pa.int16()): lambda number: [number] * (number % 3),
+}
+
+
+def wide(n_rows: int, kinds: list[pa.DataType], seed: int, nulls: float) -> pa.Table:
+    """Columns of these types, some with nulls, each a slice of a longer one."""
+    rng = np.random.default_rng(seed)
+    columns = []
+    for kind in kinds:
+        n = n_rows + int(rng.integers(0, 9))
+        share = nulls * rng.integers(0, 2)
+        numbers = rng.integers(0, 100, n).tolist()
+        values = [None if rng.random() < share else KINDS[kind](v) for v in numbers]
+        columns.append(pa.array(values, kind)[n - n_rows :])
+    return pa.table(columns, names=[f"c{i}" for i in range(len(columns))])
+
+
+tables = st.builds(
+    wide,
+    st.sampled_from([1, 2, 7, 300]),
+    st.lists(st.sampled_from([*KINDS]), min_size=1, max_size=40),
+    st.integers(0, 2**32),
+    st.sampled_from([0.0, 0.3, 1.0]),
+)
+
+
+@given(tables, st.data())
+def test_rows_are_taken_as_arrow_takes_them(table, data):
+    rows = data.draw(st.lists(st.integers(0, table.num_rows - 1), max_size=50))
+    taken = take_table(table, np.array(rows, np.uint32))
+    taken.validate(full=True)
+    assert taken.to_pylist() == table.take(pa.array(rows, pa.int64())).to_pylist()
+    assert taken.schema == table.schema
+    again = take_table(taken, np.arange(len(rows), dtype=np.uint32)[::-1].copy())
+    assert again.to_pylist() == taken.to_pylist()[::-1]
+
+
+@given(tables)
+def test_the_proof_of_short_columns_is_that_of_long_ones(table):
+    n_times = MOST_ROWS // table.num_rows + 1
+    often = pa.concat_tables([table] * n_times).combine_chunks()
+    assert prove(often, TUNING.proof) == total([prove(table, TUNING.proof)] * n_times)
+
+
+def test_a_block_is_no_larger_than_it_may_be_and_no_column_is_lost():
+    table = wide(1000, [*KINDS] * 40, 1, 0.1).combine_chunks()
+    columns = [column.chunk(0) for column in table.columns]
+    blocks, others = in_blocks(columns)
+    found = list(others)
+    for numbers, values in blocks:
+        assert len(values) == 1000 * len(numbers) <= BLOCK_ROWS
+        assert values.equals(pa.concat_arrays([columns[i] for i in numbers]))
+        found += numbers
+    assert sorted(found) == list(range(len(columns)))
+    assert {str(columns[i].type) for i in others} == {
+        "bool",
+        "month_day_nano_interval",
+        "fixed_size_binary[3]",
+        "string",
+        "list<item: int16>",
+        "decimal128(9, 2)",
+        "dictionary<values=string, indices=int32, ordered=0>",
+    }
+
+
+@pytest.mark.parametrize("n_rows", [0, MOST_ROWS + 1])
+def test_long_and_empty_columns_stay_alone(n_rows):
+    blocks, others = in_blocks([pa.array(np.zeros(n_rows))] * 5)
+    assert not list(blocks)
+    assert others == [0, 1, 2, 3, 4]
