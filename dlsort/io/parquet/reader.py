@@ -107,13 +107,17 @@ def read_piece(
                 wanted = columns, source_schema, dictionaries, file.runs
                 table = fit_rows(table, fit, file.path, *wanted)
             tables.append(table)
-            left = max(0, left - table.nbytes)
-    fields = [
-        tables[0].schema.field(i).with_nullable(source_schema.field(name).nullable)
-        for i, name in enumerate(columns)
+            left = max(0, left - table.nbytes) if file is not piece.files[-1] else left
+    schema = pa.schema(
+        field.with_nullable(source_schema.field(name).nullable)
+        for field, name in zip(tables[0].schema, columns, strict=True)
+    )
+    tables = [
+        table
+        if table.schema.equals(schema, check_metadata=True)
+        else pa.Table.from_arrays(table.columns, schema=schema)
+        for table in tables
     ]
-    schema = pa.schema(fields)
-    tables = [pa.Table.from_arrays(table.columns, schema=schema) for table in tables]
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
 
 
