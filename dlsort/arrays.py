@@ -14,8 +14,12 @@ from dlsort.order.key_arrays import check_threads, read_keys
 from dlsort.order.ranks import begins_key
 from dlsort.proof.disorder import first_disorder_of
 from dlsort.tuning import TUNING, OrderTuning
+from dlsort_cluster.pages import cheap_pages
 
 __all__ = ["argsort", "is_sorted", "rank"]
+
+# Of a key's code, and of a row's number.
+_ROW_BYTES = 16
 
 
 def argsort(
@@ -84,7 +88,10 @@ def argsort(
         keys, _tuning, ascending=ascending, na_position=na_position, nan_position=nan_position
     )
     count = check_threads(threads)
-    rows = order_columns(columns, sort_keys, _tuning, runs=False, wide=True, threads=count).rows
+    with cheap_pages(_ROW_BYTES * len(columns[0])):
+        rows = order_columns(
+            columns, sort_keys, _tuning, runs=False, wide=True, threads=count
+        ).rows
     return rows
 
 

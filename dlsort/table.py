@@ -22,10 +22,14 @@ from dlsort.order.key_types import check_key_types
 from dlsort.order.sort_rows import first_of, sort_rows
 from dlsort.order.words import Column
 from dlsort.tuning import TUNING, OrderTuning
+from dlsort_cluster.pages import cheap_pages
 
 __all__ = ["sort_table", "top_k"]
 
 T = TypeVar("T")
+
+# About what a value takes.
+_VALUE_BYTES = 8
 
 # What a table's rows are made into, by a key.
 Make = Callable[[pa.Table, tuple[SortKey, ...]], pa.Table]
@@ -81,8 +85,9 @@ def sort_table(
     count = check_threads(threads)
     if _is_pandas(table):
         keys, columns = _pandas_columns(table, by, _tuning)
-        rows = order_columns(columns, keys, _tuning, runs=False, wide=True, threads=count).rows
-        return _take_frame(table, rows)
+        with cheap_pages(_VALUE_BYTES * len(columns[0]) * len(table.columns)):  # type: ignore[attr-defined]
+            order = order_columns(columns, keys, _tuning, runs=False, wide=True, threads=count)
+            return _take_frame(table, order.rows)
     return _like(table, by, lambda rows, keys: sort_rows(rows, keys, _tuning, threads=count))
 
 
@@ -149,7 +154,8 @@ def _like(table: Any, by: By, make: Make) -> Any:
     keys = parse_by(by, rows.schema.names)
     check_key_types(rows.schema, keys)
     check_row_count(rows.num_rows)
-    result = _with_types(make(_in_layouts(rows), keys), rows.schema)
+    with cheap_pages(_VALUE_BYTES * rows.num_rows * rows.num_columns):
+        result = _with_types(make(_in_layouts(rows), keys), rows.schema)
     if isinstance(table, pa.RecordBatch):
         batches = result.combine_chunks().to_batches()
         return batches[0] if batches else pa.RecordBatch.from_pylist([], rows.schema)

@@ -17,6 +17,7 @@ from dlsort.terminal.progress import Progress
 from dlsort.wording import of_own_cluster
 from dlsort_cluster.exchange import ExchangeError, Layer
 from dlsort_cluster.machine import ClusterSize, machine_cores
+from dlsort_cluster.pages import cheap_pages
 from dlsort_cluster.runner import run
 from dlsort_cluster.scratch import make_scratch
 
@@ -64,6 +65,7 @@ def _here(asked: Asked, source: Source) -> Iterator[Place]:
             folder = stack.enter_context(make_scratch(asked.temp_dir))
         except ExchangeError as error:
             raise ClusterError(str(error)) from error
+        stack.enter_context(cheap_pages(source.arrow_bytes))
         is_small = source.arrow_bytes <= asked.tuning.budget.one_part_bytes
         n_threads = asked.threads or (1 if is_small else machine_cores())
         yield Place(None, ClusterSize(1, n_threads, 0, is_limited=False), folder)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import signal
 
 from dlsort_cluster.clusters.quiet import silence
+from dlsort_cluster.pages import hold_small_pages
 
 if __name__ == "__mp_main__":
     silence()
+    hold_small_pages()  # for good, if they are the cheaper ones here
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -27,6 +27,7 @@ from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, S
 from dlsort_cluster.p2p import broken, lend, log
 from dlsort_cluster.p2p.messages import Packed, placed, sent
 from dlsort_cluster.p2p.stores import keep_store, sending_limiter
+from dlsort_cluster.pages import hold_small_pages, release_small_pages
 from dlsort_cluster.store.memory import guard_of
 from dlsort_cluster.store.shared import NotSharedError, SharedStream, attach, share
 from dlsort_cluster.store.store import ShardStore, StoreClosedError
@@ -164,6 +165,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         )
         self.guard.watch(self.store, self._lose_rows, planned=most is not None)
         keep_store(self.local_address, self.id, self.store)
+        self._holds_pages = hold_small_pages()
 
     # -- sending, in the transfer task's thread
 
@@ -360,6 +362,9 @@ class ExchangeRun(ShuffleRun[int, Any]):
     async def close(self) -> None:
         """Drop all shards and stop sending."""
         self._given_up.set()
+        if self._holds_pages:
+            self._holds_pages = False
+            release_small_pages()
         self.guard.forget(self.store)
         # Off the loop: to free gigabytes of disk takes a while.
         closing = asyncio.get_running_loop().run_in_executor(self.executor, self._free)
