@@ -34,11 +34,14 @@ from dlsort_kernels import (
     gather_bytes,
     gather_fixed,
     gather_lists,
+    gather_slots,
     group_rows,
     places_of,
     rows_of,
     scatter_bytes,
     scatter_fixed,
+    scatter_slots,
+    slot_bytes,
 )
 
 __all__ = ["Grouped", "Picked", "take_array", "take_table"]
@@ -133,6 +136,10 @@ class Picked:
         n_bytes = int(offsets[-1]) - int(offsets[0])
         if self.spread is not None and n_bytes + offsets.nbytes >= self._spread_bytes:
             places, order = self._places
+            if width := slot_bytes(offsets):
+                how = places, width, self.spread.parts, self.workers, self._scratch
+                slots = scatter_slots(offsets, data, *how)
+                return gather_slots(slots, width, order, offsets.dtype, self.workers)
             grouped = scatter_bytes(
                 offsets, data, places, self.spread, self.workers, self._scratch
             )

@@ -29,6 +29,7 @@
                  refine_bytes ties sorted by variable-length values
                  lowest       the rows that may be among the first
     payload      scatter      columns brought to the groups of a sort
+                 slots        the same for short values
                  gather       columns in a new order
     proof        hash         a checksum of rows
                  disorder     whether words are in order
@@ -78,6 +79,7 @@ from dlsort_kernels.scatter import (
     scatter_bytes,
     scatter_fixed,
 )
+from dlsort_kernels.slots import gather_slots, scatter_slots, slot_bytes
 from dlsort_kernels.sort import sort_source
 from dlsort_kernels.spread import word_range
 from dlsort_kernels.text_code import code_text, fit_text_code
@@ -126,6 +128,7 @@ __all__ = [
     "gather_bytes_into",
     "gather_fixed",
     "gather_lists",
+    "gather_slots",
     "group_rows",
     "hash_bytes",
     "hash_limbs",
@@ -149,8 +152,10 @@ __all__ = [
     "run_rows",
     "scatter_bytes",
     "scatter_fixed",
+    "scatter_slots",
     "settle_ties",
     "shared_bytes_of",
+    "slot_bytes",
     "sort_source",
     "sound_chunks",
     "threads_for",

@@ -1,13 +1,19 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from dlsort_kernels import (
+    SERIAL,
     Scratch,
+    gather_slots,
     places_of,
     pool,
     rows_of,
     scatter_bytes,
     scatter_fixed,
+    scatter_slots,
+    slot_bytes,
     sort_source,
 )
 from dlsort_kernels import learned_groups as kernel_groups
@@ -74,3 +80,36 @@ def test_strings_stand_whole_at_their_places(spread, kind, most):
             for row, place in enumerate(places.tolist()):
                 found = out[out_offsets[place] : out_offsets[place + 1]].tobytes()
                 assert found == data[offsets[row] : offsets[row + 1]].tobytes()
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.int64])
+@pytest.mark.parametrize(("most", "width"), [(0, 8), (7, 8), (8, 16), (15, 16), (16, 0)])
+def test_short_strings_are_gathered_from_slots(spread, kind, most, width):
+    how, threads = spread
+    rng = np.random.default_rng(most)
+    lengths = rng.integers(0, most + 1, 1_000)
+    lengths[-1] = most
+    offsets = (np.concatenate([[0], np.cumsum(lengths)]) + 5).astype(kind)
+    data = rng.integers(0, 256, int(offsets[-1]), dtype=np.uint8)
+    assert slot_bytes(offsets) == width
+    if not width:
+        return
+    order = rng.integers(0, 1_000, 700).astype(np.uint32)
+    scratch = Scratch()
+    with pool(threads) as workers:
+        places = places_of(how, workers)
+        for _ in range(2):  # memory that was used before changes nothing
+            slots = scatter_slots(offsets, data, places, width, how.parts, workers, scratch)
+            out_offsets, out = gather_slots(slots, width, order, kind, workers)
+        rows = rows_of(how, workers)[order]
+    assert out_offsets.dtype == kind
+    found = [out[a:b].tobytes() for a, b in itertools.pairwise(out_offsets.tolist())]
+    assert found == [data[offsets[r] : offsets[r + 1]].tobytes() for r in rows.tolist()]
+    assert len(out) == out_offsets[-1]
+
+
+def test_offsets_that_cannot_count_what_is_gathered_are_told():
+    slots = np.full(17 * 16, 15, np.uint8)
+    order = np.zeros(1, np.uint32)
+    with pytest.raises(OverflowError, match="135 bytes are more than int8"):
+        gather_slots(slots, 16, np.tile(order, 9), np.int8, SERIAL)
