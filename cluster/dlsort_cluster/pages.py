@@ -7,11 +7,14 @@ takes free pages of that size away, and finds them again 4 KiB at a time while t
 2.5 ms a MiB, half of the time of a first sort. Small pages come from what was in use a moment
 ago, and cost what they cost anywhere. Measuring it does not tell: the first few huge pages
 come from such memory too.
+
+Linux knows the choice a process, and hands it on to what a process starts meanwhile.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,45 +32,60 @@ _LEAST_BYTES = 1 << 22
 _SET_THP_DISABLE, _GET_THP_DISABLE = 41, 42  # of prctl
 
 _lock = threading.Lock()
-_n_holding = 0
+_holders: set[object] = set()
+_is_ours = False  # the choice of small pages, since when it was about to be made
 
 
 @contextmanager
 def cheap_pages(n_bytes: int) -> Iterator[None]:
     """Let this process have so many bytes of fresh memory in the cheaper pages."""
-    is_held = n_bytes >= _LEAST_BYTES and hold_small_pages()
+    if n_bytes < _LEAST_BYTES or not _huge_are_dear():
+        yield
+        return
+    holder = object()
     try:
+        hold_small_pages(holder)
         yield
     finally:
-        if is_held:
-            release_small_pages()
+        release_small_pages(holder)
 
 
-def hold_small_pages() -> bool:
-    """Let this process have small pages, if huge ones are dear.
-
-    Returns
-    -------
-    bool
-        Whether it has to be released. What somebody else has chosen stays.
-    """
-    global _n_holding
+def hold_small_pages(holder: object) -> None:
+    """Let this process have small pages, if huge ones are dear; what others chose stays."""
+    global _is_ours
     if not _huge_are_dear():
-        return False
+        return
     with _lock:
-        if not _n_holding and (_prctl(_GET_THP_DISABLE) != 0 or _prctl(_SET_THP_DISABLE, 1)):
-            return False
-        _n_holding += 1
-    return True
+        if not _is_ours:
+            if _prctl(_GET_THP_DISABLE) != 0:
+                return
+            _is_ours = True
+        _holders.add(holder)
+        _prctl(_SET_THP_DISABLE, 1)
 
 
-def release_small_pages() -> None:
+def release_small_pages(holder: object) -> None:
     """Let this process have huge pages again, if nobody else holds small ones."""
-    global _n_holding
+    global _is_ours
     with _lock:
-        _n_holding -= 1
-        if not _n_holding:
+        _holders.discard(holder)
+        if _is_ours and not _holders:
             _prctl(_SET_THP_DISABLE)
+            _is_ours = False
+
+
+def _after_fork() -> None:
+    """Hold nothing in a child: those who do are the parent's."""
+    global _lock, _is_ours
+    _lock = threading.Lock()
+    _holders.clear()
+    if _is_ours:
+        _prctl(_SET_THP_DISABLE)
+        _is_ours = False
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @functools.cache

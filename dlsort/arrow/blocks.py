@@ -14,10 +14,8 @@ import pyarrow.types as pt
 
 __all__ = ["Block", "in_blocks"]
 
-# A copy of so many values of 8 bytes takes about the time of a call, some 30 µs; longer
-# columns are not worth it, and a block is no larger than a cache.
-MOST_ROWS = 16_384
-BLOCK_ROWS = 1 << 17
+# What a block takes at most: no more than a cache holds, and what is kept of a block is little.
+BLOCK_ROWS = 1 << 15
 
 
 class Block(NamedTuple):
@@ -30,25 +28,32 @@ class Block(NamedTuple):
     values: pa.Array
 
 
-def in_blocks(columns: Sequence[pa.Array]) -> tuple[Iterator[Block], list[int]]:
+def in_blocks(columns: Sequence[pa.Array], most_rows: int) -> tuple[Iterator[Block], list[int]]:
     """Return blocks of short columns of whole bytes, and which columns are left over.
 
     Parameters
     ----------
     columns : sequence of pyarrow.Array
         All of one length. A block is made of them as they are when it is asked for.
+    most_rows : int
+        Longer columns stay alone: to copy them takes more than a call.
     """
     n_rows = len(columns[0]) if columns else 0
-    if len(columns) < 4 or not 0 < n_rows <= MOST_ROWS:
+    if len(columns) < 4 or not 0 < n_rows <= most_rows:
         return iter(()), list(range(len(columns)))
     by_kind: dict[pa.DataType, list[int]] = {}
-    for number, column in enumerate(columns):
-        by_kind.setdefault(column.type, []).append(number)
-    blocks: list[list[int]] = []
     others: list[int] = []
+    for number, column in enumerate(columns):
+        kind = column.type
+        # Types of others can't always be hashed.
+        if pt.is_primitive(kind) and 8 <= kind.bit_width <= 64:
+            by_kind.setdefault(kind, []).append(number)
+        else:
+            others.append(number)
+    blocks: list[list[int]] = []
     step = max(1, BLOCK_ROWS // n_rows)
-    for kind, numbers in by_kind.items():
-        if len(numbers) > 1 and pt.is_primitive(kind) and 8 <= kind.bit_width <= 64:
+    for numbers in by_kind.values():
+        if len(numbers) > 1:
             starts = range(0, len(numbers), step)
             blocks += [numbers[first : first + step] for first in starts]
         else:

@@ -11,6 +11,7 @@ first, and gathered inside each group then (:mod:`dlsort_kernels.scatter`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +25,7 @@ from dlsort.arrow.blocks import in_blocks
 from dlsort.arrow.kinds import widened
 from dlsort.arrow.made import array_of
 from dlsort.arrow.transport import combined
-from dlsort.arrow.views import bitmap, bytes_views, raw_view
+from dlsort.arrow.views import bitmap, bytes_views, nulls, raw_view
 from dlsort_kernels import (
     SERIAL,
     Pool,
@@ -48,6 +49,8 @@ __all__ = ["Grouped", "Picked", "take_array", "take_table"]
 
 Rows = npt.NDArray[np.uint32]
 
+# Short columns are taken together up to here: to copy them takes less than a call for each.
+BLOCK_ROWS = 4_096
 # Groups are numbered by uint16.
 MOST_GROUPS = 1 << 16
 # Row numbers are uint32.
@@ -224,15 +227,29 @@ def take_table(table: pa.Table, rows: Rows | Picked) -> pa.Table:
     """
     picked = rows if isinstance(rows, Picked) else Picked(rows)
     columns = combined(table)
-    blocks, others = in_blocks(columns)
+    blocks, others = in_blocks(columns, BLOCK_ROWS)
     for number in others:
         columns[number] = _take(columns[number], picked)
     for block in blocks:
         values = _take(block.values, picked.in_block(len(block.numbers), table.num_rows))
-        for i, number in enumerate(block.numbers):
-            columns[number] = values.slice(i * len(picked), len(picked))
+        made = _columns_of(values, len(block.numbers), len(picked))
+        for number, column in zip(block.numbers, made, strict=True):
+            columns[number] = column
     fields = [f.with_type(c.type) for f, c in zip(table.schema, columns, strict=True)]
     return pa.Table.from_arrays(columns, schema=pa.schema(fields, table.schema.metadata))
+
+
+def _columns_of(values: pa.Array, n_columns: int, n_rows: int) -> Iterator[pa.Array]:
+    """Yield the columns of a block, each with buffers of its own size: these are pickled."""
+    _, data = values.buffers()
+    null, size = nulls(values), n_rows * values.type.bit_width // 8
+    bits: list[pa.Buffer | None] = [None] * n_columns
+    if null is not None:
+        valid = np.packbits(~null.reshape(n_columns, n_rows), axis=1, bitorder="little")
+        bits = [pa.py_buffer(column) for column in valid]
+    for i, validity in enumerate(bits):
+        buffers = [validity, data.slice(i * size, size)]
+        yield pa.Array.from_buffers(values.type, n_rows, buffers)
 
 
 def take_array(array: pa.Array, rows: Rows) -> pa.Array:

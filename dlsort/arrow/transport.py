@@ -97,16 +97,18 @@ def concat_rows(tables: Sequence[pa.Table]) -> pa.Table:
     if len(tables) == 1:
         return to_transport(tables[0])
     schema = tables[0].schema
-    if all(table.schema.equals(schema) for table in tables[1:]) and all(
-        map(is_fixed_width, set(schema.types))
+    if (
+        len(schema)
+        and all(table.schema.equals(schema) for table in tables[1:])
+        and all(map(is_fixed_width, schema.types))
     ):
         return to_transport(pa.concat_tables(tables).combine_chunks())
     columns = []
     for i in range(tables[0].num_columns):
         pieces = [table.column(i) for table in tables]
-        kinds = {piece.type for piece in pieces}
-        if len(kinds) > 1:
-            wide = next((k for k in kinds if _is_wide(k)), pieces[0].type)
+        kinds = [piece.type for piece in pieces]
+        if any(kind != kinds[0] for kind in kinds):
+            wide = next((k for k in kinds if _is_wide(k)), kinds[0])
             pieces = [piece.cast(wide) for piece in pieces]
         chunks = [chunk for piece in pieces for chunk in piece.chunks]
         columns.append(combine(pa.chunked_array(chunks, pieces[0].type)))
@@ -140,8 +142,9 @@ def transport_schema(schema: pa.Schema) -> pa.Schema:
 
 def to_transport(table: pa.Table) -> pa.Table:
     """Return the table with view columns cast to an offset layout, each column one chunk."""
-    is_usual = all(_transport_type(kind) == kind for kind in set(table.schema.types))
-    if is_usual and all(column.num_chunks == 1 for column in table.columns):
+    kinds = table.schema.types
+    is_usual = all(pt.is_primitive(kind) or _transport_type(kind) == kind for kind in kinds)
+    if kinds and is_usual and all(column.num_chunks == 1 for column in table.columns):
         return table
     columns, fields = [], []
     for field, column in zip(table.schema, table.columns, strict=True):

@@ -88,8 +88,9 @@ class ShardOrder:
         pieces : sequence of pyarrow.Table
             The column, one a shard.
         """
-        kinds = {piece.schema.field(0).type for piece in pieces}
-        if len(self.orders) > 1 and len(kinds) == 1 and all(map(is_fixed_width, kinds)):
+        first, *others = kinds = [piece.schema.field(0).type for piece in pieces]
+        is_one = all(kind == first for kind in others)
+        if len(self.orders) > 1 and is_one and is_fixed_width(first):
             return self._take_fixed([combine(piece.column(0)) for piece in pieces])
         if len(self.orders) > 1 and all(map(is_variable, kinds)):
             return self._take_bytes([combine(piece.column(0)) for piece in pieces])

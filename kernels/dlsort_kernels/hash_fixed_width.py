@@ -110,6 +110,12 @@ def _add(
 ) -> None:
     """Call a kernel, which takes columns and a number for each."""
     to_values, of_nulls = constants(seed)
+    n_values = len(acc) * np.size(seed)
+    if values.size != n_values or (nulls is not None and nulls.size != n_values):
+        message = (
+            f"{values.size} values, or their nulls, for {np.size(seed)} of {len(acc)} rows"
+        )
+        raise ValueError(message)
     flags = np.ascontiguousarray(flag_bytes(nulls))
     shape = (-1, len(acc))
     add(

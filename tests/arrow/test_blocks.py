@@ -1,15 +1,22 @@
 """Short columns are worked on together, and come out as each of them alone would."""
 
+import pickle
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlsort.arrow.blocks import BLOCK_ROWS, MOST_ROWS, in_blocks
+from arrow_data import PlainType
+from dlsort.arrow.blocks import BLOCK_ROWS, in_blocks
 from dlsort.arrow.take import take_table
-from dlsort.proof.checksum import prove, total
+from dlsort.arrow.transport import concat_rows
+from dlsort.proof.checksum import Proof, prove, total
+from dlsort.table import sort_table
 from dlsort.tuning import TUNING
+
+MOST_ROWS = 16_384
 
 
 def as_it_is(number):
@@ -78,7 +85,7 @@ def test_the_proof_of_short_columns_is_that_of_long_ones(table):
 def test_a_block_is_no_larger_than_it_may_be_and_no_column_is_lost():
     table = wide(1000, [*KINDS] * 40, 1, 0.1).combine_chunks()
     columns = [column.chunk(0) for column in table.columns]
-    blocks, others = in_blocks(columns)
+    blocks, others = in_blocks(columns, MOST_ROWS)
     found = list(others)
     for numbers, values in blocks:
         assert len(values) == 1000 * len(numbers) <= BLOCK_ROWS
@@ -98,6 +105,29 @@ def test_a_block_is_no_larger_than_it_may_be_and_no_column_is_lost():
 
 @pytest.mark.parametrize("n_rows", [0, MOST_ROWS + 1])
 def test_long_and_empty_columns_stay_alone(n_rows):
-    blocks, others = in_blocks([pa.array(np.zeros(n_rows))] * 5)
+    blocks, others = in_blocks([pa.array(np.zeros(n_rows))] * 5, MOST_ROWS)
     assert not list(blocks)
     assert others == [0, 1, 2, 3, 4]
+
+
+def test_columns_of_types_that_cannot_be_hashed_are_left_alone():
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(PlainType())
+    column = pa.ExtensionArray.from_storage(PlainType(), pa.array([5, 6]))
+    table = pa.table({f"c{i}": [2, 1] for i in range(5)} | {"e": column})
+    assert sort_table(table, "c0")["e"].combine_chunks().storage.to_pylist() == [6, 5]
+    assert prove(table, TUNING.proof).rows == 2
+    assert concat_rows([table, table]).num_rows == 4
+
+
+@pytest.mark.parametrize("nulls", [0.0, 0.5])
+def test_a_column_that_is_pickled_takes_no_others_along(nulls):
+    table = wide(1000, [pa.float64()] * 50 + [pa.int8()] * 50, 1, nulls)
+    taken = take_table(table, np.arange(1000, dtype=np.uint32))
+    assert taken.equals(table)
+    assert len(pickle.dumps(taken)) < 1.1 * len(pickle.dumps(table.combine_chunks()))
+    assert taken.get_total_buffer_size() < 1.1 * taken.nbytes
+
+
+def test_a_table_of_no_columns_has_no_rows_to_prove():
+    assert prove(pa.table({"a": [1, 2]}).select([]), TUNING.proof) == Proof()

@@ -1,5 +1,6 @@
 """Memory comes in small pages where huge ones are dear, for as long as a job goes on."""
 
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -63,7 +64,8 @@ def test_nothing_is_chosen_where_they_are_not_dear(monkeypatch):
     before = holds_small()
     with cheap_pages(100 * MIB):
         assert holds_small() == before
-    assert not hold_small_pages()
+    hold_small_pages("job")
+    assert holds_small() == before
 
 
 def test_small_pages_are_held_until_the_last_job_ends(dear):
@@ -71,9 +73,10 @@ def test_small_pages_are_held_until_the_last_job_ends(dear):
         with cheap_pages(100 * MIB):
             assert holds_small()
         assert holds_small()
-        assert hold_small_pages()
+        hold_small_pages("worker")
     assert holds_small()
-    release_small_pages()
+    release_small_pages("worker")
+    release_small_pages("worker")
 
 
 def test_an_error_gives_them_back(dear):
@@ -98,8 +101,9 @@ def test_what_somebody_else_has_chosen_stays(dear):
 
 def test_a_system_that_lets_nobody_choose_is_left_alone(monkeypatch):
     monkeypatch.setattr(pages, "_huge_are_dear", lambda: True)
-    monkeypatch.setattr(pages, "_prctl", lambda option, value=0: -1 if value else 0)
-    assert not hold_small_pages()
+    monkeypatch.setattr(pages, "_prctl", lambda option, value=0: -1)
+    with cheap_pages(100 * MIB):
+        assert not pages._is_ours
 
 
 def test_jobs_in_threads_hold_them_together(dear):
@@ -116,10 +120,36 @@ def test_jobs_in_threads_hold_them_together(dear):
 
 def test_a_sort_holds_them_while_it_goes_on(dear, monkeypatch):
     seen = []
-    choose = pages._prctl
+    choose = pages._prctl  # the real one
     monkeypatch.setattr(pages, "_prctl", lambda *args: (seen.append(args), choose(*args))[1])
     table = pa.table({"x": np.arange(1_000_000)[::-1].copy()})
     assert dlsort.sort_table(table, "x")["x"][0].as_py() == 0
     dlsort.argsort(table["x"])
     held, released = (pages._SET_THP_DISABLE, 1), (pages._SET_THP_DISABLE,)
     assert [each for each in seen if each[0] == held[0]] == [held, released] * 2
+
+
+def test_a_child_holds_nothing_of_its_parents(dear):
+    with cheap_pages(100 * MIB):
+        child = os.fork()
+        if not child:
+            os._exit(int(holds_small() or pages._is_ours or bool(pages._holders)))
+        assert os.waitpid(child, 0)[1] == 0
+        assert holds_small()
+
+
+def test_an_interrupt_while_they_are_chosen_is_made_good(dear, monkeypatch):
+    def interrupted(option: int, value: int = 0) -> int:
+        if value:
+            raise KeyboardInterrupt
+        return choose(option, value)
+
+    choose = pages._prctl
+    with monkeypatch.context() as patch:
+        patch.setattr(pages, "_prctl", interrupted)
+        with pytest.raises(KeyboardInterrupt), cheap_pages(100 * MIB):
+            pass
+    assert not pages._is_ours
+    assert not pages._holders
+    with cheap_pages(100 * MIB):
+        assert holds_small()

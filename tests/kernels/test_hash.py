@@ -69,6 +69,21 @@ def test_columns_hash_together_as_each_does_with_its_seed(dtype, with_nulls) -> 
     np.testing.assert_array_equal(together, np.sum(alone, axis=0, dtype=np.uint64))
 
 
+@pytest.mark.parametrize(
+    ("shape", "nulls", "seed"),
+    [
+        ((8,), None, 1),
+        ((2, 4), 4, np.array([1, 2], np.uint64)),
+        ((3, 4), None, np.arange(2, dtype=np.uint64)),
+    ],
+)
+def test_values_that_are_not_a_row_for_each_hash_are_refused(shape, nulls, seed) -> None:
+    values = np.zeros(shape, np.int64)
+    flags = None if nulls is None else np.zeros(nulls, np.bool_)
+    with pytest.raises(ValueError, match="of 4 rows"):
+        hash_raw(np.zeros(4, np.uint64), values, flags, seed)
+
+
 def test_hashes_add_to_what_is_there() -> None:
     words = np.array([3, 4], np.uint64)
     once, twice = hashed(hash_words, 2, words), np.array([10, MASK], np.uint64)

@@ -295,3 +295,17 @@ def chunked(table: pa.Table) -> pa.Table:
     third = table.num_rows // 3
     pieces = [table.slice(0, third), table.slice(0, 0), table.slice(third)]
     return pa.concat_tables(pieces)
+
+
+class PlainType(pa.ExtensionType):
+    """A type as people write them, which can't be hashed."""
+
+    def __init__(self):
+        super().__init__(pa.int64(), "dlsort.test.plain")
+
+    def __arrow_ext_serialize__(self):
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage, data):
+        return cls()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arrow_data import KEY_TYPES, column, oracle
+from arrow_data import KEY_TYPES, PlainType, column, oracle
 from dlsort.arrow.transport import to_transport
 from dlsort.keys import SortKey
 from dlsort.model.model import fit_model
@@ -105,6 +105,9 @@ def test_a_partition_is_sorted_band_by_band(data):
         columns["flag"] = pa.array(flag, pa.bool_())
         columns["decimal"] = pa.array(rows, pa.decimal128(30, 2))
         columns["nothing"] = pa.nulls(size)
+        columns["plain"] = pa.ExtensionArray.from_storage(
+            PlainType(), pa.array(rows, pa.int64())
+        )
         tables.append(to_transport(pa.table(columns)))
     keys = tuple(
         SortKey(f"k{i}", data.draw(st.booleans()), data.draw(st.booleans()))

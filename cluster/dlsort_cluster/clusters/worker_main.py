@@ -13,5 +13,5 @@ from dlsort_cluster.pages import hold_small_pages
 
 if __name__ == "__mp_main__":
     silence()
-    hold_small_pages()  # for good, if they are the cheaper ones here
+    hold_small_pages(__name__)  # for good, if they are the cheaper ones here
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -165,7 +165,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         )
         self.guard.watch(self.store, self._lose_rows, planned=most is not None)
         keep_store(self.local_address, self.id, self.store)
-        self._holds_pages = hold_small_pages()
+        hold_small_pages(self.store)
 
     # -- sending, in the transfer task's thread
 
@@ -362,9 +362,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
     async def close(self) -> None:
         """Drop all shards and stop sending."""
         self._given_up.set()
-        if self._holds_pages:
-            self._holds_pages = False
-            release_small_pages()
+        release_small_pages(self.store)
         self.guard.forget(self.store)
         # Off the loop: to free gigabytes of disk takes a while.
         closing = asyncio.get_running_loop().run_in_executor(self.executor, self._free)

@@ -107,7 +107,8 @@ def read_piece(
                 wanted = columns, source_schema, dictionaries, file.runs
                 table = fit_rows(table, fit, file.path, *wanted)
             tables.append(table)
-            left = max(0, left - table.nbytes) if file is not piece.files[-1] else left
+            if len(piece.files) > 1:
+                left = max(0, left - table.nbytes)
     schema = pa.schema(
         field.with_nullable(source_schema.field(name).nullable)
         for field, name in zip(tables[0].schema, columns, strict=True)
