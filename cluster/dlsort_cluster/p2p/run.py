@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ExchangeRun", "ExchangeSpec"]
 
-
 # How often messages are sent that arrive damaged.
 _TRIES = 3
 
