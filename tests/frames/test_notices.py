@@ -12,6 +12,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
+from distributed import wait
 
 import dlsort
 import frame_data as data
@@ -130,7 +131,11 @@ def test_nothing_is_told_of_what_costs_little(name, tmp_path):
 @pytest.mark.parametrize("door", [dlsort.sort_values, dlsort.set_index])
 def test_nothing_is_told_of_what_a_cluster_holds(door):
     with data.two_workers() as client, dask.config.set(scheduler=None):
-        data.run_on_cluster(door(COUNTED["from_map"]().persist(), "k"))
+        held = COUNTED["from_map"]().persist()
+        # Before Python 3.12 Dask's scheduler, which lays the tasks in a thread of this
+        # process, and we would wait for locks of cached properties that the other has.
+        wait(held)
+        data.run_on_cluster(door(held, "k"))
         futures = client.scatter([FRAME, FRAME])
         data.run_on_cluster(door(dd.from_delayed(futures, meta=META), "k"))
 
