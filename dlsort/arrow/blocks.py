@@ -15,7 +15,7 @@ import pyarrow.types as pt
 __all__ = ["Block", "in_blocks"]
 
 # What a block takes at most: no more than a cache holds, and what is kept of a block is little.
-BLOCK_ROWS = 1 << 15
+BLOCK_VALUES = 1 << 15
 
 
 class Block(NamedTuple):
@@ -51,7 +51,7 @@ def in_blocks(columns: Sequence[pa.Array], most_rows: int) -> tuple[Iterator[Blo
         else:
             others.append(number)
     blocks: list[list[int]] = []
-    step = max(1, BLOCK_ROWS // n_rows)
+    step = max(1, BLOCK_VALUES // n_rows)
     for numbers in by_kind.values():
         if len(numbers) > 1:
             starts = range(0, len(numbers), step)

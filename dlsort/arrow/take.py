@@ -50,7 +50,7 @@ __all__ = ["Grouped", "Picked", "take_array", "take_table"]
 Rows = npt.NDArray[np.uint32]
 
 # Short columns are taken together up to here: to copy them takes less than a call for each.
-BLOCK_ROWS = 4_096
+SHORT_ROWS = 4_096
 # Groups are numbered by uint16.
 MOST_GROUPS = 1 << 16
 # Row numbers are uint32.
@@ -227,7 +227,7 @@ def take_table(table: pa.Table, rows: Rows | Picked) -> pa.Table:
     """
     picked = rows if isinstance(rows, Picked) else Picked(rows)
     columns = combined(table)
-    blocks, others = in_blocks(columns, BLOCK_ROWS)
+    blocks, others = in_blocks(columns, SHORT_ROWS)
     for number in others:
         columns[number] = _take(columns[number], picked)
     for block in blocks:

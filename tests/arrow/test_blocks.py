@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arrow_data import PlainType
-from dlsort.arrow.blocks import BLOCK_ROWS, in_blocks
+from dlsort.arrow.blocks import BLOCK_VALUES, in_blocks
 from dlsort.arrow.take import take_table
 from dlsort.arrow.transport import concat_rows
 from dlsort.proof.checksum import Proof, prove, total
@@ -88,7 +88,7 @@ def test_a_block_is_no_larger_than_it_may_be_and_no_column_is_lost():
     blocks, others = in_blocks(columns, MOST_ROWS)
     found = list(others)
     for numbers, values in blocks:
-        assert len(values) == 1000 * len(numbers) <= BLOCK_ROWS
+        assert len(values) == 1000 * len(numbers) <= BLOCK_VALUES
         assert values.equals(pa.concat_arrays([columns[i] for i in numbers]))
         found += numbers
     assert sorted(found) == list(range(len(columns)))
