@@ -27,6 +27,7 @@ from dlsort.io.source import Source
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by
 from dlsort.order.key_types import check_key_types
+from dlsort.planner.known import Known
 from dlsort.publish.destination import Overwrite, check_apart, check_destination
 from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile, Wanted
@@ -35,20 +36,13 @@ from dlsort.publish.replaceable import Held
 from dlsort.publish.staging import staging
 from dlsort.report import Opened, Published, SortReport, Started
 from dlsort.strategies.asked import Asked, read_arguments
-from dlsort.strategies.budget import (
-    MemoryOf,
-    ask_memory,
-    check_partitions,
-    check_row_groups,
-    count_parts,
-    plan_budget,
-)
+from dlsort.strategies.budget import check_partitions, check_row_groups, plan_budget
 from dlsort.strategies.choose import make_parts
-from dlsort.strategies.run import Place, place_for
+from dlsort.strategies.run import place_for
+from dlsort.strategies.sizes import default_of, job_of, plan_sizes
 from dlsort.strategies.strategy import Job
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
-from dlsort_cluster.machine import machine_memory_bytes
 
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
@@ -66,6 +60,8 @@ def sort_dataset(
     threads: int | None = None,
     partitions: int | None = None,
     partition_size: int | str | None = None,
+    input_size: int | str | None = None,
+    strategy: str = "auto",
     memory: int | str | None = None,
     temp_dir: str | PathLike[str] | None = None,
     compression: str = "snappy",
@@ -110,11 +106,20 @@ def sort_dataset(
         Worker processes to start on this machine, whatever client is current.
     threads : int, optional
         Threads in all, of processes that are started or else of this one, whatever client is
-        current; by default one a core, and for what fits one part the calling thread.
+        current. By default what is predicted to cost least: one a core, or for few rows the
+        calling thread; where many threads would wait for Python's lock, processes.
     partitions : int, optional
         Number of parts.
     partition_size : int or str, optional
         Size of a part in memory, in bytes or as in ``"128MiB"``; not with ``partitions``.
+    input_size : int or str, optional
+        Size in memory of what a thread reads at once; by default what is predicted to cost
+        least.
+    strategy : {"auto", "move", "range", "exchange"}
+        How parts are made: of whole row groups, or slices of a source in order (``move``); of
+        the pieces whose ranges of the key meet theirs (``range``); of rows that each input
+        sends (``exchange``). By default what is predicted to cost least. What footers claim is
+        proved, and an exchange done if it is not so.
     memory : int or str, optional
         Memory for the whole job: bytes, a size as in ``"4GiB"``, or a share as in ``"50%"``
         of the machine's, or of what the cluster's workers have. By default 70 %: Dask stops
@@ -194,12 +199,20 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
     _check_source(source, asked, keys, destination)
     opened = time.perf_counter()
-    n_files, sizes = len(source.files), (source.stored_bytes, source.arrow_bytes)
-    told = Opened(source.n_rows, n_files, *sizes, opened - began, source.passed)
+    n_files, n_bytes = len(source.files), (source.stored_bytes, source.arrow_bytes)
+    told = Opened(source.n_rows, n_files, *n_bytes, opened - began, source.passed)
     report.note(replace(told, changes=source.changes, dropped=source.dropped))
+    # plan
+    known, is_here = Known(), asked.scheduler is None and not asked.workers
+    if is_here:
+        sizes = plan_sizes(source, asked, keys, known, None)
+        shape = sizes.decision.chosen.shape
+        asked = replace(asked, workers=shape.n_processes or None, threads=shape.n_threads)
     with place_for(asked, source) as place:
-        # plan
-        job = _plan(source, asked, keys, place)
+        if not is_here:
+            sizes = plan_sizes(source, asked, keys, known, place.size)
+        here = place.client is None
+        job = job_of(source, asked, keys, sizes, place.temp_dir, is_here=here)
         file = _job_file(job, asked)
         started = time.perf_counter()
         with staging(
@@ -283,45 +296,8 @@ def _check_source(
     if asked.scheduler is None:
         n_processes = asked.workers or 1
         n_threads = asked.threads or n_processes
-        plan_budget(asked.memory_bytes, n_processes, n_threads, tuning, 0, _default_of(asked))
+        plan_budget(asked.memory_bytes, n_processes, n_threads, tuning, 0, default_of(asked))
         check_row_groups(source, asked.memory_bytes, n_processes, tuning)
-
-
-def _default_of(asked: Asked) -> MemoryOf | None:
-    """Return of what the memory is a share, if nobody gave it."""
-    if asked.memory is not None:
-        return None
-    return "machine" if asked.scheduler is None else "workers"
-
-
-def _plan(source: ParquetSource, asked: Asked, keys: tuple[SortKey, ...], place: Place) -> Job:
-    """Return the job that suits the place's memory and threads."""
-    n_processes, n_threads, limit_bytes, is_limited = place.size
-    memory_bytes, tuning = asked.memory_bytes, asked.tuning.budget
-    if asked.scheduler is not None:
-        most = limit_bytes or machine_memory_bytes()
-        whose: MemoryOf | None = "workers" if is_limited else None
-        memory_bytes = ask_memory(asked.memory, most, tuning, whose)
-    largest = max((group.arrow_bytes for group in source.row_groups), default=0)
-    budget = plan_budget(
-        memory_bytes, n_processes, n_threads, tuning, largest, _default_of(asked)
-    )
-    most_bytes = check_row_groups(source, memory_bytes, n_processes, tuning)
-    source = replace(source, most_bytes=most_bytes)
-    part_bytes = asked.partition_size or min(tuning.partition_bytes, budget.part_bytes)
-    return Job(
-        source=source,
-        keys=keys,
-        n_parts=asked.partitions or count_parts(source, part_bytes, n_threads, tuning),
-        piece_bytes=budget.piece_bytes,
-        part_bytes=budget.part_bytes,
-        working_bytes=budget.working_bytes,
-        store_bytes=budget.store_bytes,
-        temp_dir=place.temp_dir,
-        n_threads=n_threads,
-        in_this_process=place.client is None,
-        tuning=asked.tuning,
-    )
 
 
 def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:

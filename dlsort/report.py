@@ -21,6 +21,7 @@ __all__ = [
     "Made",
     "Opened",
     "PhaseSeconds",
+    "Planned",
     "Published",
     "Ran",
     "Resumed",
@@ -57,6 +58,13 @@ class Started:
     threads: int
     output_parts: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Planned:
+    """How the parts are made has been decided. ``predicted``: what that is to take."""
+
+    predicted: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ class Published:
     seconds: float
 
 
-Event = Opened | Started | Resumed | Ran | Made | Published
+Event = Opened | Started | Planned | Resumed | Ran | Made | Published
 
 
 @dataclass
@@ -170,6 +178,10 @@ class SortReport:
         Columns that are not the same in all files, with their types there and their type now.
     dropped_metadata : list of str
         Keys of metadata that would not be true of all rows, and were left out.
+    predicted : dict
+        What the plan was predicted to take: ``seconds``, ``processor_s``, ``phases`` and
+        ``work`` as in ``phases``, ``memory_bytes``, ``spilled_bytes``, ``sent_bytes``,
+        ``balance``; its ``strategy``; and ``told_by``, what that was known from.
     """
 
     src: str
@@ -200,6 +212,7 @@ class SortReport:
     passed_over: dict[str, int] = field(default_factory=dict)
     united_columns: list[str] = field(default_factory=list)
     dropped_metadata: list[str] = field(default_factory=list)
+    predicted: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -234,6 +247,8 @@ class SortReport:
                 self.workers, self.threads = event.workers, event.threads
                 self.output_parts = event.output_parts
                 phases.start_s = event.seconds
+            case Planned():
+                self.predicted = dict(event.predicted)
             case Resumed():
                 self.resumed_parts = event.parts
             case Ran():

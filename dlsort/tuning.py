@@ -249,7 +249,6 @@ class BudgetTuning(Tunables):
     # A memory that leaves less for a partition is refused: below that, task overhead outweighs
     # the rows.
     smallest_part_bytes: int = 4 * MIB
-    one_part_bytes: int = 16 * MIB  # up to this Arrow size one part is better than one a thread
     fewest_parts_refused: int = 1000  # up to here partitions may outnumber the rows
     most_parts: int = 100_000  # a partition size that makes more is taken for a mistake
     # Arrow size of an input partition: pieces of this size keep all threads busy to the end, at
@@ -284,12 +283,6 @@ class StrategyTuning(Tunables):
     surprise: float = 1.5
     # Below so many rows a part the promise of balance does not hold, and no size surprises.
     fewest_rows_of_surprise: int = 20_000
-    # Rows that may be read for each row of a sorted source: a row group that is cut is read for
-    # each of its parts. Reading is a fifth of a job, what an exchange needs twice that.
-    most_rereads: float = 2.0
-    # The same where parts read the pieces whose ranges meet theirs. Against an exchange in
-    # memory 1.25 took 11 to 17 % less of the processor's time, 1.37 took 14 % more.
-    most_range_rereads: float = 1.3
     # Pieces that a part has at the least, where row groups are that small: at each end it reads
     # a piece of every sorted dataset in vain, but opening a file takes a millisecond.
     range_pieces: int = 32

@@ -228,12 +228,10 @@ def test_shards_beyond_the_memory_are_spilled_and_gone_afterwards(tmp_path, monk
     source = write(tmp_path / "in", tables)
     spill = tmp_path / "spill"
     spill.mkdir()
-    from dlsort import dataset
+    from dlsort.strategies import sizes
     from dlsort.strategies.budget import Budget
 
-    monkeypatch.setattr(
-        dataset, "plan_budget", lambda *_: Budget(2**20, 8 * 2**20, 2**20, 2**20)
-    )
+    monkeypatch.setattr(sizes, "plan_budget", lambda *_: Budget(2**20, 8 * 2**20, 2**20, 2**20))
     report = dlsort.sort_dataset(source, tmp_path / "out", by="k", temp_dir=spill)
     assert report.spilled_bytes > 2**20
     assert report.spilled_bytes <= 1.2 * report.arrow_bytes

@@ -187,7 +187,7 @@ THREADS = SortOption(
     "threads",
     COUNT,
     "Threads in all, of this process or of all workers together.",
-    otherwise="one a core",
+    otherwise="what costs least, one a core at the most",
     unit="threads",
 )
 PARTITIONS = SortOption(
@@ -202,6 +202,20 @@ PARTITION_SIZE = SortOption(
     SIZE,
     "Size of a file's rows in memory, as in 128MiB; not with ``partitions``.",
     unit="bytes",
+)
+INPUT_SIZE = SortOption(
+    "input_size",
+    SIZE,
+    "Size in memory of what a thread reads at once, as in 64MiB.",
+    otherwise="what costs least, 128MiB at the most",
+    unit="bytes",
+)
+STRATEGY = SortOption(
+    "strategy",
+    one_of("auto", "move", "range", "exchange"),
+    "How files are made: move and range use the order of the source, as its footers tell it; "
+    "exchange suits any. auto: what costs least.",
+    "auto",
 )
 MEMORY = SortOption(
     "memory",
@@ -345,6 +359,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         THREADS,
         PARTITIONS,
         PARTITION_SIZE,
+        INPUT_SIZE,
+        STRATEGY,
         MEMORY,
         TEMP_DIR,
         COMPRESSION,

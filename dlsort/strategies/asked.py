@@ -66,6 +66,8 @@ class Asked:
     threads: int | None
     partitions: int | None
     partition_size: int | None
+    input_size: int | None
+    strategy: str
     memory: int | str | None
     temp_dir: str | None
     compression: str

@@ -219,8 +219,7 @@ def check_partitions(partitions: int | None, n_rows: int, tuning: BudgetTuning) 
 def count_parts(source: Source, part_bytes: int, n_threads: int, tuning: BudgetTuning) -> int:
     """Return how many output partitions of about ``part_bytes`` the source makes.
 
-    A multiple of the threads, so that they finish together; one for a source
-    of a few megabytes.
+    A multiple of the threads, so that they finish together.
     """
     if source.n_rows == 0:
         return 1
@@ -232,6 +231,4 @@ def count_parts(source: Source, part_bytes: int, n_threads: int, tuning: BudgetT
             f"for a larger one, that makes at most {tuning.most_parts:,}."
         )
         raise BadOptionError(msg)
-    if n_parts == 1 and source.arrow_bytes <= tuning.one_part_bytes:
-        return 1
     return min(-(-n_parts // n_threads) * n_threads, source.n_rows)

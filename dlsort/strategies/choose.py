@@ -1,30 +1,32 @@
-"""Choose: strategies are tried in turn, until one's parts are right."""
+"""Choose: strategies are tried in turn, the cheapest first, until one's parts are right."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dlsort.io.parquet.encodings import choose_encodings
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.storage import join
 from dlsort.model.model_file import MODEL, read_model
+from dlsort.planner.decide import Decision
 from dlsort.proof.outcome import Outcome, check_outcome
 from dlsort.publish.finished import verify_finished
 from dlsort.publish.staging import Staging
-from dlsort.report import Event, Made, Resumed
+from dlsort.report import Event, Made, Planned, Resumed
 from dlsort.strategies.exchange import Exchanging
 from dlsort.strategies.move import Move
 from dlsort.strategies.range_reads import RangeReading
 from dlsort.strategies.reader import Reader
 from dlsort.strategies.run import run_plan
-from dlsort.strategies.strategy import Job, Strategy
+from dlsort.strategies.strategy import Job, Plan, Strategy
 from dlsort.terminal.progress import Progress
 from dlsort.tuning import StrategyTuning
 
 __all__ = ["STRATEGIES", "make_parts"]
 
-# The cheapest first; the last one can do any source.
+# What costs the same is tried in this order; the last one can do any source.
 STRATEGIES: tuple[Strategy, ...] = (Move(), RangeReading(), Exchanging())
 
 
@@ -66,12 +68,11 @@ def make_parts(
     # no use: nothing else is tried. Nor is it for one part, or for parts that have to be cut.
     begun = any(stage.has_strategy(s.name) for s in STRATEGIES if not s.trusts_footers)
     trusted = not begun and job.n_parts > 1 and job.fits
-    for strategy in STRATEGIES:
-        if strategy.trusts_footers and not trusted:
-            continue
-        plan = strategy.plan(job)
-        if plan is None:
-            continue
+    plans, decision = rank_plans(job, trusted=trusted)
+    # What an earlier attempt has begun is gone on with.
+    plans.sort(key=lambda plan: not stage.has_strategy(plan[0].name))
+    note(Planned(decision.to_dict()))
+    for strategy, plan in plans:
         writer = _writer(client, stage, job, strategy, note)
         outcome, ran = run_plan(
             client, plan.layer(writer), job.source.n_rows, progress, job.n_threads
@@ -91,9 +92,41 @@ def make_parts(
             )
             return outcome
         stage.drop_strategy(strategy.name)
-        trusted = False
     msg = "no strategy has made the parts"
     raise AssertionError(msg)
+
+
+def rank_plans(job: Job, *, trusted: bool) -> tuple[list[tuple[Strategy, Plan]], Decision]:
+    """Return the plans to try, and what each would take: the cheapest, and an exchange.
+
+    Parameters
+    ----------
+    job : Job
+        What to make.
+    trusted : bool
+        Whether plans may trust the footers.
+    """
+    sized = job.decision.chosen.shape
+    sized = replace(sized, n_parts=job.n_parts)  # as an earlier attempt had it
+    found, shapes = [], []
+    for strategy in STRATEGIES:
+        is_wanted = job.strategy in ("auto", strategy.name) or not strategy.trusts_footers
+        is_tried = is_wanted and (trusted or not strategy.trusts_footers)
+        plan = strategy.plan(job) if is_tried else None
+        if plan is not None:
+            shapes.append(
+                replace(
+                    sized,
+                    strategy=strategy.name,
+                    n_pieces=plan.n_inputs,
+                    rereads=plan.rereads,
+                )
+            )
+            found.append((strategy, plan))
+    is_pinned = job.strategy == shapes[0].strategy  # and the source is of the kind
+    decision = job.decision.among(shapes[:1] if is_pinned else shapes)
+    chosen, last = found[decision.index], found[-1]
+    return [chosen] if chosen is last else [chosen, last], decision
 
 
 def _surprises(part_rows: Sequence[int], tuning: StrategyTuning) -> list[int]:

@@ -92,6 +92,11 @@ class ExchangePlan:
         """Number of pieces."""
         return len(self.pieces)
 
+    @property
+    def rereads(self) -> float:
+        """Rows that are read for each row: each is read once."""
+        return 1.0
+
     def layer(self, writer: Writer) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""
         job, token = self.job, uuid.uuid4().hex

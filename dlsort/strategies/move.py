@@ -90,10 +90,7 @@ def plan_moves(
     if rows.sum() < n_parts:
         return None
     if (low[1:] >= high[:-1]).all() and source.claims_order(keys):
-        parts = _cut_rows(source, filled, rows, n_parts)
-        n_read = sum(s.piece.n_rows for part in parts for s in part)
-        if n_read <= tuning.strategies.most_rereads * rows.sum():
-            return Moves(parts, is_sorted=True)
+        return Moves(_cut_rows(source, filled, rows, n_parts), is_sorted=True)
     chosen = _cut_ranges(low, high, rows, n_parts, tuning.sample.balance)
     if chosen is None:
         return None
@@ -200,6 +197,12 @@ class MovePlan:
     def n_inputs(self) -> int:
         """Number of pieces that are read."""
         return sum(len(slices) for slices in self.moves.parts)
+
+    @property
+    def rereads(self) -> float:
+        """Rows that are read for each row: a row group that is cut is read for each part."""
+        read = sum(s.piece.n_rows for part in self.moves.parts for s in part)
+        return read / max(1, self.job.source.n_rows)
 
     def layer(self, writer: Writer) -> Layer:
         """Return read → sort → write of each part, as tasks."""

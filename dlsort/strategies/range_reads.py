@@ -10,7 +10,7 @@ whose ranges of the first key column are narrow but overlap. Then a part needs f
               part 0  │  part 1   │ part 2    cut by the model
               0, 2      0, 1, 2, 3  1, 3      pieces that it reads
 
-The client guesses from the ranges alone how much would be read, and decides. The model
+The client guesses from the ranges alone how much would be read, and what that costs. The model
 decides which rows a part keeps, so a range that is not so can only lose rows, which the
 proof's count shows; the exchange is done then.
 """
@@ -20,6 +20,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,7 +149,7 @@ class Readers:
 def plan_range_reads(
     source: Source, keys: Sequence[SortKey], n_parts: int, tuning: StrategyTuning
 ) -> RangeReads | None:
-    """Return the pieces that parts can read by range, or None where that reads too much.
+    """Return the pieces that parts can read by range, or None where none is told.
 
     Parameters
     ----------
@@ -159,16 +160,14 @@ def plan_range_reads(
     n_parts : int
         Number of output partitions, at least 2.
     tuning : StrategyTuning
-        How much may be read.
+        How small pieces are.
     """
     ranges = source.exact_ranges(keys[0].column)
     if not ranges:
         return None
     pieces = cut_pieces(source, source.arrow_bytes // (n_parts * tuning.range_pieces) + 1)
     spans = tuple(span for i, piece in enumerate(pieces) for span in _spans(i, piece, ranges))
-    reads = RangeReads(tuple(pieces), spans, keys[0], len(keys) == 1)
-    wanted = tuning.most_range_rereads * source.n_rows
-    return reads if _expected_rows(reads, n_parts) <= wanted else None
+    return RangeReads(tuple(pieces), spans, keys[0], len(keys) == 1)
 
 
 def _spans(input_id: int, piece: Piece, ranges: Mapping[int, Range]) -> list[Span]:
@@ -244,7 +243,7 @@ class RangeReading:
     moves_rows = True
 
     def plan(self, job: Job) -> RangePlan | None:
-        """Return the tasks, or None where the footers' ranges are not narrow."""
+        """Return the tasks, or None where footers tell no ranges that compare."""
         reads = plan_range_reads(job.source, job.keys, job.n_parts, job.tuning.strategies)
         return None if reads is None else RangePlan(job, reads)
 
@@ -268,6 +267,12 @@ class RangePlan:
     def n_inputs(self) -> int:
         """Number of pieces."""
         return len(self.reads.pieces)
+
+    @cached_property
+    def rereads(self) -> float:
+        """Rows that parts of equal length read for each row, as far as ranges tell."""
+        rows = _expected_rows(self.reads, self.job.n_parts)
+        return rows / max(1, self.job.source.n_rows)
 
     def layer(self, writer: Writer) -> Layer:
         """Return sample → model → who reads what → read, keep, sort and write, as tasks."""

@@ -66,8 +66,7 @@ def _here(asked: Asked, source: Source) -> Iterator[Place]:
         except ExchangeError as error:
             raise ClusterError(str(error)) from error
         stack.enter_context(cheap_pages(source.arrow_bytes))
-        is_small = source.arrow_bytes <= asked.tuning.budget.one_part_bytes
-        n_threads = asked.threads or (1 if is_small else machine_cores())
+        n_threads = asked.threads or machine_cores()
         yield Place(None, ClusterSize(1, n_threads, 0, is_limited=False), folder)
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.parquet.writer import Writer
 from dlsort.keys import SortKey
+from dlsort.planner.decide import Decision
 from dlsort.proof.outcome import Outcome
 from dlsort.publish.job_file import JobFile
 from dlsort.tuning import Tuning
@@ -40,6 +41,10 @@ class Job:
         There is no cluster.
     tuning : Tuning
         The tunables.
+    decision : Decision
+        Why the sizes are these.
+    strategy : str
+        What was asked for: a strategy's name, or "auto".
     """
 
     source: ParquetSource
@@ -53,6 +58,8 @@ class Job:
     n_threads: int
     in_this_process: bool
     tuning: Tuning
+    decision: Decision
+    strategy: str = "auto"
 
     def as_begun(self, file: JobFile) -> Job:
         """Return this job with what the attempt that it resumes has chosen."""
@@ -79,6 +86,10 @@ class Plan(Protocol):
     @property
     def n_inputs(self) -> int:
         """Number of input partitions."""
+
+    @property
+    def rereads(self) -> float:
+        """Rows that are read for each row of the source."""
 
     def layer(self, writer: Writer) -> Layer:
         """Return the tasks, which write the parts with ``writer``."""

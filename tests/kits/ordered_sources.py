@@ -38,11 +38,20 @@ def rows_of(folder: Path) -> pa.Table:
     return pa.concat_tables(pq.ParquetFile(p).read() for p in sorted(folder.iterdir()))
 
 
-def sort(source: Path, by: str, partitions: int, tuning: Tuning = TUNING) -> dlsort.SortReport:
+def sort(
+    source: Path, by: str, partitions: int, tuning: Tuning = TUNING, strategy: str = "auto"
+) -> dlsort.SortReport:
     """Sort beside the source, and compare with the stable sort of its rows."""
     dst = source.parent / f"out-{partitions}"
     report = dlsort.sort_dataset(
-        source, dst, by=by, partitions=partitions, threads=2, overwrite=True, _tuning=tuning
+        source,
+        dst,
+        by=by,
+        partitions=partitions,
+        threads=2,
+        strategy=strategy,
+        overwrite=True,
+        _tuning=tuning,
     )
     whole = rows_of(source)
     expected = whole.take(pa.array(oracle(whole, parse_by(by)), pa.int64()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 
 import pyarrow.parquet as pq
 import pytest
@@ -11,9 +10,7 @@ import pytest
 import dlsort
 import dlsort.dataset
 from commands import contents, dataset
-from dlsort.tuning import TUNING
 from dlsort_cluster.clusters.connect import connect
-from dlsort_cluster.machine import machine_cores
 
 
 @pytest.mark.parametrize(
@@ -61,14 +58,12 @@ def test_a_cluster_is_asked_for_where_it_is_wanted(tmp_path, monkeypatch):
 
     with pytest.raises(dlsort.errors.ClusterError):
         sort(workers=1)
-    large = {"_tuning": replace(TUNING, budget=replace(TUNING.budget, one_part_bytes=1000))}
     for options, threads in (
         ({}, 1),
         ({"threads": 1}, 1),
         ({"scheduler": "embedded"}, 1),
         ({"partitions": 5}, 1),
         ({"threads": 3}, 3),
-        (large, machine_cores()),
     ):
         assert sort(**options).threads == threads
     assert len(asked) == 1

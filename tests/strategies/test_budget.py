@@ -12,11 +12,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import dlsort
-from dlsort import dataset
 from dlsort.errors import BadOptionError
+from dlsort.planner.known import Known
 from dlsort.sizes import GIB, MIB, parse_bytes
+from dlsort.strategies import sizes as job_sizes
 from dlsort.strategies.budget import Budget, count_parts, plan_budget
-from dlsort.strategies.run import Place
 from dlsort.tuning import TUNING
 from dlsort_cluster.clusters import sizes
 from dlsort_cluster.clusters.ask import workers_of
@@ -171,7 +171,7 @@ def test_more_bytes_never_mean_fewer_parts(size, more, part, n_threads):
 
 def test_few_rows_make_few_parts():
     assert count_parts(source(0, 0), MIB, 8, TUNING.budget) == 1
-    assert count_parts(source(3, 100), MIB, 8, TUNING.budget) == 1
+    assert count_parts(source(3, 100), MIB, 8, TUNING.budget) == 3
     assert (
         count_parts(source(3, GIB), MIB, 8, TUNING.budget) == 3
     )  # rows of hundreds of megabytes
@@ -211,7 +211,7 @@ def test_more_memory_than_all_workers_have_is_refused(tmp_path, monkeypatch, lim
 def test_a_job_leaves_a_cluster_s_workers_room(tmp_path, monkeypatch):
     planned = []
     monkeypatch.setattr(
-        dataset, "plan_budget", lambda *args: planned.append(args[0]) or plan_budget(*args)
+        job_sizes, "plan_budget", lambda *args: planned.append(args[0]) or plan_budget(*args)
     )
     pq.write_table(pa.table({"k": [2, 1]}), tmp_path / "in.parquet")
     with connect(workers=2, threads=2, memory_bytes=4 * GIB) as owner:
@@ -228,5 +228,5 @@ def test_many_small_workers_are_told_what_they_need_and_no_negative_size():
     source = SimpleNamespace(row_groups=[SimpleNamespace(arrow_bytes=MIB)])
     size = ClusterSize(128, 128, GIB, True)
     with pytest.raises(BadOptionError, match="128 processes") as caught:
-        dataset._plan(source, asked, (), Place(object(), size, None))
+        job_sizes.plan_sizes(source, asked, (), Known(), size)
     assert not re.search(r"-\d", str(caught.value))

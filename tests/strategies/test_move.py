@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.parquet.statistics import Range
 from dlsort.keys import parse_by
 from dlsort.strategies import move as moves
-from dlsort.strategies.exchange import Exchanging
+from dlsort.strategies.exchange import ExchangePlan
 from dlsort.tuning import TUNING
 from ordered_sources import MAKERS, sort, write
 
@@ -42,9 +43,9 @@ def day_files(kind: str = "int64", *, seed: int = 0, n_rows: int = 200) -> list[
 @pytest.fixture
 def no_exchange(monkeypatch):
     def refuse(*args):
-        pytest.fail("an exchange was planned")
+        pytest.fail("an exchange was begun")
 
-    monkeypatch.setattr(Exchanging, "plan", refuse)
+    monkeypatch.setattr(ExchangePlan, "layer", refuse)
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
@@ -118,12 +119,14 @@ def test_more_partitions_than_ranges_are_not_moved_whole(tmp_path):
     sort(source, "k", 5)
 
 
-def test_row_groups_that_would_be_read_again_and_again_are_exchanged(tmp_path):
+def test_how_often_rows_are_read_is_told(tmp_path):
     claims = [pq.SortingColumn(0)]
     table = pa.table({"k": range(100)})
-    source = write(tmp_path / "in", [table], sorting_columns=claims, row_group_size=100)
-    assert sort(source, "k", 2).moved
-    assert not sort(source, "k", 3).moved
+    source = write(tmp_path / "in", [table], sorting_columns=claims, row_group_size=50)
+    opened = open_source(source, TUNING.io)
+    for partitions, rereads in ((2, 1.0), (4, 2.0), (10, 5.0)):
+        planned = moves.plan_moves(opened, parse_by("k"), partitions, TUNING)
+        assert moves.MovePlan(SimpleNamespace(source=opened), planned).rereads == rereads
 
 
 def test_more_parts_than_rows(tmp_path):

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 import dlsort
-from dlsort import dataset
 from dlsort.errors import OutOfOrderError
 from dlsort.io.parquet.encodings import Encodings
 from dlsort.io.parquet.writer import Writer
@@ -17,6 +16,7 @@ from dlsort.keys import SortKey
 from dlsort.order.bands import write_starts
 from dlsort.sizes import MIB
 from dlsort.strategies import part as part_module
+from dlsort.strategies import sizes as job_sizes
 from dlsort.strategies.budget import Budget
 from dlsort.strategies.oversized import sort_in_pieces
 from dlsort.tuning import TUNING
@@ -112,7 +112,7 @@ def test_parts_larger_than_the_memory_for_them(tmp_path, monkeypatch, partitions
         )
         pq.write_table(table, tmp_path / "in" / f"{number}.parquet", row_group_size=10_000)
     monkeypatch.setattr(
-        dataset, "plan_budget", lambda *_: Budget(MIB // 4, MIB, MIB // 8, MIB // 8)
+        job_sizes, "plan_budget", lambda *_: Budget(MIB // 4, MIB, MIB // 8, MIB // 8)
     )
     seen = []
 

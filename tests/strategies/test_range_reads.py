@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dlsort
+import ordered_sources
 from dlsort.errors import RowsLostError
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.source import Piece, Range
@@ -20,8 +22,8 @@ from dlsort.strategies import move as moves
 from dlsort.strategies import range_reads
 from dlsort.strategies.range_reads import plan_range_reads
 from dlsort.strategies.reader import Reader
-from dlsort.tuning import TUNING, OrderTuning, StrategyTuning, Tuning
-from ordered_sources import MAKERS, rows_of, sort, write
+from dlsort.tuning import TUNING, OrderTuning, Tuning
+from ordered_sources import MAKERS, rows_of, write
 
 
 def two_sorted(n_rows: int = 20_000, *, seed: int = 0, width: int = 10**9) -> list[pa.Table]:
@@ -42,8 +44,7 @@ def late_events(n_rows: int = 20_000) -> list[pa.Table]:
     return [table.slice(at, n_rows // 4) for at in range(0, n_rows, n_rows // 4)]
 
 
-# Ranges are read however much is read for it.
-ANY_REREADS = Tuning(strategies=StrategyTuning(most_range_rereads=float("inf")))
+sort = partial(ordered_sources.sort, strategy="range")
 
 
 def claim(monkeypatch: pytest.MonkeyPatch, lie: dict[int, Range]) -> None:
@@ -75,7 +76,7 @@ def test_shuffled_rows_are_exchanged(tmp_path):
     table = pa.table({"k": rng.integers(0, 10**9, 20_000)})
     source = write(tmp_path / "in", [table], row_group_size=200)
     for partitions in (2, 4):
-        assert not sort(source, "k", partitions).moved
+        assert not ordered_sources.sort(source, "k", partitions).moved
 
 
 def test_two_of_each_key_far_apart(tmp_path):
@@ -86,12 +87,15 @@ def test_two_of_each_key_far_apart(tmp_path):
     report = sort(source, "k", 8)
     assert report.moved
     assert report.balance < 1.2
-    assert not sort(source, "k,v", 8).moved  # the same value is now in any part
+    # The same value is now in any part.
+    assert not ordered_sources.sort(source, "k,v", 8).moved
 
 
 def test_parts_are_even(tmp_path):
     source = write(tmp_path / "in", two_sorted(400_000), row_group_size=10_000)
-    report = dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=4, threads=2)
+    report = dlsort.sort_dataset(
+        source, tmp_path / "out", by="k", partitions=4, threads=2, strategy="range"
+    )
     assert report.moved
     assert report.balance <= 1.05
 
@@ -104,7 +108,9 @@ def test_bands_are_put_in_order_one_by_one(tmp_path):
 
 def test_worker_processes_read_by_range(tmp_path):
     source = write(tmp_path / "in", two_sorted(4000), row_group_size=100)
-    report = dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=4, workers=2)
+    report = dlsort.sort_dataset(
+        source, tmp_path / "out", by="k", partitions=4, workers=2, strategy="range"
+    )
     assert report.moved
     assert report.proved
     assert np.array_equal(rows_of(tmp_path / "out")["k"], np.sort(rows_of(source)["k"]))
@@ -142,7 +148,7 @@ def with_nulls(files: Sequence[pa.Table], share: float) -> list[pa.Table]:
 def test_nulls_are_read_by_the_parts_at_their_end(tmp_path, by, share):
     files = with_nulls(two_sorted(2000), share)
     source = write(tmp_path / "in", files, row_group_size=100)
-    assert sort(source, by, 5, ANY_REREADS).moved
+    assert sort(source, by, 5).moved
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
@@ -152,19 +158,19 @@ def test_every_type_with_ordered_statistics(tmp_path, kind, direction):
     values = [np.sort(rng.integers(0, 1000, 300)) for _ in range(3)]
     files = [pa.table({"k": MAKERS[kind](v), "v": rng.integers(0, 9, 300)}) for v in values]
     source = write(tmp_path / "in", files, row_group_size=40)
-    assert sort(source, f"k:{direction}", 3, ANY_REREADS).moved
-    assert sort(source, f"k:{direction},v", 4, ANY_REREADS).moved
+    assert sort(source, f"k:{direction}", 3).moved
+    assert sort(source, f"k:{direction},v", 4).moved
 
 
 @pytest.mark.parametrize("kind", [pa.float64(), pa.uint64(), pa.bool_()])
 def test_other_types_are_exchanged(tmp_path, kind):
     source = write(tmp_path / "in", [pa.table({"k": pa.array([0, 1] * 50).cast(kind)})] * 2)
-    assert not sort(source, "k", 2, ANY_REREADS).moved
+    assert not sort(source, "k", 2).moved
 
 
 def test_footers_without_ranges_are_exchanged(tmp_path):
     source = write(tmp_path / "in", two_sorted(400), write_statistics=False)
-    assert not sort(source, "k", 3, ANY_REREADS).moved
+    assert not sort(source, "k", 3).moved
 
 
 @pytest.mark.parametrize("by", ["k", "k,v"])
@@ -204,7 +210,7 @@ def test_rows_that_change_on_the_way_are_told_whatever_the_ranges_say(tmp_path, 
 def test_an_empty_part_has_the_columns(tmp_path):
     files = [pa.table({"k": [1, 2], "s": ["a", "b"]}), pa.table({"k": [1, 3], "s": ["a", "c"]})]
     source = write(tmp_path / "in", files)
-    assert sort(source, "k", 7, ANY_REREADS).moved
+    assert sort(source, "k", 7).moved
     for part in (tmp_path / "out-7").iterdir():
         assert pa.parquet.read_schema(part).names == ["k", "s"]
 
@@ -235,6 +241,6 @@ def test_by_range_or_not_the_result_is_the_stable_sort(data, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(moves, "plan_moves", lambda *args: None)
         partitions = data.draw(st.integers(1, 6))
-        report = sort(source, by, partitions, ANY_REREADS)
+        report = sort(source, by, partitions)
     n_rows = sum(table.num_rows for table in files)
     assert report.moved == (n_rows > 0 and partitions > 1)

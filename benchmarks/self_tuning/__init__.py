@@ -1,0 +1,1 @@
+"""How far the automatic plan is from the best of a grid by hand."""

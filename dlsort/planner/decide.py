@@ -1,0 +1,142 @@
+"""Decide: which of some plans is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dlsort.planner.cost import Prediction, Resources, predict
+from dlsort.planner.known import Known
+from dlsort.planner.speeds import BUILT_IN, Speeds
+from dlsort.planner.work import Facts, Shape
+
+__all__ = ["Alternative", "Decision", "decide"]
+
+# What history tells may choose among plans that cost no more than that by the prior: a history
+# that is wrong by any factor costs a job no more.
+MOST_REGRET = 1.2
+# What has to be won for a plan other than the one that the built-in speeds choose, which
+# everybody gets: parts are as they were unless there is a reason.
+LEAST_GAIN = 0.05
+# A second of all cores' processor time, beside one of the clock.
+PROCESSOR_WEIGHT = 0.25
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """A plan, what it is predicted to take, and why it is not taken; empty: it is."""
+
+    shape: Shape
+    predicted: Prediction
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The plan that is taken.
+
+    Parameters
+    ----------
+    index : int
+        Its place among those given.
+    alternatives : tuple of Alternative
+        All that were given, in order.
+    facts : Facts
+        Of the source.
+    resources : callable
+        Gives those of a shape.
+    known : Known
+        What they were predicted with.
+    """
+
+    index: int
+    alternatives: tuple[Alternative, ...]
+    facts: Facts
+    resources: Callable[[Shape], Resources]
+    known: Known
+
+    @property
+    def chosen(self) -> Alternative:
+        """The one."""
+        return self.alternatives[self.index]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is predicted of the plan, as plain numbers and strings."""
+        p = self.chosen.predicted
+        return {
+            "strategy": self.chosen.shape.strategy,
+            "seconds": p.seconds,
+            "processor_s": p.processor_s,
+            "phases": {f"{name}_s": s for name, s in p.phases.items()},
+            "work": dict(p.steps),
+            "memory_bytes": p.memory_bytes,
+            "spilled_bytes": p.spilled_bytes,
+            "sent_bytes": p.sent_bytes,
+            "balance": p.balance,
+            "told_by": str(self.known),
+        }
+
+    def among(self, shapes: Sequence[Shape]) -> Decision:
+        """Return the decision between other plans for the same source and place."""
+        return decide(self.facts, shapes, self.resources, self.known)
+
+
+def decide(
+    facts: Facts,
+    shapes: Sequence[Shape],
+    resources: Callable[[Shape], Resources],
+    known: Known,
+) -> Decision:
+    """Return which plan is taken.
+
+    Parameters
+    ----------
+    facts : Facts
+        Of the source.
+    shapes : sequence of Shape
+        The plans there are; of those that cost the same the first is taken.
+    resources : callable
+        Gives what one can use.
+    known : Known
+        What was learned before.
+    """
+    of_shapes = [(shape, resources(shape)) for shape in shapes]
+
+    def predictions(speeds: Speeds, *, is_same: bool = False) -> list[Prediction]:
+        factors = known.factors if is_same else {}
+        return [predict(facts, shape, there, speeds, factors) for shape, there in of_shapes]
+
+    def costs(found: Sequence[Prediction]) -> list[float]:
+        return [
+            p.seconds + PROCESSOR_WEIGHT * p.processor_s / there.cores
+            for p, (_, there) in zip(found, of_shapes, strict=True)
+        ]
+
+    usual = costs(predictions(BUILT_IN))
+    prior = usual if known.prior is BUILT_IN else costs(predictions(known.prior))
+    predicted = predictions(known.speeds, is_same=True)
+    fitted = costs(predicted)
+    every = range(len(shapes))
+    default = min(every, key=usual.__getitem__)
+    bound = MOST_REGRET * min(prior)
+    trusted = [i for i in every if prior[i] <= bound]
+    best = min(trusted, key=fitted.__getitem__)
+    if default in trusted and fitted[best] > (1 - LEAST_GAIN) * fitted[default]:
+        best = default
+    found = tuple(
+        Alternative(
+            shape, predicted[i], "" if i == best else _why_not(i, best, fitted, trusted)
+        )
+        for i, shape in enumerate(shapes)
+    )
+    return Decision(best, found, facts, resources, known)
+
+
+def _why_not(i: int, best: int, fitted: Sequence[float], trusted: Sequence[int]) -> str:
+    more = fitted[i] / fitted[best] - 1
+    if more >= 0:
+        return f"costs {more:.0%} more"
+    return f"saves {-more:.0%}" + (
+        ", too little to change" if i in trusted else ", by history alone"
+    )

@@ -1,0 +1,232 @@
+"""Sizes: processes, threads and partitions of a job, as asked for or by what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+from dlsort.errors import BadOptionError
+from dlsort.io.parquet.source import ParquetSource
+from dlsort.io.source import cut_groups
+from dlsort.keys import SortKey
+from dlsort.model.sample import rows_needed
+from dlsort.planner.cost import Resources
+from dlsort.planner.decide import Decision, decide
+from dlsort.planner.known import Known
+from dlsort.planner.work import Shape, facts_of
+from dlsort.strategies.asked import Asked
+from dlsort.strategies.budget import (
+    Budget,
+    MemoryOf,
+    ask_memory,
+    check_row_groups,
+    count_parts,
+    plan_budget,
+)
+from dlsort.strategies.strategy import Job
+from dlsort_cluster.machine import ClusterSize, machine_cores, machine_memory_bytes
+
+__all__ = ["Sizes", "default_of", "job_of", "plan_sizes"]
+
+# Fewer threads than that share one lock without waiting for one another.
+FEWEST_THREADS_OF_PROCESSES = 4
+# An input or output partition may be so many times smaller than the memory allows, so that
+# all threads have as much to do.
+CUTS = (1, 2, 4)
+
+
+class Sizes(NamedTuple):
+    """A job's sizes, and why they are that.
+
+    Attributes
+    ----------
+    budget : Budget
+        Its memory, shared out.
+    decision : Decision
+        The sizes that were compared; the chosen one is the job's.
+    memory_bytes : int
+        Its memory.
+    """
+
+    budget: Budget
+    decision: Decision
+    memory_bytes: int
+
+
+def plan_sizes(
+    source: ParquetSource,
+    asked: Asked,
+    keys: tuple[SortKey, ...],
+    known: Known,
+    size: ClusterSize | None,
+) -> Sizes:
+    """Choose a job's sizes: what was asked for, and else what costs least.
+
+    Parameters
+    ----------
+    source : ParquetSource
+        The dataset's footers.
+    asked : Asked
+        What is pinned.
+    keys : tuple of SortKey
+        The key.
+    known : Known
+        What was learned before.
+    size : ClusterSize or None
+        The place's, if there is one already.
+
+    Raises
+    ------
+    BadOptionError
+        If the memory is too small for any.
+    """
+    memory_bytes = _memory_of(asked, size)
+    places = [(size.n_processes, size.n_threads)] if size else list(_places(asked))
+    shapes: list[Shape] = []
+    budgets: dict[tuple[int, int], Budget] = {}
+    refused: list[BadOptionError] = []
+    for n_processes, n_threads in places:
+        try:
+            budget = _budget(source, asked, memory_bytes, max(1, n_processes), n_threads)
+        except BadOptionError as error:
+            refused.append(error)
+            continue
+        is_here = size is not None and asked.scheduler is None and not asked.workers
+        of_place = 0 if is_here else n_processes
+        budgets[of_place, n_threads] = budget
+        shapes += _shapes(source, asked, budget, of_place, n_threads)
+    if not shapes:
+        raise refused[0]
+    tuning = asked.tuning.budget
+
+    def resources(shape: Shape) -> Resources:
+        cores = size.n_threads if size and asked.scheduler is not None else machine_cores()
+        copies = tuning.working_copies, tuning.reading_copies
+        store_bytes = budgets[shape.n_processes, shape.n_threads].store_bytes
+        return Resources(cores, tuning.base_bytes, store_bytes, *copies)
+
+    decision = decide(facts_of(source, keys), shapes, resources, known)
+    chosen = decision.chosen.shape
+    return Sizes(budgets[chosen.n_processes, chosen.n_threads], decision, memory_bytes)
+
+
+def job_of(
+    source: ParquetSource,
+    asked: Asked,
+    keys: tuple[SortKey, ...],
+    sizes: Sizes,
+    temp_dir: str | None,
+    *,
+    is_here: bool,
+) -> Job:
+    """Return the job of some sizes."""
+    budget, shape = sizes.budget, sizes.decision.chosen.shape
+    n_processes = max(1, shape.n_processes)
+    most_bytes = check_row_groups(source, sizes.memory_bytes, n_processes, asked.tuning.budget)
+    return Job(
+        source=replace(source, most_bytes=most_bytes),
+        keys=keys,
+        n_parts=shape.n_parts,
+        piece_bytes=shape.piece_bytes,
+        part_bytes=budget.part_bytes,
+        working_bytes=budget.working_bytes,
+        store_bytes=budget.store_bytes,
+        temp_dir=temp_dir,
+        n_threads=shape.n_threads,
+        in_this_process=is_here,
+        tuning=asked.tuning,
+        decision=sizes.decision,
+        strategy=asked.strategy,
+    )
+
+
+def default_of(asked: Asked) -> MemoryOf | None:
+    """Return of what the memory is a share, if nobody gave it."""
+    if asked.memory is not None:
+        return None
+    return "machine" if asked.scheduler is None else "workers"
+
+
+def _memory_of(asked: Asked, size: ClusterSize | None) -> int:
+    if asked.scheduler is None or size is None:
+        return asked.memory_bytes
+    most = size.memory_bytes or machine_memory_bytes()
+    whose: MemoryOf | None = "workers" if size.is_limited else None
+    return ask_memory(asked.memory, most, asked.tuning.budget, whose)
+
+
+def _places(asked: Asked) -> Iterator[tuple[int, int]]:
+    """Yield processes (0: this one) and threads that a job without a cluster could have."""
+    if asked.threads:
+        yield 0, asked.threads
+        return
+    n_threads = cores = machine_cores()
+    while n_threads:
+        yield 0, n_threads
+        n_threads //= 2
+    n_processes = 2
+    while cores >= FEWEST_THREADS_OF_PROCESSES and n_processes <= cores // 2:
+        yield n_processes, cores
+        n_processes *= 2
+
+
+def _budget(
+    source: ParquetSource, asked: Asked, memory_bytes: int, n_processes: int, n_threads: int
+) -> Budget:
+    largest = max((group.arrow_bytes for group in source.row_groups), default=0)
+    tuning = asked.tuning.budget
+    budget = plan_budget(
+        memory_bytes, n_processes, n_threads, tuning, largest, default_of(asked)
+    )
+    check_row_groups(source, memory_bytes, n_processes, tuning)
+    return budget
+
+
+def _shapes(
+    source: ParquetSource, asked: Asked, budget: Budget, n_processes: int, n_threads: int
+) -> Iterator[Shape]:
+    """Yield the plans of an exchange with so many processes and threads."""
+    tuning = asked.tuning
+
+    @cache
+    def n_pieces(piece_bytes: int) -> int:
+        groups = source.row_groups
+        return max(1, sum(1 for _ in cut_groups(source, groups, piece_bytes)) if groups else 1)
+
+    most = budget.piece_bytes
+    pieces = [min(asked.input_size, most)] if asked.input_size else [most // c for c in CUTS]
+    for n_parts in _counts(source, asked, budget, n_threads):
+        sampled = rows_needed(n_parts, tuning.sample.balance) if n_parts > 1 else 0
+        seen = set()
+        for piece_bytes in pieces:
+            n_inputs = n_pieces(piece_bytes)
+            if n_inputs not in seen:
+                seen.add(n_inputs)
+                yield Shape(
+                    "exchange",
+                    n_parts,
+                    n_inputs,
+                    n_processes,
+                    n_threads,
+                    piece_bytes=piece_bytes,
+                    sampled_rows=min(sampled, source.n_rows),
+                    sampled_chunks=len(source.row_groups) if n_parts > 1 else 0,
+                )
+
+
+def _counts(
+    source: ParquetSource, asked: Asked, budget: Budget, n_threads: int
+) -> Iterator[int]:
+    """Yield numbers of output partitions, each once."""
+    if asked.partitions:
+        yield asked.partitions
+        return
+    tuning = asked.tuning.budget
+    part_bytes = asked.partition_size or min(tuning.partition_bytes, budget.part_bytes)
+    cuts = (1,) if asked.partition_size else CUTS
+    found = [count_parts(source, part_bytes // cut, n_threads, tuning) for cut in cuts]
+    if source.arrow_bytes <= min(part_bytes, budget.part_bytes):
+        found.insert(0, 1)
+    yield from dict.fromkeys(found)
