@@ -47,6 +47,7 @@ class Opened:
     passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     changes: Sequence[str] = ()
     dropped: Sequence[str] = ()
+    decrypted: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,8 @@ class SortReport:
         Columns that are not the same in all files, with their types there and their type now.
     dropped_metadata : list of str
         Keys of metadata that would not be true of all rows, and were left out.
+    decrypted_files : int
+        Files of the source that are encrypted; the result is not.
     """
 
     src: str
@@ -200,6 +203,7 @@ class SortReport:
     passed_over: dict[str, int] = field(default_factory=dict)
     united_columns: list[str] = field(default_factory=list)
     dropped_metadata: list[str] = field(default_factory=list)
+    decrypted_files: int = 0
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -228,6 +232,7 @@ class SortReport:
                 self.input_bytes, self.arrow_bytes = event.stored_bytes, event.arrow_bytes
                 self.united_columns = list(event.changes)
                 self.dropped_metadata = list(event.dropped)
+                self.decrypted_files = event.decrypted
                 phases.open_s = event.seconds
                 self.passed_over = {why: len(names) for why, names in event.passed.items()}
             case Started():
@@ -309,6 +314,9 @@ class SortReport:
         if self.dropped_metadata:
             names = _some(self.dropped_metadata, "key")
             lines.append(f"left out   metadata that is not true of all rows: {names}")
+        if self.decrypted_files:
+            files = count(self.decrypted_files, "file")
+            lines.append(f"encrypted  {files} of the source; the result is not encrypted")
         if self.surprises:
             lines.append(
                 f"surprise   {count(len(self.surprises), 'part')} with up to "

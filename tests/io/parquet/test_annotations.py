@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import io
 
@@ -10,13 +9,13 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.parquet.encryption as pe
 import pytest
 
 from dlsort import check_dataset, sort_dataset
 from dlsort.errors import SourceUnsupportedError
 from dlsort.io.parquet.stored_schema import find_annotations, footer_in
 from dlsort.io.parquet.thrift import BINARY, I32, STRUCT
+from encryption_kit import encrypt
 from parquet_mutations import with_footer
 
 SCHEMA, CONVERTED, LOGICAL, GROUPS, COLUMNS, METADATA, STATISTICS = 2, 6, 10, 4, 1, 3, 12
@@ -144,28 +143,6 @@ def test_cut_statistics_of_fixed_width_values_cost_nothing(work, n_bytes):
         sort_dataset(work / "in", work / "out", by=by, overwrite=True)
         assert pq.read_table(work / "out")["h"].to_pylist() == [b"a" * 100, b"b" * 100]
         assert check_dataset(work / "out", by=by, against=work / "in").ok
-
-
-class _Kms(pe.KmsClient):
-    def __init__(self, _config):
-        super().__init__()
-
-    def wrap_key(self, key, _name):
-        return base64.b64encode(key)
-
-    def unwrap_key(self, key, _name):
-        return base64.b64decode(key)
-
-
-def encrypt(path, table, columns, *, plaintext_footer):
-    config = pe.EncryptionConfiguration(
-        footer_key="f", column_keys={"c": columns}, plaintext_footer=plaintext_footer
-    )
-    properties = pe.CryptoFactory(_Kms).file_encryption_properties(
-        pe.KmsConnectionConfig(), config
-    )
-    with pq.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
-        writer.write_table(table, row_group_size=2)
 
 
 TABLE = pa.table({"k": [1, 2, 3], "ssn": ["a", "b", "c"], "s": [{"x": 1}, {"x": 2}, None]})
