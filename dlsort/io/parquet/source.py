@@ -182,6 +182,20 @@ class ParquetSource(Source):
                 "Write both in one way first."
             )
 
+    @cached_property
+    def has_elements(self) -> bool:
+        """Whether the values of all lists are called ``element`` in all files.
+
+        The format has it so, and Arrow's own types take the name from the file; extension types
+        don't. A repetition is one of a list or of a map.
+        """
+        kinds = {id(footer.leaves): footer.leaves for footer in self.footers}.values()
+        return all(
+            leaf.path.count(".list.element") + leaf.path.count(".key_value.") == leaf.levels[0]
+            for leaves in kinds
+            for leaf in leaves
+        )
+
     @property
     def n_decrypted(self) -> int:
         """Files of which something is encrypted, and read by keys."""
@@ -328,7 +342,7 @@ def _make_source(
     )
     schema = united.schema
     if not isinstance(wanted, pa.Schema):
-        schema = in_table_order(schema, files)
+        schema = in_table_order(schema, files, told)
     return ParquetSource(
         tuple(file.path for file in files),
         schema,

@@ -117,6 +117,49 @@ def test_types_that_arrow_keeps_are_the_same_for_other_readers(work, store_schem
     assert check_dataset(work / "out", by="k", against=work / "in").ok
 
 
+LISTS = {
+    "opaque": (pa.opaque(pa.list_(pa.int64()), "kind", "maker"), [[2, 3], None, [1]]),
+    "tensor": (pa.fixed_shape_tensor(pa.int64(), [2]), [[2, 3], None, [1, 4]]),
+    "nested": (
+        pa.opaque(pa.struct([("x", pa.list_(pa.int64()))]), "kind", "maker"),
+        [None] * 3,
+    ),
+}
+
+
+@pytest.mark.parametrize("store_schema", [True, False])
+@pytest.mark.parametrize("is_compliant", [True, False])
+@pytest.mark.parametrize("name", LISTS)
+def test_values_of_lists_in_extension_types_keep_their_name(
+    work, name, is_compliant, store_schema
+):
+    """In the file it is ``element`` as a rule, which such a type does not know in Arrow."""
+    kind, values = LISTS[name]
+    array = pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
+    table = pa.table(
+        {
+            "k": [3, 1, 2],
+            "x": array,
+            "l": pa.ListArray.from_arrays([0, 1, 1, 3], array),
+            "s": pa.StructArray.from_arrays([array], ["x"]),
+            "m": pa.array([[("a", [1])], None, []], pa.map_(pa.string(), pa.list_(pa.int8()))),
+        }
+    )
+    pq.write_table(
+        table,
+        work / "in" / "a.parquet",
+        store_schema=store_schema,
+        use_compliant_nested_type=is_compliant,
+    )
+    sort_dataset(work / "in", work / "out", by="k")
+    assert schema_text(work / "out") == schema_text(work / "in")
+    found, before = pq.read_table(work / "out"), pq.read_table(work / "in")
+    plain, as_before = found.schema.remove_metadata(), before.schema.remove_metadata()
+    assert plain.equals(as_before, check_metadata=True)
+    assert found.to_pylist() == before.take([1, 2, 0]).to_pylist()
+    assert check_dataset(work / "out", by="k", against=work / "in").ok
+
+
 def test_the_paths_of_annotations(tmp_path):
     nested = pa.array([[{"a.b": 1}]], pa.list_(pa.struct([("a.b", pa.time64("us"))])))
     data = parquet(pa.table({"x": nested}), write_time_adjusted_to_utc=True)
