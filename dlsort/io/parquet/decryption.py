@@ -76,7 +76,9 @@ def opening(keys: str | None) -> Iterator[None]:
         raise
     except Exception as error:
         is_pyarrows = isinstance(error, pa.ArrowException) or type(error) is OSError
-        if keys is None or (is_pyarrows and not _OF_KEYS.search(str(error))):
+        is_of_file = getattr(error, "filename", None) is not None
+        is_of_file |= is_pyarrows and not _OF_KEYS.search(str(error))
+        if keys is None or is_of_file:
             raise
         why = str(error).splitlines()[0] if is_pyarrows else type(error).__name__
         msg = (

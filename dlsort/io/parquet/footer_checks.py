@@ -120,7 +120,8 @@ def _check_group(
     for leaf, column in zip(leaves, columns, strict=True):
         if _CRYPTO in column:
             encrypted.add(leaf.path)
-            continue
+            if _META_DATA not in column:  # it is encrypted too
+                continue
         where = f"column {leaf.path!r} of row group {number}"
         chunk = _check_chunk(where, column, leaf, n_rows, data_stop)
         if chunk is not None:

@@ -17,6 +17,8 @@ import encryption_kit as kit
 from commands import dlsort as command
 from dlsort import check_dataset, sort_dataset
 from dlsort.errors import BadOptionError, SourceUnsupportedError
+from dlsort.io.find import UnsupportedFileError
+from dlsort.io.parquet.decryption import opening
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.parquet.source import open_source
 from dlsort.io.source import cut_pieces
@@ -237,6 +239,26 @@ def test_a_file_that_was_changed_is_not_sorted(work, how, place):
     with pytest.raises(SourceUnsupportedError, match=r"0\.parquet: it is encrypted.* changed"):
         sort_dataset(work / "in", work / "out", by="k", decryption=kit.all_keys)
     assert not (work / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (PermissionError("no"), UnsupportedFileError),
+        (ConnectionRefusedError(111, "refused"), UnsupportedFileError),
+        (LookupError("f"), UnsupportedFileError),
+        (pa.ArrowInvalid("signature of the AAD"), UnsupportedFileError),
+        (FileNotFoundError(2, "gone", "a.parquet"), FileNotFoundError),
+        (OSError("unexpected end of stream"), OSError),
+        (MemoryError(), MemoryError),
+    ],
+)
+def test_what_is_wrong_with_the_file_is_not_said_of_the_keys(error, expected):
+    with pytest.raises(expected) as found, opening("kit:keys"):
+        raise error
+    assert isinstance(found.value, UnsupportedFileError) == (expected is UnsupportedFileError)
+    with pytest.raises(type(error)), opening(None):
+        raise error
 
 
 # ---------------------------------------------------------------- memory
