@@ -9,7 +9,7 @@ however large the dataset is.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -171,6 +171,7 @@ def check_dataset(
     threads: int | None = None,
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
+    decryption: str | Callable[[], Any] | None = None,
     progress: Progress | bool | None = None,
 ) -> CheckReport:
     """Check that a Parquet dataset is in order, and compare its rows with another's.
@@ -195,6 +196,8 @@ def check_dataset(
         Patterns of files to leave out, of both datasets.
     hive_types : str, mapping or Schema, optional
         Types of the columns that folders give, in either dataset.
+    decryption : str or callable, optional
+        Gives the keys of encrypted files, as of :func:`dlsort.sort_dataset`.
     progress : bool or Progress, optional
         True: a live display on standard error. An object's methods are called.
 
@@ -225,7 +228,7 @@ def check_dataset(
     if against is not None:
         places.append(read_places(against, "source to compare (against)"))
     types = read_hive_types(hive_types)
-    how = read_schema(schema), read_ignore(ignore), types
+    how = read_schema(schema), read_ignore(ignore), types, asked["decryption"]
     with progress_for(progress) as display:
         n = asked["threads"] or CPU_COUNT
         sources = [_open(place, n, how) for place in places]
@@ -331,7 +334,9 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
 
 
 def _open(
-    src: Places, threads: int, how: tuple[SchemaWanted, Sequence[str], HiveTypes]
+    src: Places,
+    threads: int,
+    how: tuple[SchemaWanted, Sequence[str], HiveTypes, str | None],
 ) -> ParquetSource:
     """Return a source whose row groups fit the memory."""
     tuning = TUNING.budget

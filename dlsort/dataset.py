@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -72,6 +72,7 @@ def sort_dataset(
     manifest: bool = True,
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
+    decryption: str | Callable[[], Any] | None = None,
     progress: Progress | bool | None = None,
     _tuning: Tuning = TUNING,
 ) -> SortReport:
@@ -152,6 +153,10 @@ def sort_dataset(
     hive_types : str, mapping or Schema, optional
         Types of the columns that folders give, as in ``"day:date32,region:string"``. By
         default int32 if all values are such numbers, else text.
+    decryption : str or callable, optional
+        Gives the keys of encrypted files: a function without arguments, or its name as
+        ``"module:function"``, that returns pyarrow's ``FileDecryptionProperties``. Each process
+        imports and calls it itself. The result is not encrypted.
     progress : bool or Progress, optional
         True: a live display on standard error. An object's methods are called as the job goes.
 
@@ -201,7 +206,8 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     opened = time.perf_counter()
     n_files, n_bytes = len(source.files), (source.stored_bytes, source.arrow_bytes)
     told = Opened(source.n_rows, n_files, *n_bytes, opened - began, source.passed)
-    report.note(replace(told, changes=source.changes, dropped=source.dropped))
+    told = replace(told, changes=source.changes, dropped=source.dropped)
+    report.note(replace(told, decrypted=source.n_decrypted))
     # plan
     known, is_here = Known(), asked.scheduler is None and not asked.workers
     if is_here:
@@ -244,7 +250,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
 
 
 def _open(asked: Asked) -> ParquetSource:
-    how = asked.schema, asked.ignore, asked.hive_types
+    how = asked.schema, asked.ignore, asked.hive_types, asked.decryption
     source = open_source(asked.src, asked.tuning.io, *how)
     check_all_told(asked.hive_types, source)
     return source

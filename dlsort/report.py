@@ -48,6 +48,7 @@ class Opened:
     passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
     changes: Sequence[str] = ()
     dropped: Sequence[str] = ()
+    decrypted: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,8 @@ class SortReport:
         What the plan was predicted to take: ``seconds``, ``processor_s``, ``phases`` and
         ``work`` as in ``phases``, ``memory_bytes``, ``spilled_bytes``, ``sent_bytes``,
         ``balance``; its ``strategy``; and ``told_by``, what that was known from.
+    decrypted_files : int
+        Files of the source that are encrypted; the result is not.
     """
 
     src: str
@@ -213,6 +216,7 @@ class SortReport:
     united_columns: list[str] = field(default_factory=list)
     dropped_metadata: list[str] = field(default_factory=list)
     predicted: dict[str, Any] = field(default_factory=dict)
+    decrypted_files: int = 0
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -241,6 +245,7 @@ class SortReport:
                 self.input_bytes, self.arrow_bytes = event.stored_bytes, event.arrow_bytes
                 self.united_columns = list(event.changes)
                 self.dropped_metadata = list(event.dropped)
+                self.decrypted_files = event.decrypted
                 phases.open_s = event.seconds
                 self.passed_over = {why: len(names) for why, names in event.passed.items()}
             case Started():
@@ -324,6 +329,9 @@ class SortReport:
         if self.dropped_metadata:
             names = _some(self.dropped_metadata, "key")
             lines.append(f"left out   metadata that is not true of all rows: {names}")
+        if self.decrypted_files:
+            files = count(self.decrypted_files, "file")
+            lines.append(f"encrypted  {files} of the source; the result is not encrypted")
         if self.surprises:
             lines.append(
                 f"surprise   {count(len(self.surprises), 'part')} with up to "

@@ -147,6 +147,8 @@ def sort_command(
             if done.passed_over:
                 counts = ", ".join(f"{n:,} {why}" for why, n in done.passed_over.items())
                 tell(f"note: not read of {done.src}: {counts}.")
+            if done.decrypted_files:
+                tell("note: the result is not encrypted.")
             watched.tidied()
             _give_report(done, report, report_path)
 

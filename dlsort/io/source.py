@@ -223,11 +223,10 @@ class Source(ABC):
         files, at = [], first
         for (file, _), of_file in groupby(chosen, _whole_or_cut):
             groups = list(of_file)
-            first_row = groups[0].first_row
             numbers = tuple(group.index for group in groups)
             n_rows = sum(group.n_rows for group in groups)
             runs = self._runs(file, at, at + len(groups))
-            files.append(self._groups_of(file, numbers, n_rows, first_row, runs))
+            files.append(self._groups_of(file, numbers, n_rows, groups[0].first_row, runs))
             at += len(groups)
         if not files:
             files.append(self._groups_of(0, (), 0))
@@ -286,6 +285,8 @@ class FileGroups(NamedTuple):
         What is done to them; None: nothing.
     runs : tuple of (int, int)
         Which rows of the file they are, first and behind the last, where the fit needs it.
+    keys : str or None
+        Names the function that gives the keys of an encrypted file.
     """
 
     path: str
@@ -296,6 +297,7 @@ class FileGroups(NamedTuple):
     told: tuple[Told, ...] = ()
     fit: Fit | None = None
     runs: tuple[tuple[int, int], ...] = ()
+    keys: str | None = None
 
 
 def _whole_or_cut(group: RowGroup) -> tuple[int, int]:
@@ -377,8 +379,7 @@ def cut_groups(
         else:
             begin, end = files[start]
             sizes = [group.arrow_bytes for group in groups[begin:end]]
-            n_runs = max(1, -(-sum(sizes) // piece_bytes))
-            for first, last in _even_runs(sizes, n_runs):
+            for first, last in _even_runs(sizes, max(1, -(-sum(sizes) // piece_bytes))):
                 yield begin + first, begin + last
         start = stop
 
@@ -390,8 +391,7 @@ def _cost(source: Source, groups: Sequence[RowGroup]) -> int:
 
 
 def _even_runs(sizes: Sequence[int], n_runs: int) -> Iterable[tuple[int, int]]:
-    total = sum(sizes)
-    start, before, passed = 0, 0, 0
+    total, start, before, passed = sum(sizes), 0, 0, 0
     for i, size in enumerate(sizes):
         passed += size
         run = min(n_runs - 1, round(before * n_runs / total)) if total else 0

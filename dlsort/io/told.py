@@ -18,6 +18,7 @@ from dlsort.errors import BadOptionError, SchemaMismatchError
 from dlsort.io.find import SourceFile
 from dlsort.io.listing.hive import HiveTypes, cast_text, column_types
 from dlsort.io.source import FileGroups, Range, Source, Told
+from dlsort.io.tables.columns import NUMBER
 
 __all__ = [
     "attach_told",
@@ -160,14 +161,27 @@ def with_told(
     return found
 
 
-def in_table_order(schema: pa.Schema, files: Sequence[SourceFile]) -> pa.Schema:
-    """Return a schema in the order of the files' table, if they are all of one."""
+def in_table_order(
+    schema: pa.Schema, files: Sequence[SourceFile], told: Sequence[tuple[Told, ...]]
+) -> pa.Schema:
+    """Return a schema in the order of the files' table, if they are all of one.
+
+    Columns that no file has yet get their number from the table; others have their files'.
+    """
     first = files[0].table
     if first is None or any(file.table is not first for file in files):
         return schema
     order = [name for name in first.schema.names if name in schema.names]
     rest = [name for name in schema.names if name not in order]
-    return pa.schema([schema.field(name) for name in order + rest], schema.metadata)
+    lacked = [{one.column for one in of_file if not one.is_stored} for of_file in told]
+    fields = []
+    for name in order + rest:
+        field = schema.field(name)
+        if lacked and all(name in of_file for of_file in lacked):
+            number = (first.schema.field(name).metadata or {}).get(NUMBER)
+            field = field if number is None else field.with_metadata({NUMBER: number})
+        fields.append(field)
+    return pa.schema(fields, schema.metadata)
 
 
 def told_value(told: Told, kind: pa.DataType, path: str) -> pa.Array:

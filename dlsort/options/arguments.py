@@ -15,6 +15,7 @@ from typing import Any
 
 from dlsort.errors import BadOptionError, shown
 from dlsort.keys import Texts, is_flag, read_by
+from dlsort.options.functions import read_function
 from dlsort.sizes import GIB, parse_bytes
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "FLAG",
     "FLAG_OR_FORCE",
     "FOLDER",
+    "FUNCTION",
     "KEY",
     "PATH",
     "PATHS",
@@ -188,6 +190,7 @@ PATHS = replace(PATH, type="str, path-like or a sequence of these")
 PATTERNS = Kind("str or a sequence of str", metavar="GLOB", of_text=list, is_many=True)
 TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
+FUNCTION = Kind("str or callable", read_function, "one that can be imported", "MODULE:FUNCTION")
 CLUSTER = Kind("str, Client or Cluster", metavar="ADDR")
 KEY = Kind(
     "str, SortKey or a sequence of these",

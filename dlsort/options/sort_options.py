@@ -28,6 +28,7 @@ from dlsort.options.arguments import (
     FLAG,
     FLAG_OR_FORCE,
     FOLDER,
+    FUNCTION,
     KEY,
     PATH,
     PATHS,
@@ -302,6 +303,13 @@ HIVE_TYPES = SortOption(
     "day:date32,region:string.",
     otherwise="int32 if all values are such numbers, else text",
 )
+DECRYPTION = SortOption(
+    "decryption",
+    FUNCTION,
+    "What gives the keys of encrypted files: a function without arguments that returns "
+    "pyarrow's FileDecryptionProperties. Each process imports and calls it itself. The result "
+    "is not encrypted.",
+)
 AGAINST = SortOption(
     "against",
     PATHS,
@@ -371,6 +379,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         MANIFEST,
         IGNORE,
         HIVE_TYPES,
+        DECRYPTION,
         PROGRESS,
     ),
     "check_dataset": (
@@ -381,6 +390,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         replace(THREADS, help="Threads that read."),
         IGNORE,
         HIVE_TYPES,
+        DECRYPTION,
         PROGRESS,
     ),
     "sort_table": (BY, _THREADS_HERE),

@@ -52,6 +52,8 @@ class Asked:
         Patterns.
     hive_types : dict of str to pyarrow.DataType
         By column.
+    decryption : str or None
+        Names the function that gives the keys of encrypted files.
     memory_bytes : int
         What ``memory`` comes to on this machine.
     tuning : Tuning
@@ -78,6 +80,7 @@ class Asked:
     manifest: bool
     ignore: tuple[str, ...]
     hive_types: HiveTypes
+    decryption: str | None
     memory_bytes: int
     tuning: Tuning
 

@@ -161,6 +161,7 @@ def _writer(
         how.name,
         times_in_utc=source.times_in_utc,
         told_types=source.told_types,
+        has_elements=source.has_elements,
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer, job.n_threads)))

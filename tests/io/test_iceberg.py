@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyiceberg.catalog.memory import InMemoryCatalog
 from pyiceberg.io.fsspec import FsspecFileIO
+from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.manifest import (
     DataFile,
     DataFileContent,
@@ -154,6 +155,22 @@ def filled(catalog, *, numbered):
     return table
 
 
+def numbers_of(fields, above=""):
+    """Return the number of each column and of whatever is in one, by path."""
+    found = {}
+    for field in fields:
+        path, kind = f"{above}{field.name}", field.type
+        found[path] = (field.metadata or {}).get(b"PARQUET:field_id")
+        if pa.types.is_struct(kind):
+            found |= numbers_of(kind, f"{path}.")
+        elif pa.types.is_map(kind):
+            inside = kind.key_field.with_name("key"), kind.item_field.with_name("value")
+            found |= numbers_of(inside, f"{path}.")
+        elif pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            found |= numbers_of([kind.value_field.with_name("element")], f"{path}.")
+    return found
+
+
 def drop(*path):
     return lambda update: update.delete_column(path)
 
@@ -217,6 +234,9 @@ def test_older_files_get_the_columns_that_the_table_has_now(
     assert [value_type(kind) for kind in found.schema.types] == kinds
     key = lambda row: (row["id"] is not None, row["id"])  # noqa: E731
     assert found.to_pylist() == sorted(expected.to_pylist(), key=key)
+    if numbered:
+        of_table = schema_to_pyarrow(table.schema(), include_field_ids=True)
+        assert numbers_of(found.schema) == numbers_of(of_table)
     assert check_dataset(tmp_path / "out", against=path).ok
 
 

@@ -8,13 +8,9 @@ again are read a few rows at a time, and counted.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
@@ -22,22 +18,16 @@ import pyarrow.types as pt
 from dlsort.arrow.indices import check_indices
 from dlsort.arrow.same_names import given_name, own_names, with_own_names
 from dlsort.io.find import UnsupportedFileError
-from dlsort.io.parquet.pages import Page, longest_repeated, read_pages
+from dlsort.io.parquet.page_looks import look_at_pages, rows_at_once, too_large
 from dlsort.io.parquet.stored_schema import (
-    TAIL_BYTES,
-    VALUE_BYTES,
-    Leaf,
-    chunks_of,
-    find_leaves,
-    is_wanted,
     sizes_of,
 )
-from dlsort.sizes import format_bytes
 from dlsort.tuning import IoTuning
 from dlsort_cluster.arrow_sizes import count_bytes
-from dlsort_kernels import chunk_sizes
 
 __all__ = ["read_bounded", "read_rows"]
+
+LEAST_UNSEEN_ROWS = 64  # 10 µs each
 
 
 def read_bounded(
@@ -49,6 +39,8 @@ def read_bounded(
     most_bytes: int,
     tuning: IoTuning,
     data: bytes | None = None,
+    *,
+    is_closed: bool = False,
 ) -> pa.Table:
     """Read some columns of some row groups, if they don't take too much memory.
 
@@ -72,6 +64,9 @@ def read_bounded(
         How much of it a batch may take.
     data : bytes, optional
         All of the file, if it has been read.
+    is_closed : bool
+        It is encrypted, so its pages can't be looked at: values of any length are read in
+        batches, and counted.
 
     Raises
     ------
@@ -90,8 +85,13 @@ def read_bounded(
     footer, batch_bytes = file.metadata, most_bytes // tuning.batch_share
     fits = data is not None and _fits(data, footer, most_bytes, batch_bytes)
     if path is not None and not fits:
-        batch_rows = _look(footer, path, row_groups, columns, as_dictionary, most_bytes, tuning)
+        batch_rows = look_at_pages(
+            footer, path, row_groups, columns, as_dictionary, most_bytes, tuning
+        )
     arrow = file.schema_arrow
+    if is_closed:
+        n_rows = _rows_unseen(footer, row_groups, batch_bytes)
+        batch_rows = {name: n_rows for name in columns if not _has_width(arrow, name)}
     in_batches = {name: rows for name, rows in batch_rows.items() if _can_be_cut(arrow, name)}
     at_once = [name for name in columns if name not in in_batches]
     table = None
@@ -114,6 +114,22 @@ def _can_be_cut(schema: pa.Schema, name: str) -> bool:
     return len(places) == 1 and not pt.is_dictionary(schema.field(places[0]).type)
 
 
+def _has_width(schema: pa.Schema, name: str) -> bool:
+    """Return whether all values of a column take the same memory, as footers tell."""
+    kinds = (schema.field(i).type for i in schema.get_all_field_indices(name))
+    return all(pt.is_primitive(kind) or pt.is_decimal(kind) for kind in kinds)
+
+
+def _rows_unseen(footer: pq.FileMetaData, row_groups: Sequence[int], batch_bytes: int) -> int:
+    """Return how many rows of pages that nobody has looked at may be read at once.
+
+    A text that stands for many is hardly longer than its row group. Fewer rows than the least
+    would take long; a dictionary page, where such texts are, has a megabyte as most write it.
+    """
+    largest = max((footer.row_group(n).total_byte_size for n in row_groups), default=0)
+    return max(LEAST_UNSEEN_ROWS, batch_bytes // max(1, largest))
+
+
 def read_rows(
     file: pq.ParquetFile,
     path: str | None,
@@ -123,6 +139,8 @@ def read_rows(
     as_dictionary: Collection[str],
     most_bytes: int,
     tuning: IoTuning,
+    *,
+    is_closed: bool = False,
 ) -> pa.Table:
     """Read some columns of some rows of a row group that does not fit the memory.
 
@@ -130,7 +148,7 @@ def read_rows(
     ----------
     file : pyarrow.parquet.ParquetFile
         Open, with a buffer; its footer has been checked.
-    path, columns, as_dictionary, most_bytes, tuning
+    path, columns, as_dictionary, most_bytes, tuning, is_closed
         As of :func:`read_bounded`.
     row_group : int
         Its number.
@@ -151,7 +169,9 @@ def read_rows(
     n_rows = max(1, len(rows) // tuning.batch_share)
     if path is not None:
         how = columns, as_dictionary, batch_bytes
-        n_rows = min(n_rows, _rows_at_once(file.metadata, path, row_group, *how))
+        n_rows = min(n_rows, rows_at_once(file.metadata, path, row_group, *how))
+    if is_closed:
+        n_rows = min(n_rows, _rows_unseen(file.metadata, [row_group], batch_bytes))
     tables, n_bytes, at = [], 0, 0
     for batch in file.iter_batches(n_rows, [row_group], columns=columns, use_threads=False):
         start, stop = max(rows.start, at), min(rows.stop, at + batch.num_rows)
@@ -159,7 +179,7 @@ def read_rows(
             tables.append(pa.Table.from_batches([batch.slice(start - at, stop - start)]))
             n_bytes += count_bytes(tables[-1])
             if n_bytes > most_bytes:
-                raise _too_large(f"rows {rows.start:,} to {stop:,}", n_bytes, most_bytes)
+                raise too_large(f"rows {rows.start:,} to {stop:,}", n_bytes, most_bytes)
         at += batch.num_rows
         if at >= rows.stop:
             break
@@ -168,37 +188,6 @@ def read_rows(
     table = pa.concat_tables(tables)
     _check_arrays(table)
     return table.rename_columns(own_names(table.column_names))
-
-
-def _rows_at_once(
-    footer: pq.FileMetaData,
-    path: str,
-    row_group: int,
-    columns: Sequence[str],
-    as_dictionary: Collection[str],
-    batch_bytes: int,
-) -> int:
-    """Return how many rows may be read at once, however long texts that repeat are.
-
-    Raises
-    ------
-    UnsupportedFileError
-        If one page takes more than that.
-    """
-    group = footer.row_group(row_group)
-    fewest = max(1, group.num_rows)
-    leaves = find_leaves(footer.schema)
-    with Path(path).open("rb", buffering=0) as raw:
-        for i in _wanted(leaves, columns).tolist():
-            leaf, chunk = leaves[i], group.column(i)
-            pages = list(read_pages(raw.fileno(), chunk))
-            largest = max((page.n_bytes for page in pages), default=0)
-            if largest > batch_bytes:
-                raise _too_large(f"a page of column {leaf.path!r}", largest, batch_bytes)
-            if leaf.kind == "BYTE_ARRAY" and leaf.is_top and leaf.path not in as_dictionary:
-                rows = _rows_of_batch(raw.fileno(), pages, chunk, leaf, batch_bytes)
-                fewest = min(fewest, rows or fewest)
-    return fewest
 
 
 def _fits(data: bytes, footer: pq.FileMetaData, most_bytes: int, batch_bytes: int) -> bool:
@@ -261,7 +250,7 @@ def _read_in_batches(
         n_bytes += count_bytes(tables[-1])
         if n_bytes > most_bytes:
             names = " and ".join(map(repr, columns))
-            raise _too_large(f"column {names}", n_bytes, most_bytes)
+            raise too_large(f"column {names}", n_bytes, most_bytes)
     if not tables:
         return file.schema_arrow.empty_table().select(columns)
     return pa.concat_tables(tables)
@@ -277,122 +266,3 @@ def _check_arrays(table: pa.Table) -> None:
         if not pt.is_primitive(field.type):  # those have no values inside, and are many
             for chunk in table.column(i).chunks:
                 check_indices(field.name, chunk)
-
-
-def _too_large(what: str, n_bytes: int, most_bytes: int) -> UnsupportedFileError:
-    return UnsupportedFileError(
-        f"with {what} a row group unpacks to {format_bytes(n_bytes)} or more, where there is "
-        f"memory for {format_bytes(most_bytes)}. Give the job more memory (memory, --memory), "
-        "or write the file with smaller row groups and pages."
-    )
-
-
-def _look(
-    footer: pq.FileMetaData,
-    path: str,
-    row_groups: Sequence[int],
-    columns: Sequence[str],
-    as_dictionary: Collection[str],
-    most_bytes: int,
-    tuning: IoTuning,
-) -> dict[str, int]:
-    """Return the columns of text that had better be read in batches, and of how many rows.
-
-    Raises
-    ------
-    UnsupportedFileError
-        If the pages unpack to more than there is memory for.
-    """
-    batch_bytes = most_bytes // tuning.batch_share
-    batch_rows: dict[str, int] = {}
-    with Path(path).open("rb", buffering=0) as raw:
-        leaves, chunks, widths = _stored(raw.fileno(), footer)
-        wanted = _wanted(leaves, columns)
-        is_text = np.array(
-            [
-                leaf.kind == "BYTE_ARRAY" and leaf.is_top and leaf.path not in as_dictionary
-                for leaf in (leaves[i] for i in wanted)
-            ],
-            np.bool_,
-        )
-        n_bytes = 0
-        for number in row_groups:
-            sizes = np.full((len(wanted), 2), -1, np.int64)
-            if chunks is not None:
-                sizes = _sizes(raw.fileno(), chunks[number, wanted], widths[wanted], tuning)
-            looked_at = (sizes[:, 0] < 0) | (is_text & (sizes[:, 1] > batch_bytes))
-            group = footer.row_group(number)
-            for place in np.flatnonzero(looked_at).tolist():
-                leaf, chunk = leaves[wanted[place]], group.column(int(wanted[place]))
-                pages = list(read_pages(raw.fileno(), chunk))
-                width = VALUE_BYTES.get(leaf.kind) or leaf.width
-                of_pages = sum(page.n_bytes for page in pages)
-                sizes[place, 0] = max(of_pages, chunk.num_values * width)
-                if is_text[place] and sizes[place, 0] <= most_bytes:
-                    rows = _rows_of_batch(raw.fileno(), pages, chunk, leaf, batch_bytes)
-                    if rows:
-                        batch_rows[leaf.path] = min(rows, batch_rows.get(leaf.path, rows))
-            total = n_bytes + np.cumsum(sizes[:, 0])
-            if len(total) and total[-1] > most_bytes:
-                first = int(np.searchsorted(total, most_bytes, "right"))
-                what = f"column {leaves[wanted[first]].path!r}"
-                raise _too_large(what, int(total[first]), most_bytes)
-            n_bytes = int(total[-1]) if len(total) else n_bytes
-    return batch_rows
-
-
-def _stored(
-    fd: int, footer: pq.FileMetaData
-) -> tuple[list[Leaf], npt.NDArray[np.int64] | None, npt.NDArray[np.int64]]:
-    """Return a file's leaf columns, its chunks if a kernel can tell them, and their widths."""
-    file_bytes = os.fstat(fd).st_size
-    tail = os.pread(fd, TAIL_BYTES, max(0, file_bytes - TAIL_BYTES))
-    n_bytes = int.from_bytes(tail[:4], "little")
-    data = os.pread(fd, n_bytes, max(0, file_bytes - TAIL_BYTES - n_bytes))
-    found = chunks_of(data, file_bytes, footer)
-    if found is None:
-        return find_leaves(footer.schema), None, np.empty(0, np.int64)
-    schema, chunks = found
-    return schema.leaves, chunks, schema.widths
-
-
-def _sizes(
-    fd: int, chunks: npt.NDArray[np.int64], widths: npt.NDArray[np.int64], tuning: IoTuning
-) -> npt.NDArray[np.int64]:
-    """Return what chunks unpack to and may repeat, as of :func:`chunk_sizes`; -1 if large.
-
-    Small chunks that lie side by side are fetched together.
-    """
-    sizes = np.full((len(chunks), 2), -1, np.int64)
-    starts, stops = chunks[:, 0], chunks[:, 1]
-    small = np.flatnonzero(stops - starts <= tuning.small_chunk_bytes)
-    small = small[np.argsort(starts[small], kind="stable")]
-    first = 0
-    while first < len(small):
-        start = int(starts[small[first]])
-        within = stops[small[first:]] <= start + tuning.chunks_bytes
-        last = first + max(1, int(np.argmin(within)) if not within.all() else len(within))
-        run = small[first:last]
-        data = os.pread(fd, int(stops[run].max()) - start, start)
-        sizes[run] = chunk_sizes(np.frombuffer(data, np.uint8), start, chunks[run], widths[run])
-        first = last
-    return sizes
-
-
-def _rows_of_batch(
-    fd: int,
-    pages: Sequence[Page],
-    chunk: pq.ColumnChunkMetaData,
-    leaf: Leaf,
-    batch_bytes: int,
-) -> int:
-    """Return how many rows of a column of text may be read at once; 0: any number."""
-    has_levels = leaf.levels[1] > 0
-    longest = longest_repeated(fd, pages, chunk.compression, batch_bytes, has_levels=has_levels)
-    return max(1, batch_bytes // longest) if longest else 0
-
-
-def _wanted(leaves: Sequence[Leaf], columns: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Return the numbers of the leaves that are, or are inside of, one of the columns."""
-    names = set(columns)
-    return np.array([i for i, leaf in enumerate(leaves) if is_wanted(leaf, names)], np.int64)

@@ -23,6 +23,7 @@ from dlsort.arrow.views import fixed_view
 from dlsort.errors import SourceChangedError
 from dlsort.io.find import UNREADABLE, UnsupportedFileError, corrupt
 from dlsort.io.parquet.bounded_read import read_bounded, read_rows
+from dlsort.io.parquet.decryption import opening
 from dlsort.io.parquet.joined_files import read_joined
 from dlsort.io.parquet.stored_schema import INT96, find_leaves, is_wanted, open_file
 from dlsort.io.schema.fit import fit_rows
@@ -160,7 +161,8 @@ def _runs(
         chunks_bytes = len(file.row_groups) * n_columns * tuning.open_chunk_bytes
         most = max(tuning.whole_file_bytes, chunks_bytes)
         is_small = file.stamp.n_bytes <= most and bool(file.row_groups)
-        return is_small and file.first_row is None, id(file.runs or file.fit)
+        is_small &= file.first_row is None and file.keys is None
+        return is_small, id(file.runs or file.fit)
 
     for (is_small, _), run in groupby(files, kind):
         if is_small:
@@ -206,7 +208,8 @@ def _read_file(
 ) -> pa.Table:
     """Return the rows of a file's row groups; the file is opened if it has not been read."""
     try:
-        table = _read(file, data, columns, dictionaries, most_bytes, tuning)
+        with opening(file.keys):
+            table = _read(file, data, columns, dictionaries, most_bytes, tuning)
     except UNREADABLE as error:
         if data is None:
             _check_unchanged(file)
@@ -238,6 +241,7 @@ def _read(
             open_file(
                 where,
                 file.stamp.n_bytes,
+                file.keys,
                 read_dictionary=dictionaries,
                 # few large reads of what is far away
                 pre_buffer=data is None and is_store(file.path) and file.first_row is None,
@@ -246,17 +250,23 @@ def _read(
                 page_checksum_verification=True,  # of pages that have one; takes 3 % longer
             )
         )
-        path = None if is_store(file.path) else file.path
+        path = None if is_store(file.path) or file.keys else file.path
         how = dictionaries, most_bytes, tuning
+        is_closed = file.keys is not None
 
         def read(source: pq.ParquetFile, names: Sequence[str]) -> pa.Table:
             if file.first_row is None:
-                return read_bounded(source, path, file.row_groups, names, *how, data)
+                return read_bounded(
+                    source, path, file.row_groups, names, *how, data, is_closed=is_closed
+                )
             rows = range(file.first_row, file.first_row + file.n_rows)
-            return read_rows(source, path, file.row_groups[0], rows, names, *how)
+            return read_rows(
+                source, path, file.row_groups[0], rows, names, *how, is_closed=is_closed
+            )
 
         table = read(opened, columns)
-        again = partial(open_file, where, file.stamp.n_bytes, metadata=opened.metadata)
+        known = {} if file.keys else {"metadata": opened.metadata}
+        again = partial(open_file, where, file.stamp.n_bytes, file.keys, **known)
         _check_int96(opened, again, table, read)
         return table
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.types as pt
@@ -32,7 +33,7 @@ from dlsort.io.paths import Places, shown_places
 from dlsort.io.schema.metadata import FileSchema
 from dlsort.io.schema.told_types import ARROW, told_types
 from dlsort.io.schema.united import SchemaWanted, unite
-from dlsort.io.source import Piece, Range, Source, Stamp
+from dlsort.io.source import FileGroups, Piece, Range, Source, Stamp
 from dlsort.io.tables.columns import table_columns
 from dlsort.io.told import find_told, in_table_order, told_ranges, with_told
 from dlsort.keys import SortKey
@@ -82,10 +83,12 @@ class ParquetSource(Source):
         if column not in self._ranges:
             places = self._places(column)
             factors = self._factors(column)
+            closed = [_encrypted_places(footer) for footer in self.footers]
             found = {}
             for g, group in enumerate(self.row_groups):
                 place, factor = places[group.file], factors[group.file]
-                if place is not None and factor is not None:
+                is_open = place not in closed[group.file]
+                if place is not None and factor is not None and is_open:
                     metadata = self.footers[group.file].metadata.row_group(group.index)
                     if told := range_of(metadata.column(place)):
                         found[g] = told if factor == 1 else told.times(factor)
@@ -151,12 +154,11 @@ class ParquetSource(Source):
         """Raise if some columns are encrypted; or, if copied, of types that Arrow changes."""
         names, seen = set(columns), set[int]()
         for path, footer in zip(self.files, self.footers, strict=True):
-            for leaf in footer.leaves if footer.encrypted else ():
+            for leaf in footer.leaves if footer.encrypted and not footer.keys else ():
                 if leaf.path in footer.encrypted and is_wanted(leaf, names):
                     raise SourceUnsupportedError(
-                        f"column {leaf.path!r} of {path} is encrypted, and there are no keys "
-                        "here. Read the file with its keys and write it without, or leave the "
-                        "column out."
+                        f"column {leaf.path!r} of {path} is encrypted: give its keys by "
+                        "decryption (--decryption), or leave the column out."
                     )
             if copied and id(footer.annotations) not in seen:
                 seen.add(id(footer.annotations))
@@ -179,6 +181,28 @@ class ParquetSource(Source):
                 "without UTC (TIME WITH TIME ZONE), which can't be kept beside one another. "
                 "Write both in one way first."
             )
+
+    @cached_property
+    def has_elements(self) -> bool:
+        """Whether the values of all lists are called ``element`` in all files.
+
+        The format has it so, and Arrow's own types take the name from the file; extension types
+        don't. A repetition is one of a list or of a map.
+        """
+        kinds = {id(footer.leaves): footer.leaves for footer in self.footers}.values()
+        return all(
+            leaf.path.count(".list.element") + leaf.path.count(".key_value.") == leaf.levels[0]
+            for leaves in kinds
+            for leaf in leaves
+        )
+
+    @property
+    def n_decrypted(self) -> int:
+        """Files of which something is encrypted, and read by keys."""
+        return sum(footer.keys is not None for footer in self.footers)
+
+    def _groups_of(self, file: int, *groups: Any, **more: Any) -> FileGroups:
+        return super()._groups_of(file, *groups, **more)._replace(keys=self.footers[file].keys)
 
     @cached_property
     def times_in_utc(self) -> bool:
@@ -215,6 +239,7 @@ def open_source(
     schema: SchemaWanted = "union",
     ignore: Sequence[str] = (),
     hive_types: HiveTypes | None = None,
+    decryption: str | None = None,
 ) -> ParquetSource:
     """Read the footers of a dataset.
 
@@ -230,6 +255,8 @@ def open_source(
         Patterns of names to leave out.
     hive_types : mapping of str to pyarrow.DataType, optional
         Types of columns that folders tell.
+    decryption : str, optional
+        Names the function that gives the keys of encrypted files.
 
     Raises
     ------
@@ -243,7 +270,7 @@ def open_source(
     places = src if isinstance(src, tuple) else str(src)
     listing = find_files(places, ignore)
     with _no_collection():
-        read = _read_all(shown_places(places), listing, tuning)
+        read = _read_all(shown_places(places), listing, tuning, decryption)
         return _make_source(*read, tuning, schema, hive_types or {})
 
 
@@ -263,12 +290,13 @@ def _no_collection() -> Iterator[None]:
 
 
 def _read_all(
-    src: str, listing: Listing, tuning: IoTuning
+    src: str, listing: Listing, tuning: IoTuning, decryption: str | None
 ) -> tuple[list[SourceFile], list[tuple[Footer, Stamp]], dict[str, list[str]]]:
     """Return the files that are Parquet, what they tell, and what is passed over."""
     files, opened = [], []
     unread: list[Unread] = []
-    for file, found in zip(listing.files, read_footers(listing.files, tuning), strict=True):
+    footers = read_footers(listing.files, tuning, decryption)
+    for file, found in zip(listing.files, footers, strict=True):
         if isinstance(found, Unread):
             unread.append(found)
         else:
@@ -314,7 +342,7 @@ def _make_source(
     )
     schema = united.schema
     if not isinstance(wanted, pa.Schema):
-        schema = in_table_order(schema, files)
+        schema = in_table_order(schema, files, told)
     return ParquetSource(
         tuple(file.path for file in files),
         schema,
@@ -349,6 +377,13 @@ def _top_columns(footer: Footer) -> dict[str, int]:
     """
     leaves = footer.leaves
     return {leaf.path: i for i, leaf in enumerate(leaves) if leaf.is_top}
+
+
+def _encrypted_places(footer: Footer) -> set[int]:
+    """Return the places of encrypted columns: what is told of their values is not known."""
+    if not footer.encrypted:
+        return set()
+    return {i for i, leaf in enumerate(footer.leaves) if leaf.path in footer.encrypted}
 
 
 def _is_of_no_elements(kind: pa.DataType) -> bool:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from dlsort.io.find import BadFileError
+from dlsort.io.parquet.decryption import properties_of
 from dlsort.io.parquet.thrift import (
     BINARY,
     BOOLEAN,
@@ -179,7 +180,9 @@ def _annotate(found: Annotations, data: bytes) -> None:
 _schemas: dict[bytes, StoredSchema] = {}
 
 
-def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
+def open_file(
+    where: Any, file_bytes: int, keys: str | None = None, **options: Any
+) -> pq.ParquetFile:
     """Open a Parquet file that may hold anything.
 
     Parameters
@@ -188,6 +191,8 @@ def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
         The file, by its path or open.
     file_bytes : int
         Its size.
+    keys : str, optional
+        Names the function that gives the keys of an encrypted file.
     **options
         Of :class:`pyarrow.parquet.ParquetFile`.
 
@@ -204,6 +209,8 @@ def open_file(where: Any, file_bytes: int, **options: Any) -> pq.ParquetFile:
     memory for it. INT96 is read in microseconds: in nanoseconds, pyarrow's default, years
     before 1677 and after 2262 become others.
     """
+    if keys is not None:
+        options["decryption_properties"] = properties_of(keys)
     most_items = max(MOST_ITEMS, file_bytes // LEAST_ITEM_BYTES)
     try:
         return pq.ParquetFile(

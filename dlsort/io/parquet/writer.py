@@ -165,6 +165,8 @@ class Writer:
         Whether times of day are marked as such in UTC, as the source's are.
     told_types : pyarrow.Schema or None
         The Arrow schema that parts tell, as the source's files tell theirs.
+    has_elements : bool
+        Whether the source calls the values of all lists ``element``, as Parquet's format does.
     """
 
     folder: str
@@ -178,6 +180,7 @@ class Writer:
     job: str = ""
     times_in_utc: bool = False
     told_types: pa.Schema | None = None
+    has_elements: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled; pyarrow's pickles lose names inside of fixed-size lists."""
@@ -208,8 +211,9 @@ class Writer:
             compression=self.compression,
         )
         # Parquet's writer takes paths, and "a.b" may be a column and a struct's field too.
-        schema = _with_given_names(self._with_list_names(table.schema))
-        paths = Counter(path for field in schema for path in _paths(field))
+        schema = _with_given_names(self._as_in_source(table.schema))
+        listed = "element" if self.has_elements else None
+        paths = Counter(path for field in schema for path in _paths(field, listed))
         one = {path for path, times in paths.items() if times == 1}
         return pq.ParquetWriter(
             where,
@@ -221,19 +225,22 @@ class Writer:
             write_page_index=True,
             write_time_adjusted_to_utc=self.times_in_utc,
             store_schema=False,  # the source's is stored instead, see metadata
-            use_compliant_nested_type=False,  # but the names that are in the source
+            # else the names that are in the source; extension types don't tell them
+            use_compliant_nested_type=self.has_elements,
             sorting_columns=self._sorting_columns(table.schema),
         )
 
-    def _with_list_names(self, rows: pa.Schema) -> pa.Schema:
+    def _as_in_source(self, rows: pa.Schema) -> pa.Schema:
         """Return the schema of rows, with what the source calls the values of lists.
 
-        Rows of several files may have several such names, and which come first may vary.
+        Rows of several files may have several such names, and which come first may vary. So it
+        is with what is told of a column, as its number in an Iceberg table.
         """
-        fields = [
-            field.with_type(with_names_of(field.type, self.schema.field(field.name).type))
-            for field in rows
-        ]
+        fields = []
+        for field in rows:
+            like = self.schema.field(field.name)
+            kind = with_names_of(field.type, like.type)
+            fields.append(field.with_type(kind).with_metadata(like.metadata))
         return pa.schema(fields, rows.metadata)
 
     def metadata(self) -> dict[bytes, bytes]:
@@ -287,8 +294,11 @@ def _leaf(schema: pa.Schema, path: Sequence[int]) -> int:
     return number
 
 
-def _paths(field: pa.Field) -> Iterator[str]:
-    """Yield the paths of a column's Parquet leaves, as its writer knows them."""
+def _paths(field: pa.Field, listed: str | None) -> Iterator[str]:
+    """Yield the paths of a column's Parquet leaves, as its writer knows them.
+
+    ``listed`` is what it calls the values of lists; None: what they are called.
+    """
     kind = field.type
     if isinstance(kind, pa.BaseExtensionType):
         kind = kind.storage_type
@@ -299,8 +309,10 @@ def _paths(field: pa.Field) -> Iterator[str]:
     inside = [kind.field(i) for i in range(kind.num_fields)]
     if pt.is_map(kind):
         inside = [kind.key_field.with_name("key"), kind.item_field.with_name("value")]
+    elif listed and not pt.is_struct(kind):
+        inside = [each.with_name(listed) for each in inside]
     for each in inside:
-        yield from (f"{field.name}{between}{path}" for path in _paths(each))
+        yield from (f"{field.name}{between}{path}" for path in _paths(each, listed))
 
 
 def _n_leaves(kind: pa.DataType) -> int:

@@ -10,9 +10,9 @@ import pyarrow.types as pt
 from dlsort.errors import BadOptionError
 from dlsort.io.tables.table import Snapshot
 
-__all__ = ["table_columns"]
+__all__ = ["NUMBER", "table_columns"]
 
-_NUMBER = b"PARQUET:field_id"
+NUMBER = b"PARQUET:field_id"
 
 
 def table_columns(path: str, table: Snapshot | None, schema: pa.Schema) -> pa.Schema:
@@ -83,7 +83,7 @@ def _numbered(
     Values of lists, and keys and values of maps, only stand in paths.
     """
     for field in fields:
-        number = (field.metadata or {}).get(_NUMBER)
+        number = (field.metadata or {}).get(NUMBER)
         name = f"{above}{field.name}"
         yield name, None if number is None or int(number) < 0 else int(number)
         yield from _inside(field.type, name)

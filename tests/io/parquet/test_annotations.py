@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import io
 
@@ -10,13 +9,13 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.parquet.encryption as pe
 import pytest
 
 from dlsort import check_dataset, sort_dataset
 from dlsort.errors import SourceUnsupportedError
 from dlsort.io.parquet.stored_schema import find_annotations, footer_in
 from dlsort.io.parquet.thrift import BINARY, I32, STRUCT
+from encryption_kit import encrypt
 from parquet_mutations import with_footer
 
 SCHEMA, CONVERTED, LOGICAL, GROUPS, COLUMNS, METADATA, STATISTICS = 2, 6, 10, 4, 1, 3, 12
@@ -118,6 +117,49 @@ def test_types_that_arrow_keeps_are_the_same_for_other_readers(work, store_schem
     assert check_dataset(work / "out", by="k", against=work / "in").ok
 
 
+LISTS = {
+    "opaque": (pa.opaque(pa.list_(pa.int64()), "kind", "maker"), [[2, 3], None, [1]]),
+    "tensor": (pa.fixed_shape_tensor(pa.int64(), [2]), [[2, 3], None, [1, 4]]),
+    "nested": (
+        pa.opaque(pa.struct([("x", pa.list_(pa.int64()))]), "kind", "maker"),
+        [None] * 3,
+    ),
+}
+
+
+@pytest.mark.parametrize("store_schema", [True, False])
+@pytest.mark.parametrize("is_compliant", [True, False])
+@pytest.mark.parametrize("name", LISTS)
+def test_values_of_lists_in_extension_types_keep_their_name(
+    work, name, is_compliant, store_schema
+):
+    """In the file it is ``element`` as a rule, which such a type does not know in Arrow."""
+    kind, values = LISTS[name]
+    array = pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
+    table = pa.table(
+        {
+            "k": [3, 1, 2],
+            "x": array,
+            "l": pa.ListArray.from_arrays([0, 1, 1, 3], array),
+            "s": pa.StructArray.from_arrays([array], ["x"]),
+            "m": pa.array([[("a", [1])], None, []], pa.map_(pa.string(), pa.list_(pa.int8()))),
+        }
+    )
+    pq.write_table(
+        table,
+        work / "in" / "a.parquet",
+        store_schema=store_schema,
+        use_compliant_nested_type=is_compliant,
+    )
+    sort_dataset(work / "in", work / "out", by="k")
+    assert schema_text(work / "out") == schema_text(work / "in")
+    found, before = pq.read_table(work / "out"), pq.read_table(work / "in")
+    plain, as_before = found.schema.remove_metadata(), before.schema.remove_metadata()
+    assert plain.equals(as_before, check_metadata=True)
+    assert found.to_pylist() == before.take([1, 2, 0]).to_pylist()
+    assert check_dataset(work / "out", by="k", against=work / "in").ok
+
+
 def test_the_paths_of_annotations(tmp_path):
     nested = pa.array([[{"a.b": 1}]], pa.list_(pa.struct([("a.b", pa.time64("us"))])))
     data = parquet(pa.table({"x": nested}), write_time_adjusted_to_utc=True)
@@ -144,28 +186,6 @@ def test_cut_statistics_of_fixed_width_values_cost_nothing(work, n_bytes):
         sort_dataset(work / "in", work / "out", by=by, overwrite=True)
         assert pq.read_table(work / "out")["h"].to_pylist() == [b"a" * 100, b"b" * 100]
         assert check_dataset(work / "out", by=by, against=work / "in").ok
-
-
-class _Kms(pe.KmsClient):
-    def __init__(self, _config):
-        super().__init__()
-
-    def wrap_key(self, key, _name):
-        return base64.b64encode(key)
-
-    def unwrap_key(self, key, _name):
-        return base64.b64decode(key)
-
-
-def encrypt(path, table, columns, *, plaintext_footer):
-    config = pe.EncryptionConfiguration(
-        footer_key="f", column_keys={"c": columns}, plaintext_footer=plaintext_footer
-    )
-    properties = pe.CryptoFactory(_Kms).file_encryption_properties(
-        pe.KmsConnectionConfig(), config
-    )
-    with pq.ParquetWriter(path, table.schema, encryption_properties=properties) as writer:
-        writer.write_table(table, row_group_size=2)
 
 
 TABLE = pa.table({"k": [1, 2, 3], "ssn": ["a", "b", "c"], "s": [{"x": 1}, {"x": 2}, None]})

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import dlsort.io.parquet.bounded_read as bounded_read
-import dlsort.io.parquet.footers as footers
+import dlsort.io.parquet.footer_checks as footer_checks
+import dlsort.io.parquet.page_looks as page_looks
 from dlsort import check_dataset, sort_dataset
 from dlsort.io.parquet.pages import read_pages
 from dlsort.io.parquet.source import open_source
@@ -75,8 +75,8 @@ def test_no_chunk_of_a_sound_file_is_looked_at_by_python(tmp_path, monkeypatch, 
         looked_at.append(chunk.path_in_schema)
         return read_pages(_fd, chunk)
 
-    monkeypatch.setattr(footers, "read_struct", None)
-    monkeypatch.setattr(bounded_read, "read_pages", look)
+    monkeypatch.setattr(footer_checks, "read_struct", None)
+    monkeypatch.setattr(page_looks, "read_pages", look)
     (read,) = read_all(tmp_path / "a.parquet")
     assert read.num_rows == 8
     assert set(looked_at) <= {"pad"}  # the one that is large
@@ -112,7 +112,7 @@ def test_chunks_have_the_sizes_that_their_page_headers_tell(tmp_path, chunks_byt
     tuning = IoTuning(chunks_bytes=chunks_bytes)
     with path.open("rb") as file:
         for g in range(metadata.num_row_groups):
-            sizes = bounded_read._sizes(file.fileno(), chunks[g], schema.widths, tuning)
+            sizes = page_looks._sizes(file.fileno(), chunks[g], schema.widths, tuning)
             whole = chunk_sizes(np.frombuffer(data, np.uint8), 0, chunks[g], schema.widths)
             small = chunks[g, :, 1] - chunks[g, :, 0] <= tuning.small_chunk_bytes
             assert (sizes[small] == whole[small]).all()

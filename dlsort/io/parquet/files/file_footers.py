@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,26 +25,30 @@ __all__ = ["read_footers"]
 
 
 def read_footers(
-    files: Sequence[SourceFile], tuning: IoTuning
+    files: Sequence[SourceFile], tuning: IoTuning, decryption: str | None = None
 ) -> list[tuple[Footer, Stamp] | Unread]:
-    """Return what the footers tell, read on several threads where that takes long."""
+    """Return what the footers tell, read on several threads where that takes long.
+
+    ``decryption`` names the function that gives the keys of encrypted files.
+    """
     began = time.perf_counter()
     timed = () if is_store(files[0].path) else files[: tuning.files_timed]
-    found = [_footer(file) for file in timed]
+    found = [_footer(file, decryption) for file in timed]
     if time.perf_counter() - began < len(found) * tuning.slow_file_s:
-        return [*found, *map(_footer, files[len(found) :])]
+        return [*found, *(_footer(file, decryption) for file in files[len(found) :])]
+    rest = files[len(found) :]
     with ThreadPoolExecutor(tuning.footer_threads) as pool:
-        return [*found, *pool.map(_footer, files[len(found) :])]
+        return [*found, *pool.map(_footer, rest, repeat(decryption))]
 
 
-def _footer(file: SourceFile) -> tuple[Footer, Stamp] | Unread:
+def _footer(file: SourceFile, decryption: str | None) -> tuple[Footer, Stamp] | Unread:
     """Return what a footer tells; or what a file is that was only met, and is not Parquet."""
     try:
         stamp = Stamp(*stamp_of(file.path))
         if file.table is not None and not file.table.files:
             return _empty(), stamp
         try:
-            return read_footer(file.path, stamp.n_bytes), stamp
+            return read_footer(file.path, stamp.n_bytes, decryption), stamp
         except UNREADABLE:
             is_met = not file.is_named and file.table is None
             unread = look_at(file.path, stamp.n_bytes) if is_met else None
