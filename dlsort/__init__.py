@@ -17,6 +17,7 @@ from dlsort.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from dlsort.arrays import argsort, is_sorted, rank
+    from dlsort.cdf import Distribution, distribution
     from dlsort.check import CheckReport, check_dataset
     from dlsort.dataset import sort_dataset
     from dlsort.errors import DlsortError, DlsortWarning
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CheckReport",
     "ComputedTwiceWarning",
+    "Distribution",
     "DlsortError",
     "DlsortWarning",
     "OptionIgnoredWarning",
@@ -39,6 +41,7 @@ __all__ = [
     "argsort",
     "check_dataset",
     "disable",
+    "distribution",
     "enable",
     "enabled",
     "is_sorted",
@@ -55,6 +58,7 @@ __all__ = [
 _HOME = {
     "CheckReport": "check",
     "ComputedTwiceWarning": "frames.notices",
+    "Distribution": "cdf",
     "DlsortError": "errors",
     "DlsortWarning": "errors",
     "OptionIgnoredWarning": "frames.notices",
@@ -63,6 +67,7 @@ _HOME = {
     "argsort": "arrays",
     "check_dataset": "check",
     "disable": "frames.drop_in",
+    "distribution": "cdf",
     "enable": "frames.drop_in",
     "enabled": "frames.drop_in",
     "sort_dataset": "dataset",

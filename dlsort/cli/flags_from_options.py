@@ -41,6 +41,7 @@ def _with_value(option: SortOption) -> dict[str, Any]:
         "metavar": option.metavar or option.kind.metavar,
         "required": option.default is REQUIRED,
         "multiple": option.kind.is_many,
+        "nargs": option.kind.n_texts,
         "callback": _callback(option),
     }
 

@@ -1,4 +1,4 @@
-"""The command line: ``dlsort sort``, ``dlsort check`` and ``dlsort warm``.
+"""The command line: ``dlsort sort``, ``check``, ``stats`` and ``warm``.
 
 Whatever is heavy is imported inside the commands, so that help answers at once.
 
@@ -46,6 +46,7 @@ from dlsort.cli.failures import (
 )
 from dlsort.cli.flags_from_options import options_of
 from dlsort.cli.report_path import check_report_path
+from dlsort.cli.stats import stats_command
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
 from dlsort.errors import DlsortError, DlsortWarning
 from dlsort.options.sort_options import check_together
@@ -87,6 +88,7 @@ def main() -> None:
     \b
     dlsort sort events/ sorted/ --by "day,price:desc"
     dlsort check sorted/ --by "day,price:desc" --against events/
+    dlsort stats sorted/ --below 2024-02-01
     """
 
 
@@ -220,6 +222,9 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
         tell(f"warning: {dst} is as it should be, but standard output can't be written: {why}.")
     if not found.ok:
         raise click.exceptions.Exit(NOT_OK)
+
+
+main.add_command(stats_command)
 
 
 @main.command("warm")

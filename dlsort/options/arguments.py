@@ -8,9 +8,10 @@ needs no more than these.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 from dlsort.errors import BadOptionError, shown
@@ -28,14 +29,18 @@ __all__ = [
     "FLAG_OR_FORCE",
     "FOLDER",
     "FUNCTION",
+    "FRAMES",
     "KEY",
     "PATH",
     "PATHS",
     "PATTERNS",
+    "QUANTILE",
     "SCHEMA",
     "SHARE",
     "SIZE",
     "TYPES",
+    "VALUE",
+    "VALUE_PAIR",
     "Kind",
     "data_name",
     "is_dasks",
@@ -154,6 +159,20 @@ def _number(text: str) -> int | str:
     return int(text[:_MOST_DIGITS]) if digits.isascii() and digits.isdigit() else text
 
 
+def _decimal_number(text: str) -> float | str:
+    with suppress(ValueError):
+        return float(text)
+    return text
+
+
+def _read_share_of_rows(value: Any, name: str) -> float:
+    is_number = isinstance(value, Real) and not is_flag(value)
+    if not is_number or not 0 <= value <= 1:
+        msg = f"{name} is {shown(value)}; expected a number from 0 to 1."
+        raise BadOptionError(msg)
+    return float(value)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of value.
@@ -174,6 +193,8 @@ class Kind:
         Makes what Python is given of the command's text; of all texts, if it ``is_many``.
     is_flag, is_many : bool
         The command's flag has no value; it may be given more than once.
+    n_texts : int
+        How many texts follow the command's flag.
     """
 
     type: str
@@ -183,10 +204,12 @@ class Kind:
     of_text: Callable[[Any], Any] = str
     is_flag: bool = False
     is_many: bool = False
+    n_texts: int = 1
 
 
 PATH = Kind("str or path-like", metavar="PATH")
 PATHS = replace(PATH, type="str, path-like or a sequence of these")
+FRAMES = replace(PATH, type="str, path-like, a sequence of these, or a Dask frame")
 PATTERNS = Kind("str or a sequence of str", metavar="GLOB", of_text=list, is_many=True)
 TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
@@ -210,6 +233,9 @@ FLAG_OR_FORCE = Kind(
     metavar="[=force]",
     of_text=lambda text: text or True,
 )
+VALUE = Kind("value of the key", metavar="VALUE")
+VALUE_PAIR = Kind("two values of the key", metavar="A B", of_text=tuple, n_texts=2)
+QUANTILE = Kind("float", _read_share_of_rows, "from 0 to 1", "Q", _decimal_number)
 SCHEMA = Kind(
     "str, path-like or pyarrow.Schema",
     range='"union", "strict", or a Parquet or Arrow file',

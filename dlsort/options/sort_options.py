@@ -13,9 +13,8 @@ them there; a test compares them with these.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from inspect import Parameter
 from typing import Any
 
 from dlsort.errors import BadOptionError
@@ -29,19 +28,23 @@ from dlsort.options.arguments import (
     FLAG_OR_FORCE,
     FOLDER,
     FUNCTION,
+    FRAMES,
     KEY,
     PATH,
     PATHS,
     PATTERNS,
+    QUANTILE,
     SCHEMA,
     SHARE,
     SIZE,
     TYPES,
-    Kind,
+    VALUE,
+    VALUE_PAIR,
     of_each,
     one_of,
     read_count,
 )
+from dlsort.options.option import REQUIRED, SortOption
 from dlsort.sizes import MIB
 from dlsort.tuning import TUNING
 
@@ -59,61 +62,6 @@ __all__ = [
     "check_together",
     "read_options",
 ]
-
-REQUIRED: Any = Parameter.empty
-
-
-@dataclass(frozen=True)
-class SortOption:
-    """An option.
-
-    Parameters
-    ----------
-    name : str
-        As in Python; the command's flag follows from it.
-    kind : Kind
-        What values it takes.
-    help : str
-        What it does. Names of other options stand in double backquotes.
-    default : object
-        ``REQUIRED`` if there is none.
-    otherwise : str
-        What is done where the default is None.
-    unit : str
-        What a number counts.
-    flag_help : str
-        Of what is on by default: what the command's flag does, which turns it off.
-    flag_more : str
-        What else the command's help says.
-    metavar : str
-        In the place of the kind's.
-    """
-
-    name: str
-    kind: Kind
-    help: str
-    default: Any = None
-    otherwise: str = ""
-    unit: str = ""
-    flag_help: str = ""
-    flag_more: str = ""
-    metavar: str = ""
-
-    @property
-    def flag(self) -> str:
-        """The command's spelling; ``--no-…`` of what is on by default."""
-        return f"--{'no-' if self.flag_help else ''}{self.name.replace('_', '-')}"
-
-    def read(self, value: Any) -> Any:
-        """Return a value in its normal form; None where that is the default.
-
-        Raises
-        ------
-        BadKeyError, BadOptionError
-            If it is not what it should be.
-        """
-        is_default = value is None and self.default is None
-        return None if is_default else self.kind.read(value, self.name)
 
 
 def read_options(door: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -317,6 +265,41 @@ AGAINST = SortOption(
     metavar="SRC",
 )
 
+# ---------------------------------------------------------------- distributions
+
+_KEYS = "; the columns of a key by commas, all or the first"
+STATS = (
+    SortOption(
+        "below",
+        VALUE,
+        f"How many rows come before this value in the order of ``by``{_KEYS}.",
+    ),
+    SortOption(
+        "between",
+        VALUE_PAIR,
+        "How many rows are between two values, both included.",
+    ),
+    SortOption(
+        "quantile", QUANTILE, "The key at this share of the rows, from 0 to 1.", unit="share"
+    ),
+    SortOption("quantiles", COUNT, "The keys that cut the rows into so many equal parts."),
+    SortOption(
+        "histogram",
+        COUNT,
+        "How many rows are in each of so many bins of one width, of a key of one column of "
+        "numbers, dates or times.",
+        unit="bins",
+        metavar="BINS",
+    ),
+    SortOption(
+        "exact",
+        FLAG,
+        "Read the row groups that the footers leave open; otherwise an answer has bounds.",
+        default=False,
+    ),
+    SortOption("json", FLAG, "Write JSON.", default=False),
+)
+
 # ---------------------------------------------------------------- tables and arrays
 
 K = SortOption(
@@ -393,6 +376,13 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         DECRYPTION,
         PROGRESS,
     ),
+    "distribution": (
+        replace(SRC, kind=FRAMES, help=f"{SRC.help} Or a Dask frame."),
+        replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
+        FILES_SCHEMA,
+        IGNORE,
+        HIVE_TYPES,
+    ),
     "sort_table": (BY, _THREADS_HERE),
     "top_k": (K, BY, _THREADS_HERE),
     "argsort": (ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
@@ -404,6 +394,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
 COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     "sort": (*DOORS["sort_dataset"][2:], REPORT),
     "check": DOORS["check_dataset"][1:],
+    "stats": (*DOORS["distribution"][1:2], *STATS, *DOORS["distribution"][2:]),
 }
 
 EXCLUDE = (("partitions", "partition_size"), ("scheduler", "workers"), ("scheduler", "threads"))

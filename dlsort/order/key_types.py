@@ -13,7 +13,7 @@ from dlsort.arrow.paths import check_paths, field_at
 from dlsort.errors import KeyTypeError
 from dlsort.keys import SortKey
 
-__all__ = ["check_key_types"]
+__all__ = ["check_compared_by_value", "check_key_types"]
 
 
 def _is_key_type(kind: pa.DataType) -> bool:
@@ -63,5 +63,22 @@ def check_key_types(schema: pa.Schema, keys: tuple[SortKey, ...]) -> None:
                 f"cannot sort by {key.column!r}: its type is {kind}. Keys can be numbers, "
                 "booleans, dates and times, decimals, strings, binary, dictionaries of these, "
                 f"structs, lists and maps{here}."
+            )
+            raise KeyTypeError(msg)
+
+
+def check_compared_by_value(schema: pa.Schema, keys: tuple[SortKey, ...]) -> None:
+    """Raise if a key column has an order that its values do not tell.
+
+    Raises
+    ------
+    KeyTypeError
+        If one is an ordered dictionary.
+    """
+    for key in keys:
+        if _is_ordered(field_at(schema, key.column).type):
+            msg = (
+                f"the categories of {key.column!r} have an order of their own, which values do "
+                "not tell; expected an unordered dictionary, or another column."
             )
             raise KeyTypeError(msg)

@@ -26,7 +26,14 @@ from dlsort.io.parts import MANIFEST
 from dlsort.keys import SortKey
 from dlsort.proof.checksum import Proof
 
-__all__ = ["Manifest", "find_problems", "key_of_parts", "quantile_rows", "read_manifest"]
+__all__ = [
+    "Manifest",
+    "find_problems",
+    "key_of_parts",
+    "quantile_rows",
+    "read_manifest",
+    "value_type",
+]
 
 FORMAT, VERSION = "dlsort part", 1
 
@@ -124,7 +131,7 @@ class Manifest:
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """Return the quantiles, in the key columns' types as the dataset's schema has them."""
-        kinds = [_value_type(field_at(schema, key.column).type) for key in self.by]
+        kinds = [value_type(field_at(schema, key.column).type) for key in self.by]
         columns = list(map(_from_plain, self.quantiles, kinds))
         return pa.Table.from_arrays(columns, names=[key.column for key in self.by])
 
@@ -239,24 +246,25 @@ def _missing(n_parts: int, seen: Mapping[int, str]) -> list[str]:
     return [f"{which} missing of {n_parts:,} (counted from 0)."]
 
 
-def _value_type(kind: pa.DataType) -> pa.DataType:
+def value_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type in which a key column's values stand in a manifest's table."""
     if isinstance(kind, pa.BaseExtensionType):
-        return _value_type(kind.storage_type)
+        return value_type(kind.storage_type)
     if pt.is_dictionary(kind):
-        return _value_type(kind.value_type)
+        return value_type(kind.value_type)
     if pt.is_struct(kind):
-        return pa.struct([(field.name, _value_type(field.type)) for field in kind])
+        return pa.struct([(field.name, value_type(field.type)) for field in kind])
     if pt.is_map(kind):
-        entry = [("key", _value_type(kind.key_type)), ("value", _value_type(kind.item_type))]
+        entry = [("key", value_type(kind.key_type)), ("value", value_type(kind.item_type))]
         return pa.list_(pa.struct(entry))
     if pt.is_nested(kind):
-        return pa.list_(_value_type(kind.value_type))
+        return pa.list_(value_type(kind.value_type))
     return narrow(kind)
 
 
 def _to_plain(array: pa.ChunkedArray) -> list[Any]:
     """Return values as JSON can hold them, exact but for text and bytes that are cut."""
-    kind = _value_type(array.type)
+    kind = value_type(array.type)
     array = combine(array)
     if isinstance(array, pa.ExtensionArray):
         array = array.storage

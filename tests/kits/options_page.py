@@ -30,6 +30,7 @@ def options_page() -> str:
     for door, command, places in (
         ("sort_dataset", "sort", ["SRC", "DST"]),
         ("check_dataset", "check", ["DST"]),
+        ("distribution", "stats", ["SRC"]),
     ):
         options = [*DOORS[door], *(o for o in COMMANDS[command] if o not in DOORS[door])]
         flags = [*places, *(f"`{o.flag}`" for o in options[len(places) :])]

@@ -65,7 +65,11 @@ def test_names_of_options_in_help_are_options():
 
 # ---------------------------------------------------------------- from Python and the shell
 
-PYTHON = {"sort": ("sort_dataset", ["in", "out"]), "check": ("check_dataset", ["in"])}
+PYTHON = {
+    "sort": ("sort_dataset", ["in", "out"]),
+    "check": ("check_dataset", ["in"]),
+    "stats": ("distribution", ["in"]),
+}
 WRONG = {
     "by": "a:up",
     "scheduler": "nowhere",

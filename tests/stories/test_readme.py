@@ -159,14 +159,14 @@ def test_every_option_is_one():
             check=True,
             timeout=PATIENCE_S,
         ).stdout
-        for name in ("sort", "check")
+        for name in ("sort", "check", "stats")
     )
     there = set(re.findall(r"--[a-z][a-z-]+", helped))
     text = (ROOT / "dlsort" / "cli" / "README.md").read_text()
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= there
     lines = [line for page in PAGES for line in page.read_text().splitlines()]
     run = [line.split("#")[0] for line in lines if line.strip().startswith("dlsort ")]
-    assert set(re.findall(r"--[a-z][a-z-]+", "".join(run))) <= there
+    assert set(re.findall(r"--[a-z][a-z-]+", "\n".join(run))) <= there
 
 
 # ---------------------------------------------------------------- what pages name
