@@ -1,0 +1,1 @@
+"""What a job will take: work × speeds, measured on this machine and learned from each run."""
