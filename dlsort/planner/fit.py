@@ -123,8 +123,8 @@ def job_factor(runs: Sequence[Run], speeds: Speeds) -> dict[str, float]:
     Returns
     -------
     dict
-        For each step that was measured: the median of measured over predicted, nearer to 1 the
-        fewer runs there are, from 1/2 to 2.
+        For each step that was measured, and within 8 times of what is predicted: the median of
+        measured over predicted, nearer to 1 the fewer runs there are, from 1/2 to 2.
 
     Examples
     --------
@@ -137,8 +137,17 @@ def job_factor(runs: Sequence[Run], speeds: Speeds) -> dict[str, float]:
         units = [unit for unit, speed in of_units.items() if speed > 0]
         seen = _seen(step, units, of_units, runs[-_JOB_RUNS:], None)
         if seen is not None:
-            n = len(seen.ratio)
-            middle = float(np.median(np.log(np.maximum(seen.ratio, 1 / BOUND))))
+            ratio = seen.ratio[
+                _apart_all(seen.ratio) < BOUND
+            ]  # what lies beyond can't be right
+            n = len(ratio)
+            if n == 0:
+                continue
+            logs = np.log(ratio)
+            middle, latest = float(np.median(logs)), float(logs[-1])
+            # As in a fit, a latest run that is as it should be overrules those before it.
+            if abs(latest) < math.log(_AS_PRIOR) < abs(middle - latest):
+                middle = latest
             most = math.log(_JOB_BOUND)
             factors[step] = math.exp(min(max(middle, -most), most) * n / (n + _JOB_PRIOR_RUNS))
     return factors

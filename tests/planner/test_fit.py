@@ -195,8 +195,15 @@ def test_a_job_that_takes_longer_than_others_is_known_the_better_the_more_often_
 
 def test_a_job_is_known_by_its_usual_runs_within_bounds():
     work = {"publish": {"tasks": 10.0}}
-    usual, odd = run_of(work), run_of(work, factor=50)
+    usual, odd = run_of(work), run_of(work, factor=7)
     assert job_factor([usual, odd, usual, usual], PRIOR)["publish"] == pytest.approx(1)
     assert 1.4 < job_factor([odd], PRIOR)["publish"] <= 2
     assert job_factor([odd] * 7, PRIOR)["publish"] <= 2
-    assert job_factor([run_of(work, factor=0)] * 7, PRIOR)["publish"] >= 0.5
+    assert job_factor([run_of(work, factor=0.2)] * 7, PRIOR)["publish"] >= 0.5
+
+
+def test_what_can_not_be_right_of_a_job_is_ignored_and_its_latest_run_counts_most():
+    work = {"publish": {"tasks": 10.0}}
+    lies = [run_of(work, factor=factor) for factor in (0, 0.01, 100)]
+    assert job_factor(lies, PRIOR) == {}
+    assert job_factor([run_of(work, factor=4)] * 6 + [run_of(work)], PRIOR)["publish"] < 1.01
