@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from dlsort.planner.history import Run, Speeds
 
-__all__ = ["BOUND", "fit", "job_factor"]
+__all__ = ["BOUND", "at_level", "fit", "job_factor"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -107,6 +107,32 @@ def fit(
         found[step] = dict(speeds) | {
             unit: speeds[unit] * float(by) for unit, by in zip(units, scale, strict=True)
         }
+    return found
+
+
+def at_level(prior: Speeds, runs: Sequence[Run]) -> dict[str, dict[str, float]]:
+    """Return the prior's speeds, each step's by the factor that its runs took longer.
+
+    The prior for runs that are trusted, on a machine that may be of any speed.
+
+    Parameters
+    ----------
+    prior : mapping
+        Seconds a unit, by step and unit.
+    runs : sequence of Run
+        On one machine.
+
+    Returns
+    -------
+    dict
+        Of the prior's steps and units; a step's factor is the median of its runs'.
+    """
+    found = {}
+    for step, speeds in prior.items():
+        units = [unit for unit, speed in speeds.items() if speed > 0]
+        seen = _seen(step, units, speeds, runs, None)
+        by = 0.0 if seen is None else float(np.median(seen.ratio))
+        found[step] = {unit: speed * (by or 1.0) for unit, speed in speeds.items()}
     return found
 
 

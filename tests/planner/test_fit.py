@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlsort.planner.fit import BOUND, fit, job_factor
+from dlsort.planner.fit import BOUND, at_level, fit, job_factor
 from dlsort.planner.history import Run
 
 PRIOR = {
@@ -173,6 +173,16 @@ def test_steps_and_units_that_nobody_knows_are_ignored():
         for run in runs
     ]
     assert fit(PRIOR, more) == fit(PRIOR, runs)
+
+
+@pytest.mark.parametrize("factor", [0.02, 1.0, 50.0])
+def test_a_machine_of_any_speed_is_learned_where_its_runs_are_trusted(factor):
+    truth = {s: {u: factor * t for u, t in of.items()} for s, of in truth_of(3).items()}
+    runs = runs_of(truth, 10, seed=3)
+    fitted = fit(at_level(PRIOR, runs), runs, spread=2.0)
+    for step, unit in UNITS:
+        assert fitted[step][unit] == pytest.approx(truth[step][unit], rel=0.1), (step, unit)
+    assert at_level(PRIOR, []) == PRIOR
 
 
 def test_a_speed_of_nothing_stays_so():
