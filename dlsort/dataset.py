@@ -27,7 +27,6 @@ from dlsort.io.source import Source
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by
 from dlsort.order.key_types import check_key_types
-from dlsort.planner.known import Known
 from dlsort.publish.destination import Overwrite, check_apart, check_destination
 from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile, Wanted
@@ -39,7 +38,7 @@ from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.budget import check_partitions, check_row_groups, plan_budget
 from dlsort.strategies.choose import make_parts
 from dlsort.strategies.run import place_for
-from dlsort.strategies.sizes import default_of, job_of, plan_sizes
+from dlsort.strategies.sizes import default_of, job_of, plan_sizes, remember
 from dlsort.strategies.strategy import Job
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
@@ -209,14 +208,14 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     told = replace(told, changes=source.changes, dropped=source.dropped)
     report.note(replace(told, decrypted=source.n_decrypted))
     # plan
-    known, is_here = Known(), asked.scheduler is None and not asked.workers
-    if is_here:
-        sizes = plan_sizes(source, asked, keys, known, None)
+    is_planned = asked.scheduler is None and not asked.workers
+    if is_planned:
+        sizes = plan_sizes(source, asked, keys)
         shape = sizes.decision.chosen.shape
         asked = replace(asked, workers=shape.n_processes or None, threads=shape.n_threads)
     with place_for(asked, source) as place:
-        if not is_here:
-            sizes = plan_sizes(source, asked, keys, known, place.size)
+        if not is_planned:
+            sizes = plan_sizes(source, asked, keys, place.size)
         here = place.client is None
         job = job_of(source, asked, keys, sizes, place.temp_dir, is_here=here)
         file = _job_file(job, asked)
@@ -246,6 +245,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             stage.prove(parts, summary, report.to_dict())
         published_s = time.perf_counter() - publishing
     report.note(Published(published_s, time.perf_counter() - began))
+    remember(report, sizes)
     return report
 
 

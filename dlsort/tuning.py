@@ -19,6 +19,7 @@ __all__ = [
     "FrameTuning",
     "IoTuning",
     "OrderTuning",
+    "PlannerTuning",
     "ProofTuning",
     "SampleTuning",
     "StrategyTuning",
@@ -294,6 +295,23 @@ class StrategyTuning(Tunables):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class PlannerTuning(Tunables):
+    """How far predictions are trusted: :mod:`dlsort.planner`."""
+
+    # What history tells may choose among plans that cost no more than that by the machine's
+    # profile: however wrong it is, it costs a job no more.
+    most_regret: float = 1.2
+    # What has to be won for a plan other than the one that built-in speeds choose, which
+    # everybody gets: parts stay as they were unless there is a reason.
+    least_gain: float = 0.05
+    # A second of all cores' processor time, beside one of the clock.
+    processor_weight: float = 0.25
+    # Below that a job is neither looked up nor remembered: to do so takes 10 ms.
+    least_learned_s: float = 0.2
+    learns: bool = True  # not while the machine is measured
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class FrameTuning(Tunables):
     """Sorts of Dask's frames: :mod:`dlsort.frames`, :mod:`dlsort.frame_tasks`."""
 
@@ -317,6 +335,7 @@ class Tuning(Tunables):
     sample: SampleTuning = field(default_factory=SampleTuning)
     budget: BudgetTuning = field(default_factory=BudgetTuning)
     strategies: StrategyTuning = field(default_factory=StrategyTuning)
+    planner: PlannerTuning = field(default_factory=PlannerTuning)
     frames: FrameTuning = field(default_factory=FrameTuning)
 
 

@@ -21,6 +21,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 SLOW_DISK = "ignore:Creating scratch directories is taking a surprisingly long time:UserWarning"
 
 
+# What is planned follows from no run before, and leaves nothing in a home folder.
+os.environ["DLSORT_HISTORY"] = "off"
+
 # A shell's `&` has it ignored, and so would the commands that tests stop.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

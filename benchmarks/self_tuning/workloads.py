@@ -49,7 +49,7 @@ def _numbers(n_rows: int, n_files: int, width: int = 4) -> Tables:
     def tables(rng: np.random.Generator) -> Iterator[pa.Table]:
         for _ in range(n_files):
             n = n_rows // n_files
-            columns = {"k": rng.integers(-(2**62), 2**62, n)}
+            columns: dict[str, Any] = {"k": rng.integers(-(2**62), 2**62, n)}
             for i in range(width - 1):
                 columns[f"v{i}"] = rng.integers(0, 10**6, n) if i % 2 else rng.random(n)
             yield pa.table(columns)

@@ -1,4 +1,4 @@
-"""The command line: ``dlsort sort``, ``check``, ``stats`` and ``warm``.
+"""The command line: ``dlsort sort``, ``check``, ``stats``, ``tune`` and ``warm``.
 
 Whatever is heavy is imported inside the commands, so that help answers at once.
 
@@ -225,6 +225,41 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
 
 
 main.add_command(stats_command)
+
+
+@main.command("tune")
+@options_of("tune")
+def tune_command(
+    *, show: bool, reset: bool, scheduler: str | None, temp_dir: str | None
+) -> None:
+    """Measure this machine, so that sorts are planned for it.
+
+    Small tables that are made up are sorted in a folder for temporary files, for half
+    a minute at the most. What is measured is kept in the user's cache folder. Sorts
+    that are done correct it, also where nothing was measured.
+    """
+    if show + reset + (scheduler is not None) > 1 or (temp_dir and (show or reset)):
+        msg = "--show and --reset stand alone: they are about what this machine has kept."
+        raise click.UsageError(msg, click.get_current_context())
+    with on_signal(leave):
+        from dlsort.calibrate import tune
+        from dlsort.cli import tuning_shown
+        from dlsort.terminal.progress import PlainProgress
+
+        if reset:
+            for line in tuning_shown.remove_all():
+                click.echo(line)
+            return
+        if not show:
+            _hush_dask()
+            watched = Watched(PlainProgress(sys.stderr))
+            with on_signal(watched.stop):
+                if scheduler is not None:
+                    for line in tuning_shown.tuned_hosts(scheduler, temp_dir):
+                        click.echo(line)
+                    return
+                tune(temp_dir, watched)
+        click.echo(tuning_shown.shown())
 
 
 @main.command("warm")

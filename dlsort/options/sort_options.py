@@ -27,8 +27,8 @@ from dlsort.options.arguments import (
     FLAG,
     FLAG_OR_FORCE,
     FOLDER,
-    FUNCTION,
     FRAMES,
+    FUNCTION,
     KEY,
     PATH,
     PATHS,
@@ -236,6 +236,18 @@ REPORT = SortOption(
     "people to standard error.",
     metavar="FILE.json",
 )
+SHOW = SortOption(
+    "show",
+    FLAG,
+    "Measure nothing; show what was measured, and what the jobs since then have taught.",
+    default=False,
+)
+RESET = SortOption(
+    "reset",
+    FLAG,
+    "Measure nothing; remove what was measured, and the history of jobs.",
+    default=False,
+)
 IGNORE = SortOption(
     "ignore",
     PATTERNS,
@@ -395,6 +407,20 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     "sort": (*DOORS["sort_dataset"][2:], REPORT),
     "check": DOORS["check_dataset"][1:],
     "stats": (*DOORS["distribution"][1:2], *STATS, *DOORS["distribution"][2:]),
+    "tune": (
+        SHOW,
+        RESET,
+        replace(
+            SCHEDULER,
+            help="Address of a running Dask cluster: each of its hosts is measured, once, and "
+            "keeps what is measured.",
+            otherwise="this machine",
+        ),
+        replace(
+            TEMP_DIR,
+            help="Existing folder on the disk to measure; up to 200 MB are written there.",
+        ),
+    ),
 }
 
 EXCLUDE = (("partitions", "partition_size"), ("scheduler", "workers"), ("scheduler", "threads"))

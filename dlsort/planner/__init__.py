@@ -1,1 +1,1 @@
-"""Planner: what each plan of a job would cost, and which one is taken."""
+"""What a job will take: work × speeds, measured on this machine and learned from each run."""

@@ -13,8 +13,6 @@ __all__ = ["Prediction", "Resources", "predict", "speed_up"]
 
 PARTITION = ("read", "prove", "classify", "split")
 SORT = ("sort", "prove", "write")
-# Threads that share a memory slow one another down: of two, each takes a tenth longer.
-CROWD = 0.1
 # Memory that allocators and Arrow keep beside the rows that wait, as a share of these.
 KEPT = 0.35
 
@@ -98,18 +96,14 @@ def predict(
         What the same job took before, over what was predicted, by step.
     """
     n_processes = max(1, shape.n_processes)
-    each = max(1, shape.n_threads // n_processes)
     on_the_way = facts.row_bytes * facts.rows if shape.strategy == "exchange" else 0.0
     kept = min(on_the_way, n_processes * place.store_bytes)
     spilled, sent = int(on_the_way - kept), int(on_the_way * (1 - 1 / n_processes))
     work = work_of(facts, shape, spilled, sent)
-    crowd = 1 + CROWD * (min(each, place.cores) - 1) / min(each, place.cores)
     steps = {
         step: seconds_of(step, amounts, speeds) * (factors or {}).get(step, 1.0)
         for step, amounts in work.items()
     }
-    for step in {*PARTITION, *SORT} & set(steps):
-        steps[step] *= crowd
     share = _proof_of_reading(work)
     partition = {name: steps.get(name, 0.0) for name in PARTITION}
     sort = {name: steps.get(name, 0.0) for name in SORT}
@@ -119,12 +113,16 @@ def predict(
         sort = {name: partition.get(name, 0.0) + sort.get(name, 0.0) for name in steps}
         partition = {}
     wall = speeds.get("wall", {}).get("even_s", 1.0) * (factors or {}).get("wall", 1.0)
-    disk = steps.get("spill", 0.0)
+    even = [
+        _even(partition, shape.n_pieces, shape, place),
+        _even(sort, shape.n_parts, shape, place),
+    ]
+    disk = (steps.get("spill", 0.0) + steps.get("send", 0.0)) / 2
     phases = {
         "start": steps["start"],
         "sample": steps.get("sample", 0.0),
-        "partition": wall * _wall(partition, shape.n_pieces, shape, place) + disk,
-        "sort": wall * _wall(sort, shape.n_parts, shape, place) + disk,
+        "partition": wall * even[0] + disk,
+        "sort": wall * even[1] + disk,
         "publish": steps["publish"],
     }
     part_bytes = facts.arrow_bytes * shape.balance / shape.n_parts
@@ -142,7 +140,7 @@ def predict(
         spilled,
         sent,
         shape.balance,
-        work,
+        {**work, "wall": {"even_s": sum(even)}},
     )
 
 
@@ -152,7 +150,7 @@ def _proof_of_reading(work: Work) -> float:
     return 0.5 if read + written == 0 else 0.5 * (0.5 + read / (read + written))
 
 
-def _wall(steps: Mapping[str, float], n_tasks: int, shape: Shape, place: Resources) -> float:
+def _even(steps: Mapping[str, float], n_tasks: int, shape: Shape, place: Resources) -> float:
     """Return the wall-clock seconds of tasks of one size, with their thread seconds by step."""
     seconds = sum(steps.values())
     if not seconds:

@@ -13,15 +13,6 @@ from dlsort.planner.work import Facts, Shape
 
 __all__ = ["Alternative", "Decision", "decide"]
 
-# What history tells may choose among plans that cost no more than that by the prior: a history
-# that is wrong by any factor costs a job no more.
-MOST_REGRET = 1.2
-# What has to be won for a plan other than the one that the built-in speeds choose, which
-# everybody gets: parts are as they were unless there is a reason.
-LEAST_GAIN = 0.05
-# A second of all cores' processor time, beside one of the clock.
-PROCESSOR_WEIGHT = 0.25
-
 
 @dataclass(frozen=True)
 class Alternative:
@@ -74,6 +65,7 @@ class Decision:
             "spilled_bytes": p.spilled_bytes,
             "sent_bytes": p.sent_bytes,
             "balance": p.balance,
+            "amounts": {step: dict(units) for step, units in p.work.items()},
             "told_by": str(self.known),
         }
 
@@ -101,6 +93,7 @@ def decide(
     known : Known
         What was learned before.
     """
+    tuning = known.tuning
     of_shapes = [(shape, resources(shape)) for shape in shapes]
 
     def predictions(speeds: Speeds, *, is_same: bool = False) -> list[Prediction]:
@@ -109,7 +102,7 @@ def decide(
 
     def costs(found: Sequence[Prediction]) -> list[float]:
         return [
-            p.seconds + PROCESSOR_WEIGHT * p.processor_s / there.cores
+            p.seconds + tuning.processor_weight * p.processor_s / there.cores
             for p, (_, there) in zip(found, of_shapes, strict=True)
         ]
 
@@ -119,10 +112,10 @@ def decide(
     fitted = costs(predicted)
     every = range(len(shapes))
     default = min(every, key=usual.__getitem__)
-    bound = MOST_REGRET * min(prior)
+    bound = tuning.most_regret * min(prior)
     trusted = [i for i in every if prior[i] <= bound]
     best = min(trusted, key=fitted.__getitem__)
-    if default in trusted and fitted[best] > (1 - LEAST_GAIN) * fitted[default]:
+    if default in trusted and fitted[best] > (1 - tuning.least_gain) * fitted[default]:
         best = default
     found = tuple(
         Alternative(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dlsort.planner.speeds import BUILT_IN, Speeds
+from dlsort.tuning import TUNING, PlannerTuning
+from dlsort.wording import count
 
-__all__ = ["Known"]
+__all__ = ["Known", "learn"]
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,11 @@ class Known:
     factors : mapping of str to float
         What the same job took before over what the speeds say, by step.
     n_runs, n_same : int
-        Jobs that the speeds are fitted to; those of them that were this one.
+        Jobs that the speeds are fitted to; those that were this one.
     is_measured : bool
         The machine has a profile.
+    tuning : PlannerTuning
+        How far that is trusted.
     """
 
     prior: Speeds = field(default_factory=lambda: BUILT_IN)
@@ -34,6 +38,7 @@ class Known:
     n_runs: int = 0
     n_same: int = 0
     is_measured: bool = False
+    tuning: PlannerTuning = TUNING.planner
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -41,4 +46,34 @@ class Known:
         if not self.n_runs:
             return told
         same = f", {self.n_same:,} of this job" if self.n_same else ""
-        return f"{told}, fitted to {self.n_runs:,} runs{same}"
+        return f"{told}, fitted to {count(self.n_runs, 'run')}{same}"
+
+
+def learn(machine: str, job: str, tuning: PlannerTuning) -> Known:
+    """Return what this machine's profile and history tell of a job.
+
+    Parameters
+    ----------
+    machine, job : str
+        What they are recognised by.
+    tuning : PlannerTuning
+        How far that is trusted.
+    """
+    from dlsort.planner.fit import fit, job_factor
+    from dlsort.planner.history import History
+    from dlsort.planner.profile import load
+
+    profile, history = load(), History.open()
+    prior = BUILT_IN if profile is None else {**BUILT_IN, **profile.speeds}
+    runs = history.recent(machine)
+    same = [run for run in runs if run.job == job] or history.of_job(job, machine)
+    speeds = fit(prior, runs) if runs else prior
+    return replace(
+        Known(tuning=tuning),
+        prior=prior,
+        speeds=speeds,
+        factors=job_factor(same, speeds),
+        n_runs=len(runs),
+        n_same=len(same),
+        is_measured=profile is not None,
+    )

@@ -11,26 +11,52 @@ from collections.abc import Mapping
 
 __all__ = ["BUILT_IN", "LOCK_SHARES", "Speeds", "Work", "seconds_of"]
 
+#: Seconds a unit, by step and unit.
 Speeds = Mapping[str, Mapping[str, float]]
+#: How many units there are to do, by step and unit.
 Work = Mapping[str, Mapping[str, float]]
 
 _NS = 1e-9
 
 # Fitted to 40 sorts of lineitem and of eight other inputs on 2 cores (x86-64, pyarrow 26).
 BUILT_IN: Speeds = {
-    "read": {"bytes": 0.55 * _NS, "text": 0.9 * _NS, "coded": 2.0 * _NS, "chunks": 4e-5},
-    "prove": {"bytes": 0.2 * _NS, "text": 0.35 * _NS, "coded": 1.0 * _NS, "chunks": 5e-6},
-    "classify": {"rows": 8 * _NS, "texts": 30 * _NS, "tasks": 5e-4},
-    "split": {"bytes": 0.4 * _NS, "text": 0.6 * _NS, "coded": 1.2 * _NS, "tasks": 1e-3},
-    "sort": {"bytes": 0.4 * _NS, "text": 0.6 * _NS, "rows": 15 * _NS, "texts": 60 * _NS},
-    "write": {"bytes": 1.5 * _NS, "text": 1.2 * _NS, "coded": 5 * _NS, "chunks": 5e-5},
-    "sample": {"jobs": 5e-3, "rows": 60 * _NS, "chunks": 1e-3},
+    "read": {
+        "bytes": 1.1 * _NS,
+        "text": 1.5 * _NS,
+        "coded": 1 * _NS,
+        "chunks": 1e-5,
+        "tasks": 1e-3,
+    },
+    "prove": {
+        "bytes": 0.25 * _NS,
+        "text": 0.35 * _NS,
+        "coded": 1.1 * _NS,
+        "chunks": 5e-7,
+        "tasks": 5e-4,
+    },
+    "classify": {"rows": 5 * _NS, "texts": 11 * _NS, "tasks": 3e-4},
+    "split": {"bytes": 0.5 * _NS, "text": 0.6 * _NS, "coded": 3 * _NS, "tasks": 3e-4},
+    "sort": {
+        "bytes": 1 * _NS,
+        "text": 0.7 * _NS,
+        "rows": 11 * _NS,
+        "texts": 65 * _NS,
+        "tasks": 5e-4,
+    },
+    "write": {
+        "bytes": 2 * _NS,
+        "text": 2.7 * _NS,
+        "coded": 2 * _NS,
+        "chunks": 5e-4,
+        "tasks": 5e-4,
+    },
+    "sample": {"jobs": 1e-2, "rows": 300 * _NS, "read": 15 * _NS, "texts": 60 * _NS},
     "spill": {"bytes": 1.2 * _NS},
     "send": {"bytes": 0.6 * _NS},
-    "start": {"jobs": 2e-3, "threads": 1e-3, "processes": 0.9},
-    "publish": {"jobs": 2e-3, "parts": 3e-4},
+    "start": {"jobs": 1e-3, "threads": 1e-4, "processes": 0.4},
+    "publish": {"jobs": 4e-3, "parts": 6e-4, "stored": 0.3 * _NS},
     # Wall seconds of reading, sorting and writing, over thread seconds spread evenly.
-    "wall": {"even_s": 1.08},
+    "wall": {"even_s": 1.05},
 }
 
 # Share of a step's thread time in which it holds Python's lock, with columns of usual length.

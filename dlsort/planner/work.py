@@ -15,10 +15,14 @@ from dlsort.arrow.kinds import is_binary, is_text
 from dlsort.arrow.paths import field_at
 from dlsort.io.parquet.source import ParquetSource
 from dlsort.keys import SortKey, format_by
+from dlsort.model.sample_plan import known_ends, overlap
 from dlsort.planner.speeds import Work
 
 __all__ = ["Facts", "Shape", "facts_of", "job_name", "work_of"]
 
+# Where row groups' ranges overlap so much, such a share of the keys is read for the sample;
+# elsewhere those of all row groups.
+MIXED, SHARE = 0.5, 0.05
 CODE_BYTES = 4  # of a value that stays a dictionary's index on its way
 
 
@@ -37,6 +41,8 @@ class Facts(NamedTuple):
         As stored, and in memory.
     keys, text_keys : int
         Key columns of numbers, and of text.
+    overlap : float
+        How much of all row groups' ranges of the first key column one spans, 0 to 1.
     """
 
     rows: int
@@ -50,6 +56,7 @@ class Facts(NamedTuple):
     arrow_bytes: int
     keys: int
     text_keys: int
+    overlap: float
 
     @property
     def row_bytes(self) -> float:
@@ -76,8 +83,8 @@ class Shape:
         Rows read for each row of the source.
     balance : float
         Largest part over the mean.
-    sampled_rows, sampled_chunks : int
-        What is drawn for the model, from how many column chunks.
+    sampled_rows : int
+        What is drawn for the model.
     """
 
     strategy: str
@@ -89,7 +96,6 @@ class Shape:
     rereads: float = 1.0
     balance: float = 1.0
     sampled_rows: int = 0
-    sampled_chunks: int = 0
 
 
 def facts_of(source: ParquetSource, keys: Sequence[SortKey]) -> Facts:
@@ -114,6 +120,7 @@ def facts_of(source: ParquetSource, keys: Sequence[SortKey]) -> Facts:
         arrow_bytes,
         len(keys) - text_keys,
         text_keys,
+        overlap(list(known_ends(source.ranges(keys[0].column)).values())),
     )
 
 
@@ -125,25 +132,28 @@ def work_of(facts: Facts, shape: Shape, spilled_bytes: int = 0, sent_bytes: int 
     written_chunks = f.columns * shape.n_parts
     keyed = {"rows": f.rows * f.keys, "texts": f.rows * f.text_keys}
     work: dict[str, dict[str, float]] = {
-        "read": {**_times(values, again), "chunks": read_chunks},
-        "prove": {**_times(values, 2.0), "chunks": read_chunks + written_chunks},
-        "sort": {**values, **keyed},
-        "write": {**values, "chunks": written_chunks},
+        "read": {**_times(values, again), "chunks": read_chunks, "tasks": shape.n_pieces},
+        "prove": {
+            **_times(values, 2.0),
+            "chunks": read_chunks + written_chunks,
+            "tasks": shape.n_pieces + shape.n_parts,
+        },
+        "sort": {**values, **keyed, "tasks": shape.n_parts},
+        "write": {**values, "chunks": written_chunks, "tasks": shape.n_parts},
         "start": {
             "jobs": 1.0,
             "threads": float(shape.n_threads - 1),
             "processes": float(shape.n_processes),
         },
-        "publish": {"jobs": 1.0, "parts": shape.n_parts},
+        "publish": {"jobs": 1.0, "parts": shape.n_parts, "stored": f.stored_bytes},
     }
     if shape.strategy != "move" and shape.n_parts > 1:
         work["classify"] = {**_times(keyed, again), "tasks": shape.n_pieces}
         work["sample"] = {
             "jobs": 1.0,
             "rows": shape.sampled_rows,
-            "chunks": shape.sampled_chunks,
+            **_times({"read": keyed["rows"], "texts": keyed["texts"]}, _sampled(f)),
         }
-    if shape.strategy != "move":
         work["split"] = {**values, "tasks": shape.n_pieces}
     if spilled_bytes:
         work["spill"] = {"bytes": float(spilled_bytes)}
@@ -160,6 +170,11 @@ def job_name(source: ParquetSource, src: str, keys: Sequence[SortKey]) -> str:
     columns = ",".join(f"{f.name}:{f.type}" for f in source.schema)
     told = "\0".join((re.sub(r"\d+", "#", src), columns, format_by(tuple(keys))))
     return hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
+
+
+def _sampled(facts: Facts) -> float:
+    """Return the share of the keys that is read for the sample."""
+    return 1.0 if facts.overlap < MIXED else SHARE
 
 
 def _times(amounts: dict[str, int], factor: float) -> dict[str, float]:

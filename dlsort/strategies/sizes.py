@@ -9,13 +9,18 @@ from typing import NamedTuple
 
 from dlsort.errors import BadOptionError
 from dlsort.io.parquet.source import ParquetSource
+from dlsort.io.paths import shown_places
 from dlsort.io.source import cut_groups
 from dlsort.keys import SortKey
 from dlsort.model.sample import rows_needed
 from dlsort.planner.cost import Resources
 from dlsort.planner.decide import Decision, decide
-from dlsort.planner.known import Known
-from dlsort.planner.work import Shape, facts_of
+from dlsort.planner.history import History
+from dlsort.planner.known import Known, learn
+from dlsort.planner.profile import machine_key
+from dlsort.planner.record import run_of
+from dlsort.planner.work import Shape, facts_of, job_name
+from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked
 from dlsort.strategies.budget import (
     Budget,
@@ -28,7 +33,7 @@ from dlsort.strategies.budget import (
 from dlsort.strategies.strategy import Job
 from dlsort_cluster.machine import ClusterSize, machine_cores, machine_memory_bytes
 
-__all__ = ["Sizes", "default_of", "job_of", "plan_sizes"]
+__all__ = ["Sizes", "default_of", "job_of", "plan_sizes", "remember"]
 
 # Fewer threads than that share one lock without waiting for one another.
 FEWEST_THREADS_OF_PROCESSES = 4
@@ -48,19 +53,21 @@ class Sizes(NamedTuple):
         The sizes that were compared; the chosen one is the job's.
     memory_bytes : int
         Its memory.
+    job : (str, str) or None
+        Machine and job, as the history knows them; None: it is too small for that.
     """
 
     budget: Budget
     decision: Decision
     memory_bytes: int
+    job: tuple[str, str] | None = None
 
 
 def plan_sizes(
     source: ParquetSource,
     asked: Asked,
     keys: tuple[SortKey, ...],
-    known: Known,
-    size: ClusterSize | None,
+    size: ClusterSize | None = None,
 ) -> Sizes:
     """Choose a job's sizes: what was asked for, and else what costs least.
 
@@ -72,9 +79,7 @@ def plan_sizes(
         What is pinned.
     keys : tuple of SortKey
         The key.
-    known : Known
-        What was learned before.
-    size : ClusterSize or None
+    size : ClusterSize, optional
         The place's, if there is one already.
 
     Raises
@@ -107,9 +112,23 @@ def plan_sizes(
         store_bytes = budgets[shape.n_processes, shape.n_threads].store_bytes
         return Resources(cores, tuning.base_bytes, store_bytes, *copies)
 
-    decision = decide(facts_of(source, keys), shapes, resources, known)
+    planner = asked.tuning.planner
+    facts, job = facts_of(source, keys), None
+    decision = decide(facts, shapes, resources, Known(tuning=planner))
+    if planner.learns and decision.chosen.predicted.seconds >= planner.least_learned_s:
+        machine = machine_key()
+        if asked.scheduler is not None and size is not None:
+            machine = f"{size.n_processes} processes, {size.n_threads} threads with {machine}"
+        job = machine, job_name(source, shown_places(asked.src), keys)
+        decision = decide(facts, shapes, resources, learn(*job, planner))
     chosen = decision.chosen.shape
-    return Sizes(budgets[chosen.n_processes, chosen.n_threads], decision, memory_bytes)
+    return Sizes(budgets[chosen.n_processes, chosen.n_threads], decision, memory_bytes, job)
+
+
+def remember(report: SortReport, sizes: Sizes) -> None:
+    """Have the history keep what a job took, if it is worth that."""
+    if sizes.job is not None and not report.resumed_parts:
+        History.open().append(run_of(report, *sizes.job))
 
 
 def job_of(
@@ -212,7 +231,6 @@ def _shapes(
                     n_threads,
                     piece_bytes=piece_bytes,
                     sampled_rows=min(sampled, source.n_rows),
-                    sampled_chunks=len(source.row_groups) if n_parts > 1 else 0,
                 )
 
 

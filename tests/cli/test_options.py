@@ -66,8 +66,8 @@ def test_the_options_that_take_several_values_are_known():
 def test_an_option_given_twice_is_refused(tmp_path, monkeypatch, name, option, value, joined):
     monkeypatch.chdir(tmp_path)
     once = [f"{option}={value}"] if joined else [option, value]
-    places = ["in", "out"] if name == "sort" else ["in"]
-    result = command(name, *places, "--by", "id", *once, *once)
+    places = {"sort": ["in", "out", "--by", "id"], "check": ["in", "--by", "id"]}
+    result = command(name, *places.get(name, []), *once, *once)
     assert result.exit_code == 2
     assert f"Error: {option} is given 2 times; give it once." in result.stderr
     assert not list(tmp_path.iterdir())
@@ -192,6 +192,7 @@ def test_a_command_that_was_meant_is_named():
     assert result.exit_code == 2
     assert (
         "no such command 'Srot'. Did you mean 'sort'? There are sort, check, stats, warm."
+        "no such command 'Srot'. Did you mean 'sort'? There are sort, check, tune, warm."
         in result.stderr
     )
 

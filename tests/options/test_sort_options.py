@@ -84,8 +84,8 @@ WRONG = {
 def wrong() -> list[object]:
     """Return each option that may have a wrong value, with one."""
     cases = []
-    for name, options in COMMANDS.items():
-        for option in options:
+    for name in PYTHON:
+        for option in COMMANDS[name]:
             if option in DOORS[PYTHON[name][0]] and not option.kind.is_flag:
                 text = WRONG.get(option.name, "maybe")
                 cases.append(pytest.param(name, option, text, id=f"{name}-{option.name}"))

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 import dlsort
 from dlsort.errors import BadOptionError
-from dlsort.planner.known import Known
 from dlsort.sizes import GIB, MIB, parse_bytes
 from dlsort.strategies import sizes as job_sizes
 from dlsort.strategies.budget import Budget, count_parts, plan_budget
@@ -228,5 +227,5 @@ def test_many_small_workers_are_told_what_they_need_and_no_negative_size():
     source = SimpleNamespace(row_groups=[SimpleNamespace(arrow_bytes=MIB)])
     size = ClusterSize(128, 128, GIB, True)
     with pytest.raises(BadOptionError, match="128 processes") as caught:
-        job_sizes.plan_sizes(source, asked, (), Known(), size)
+        job_sizes.plan_sizes(source, asked, (), size)
     assert not re.search(r"-\d", str(caught.value))
