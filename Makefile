@@ -12,6 +12,8 @@
 #   make cluster-model   time and cost on 10 to 1,000 workers, from what is measured here
 #   make bench-scale   grow: rows, partitions, less memory, uneven keys, many small files
 #   make bench-profile   where the time of two cores goes: idle, Python, kernels, Arrow (with perf)
+#   make bench-lock    the share of time that each step holds Python's lock, and many cores
+#   make bench-tuning  how far automatic plans are from the best of a grid by hand
 #   make bench-frame-memory   frames larger than the workers: peaks, hangs, lost workers
 #   make bench-lost-worker   what a worker costs that is killed on the way
 #   make image         the Docker image, dlsort, from a folder of wheels
@@ -27,7 +29,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format options readers clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lock bench-tuning bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format options readers clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -75,6 +77,12 @@ bench-scale: $(VENV)/installed-bench
 
 bench-profile: $(VENV)/installed-bench
 	@$(BIN)/python -m benchmarks.profile.cores $(ARGS)
+
+bench-lock: $(VENV)/installed-bench
+	@$(BIN)/python -m benchmarks.profile.lock $(ARGS)
+
+bench-tuning: $(VENV)/installed-bench
+	@$(BIN)/python -m benchmarks.self_tuning.run $(ARGS)
 
 bench-frame-memory: $(VENV)/installed-bench
 	@$(BIN)/python -m benchmarks.end_to_end.frame_memory $(ARGS)

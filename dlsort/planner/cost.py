@@ -117,12 +117,14 @@ def predict(
         _even(partition, shape.n_pieces, shape, place),
         _even(sort, shape.n_parts, shape, place),
     ]
-    disk = (steps.get("spill", 0.0) + steps.get("send", 0.0)) / 2
+    # Each process has its own share of these, before the barrier and after it.
+    moved = (steps.get("spill", 0.0) + steps.get("send", 0.0)) / 2 / n_processes
+    used = _used(shape, place, shape.n_threads, 0.0)
     phases = {
         "start": steps["start"],
-        "sample": steps.get("sample", 0.0),
-        "partition": wall * even[0] + disk,
-        "sort": wall * even[1] + disk,
+        "sample": steps.get("sample", 0.0) / used,
+        "partition": wall * even[0] + moved,
+        "sort": wall * even[1] + moved,
         "publish": steps["publish"],
     }
     part_bytes = facts.arrow_bytes * shape.balance / shape.n_parts
@@ -155,13 +157,17 @@ def _even(steps: Mapping[str, float], n_tasks: int, shape: Shape, place: Resourc
     seconds = sum(steps.values())
     if not seconds:
         return 0.0
-    n_processes = max(1, shape.n_processes)
     threads = max(1, min(shape.n_threads, place.cores, n_tasks))
-    rounds = -(-n_tasks // threads)
-    idle = rounds * threads / n_tasks if n_tasks < 16 * threads else 1.0
+    idle = -(-n_tasks // threads) * threads / n_tasks
     locked = sum(s * LOCK_SHARES.get(name, 0.0) for name, s in steps.items()) / seconds
-    used = n_processes * speed_up(-(-threads // n_processes), locked)
-    return seconds / min(used, threads) * max(1.0, idle)
+    return seconds / _used(shape, place, threads, locked) * idle
+
+
+def _used(shape: Shape, place: Resources, n_threads: int, locked: float) -> float:
+    """Return how many threads' work is done at once."""
+    threads = max(1, min(n_threads, place.cores))
+    n_processes = max(1, min(shape.n_processes, threads))
+    return min(threads, n_processes * speed_up(-(-threads // n_processes), locked))
 
 
 def speed_up(n_threads: int, locked: float) -> float:

@@ -7,6 +7,7 @@ import time
 from dlsort.planner.history import Run
 from dlsort.planner.speeds import Work
 from dlsort.report import SortReport
+from dlsort_cluster.machine import machine_cores
 
 __all__ = ["run_of"]
 
@@ -28,6 +29,8 @@ def run_of(report: SortReport, machine: str, job: str) -> Run:
     work: dict[str, dict[str, float]] = {s: dict(u) for s, u in told["amounts"].items()}
     measured = dict(phases.work)
     measured |= {step: getattr(phases, f"{step}_s") for step in _PHASES if step in work}
+    if "sample" in work:  # whose tasks run side by side
+        measured["sample"] *= min(report.threads, machine_cores())
     # Seconds of the clock, beside those that threads took, spread evenly.
     predicted_s = sum(told["work"].get(step, 0.0) for step in phases.work)
     if predicted_s > 0:

@@ -50,7 +50,7 @@ BUILT_IN: Speeds = {
         "chunks": 5e-4,
         "tasks": 5e-4,
     },
-    "sample": {"jobs": 1e-2, "rows": 300 * _NS, "read": 15 * _NS, "texts": 60 * _NS},
+    "sample": {"jobs": 1e-2, "rows": 500 * _NS, "read": 25 * _NS, "texts": 100 * _NS},
     "spill": {"bytes": 1.2 * _NS},
     "send": {"bytes": 0.6 * _NS},
     "start": {"jobs": 1e-3, "threads": 1e-4, "processes": 0.4},
@@ -61,12 +61,12 @@ BUILT_IN: Speeds = {
 
 # Share of a step's thread time in which it holds Python's lock, with columns of usual length.
 LOCK_SHARES: Mapping[str, float] = {
-    "read": 0.05,
-    "prove": 0.06,
-    "classify": 0.05,
-    "split": 0.05,
-    "sort": 0.06,
-    "write": 0.03,
+    "read": 0.04,
+    "prove": 0.19,
+    "classify": 0.1,
+    "split": 0.07,
+    "sort": 0.15,
+    "write": 0.07,
 }
 
 

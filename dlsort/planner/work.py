@@ -143,7 +143,7 @@ def work_of(facts: Facts, shape: Shape, spilled_bytes: int = 0, sent_bytes: int 
         "start": {
             "jobs": 1.0,
             "threads": float(shape.n_threads - 1),
-            "processes": float(shape.n_processes),
+            "processes": float(shape.n_processes > 0) + 0.1 * shape.n_processes,
         },
         "publish": {"jobs": 1.0, "parts": shape.n_parts, "stored": f.stored_bytes},
     }
