@@ -27,6 +27,7 @@ from dlsort.planner.history import Run
 from dlsort.planner.profile import Profile, machine_key, save
 from dlsort.planner.record import run_of
 from dlsort.planner.speeds import BUILT_IN, Speeds
+from dlsort.planner.write_costs import N_VALUES, measure_costs
 from dlsort.sizes import MIB
 from dlsort.terminal.progress import NoProgress, Progress
 from dlsort.tuning import TUNING, PlannerTuning
@@ -132,6 +133,7 @@ def calibrate(
         facts = hardware.machine() | hardware.caches()
         facts |= hardware.memory(max(1, int(SCALE * _MEMORY_BYTES)))
         facts |= hardware.disk(folder, max(1, int(SCALE * _DISK_BYTES)))
+        facts |= measure_costs(max(1 << 10, int(SCALE * N_VALUES)))
         runs: list[Run] = []
         # The first sort of a process loads what the others find loaded.
         for given in (_INPUTS[0], *_INPUTS):

@@ -26,8 +26,8 @@ class Known:
         What the same job took before over what the speeds say, by step.
     n_runs, n_same : int
         Jobs that the speeds are fitted to; those that were this one.
-    is_measured : bool
-        The machine has a profile.
+    facts : mapping of str to float or None
+        What the machine's profile tells beside speeds; None: it has none.
     tuning : PlannerTuning
         How far that is trusted.
     """
@@ -37,12 +37,12 @@ class Known:
     factors: Mapping[str, float] = field(default_factory=dict)
     n_runs: int = 0
     n_same: int = 0
-    is_measured: bool = False
+    facts: Mapping[str, float] | None = None
     tuning: PlannerTuning = TUNING.planner
 
     def __str__(self) -> str:
         """Return it in words."""
-        told = "this machine's profile" if self.is_measured else "built-in figures"
+        told = "this machine's profile" if self.facts is not None else "built-in figures"
         if not self.n_runs:
             return told
         same = f", {self.n_same:,} of this job" if self.n_same else ""
@@ -75,5 +75,5 @@ def learn(machine: str, job: str, tuning: PlannerTuning) -> Known:
         factors=job_factor(same, speeds),
         n_runs=len(runs),
         n_same=len(same),
-        is_measured=profile is not None,
+        facts=None if profile is None else profile.facts,
     )

@@ -120,6 +120,7 @@ def rank_plans(job: Job, *, trusted: bool) -> tuple[list[tuple[Strategy, Plan]],
                     strategy=strategy.name,
                     n_pieces=plan.n_inputs,
                     rereads=plan.rereads,
+                    balance=plan.balance,
                 )
             )
             found.append((strategy, plan))

@@ -26,7 +26,7 @@ from dlsort.proof.stats import Clock, InputStats, OutputStats
 from dlsort.publish.finished import find_output, finished_parts
 from dlsort.strategies.part import write_partition
 from dlsort.strategies.reader import Reader, model_tasks
-from dlsort.strategies.strategy import Job
+from dlsort.strategies.strategy import USUAL_BALANCE, Job
 from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
 from dlsort_cluster.in_process import lay
 from dlsort_cluster.tasks import ref
@@ -96,6 +96,11 @@ class ExchangePlan:
     def rereads(self) -> float:
         """Rows that are read for each row: each is read once."""
         return 1.0
+
+    @property
+    def balance(self) -> float:
+        """Largest part over the mean."""
+        return USUAL_BALANCE if self.job.n_parts > 1 else 1.0
 
     def layer(self, writer: Writer) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""

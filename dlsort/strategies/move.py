@@ -204,6 +204,12 @@ class MovePlan:
         read = sum(s.piece.n_rows for part in self.moves.parts for s in part)
         return read / max(1, self.job.source.n_rows)
 
+    @property
+    def balance(self) -> float:
+        """Largest part over the mean, which is known."""
+        rows = [sum(s.n_rows for s in part) for part in self.moves.parts]
+        return max(rows) * len(rows) / max(1, sum(rows))
+
     def layer(self, writer: Writer) -> Layer:
         """Return read → sort → write of each part, as tasks."""
         reader = Reader.of(self.job.source, self.job.keys, self.job.tuning)

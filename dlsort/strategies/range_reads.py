@@ -41,7 +41,7 @@ from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import Clock, InputStats
 from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
 from dlsort.strategies.reader import Reader, model_tasks
-from dlsort.strategies.strategy import Job
+from dlsort.strategies.strategy import USUAL_BALANCE, Job
 from dlsort.tuning import StrategyTuning
 from dlsort_cluster.exchange import Layer, Shards, Slot
 from dlsort_cluster.tasks import call, ref
@@ -273,6 +273,11 @@ class RangePlan:
         """Rows that parts of equal length read for each row, as far as ranges tell."""
         rows = _expected_rows(self.reads, self.job.n_parts)
         return rows / max(1, self.job.source.n_rows)
+
+    @property
+    def balance(self) -> float:
+        """Largest part over the mean."""
+        return USUAL_BALANCE
 
     def layer(self, writer: Writer) -> Layer:
         """Return sample → model → who reads what → read, keep, sort and write, as tasks."""

@@ -20,6 +20,7 @@ from dlsort.planner.known import Known, learn
 from dlsort.planner.profile import machine_key
 from dlsort.planner.record import run_of
 from dlsort.planner.work import Shape, facts_of, job_name
+from dlsort.planner.write_costs import costs_of
 from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked
 from dlsort.strategies.budget import (
@@ -30,7 +31,7 @@ from dlsort.strategies.budget import (
     count_parts,
     plan_budget,
 )
-from dlsort.strategies.strategy import Job
+from dlsort.strategies.strategy import USUAL_BALANCE, Job
 from dlsort_cluster.machine import ClusterSize, machine_cores, machine_memory_bytes
 
 __all__ = ["Sizes", "default_of", "job_of", "plan_sizes", "remember"]
@@ -143,6 +144,10 @@ def job_of(
     """Return the job of some sizes."""
     budget, shape = sizes.budget, sizes.decision.chosen.shape
     n_processes = max(1, shape.n_processes)
+    tuning, facts = asked.tuning, sizes.decision.known.facts
+    if facts:  # what is dear to write here
+        costs = costs_of(facts, tuning.io.costs)
+        tuning = replace(tuning, io=replace(tuning.io, costs=costs))
     most_bytes = check_row_groups(source, sizes.memory_bytes, n_processes, asked.tuning.budget)
     return Job(
         source=replace(source, most_bytes=most_bytes),
@@ -155,7 +160,7 @@ def job_of(
         temp_dir=temp_dir,
         n_threads=shape.n_threads,
         in_this_process=is_here,
-        tuning=asked.tuning,
+        tuning=tuning,
         decision=sizes.decision,
         strategy=asked.strategy,
     )
@@ -230,6 +235,7 @@ def _shapes(
                     n_processes,
                     n_threads,
                     piece_bytes=piece_bytes,
+                    balance=USUAL_BALANCE if n_parts > 1 else 1.0,
                     sampled_rows=min(sampled, source.n_rows),
                 )
 

@@ -14,7 +14,11 @@ from dlsort.publish.job_file import JobFile
 from dlsort.tuning import Tuning
 from dlsort_cluster.exchange import Layer
 
-__all__ = ["Job", "Plan", "Strategy"]
+__all__ = ["USUAL_BALANCE", "Job", "Plan", "Strategy"]
+
+# Parts that a model cuts are of one length but for the luck of the sample: of eleven
+# families of keys, in 16 parts of 4 M rows, the largest had 1.003 to 1.019 times the mean.
+USUAL_BALANCE = 1.01
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,10 @@ class Plan(Protocol):
     @property
     def rereads(self) -> float:
         """Rows that are read for each row of the source."""
+
+    @property
+    def balance(self) -> float:
+        """Largest part over the mean, as expected."""
 
     def layer(self, writer: Writer) -> Layer:
         """Return the tasks, which write the parts with ``writer``."""

@@ -1,0 +1,125 @@
+"""Jobs that learn from one another: what is kept, what is predicted, and what goes wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import dlsort
+from dlsort.planner.history import History
+from dlsort.planner.profile import machine_key
+from dlsort.tuning import TUNING, PlannerTuning
+
+ALWAYS = replace(TUNING, planner=PlannerTuning(least_learned_s=0.0))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Give a home folder of its own, without a profile of this machine."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+
+
+@pytest.fixture
+def history(tmp_path, monkeypatch):
+    path = tmp_path / "history.sqlite"
+    monkeypatch.setenv("DLSORT_HISTORY", str(path))
+    return path
+
+
+@pytest.fixture
+def source(tmp_path):
+    folder = tmp_path / "day-1"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for day in range(3):
+        table = pa.table(
+            {"secret_name": rng.integers(0, 10**9, 20_000), "v": rng.random(20_000)}
+        )
+        pq.write_table(table, folder / f"2026-11-{day + 10}.parquet")
+    return folder
+
+
+def sort(source, tmp_path, **options):
+    options = {"_tuning": ALWAYS} | options
+    return dlsort.sort_dataset(
+        source, tmp_path / "out", by="secret_name", overwrite=True, **options
+    )
+
+
+def test_each_job_is_remembered_and_known_again(history, source, tmp_path):
+    told = [sort(source, tmp_path).predicted["told_by"] for _ in range(3)]
+    assert told[0] == "built-in figures"
+    assert told[2].endswith("fitted to 2 runs, 2 of this job")
+    runs = History.open().recent(machine_key())
+    assert len(runs) == 3
+    assert len({run.job for run in runs}) == 1
+    assert {"read", "sort", "write", "wall"} <= set(runs[0].measured)
+    assert b"secret" not in history.read_bytes()
+    assert str(source).encode() not in history.read_bytes()
+
+
+def test_a_dataset_of_another_day_is_the_same_job(history, source, tmp_path):
+    sort(source, tmp_path)
+    sort(source.rename(tmp_path / "day-2"), tmp_path)
+    assert len({run.job for run in History.open().recent(machine_key())}) == 1
+
+
+def test_small_jobs_leave_no_trace(history, source, tmp_path):
+    sort(source, tmp_path, _tuning=TUNING)
+    assert not history.exists()
+
+
+def test_it_can_be_off(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("DLSORT_HISTORY", "off")
+    assert sort(source, tmp_path).predicted["told_by"] == "built-in figures"
+
+
+@pytest.mark.parametrize("damage", ["text", "folder", "cut"])
+def test_a_history_that_is_damaged_fails_no_job(history, source, tmp_path, damage, recwarn):
+    sort(source, tmp_path)
+    if damage == "folder":
+        history.unlink()
+        history.mkdir()
+    else:
+        whole = history.read_bytes()
+        history.write_bytes(
+            b"not a database" * 99 if damage == "text" else whole[: len(whole) // 2]
+        )
+    report = sort(source, tmp_path)
+    assert report.proved
+    assert sort(source, tmp_path).proved
+
+
+def test_what_is_predicted_is_in_the_report(history, source, tmp_path):
+    report = sort(source, tmp_path, threads=2, partitions=4)
+    told = json.loads(report.to_json())["predicted"]
+    assert told["seconds"] > 0
+    assert set(told["phases"]) == {
+        "start_s", "sample_s", "partition_s", "sort_s", "publish_s"
+    }  # fmt: skip
+    assert set(report.phases.work) <= set(told["work"])
+    assert abs(told["balance"] - report.balance) < 0.05
+    assert report.peak_memory_bytes <= told["memory_bytes"] + report.peak_memory_bytes // 2
+
+
+def test_a_strategy_that_is_asked_for_is_taken(source, tmp_path):
+    for strategy in ("range", "exchange"):
+        report = sort(source, tmp_path, strategy=strategy, partitions=3)
+        assert report.predicted["strategy"] == strategy
+        assert report.moved == (strategy != "exchange")
+    report = sort(source, tmp_path, strategy="move", partitions=3)  # it is in no order
+    assert report.predicted["strategy"] == "exchange"
+
+
+def test_inputs_have_the_size_that_is_asked_for(source, tmp_path):
+    whole = sort(source, tmp_path, partitions=2, strategy="exchange")
+    small = sort(source, tmp_path, partitions=2, strategy="exchange", input_size="100KiB")
+    assert small.input_parts >= whole.input_parts
+    with pytest.raises(dlsort.errors.BadOptionError, match="strategy is 'best'"):
+        sort(source, tmp_path, strategy="best")
