@@ -228,7 +228,8 @@ def take_table(table: pa.Table, rows: Rows | Picked) -> pa.Table:
     picked = rows if isinstance(rows, Picked) else Picked(rows)
     columns = combined(table)
     blocks, others = in_blocks(columns, SHORT_ROWS)
-    for number in others:
+    # The largest first: what is held beside a column is of its size, and used again.
+    for number in sorted(others, key=lambda number: -columns[number].nbytes):
         columns[number] = _take(columns[number], picked)
     for block in blocks:
         values = _take(block.values, picked.in_block(len(block.numbers), table.num_rows))

@@ -91,12 +91,14 @@ class Scratch:
     """Memory that is used again: fresh pages cost as much as what is written to them."""
 
     def __init__(self) -> None:
-        self._held: dict[str, Bytes] = {}
+        self._held: dict[str, Bytes | None] = {}
 
     def room(self, name: str, n_bytes: int) -> Bytes:
         """Return so many bytes, (n_bytes,) uint8, which are the same for the same name."""
         held = self._held.get(name)
-        if held is None or len(held) < n_bytes:
+        # What is much too large goes: beside results that grow it would be the peak.
+        if held is None or not n_bytes <= len(held) < 2 * n_bytes:
+            held = self._held[name] = None  # before there is another
             held = self._held[name] = empty(n_bytes, np.uint8)
         return held[:n_bytes]
 
