@@ -169,7 +169,7 @@ def job_name(source: ParquetSource, src: str, keys: Sequence[SortKey]) -> str:
     """
     columns = ",".join(f"{f.name}:{f.type}" for f in source.schema)
     told = "\0".join((re.sub(r"\d+", "#", src), columns, format_by(tuple(keys))))
-    return hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b(told.encode(errors="surrogatepass"), digest_size=12).hexdigest()
 
 
 def _sampled(facts: Facts) -> float:
