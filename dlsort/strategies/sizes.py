@@ -260,6 +260,7 @@ def _shapes(
                     piece_bytes=piece_bytes,
                     balance=USUAL_BALANCE if n_parts > 1 else 1.0,
                     sampled_rows=min(sampled, source.n_rows),
+                    is_running=asked.scheduler is not None,
                 )
 
 
