@@ -114,8 +114,8 @@ Event = Opened | Started | Planned | Resumed | Ran | Made | Published
 class PhaseSeconds:
     """Seconds a phase.
 
-    All but ``work`` are wall-clock and follow one another; ``work`` holds the
-    threads' own seconds, summed over all of them, by step.
+    All but ``work`` are wall-clock and follow one another; ``work`` holds the threads' own
+    seconds, summed over all of them, by step.
     """
 
     open_s: float = 0.0
@@ -140,8 +140,7 @@ class SortReport:
     input_files, input_parts, output_parts : int
         Source files; input partitions; output partitions.
     input_bytes, arrow_bytes, output_bytes : int
-        Stored size of the source, estimated size in memory, stored size of
-        the result.
+        Stored size of the source, estimated size in memory, stored size of the result.
     seconds : float
         Wall-clock from call to published result.
     startup_s : float
@@ -161,8 +160,7 @@ class SortReport:
         Shards written to the temporary folder; highest resident memory, summed
         over the processes that did the work.
     checksum : str
-        128-bit checksum of all rows, order-independent, equal at source and
-        sink.
+        128-bit checksum of all rows, order-independent, equal at source and sink.
     proved : bool
         Row count, checksum and order were checked.
     moved : bool

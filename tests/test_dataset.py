@@ -183,7 +183,7 @@ def test_parts_that_overlap_are_never_published(tmp_path, monkeypatch):
         lambda t, model, i: (np.arange(t.num_rows) % 3).astype(np.uint32),
     )
     with pytest.raises(OutOfOrderError):
-        dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=3)
+        dlsort.sort_dataset(source, tmp_path / "out", by="k", partitions=3, strategy="exchange")
     assert leftovers(tmp_path) == []
 
 
@@ -196,12 +196,13 @@ def test_each_row_is_read_once_after_the_sample(tmp_path, monkeypatch):
         "read_piece",
         lambda piece, *rest: read.append(piece) or real(piece, *rest),
     )
-    dlsort.sort_dataset(source, tmp_path / "out", by="id", partitions=4)
+    dlsort.sort_dataset(source, tmp_path / "out", by="id", partitions=4, strategy="exchange")
     groups = [(f.path, g) for p in read for f in p.files for g in f.row_groups]
     assert len(groups) == len(set(groups)) == 12
 
 
-def test_same_parts_on_any_cluster(tmp_path):
+@pytest.mark.parametrize("strategy", ["range", "exchange"])
+def test_same_parts_on_any_cluster(tmp_path, strategy):
     rng = np.random.default_rng(4)
     tables = [
         pa.table({"k": rng.integers(0, 50, 5000), "id": rng.permutation(5000)})
@@ -212,7 +213,7 @@ def test_same_parts_on_any_cluster(tmp_path):
     results = []
     for i, shape in enumerate(shapes):
         out = tmp_path / "out" / str(i)
-        dlsort.sort_dataset(source, out, by="k", partitions=5, **shape)
+        dlsort.sort_dataset(source, out, by="k", partitions=5, strategy=strategy, **shape)
         results.append([p.read_bytes() for p in sorted(out.iterdir())])
     assert results[0] == results[1] == results[2]
 

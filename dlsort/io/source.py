@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby, pairwise
 from typing import Any, NamedTuple, Self
 
@@ -175,17 +176,17 @@ class Source(ABC):
     def claims_order(self, keys: Sequence[SortKey]) -> bool:
         """Return whether every row group says that its rows are in the order of a key."""
 
-    @property
+    @cached_property
     def n_rows(self) -> int:
         """Rows in all."""
         return sum(group.n_rows for group in self.row_groups)
 
-    @property
+    @cached_property
     def arrow_bytes(self) -> int:
         """Estimated Arrow size in bytes."""
         return sum(group.arrow_bytes for group in self.row_groups)
 
-    @property
+    @cached_property
     def stored_bytes(self) -> int:
         """Size of all column chunks as stored, in bytes."""
         return sum(group.stored_bytes for group in self.row_groups)
@@ -228,8 +229,7 @@ class Source(ABC):
             runs = self._runs(file, at, at + len(groups))
             files.append(self._groups_of(file, numbers, n_rows, groups[0].first_row, runs))
             at += len(groups)
-        if not files:
-            files.append(self._groups_of(0, (), 0))
+        files = files or [self._groups_of(0, (), 0)]
         return Piece(
             tuple(files),
             sum(group.n_rows for group in chosen),

@@ -33,18 +33,16 @@ from dlsort.options.arguments import (
     PATH,
     PATHS,
     PATTERNS,
-    QUANTILE,
     SCHEMA,
     SHARE,
     SIZE,
     TYPES,
-    VALUE,
-    VALUE_PAIR,
     of_each,
     one_of,
     read_count,
 )
 from dlsort.options.option import REQUIRED, SortOption
+from dlsort.options.stats_options import STATS
 from dlsort.sizes import MIB
 from dlsort.tuning import TUNING
 
@@ -277,41 +275,6 @@ AGAINST = SortOption(
     metavar="SRC",
 )
 
-# ---------------------------------------------------------------- distributions
-
-_KEYS = "; the columns of a key by commas, all or the first"
-STATS = (
-    SortOption(
-        "below",
-        VALUE,
-        f"How many rows come before this value in the order of ``by``{_KEYS}.",
-    ),
-    SortOption(
-        "between",
-        VALUE_PAIR,
-        "How many rows are between two values, both included.",
-    ),
-    SortOption(
-        "quantile", QUANTILE, "The key at this share of the rows, from 0 to 1.", unit="share"
-    ),
-    SortOption("quantiles", COUNT, "The keys that cut the rows into so many equal parts."),
-    SortOption(
-        "histogram",
-        COUNT,
-        "How many rows are in each of so many bins of one width, of a key of one column of "
-        "numbers, dates or times.",
-        unit="bins",
-        metavar="BINS",
-    ),
-    SortOption(
-        "exact",
-        FLAG,
-        "Read the row groups that the footers leave open; otherwise an answer has bounds.",
-        default=False,
-    ),
-    SortOption("json", FLAG, "Write JSON.", default=False),
-)
-
 # ---------------------------------------------------------------- tables and arrays
 
 K = SortOption(
@@ -349,7 +312,8 @@ METHOD = SortOption(
 
 # ---------------------------------------------------------------- who has which
 
-_THREADS_HERE = replace(THREADS, help="At most so many; the result does not depend on it.")
+_ALL_THREADS = replace(THREADS, otherwise="one a core")
+_THREADS_HERE = replace(_ALL_THREADS, help="At most so many; the result does not depend on it.")
 
 #: Each function's options, in the order of its signature.
 DOORS: Mapping[str, tuple[SortOption, ...]] = {
@@ -382,7 +346,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
         AGAINST,
         FILES_SCHEMA,
-        replace(THREADS, help="Threads that read."),
+        replace(_ALL_THREADS, help="Threads that read."),
         IGNORE,
         HIVE_TYPES,
         DECRYPTION,

@@ -127,7 +127,7 @@ def decide(
 
 
 def _why_not(i: int, best: int, fitted: Sequence[float], trusted: Sequence[int]) -> str:
-    more = fitted[i] / fitted[best] - 1
+    more = fitted[i] / max(fitted[best], 1e-9) - 1
     if more >= 0:
         return f"costs {more:.0%} more"
     return f"saves {-more:.0%}" + (

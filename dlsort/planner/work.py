@@ -85,6 +85,8 @@ class Shape:
         Largest part over the mean.
     sampled_rows : int
         What is drawn for the model.
+    is_running : bool
+        The processes are there already: another's cluster.
     """
 
     strategy: str
@@ -96,6 +98,7 @@ class Shape:
     rereads: float = 1.0
     balance: float = 1.0
     sampled_rows: int = 0
+    is_running: bool = False
 
 
 def facts_of(source: ParquetSource, keys: Sequence[SortKey]) -> Facts:
@@ -142,8 +145,8 @@ def work_of(facts: Facts, shape: Shape, spilled_bytes: int = 0, sent_bytes: int 
         "write": {**values, "chunks": written_chunks, "tasks": shape.n_parts},
         "start": {
             "jobs": 1.0,
-            "threads": float(shape.n_threads - 1),
-            "processes": float(shape.n_processes > 0) + 0.1 * shape.n_processes,
+            "threads": 0.0 if shape.is_running else float(shape.n_threads - 1),
+            "processes": 0.0 if shape.is_running else _started(shape.n_processes),
         },
         "publish": {"jobs": 1.0, "parts": shape.n_parts, "stored": f.stored_bytes},
     }
@@ -169,7 +172,12 @@ def job_name(source: ParquetSource, src: str, keys: Sequence[SortKey]) -> str:
     """
     columns = ",".join(f"{f.name}:{f.type}" for f in source.schema)
     told = "\0".join((re.sub(r"\d+", "#", src), columns, format_by(tuple(keys))))
-    return hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
+    return hashlib.blake2b(told.encode(errors="surrogatepass"), digest_size=12).hexdigest()
+
+
+def _started(n_processes: int) -> float:
+    """Return how many processes' time it takes to start some at once."""
+    return float(n_processes > 0) + 0.1 * n_processes
 
 
 def _sampled(facts: Facts) -> float:

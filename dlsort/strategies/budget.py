@@ -185,9 +185,9 @@ def check_row_groups(
         If a row group is larger than that, and slices of its rows are too.
     """
     most = memory_bytes // n_processes - tuning.base_bytes
-    for group in source.row_groups:
+    for group in (group for group in source.row_groups if group.arrow_bytes > most):
         n_slices = -(-group.arrow_bytes // max(1, most // tuning.reading_copies))
-        if group.arrow_bytes > most and n_slices > min(group.n_rows, tuning.most_slices):
+        if n_slices > min(group.n_rows, tuning.most_slices):
             needed = (group.arrow_bytes + tuning.base_bytes) * n_processes
             msg = (
                 f"row group {group.index} of {source.files[group.file]} takes "

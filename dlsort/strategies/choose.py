@@ -66,11 +66,11 @@ def make_parts(
     """
     # Where an earlier attempt has begun to exchange, it had seen that footers lie, or are of
     # no use: nothing else is tried. Nor is it for one part, or for parts that have to be cut.
-    begun = any(stage.has_strategy(s.name) for s in STRATEGIES if not s.trusts_footers)
-    trusted = not begun and job.n_parts > 1 and job.fits
+    begun = [strategy for strategy in STRATEGIES if stage.has_strategy(strategy.name)]
+    trusted = all(s.trusts_footers for s in begun) and job.n_parts > 1 and job.fits
+    if begun and trusted:  # it is gone on with, whatever would cost less by now
+        job = replace(job, strategy=begun[0].name)
     plans, decision = rank_plans(job, trusted=trusted)
-    # What an earlier attempt has begun is gone on with.
-    plans.sort(key=lambda plan: not stage.has_strategy(plan[0].name))
     note(Planned(decision.to_dict()))
     for strategy, plan in plans:
         writer = _writer(client, stage, job, strategy, note)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from multiprocessing import current_process
 from typing import NamedTuple
 
 from dlsort.errors import BadOptionError
 from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.paths import shown_places
 from dlsort.io.source import cut_groups
+from dlsort.io.storage import is_store
 from dlsort.keys import SortKey
 from dlsort.model.sample import rows_needed
 from dlsort.planner.cost import Resources
@@ -41,6 +43,8 @@ FEWEST_THREADS_OF_PROCESSES = 4
 # An input or output partition may be so many times smaller than the memory allows, so that
 # all threads have as much to do.
 CUTS = (1, 2, 4)
+# Row groups beyond which pieces are counted by their size: to cut a million takes a second.
+MOST_CUT = 10_000
 
 
 class Sizes(NamedTuple):
@@ -89,20 +93,26 @@ def plan_sizes(
         If the memory is too small for any.
     """
     memory_bytes = _memory_of(asked, size)
-    places = [(size.n_processes, size.n_threads)] if size else list(_places(asked))
+    places = [(size.n_processes, size.n_threads)] if size else list(_places(asked, source))
     shapes: list[Shape] = []
     budgets: dict[tuple[int, int], Budget] = {}
     refused: list[BadOptionError] = []
+
+    @cache
+    def n_pieces(piece_bytes: int) -> int:
+        groups, most = source.row_groups, asked.tuning.budget.input_bytes
+        if len(groups) > MOST_CUT and piece_bytes < most:
+            return max(n_pieces(most), -(-source.arrow_bytes // piece_bytes))
+        return sum(1 for _ in cut_groups(source, groups, piece_bytes)) if groups else 1
+
     for n_processes, n_threads in places:
         try:
             budget = _budget(source, asked, memory_bytes, max(1, n_processes), n_threads)
         except BadOptionError as error:
             refused.append(error)
             continue
-        is_here = size is not None and asked.scheduler is None and not asked.workers
-        of_place = 0 if is_here else n_processes
-        budgets[of_place, n_threads] = budget
-        shapes += _shapes(source, asked, budget, of_place, n_threads)
+        budgets[n_processes, n_threads] = budget
+        shapes += _shapes(source, asked, budget, n_processes, n_threads, n_pieces)
     if not shapes:
         raise refused[0]
     tuning = asked.tuning.budget
@@ -127,8 +137,9 @@ def plan_sizes(
 
 
 def remember(report: SortReport, sizes: Sizes) -> None:
-    """Have the history keep what a job took, if it is worth that."""
-    if sizes.job is not None and not report.resumed_parts:
+    """Have the history keep what a job took, if it is worth that and went as planned."""
+    is_as_planned = report.moved == (report.predicted["strategy"] != "exchange")
+    if sizes.job is not None and is_as_planned and not report.resumed_parts:
         History.open().append(run_of(report, *sizes.job))
 
 
@@ -181,7 +192,7 @@ def _memory_of(asked: Asked, size: ClusterSize | None) -> int:
     return ask_memory(asked.memory, most, asked.tuning.budget, whose)
 
 
-def _places(asked: Asked) -> Iterator[tuple[int, int]]:
+def _places(asked: Asked, source: ParquetSource) -> Iterator[tuple[int, int]]:
     """Yield processes (0: this one) and threads that a job without a cluster could have."""
     if asked.threads:
         yield 0, asked.threads
@@ -190,10 +201,23 @@ def _places(asked: Asked) -> Iterator[tuple[int, int]]:
     while n_threads:
         yield 0, n_threads
         n_threads //= 2
+    if not _suits_processes(asked, source):
+        return
     n_processes = 2
     while cores >= FEWEST_THREADS_OF_PROCESSES and n_processes <= cores // 2:
         yield n_processes, cores
         n_processes *= 2
+
+
+def _suits_processes(asked: Asked, source: ParquetSource) -> bool:
+    """Return whether processes that nobody asked for are sure to do what this one would.
+
+    They may not have what a store is reached with here, or a file decrypted; and a process that
+    ends with its parent may start none.
+    """
+    is_store_used = any(map(is_store, (asked.dst, *source.files)))
+    is_bound = current_process().daemon
+    return not is_store_used and asked.decryption is None and not is_bound
 
 
 def _budget(
@@ -209,16 +233,15 @@ def _budget(
 
 
 def _shapes(
-    source: ParquetSource, asked: Asked, budget: Budget, n_processes: int, n_threads: int
+    source: ParquetSource,
+    asked: Asked,
+    budget: Budget,
+    n_processes: int,
+    n_threads: int,
+    n_pieces: Callable[[int], int],
 ) -> Iterator[Shape]:
     """Yield the plans of an exchange with so many processes and threads."""
     tuning = asked.tuning
-
-    @cache
-    def n_pieces(piece_bytes: int) -> int:
-        groups = source.row_groups
-        return max(1, sum(1 for _ in cut_groups(source, groups, piece_bytes)) if groups else 1)
-
     most = budget.piece_bytes
     pieces = [min(asked.input_size, most)] if asked.input_size else [most // c for c in CUTS]
     for n_parts in _counts(source, asked, budget, n_threads):
@@ -237,6 +260,7 @@ def _shapes(
                     piece_bytes=piece_bytes,
                     balance=USUAL_BALANCE if n_parts > 1 else 1.0,
                     sampled_rows=min(sampled, source.n_rows),
+                    is_running=asked.scheduler is not None,
                 )
 
 
@@ -249,8 +273,11 @@ def _counts(
         return
     tuning = asked.tuning.budget
     part_bytes = asked.partition_size or min(tuning.partition_bytes, budget.part_bytes)
-    cuts = (1,) if asked.partition_size else CUTS
-    found = [count_parts(source, part_bytes // cut, n_threads, tuning) for cut in cuts]
+    # Cuts that nobody asked for are none where they make too many.
+    least_bytes = source.arrow_bytes // tuning.most_parts + 1
+    finer = [] if asked.partition_size else [part_bytes // cut for cut in CUTS[1:]]
+    sizes = [part_bytes, *(size for size in finer if size >= least_bytes)]
+    found = [count_parts(source, size, n_threads, tuning) for size in sizes]
     if source.arrow_bytes <= min(part_bytes, budget.part_bytes):
         found.insert(0, 1)
     yield from dict.fromkeys(found)

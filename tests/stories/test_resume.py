@@ -65,8 +65,13 @@ def late(rng: np.random.Generator) -> list[pa.Table]:
 SOURCES = {"exchange": shuffled, "move": apart, "range": late}
 
 
+HOW: dict[str, Any] = {"by": "k", "partitions": N_PARTS, "threads": 1}
+
+
 @pytest.fixture(params=SOURCES)
-def way(request) -> str:
+def way(request, monkeypatch) -> str:
+    """Have sorts make their parts in this way, whatever it costs."""
+    monkeypatch.setitem(HOW, "strategy", request.param)
     return request.param
 
 
@@ -78,8 +83,7 @@ def write(folder: Path, way: str) -> Path:
 
 
 def sort(source: Path, name: str = "out", **options: Any) -> dlsort.SortReport:
-    options = {"by": "k", "partitions": N_PARTS, "threads": 1, **options}
-    return dlsort.sort_dataset(source, source.parent / name, **options)
+    return dlsort.sort_dataset(source, source.parent / name, **{**HOW, **options})
 
 
 def kept_in(folder: Path, name: str = "out") -> Path:
@@ -495,7 +499,9 @@ def test_a_killed_command_is_gone_on_from(tmp_path):
         text=True,
     ) as running:
         while_it_runs(
-            running, lambda: list(tmp_path.glob(".out.*.partial/*/finished/*")), "a part"
+            running,
+            lambda: list(tmp_path.glob(".out.*.partial/*/finished/[0-9]*.arrow")),
+            "a part",
         )
         running.send_signal(signal.SIGKILL)
         running.communicate(timeout=PATIENCE_S)

@@ -26,9 +26,11 @@ from dlsort_cluster.clusters.connect import connect
 @pytest.mark.parametrize("by", ["id", "note:desc,price", "place.x"])
 def test_the_result_is_that_of_a_cluster_to_the_byte(tmp_path, by, options):
     dataset(tmp_path / "in")
-    one = dlsort.sort_dataset(tmp_path / "in", tmp_path / "one", by=by, **options)
+    threads = {} if "partitions" not in options else {"threads": 1}
+    how = {"strategy": "exchange", **options}
+    one = dlsort.sort_dataset(tmp_path / "in", tmp_path / "one", by=by, **how, **threads)
     two = dlsort.sort_dataset(
-        tmp_path / "in", tmp_path / "two", by=by, **{"partitions": 1, **options}, threads=2
+        tmp_path / "in", tmp_path / "two", by=by, **{"partitions": 1, **how}, threads=2
     )
     assert one.threads == 1
     assert two.threads == 2
@@ -62,7 +64,7 @@ def test_a_cluster_is_asked_for_where_it_is_wanted(tmp_path, monkeypatch):
         ({}, 1),
         ({"threads": 1}, 1),
         ({"scheduler": "embedded"}, 1),
-        ({"partitions": 5}, 1),
+        ({"partitions": 5, "threads": 1}, 1),
         ({"threads": 3}, 3),
     ):
         assert sort(**options).threads == threads
@@ -101,16 +103,13 @@ def test_one_that_is_interrupted_leaves_nothing_and_can_be_resumed(tmp_path, mon
         return write(writer, shards, slot)
 
     monkeypatch.setattr(dlsort.strategies.exchange, "write_partition", stopped)
+    how = {"by": "id", "partitions": 4, "threads": 1, "strategy": "exchange"}
     for resume, left in ((False, 1), (True, 2)):
         with pytest.raises(KeyboardInterrupt):
-            dlsort.sort_dataset(
-                tmp_path / "in", tmp_path / "out", by="id", partitions=4, resume=resume
-            )
+            dlsort.sort_dataset(tmp_path / "in", tmp_path / "out", **how, resume=resume)
         assert len(list(tmp_path.iterdir())) == left
     monkeypatch.undo()
-    report = dlsort.sort_dataset(
-        tmp_path / "in", tmp_path / "out", by="id", partitions=4, resume=True
-    )
+    report = dlsort.sort_dataset(tmp_path / "in", tmp_path / "out", **how, resume=True)
     assert report.resumed_parts == 2
     ids = pq.read_table(tmp_path / "out")["id"].to_pylist()
     assert ids == sorted(ids)

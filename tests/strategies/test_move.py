@@ -66,7 +66,7 @@ def test_a_sorted_source_is_cut_anywhere(tmp_path, request, partitions, by):
     shuffled = write(tmp_path / "shuffled", [table.slice(0, 200), table.slice(200)])
     dlsort.sort_dataset(shuffled, tmp_path / "in", by=by, partitions=5, row_group_rows=9)
     request.getfixturevalue("no_exchange")
-    report = sort(tmp_path / "in", by, partitions)
+    report = sort(tmp_path / "in", by, partitions, strategy="move")
     assert report.moved
     assert max(report.part_rows) - min(report.part_rows) <= 1
 
