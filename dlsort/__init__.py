@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from dlsort.check import CheckReport, check_dataset
     from dlsort.dataset import sort_dataset
     from dlsort.errors import DlsortError, DlsortWarning
+    from dlsort.explained.door import explain
+    from dlsort.explained.explanation import Explanation
     from dlsort.frames.drop_in import disable, enable, enabled
     from dlsort.frames.index_methods import set_index, sort_index
     from dlsort.frames.methods import sort_values
@@ -35,6 +37,7 @@ __all__ = [
     "Distribution",
     "DlsortError",
     "DlsortWarning",
+    "Explanation",
     "OptionIgnoredWarning",
     "SortKey",
     "SortReport",
@@ -44,6 +47,7 @@ __all__ = [
     "distribution",
     "enable",
     "enabled",
+    "explain",
     "is_sorted",
     "rank",
     "set_index",
@@ -61,6 +65,7 @@ _HOME = {
     "Distribution": "cdf",
     "DlsortError": "errors",
     "DlsortWarning": "errors",
+    "Explanation": "explained.explanation",
     "OptionIgnoredWarning": "frames.notices",
     "SortKey": "keys",
     "SortReport": "report",
@@ -70,6 +75,7 @@ _HOME = {
     "distribution": "cdf",
     "enable": "frames.drop_in",
     "enabled": "frames.drop_in",
+    "explain": "explained.door",
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
     "rank": "arrays",

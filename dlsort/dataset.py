@@ -19,26 +19,24 @@ from dlsort.errors import (
     DlsortError,
     SourceNotFoundError,
 )
+from dlsort.events import Opened, Published, Started
 from dlsort.io.find import find_files
-from dlsort.io.parquet.source import ParquetSource, open_source
-from dlsort.io.paths import list_of, shown_places
+from dlsort.io.paths import shown_places
 from dlsort.io.schema.wanted import told_of
 from dlsort.io.source import Source
-from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by
-from dlsort.order.key_types import check_key_types
-from dlsort.publish.destination import Overwrite, check_apart, check_destination
+from dlsort.publish.destination import Overwrite, check_destination
 from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile, Wanted
 from dlsort.publish.recover import recover
 from dlsort.publish.replaceable import Held
 from dlsort.publish.staging import staging
-from dlsort.report import Opened, Published, SortReport, Started
+from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
-from dlsort.strategies.budget import check_partitions, check_row_groups, plan_budget
 from dlsort.strategies.choose import make_parts
+from dlsort.strategies.opened import check_source, open_asked
 from dlsort.strategies.run import place_for
-from dlsort.strategies.sizes import default_of, job_of, plan_sizes, remember
+from dlsort.strategies.sizes import job_of, plan_sizes, remember
 from dlsort.strategies.strategy import Job
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
@@ -198,10 +196,10 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
         return finished
     # open
     destination, held = _look_at_destination(asked)
-    source = _open(asked)
+    source = open_asked(asked)
     keys = asked.keys(source.schema.names)
     report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
-    _check_source(source, asked, keys, destination)
+    check_source(source, asked, keys, destination)
     opened = time.perf_counter()
     n_files, n_bytes = len(source.files), (source.stored_bytes, source.arrow_bytes)
     told = Opened(source.n_rows, n_files, *n_bytes, opened - began, source.passed)
@@ -249,20 +247,13 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     return report
 
 
-def _open(asked: Asked) -> ParquetSource:
-    how = asked.schema, asked.ignore, asked.hive_types, asked.decryption
-    source = open_source(asked.src, asked.tuning.io, *how)
-    check_all_told(asked.hive_types, source)
-    return source
-
-
 def _finished_before(asked: Asked, began: float) -> SortReport | None:
     """Complete what an earlier attempt was publishing; return its report if it is ours."""
     settled = recover(asked.dst, resume=asked.resume, n_at_once=asked.tuning.io.store_requests)
     if settled is None or not asked.resume:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
-        source = _open(asked)
+        source = open_asked(asked)
         wanted = _wanted(source, asked, asked.keys(source.schema.names))
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
@@ -287,23 +278,6 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
         except SourceNotFoundError as missing:
             raise missing from error
         raise
-
-
-def _check_source(
-    source: Source, asked: Asked, keys: tuple[SortKey, ...], destination: str
-) -> None:
-    """Raise if a source can't be sorted so, before a cluster is started for nothing."""
-    for place in list_of(asked.src):
-        check_apart(destination, place, source.files)
-    source.check_columns(source.schema.names, copied=True)
-    check_key_types(source.schema, keys)
-    tuning = asked.tuning.budget
-    check_partitions(asked.partitions, source.n_rows, tuning)
-    if asked.scheduler is None:
-        n_processes = asked.workers or 1
-        n_threads = asked.threads or n_processes
-        plan_budget(asked.memory_bytes, n_processes, n_threads, tuning, 0, default_of(asked))
-        check_row_groups(source, asked.memory_bytes, n_processes, tuning)
 
 
 def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:

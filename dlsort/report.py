@@ -3,111 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
-import stat
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 from dlsort.errors import ResumeError
+from dlsort.events import (
+    Event,
+    Learned,
+    Made,
+    Opened,
+    Planned,
+    Published,
+    Ran,
+    Resumed,
+    Span,
+    Started,
+)
+from dlsort.page.write import write_whole
 from dlsort.sizes import format_bytes
-from dlsort.wording import count, printable, scaled
+from dlsort.wording import count, printable, scaled, whole, wrapped
 
-__all__ = [
-    "Event",
-    "Made",
-    "Opened",
-    "PhaseSeconds",
-    "Planned",
-    "Published",
-    "Ran",
-    "Resumed",
-    "SortReport",
-    "Started",
-]
+__all__ = ["PhaseSeconds", "SortReport"]
 
 _NARROWEST, _WIDEST = 40, 80
-_CHECKSUM = 32  # digits
-_INDENT = " " * len("in threads ")
 _MOST_SHOWN = 5  # of columns and keys
-_NO_BREAK = "\0"  # which is not printable
-
-
-@dataclass(frozen=True)
-class Opened:
-    """The source's footers were read. ``passed``: files that are not of it, by the reason."""
-
-    rows: int
-    files: int
-    stored_bytes: int
-    arrow_bytes: int
-    seconds: float
-    passed: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    changes: Sequence[str] = ()
-    dropped: Sequence[str] = ()
-    decrypted: int = 0
-
-
-@dataclass(frozen=True)
-class Started:
-    """There is a cluster, and a plan of the parts."""
-
-    workers: int
-    threads: int
-    output_parts: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Planned:
-    """How the parts are made has been decided. ``predicted``: what that is to take."""
-
-    predicted: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Resumed:
-    """Parts of an earlier attempt were verified, and are kept."""
-
-    parts: int
-
-
-@dataclass(frozen=True)
-class Ran:
-    """The tasks of a plan have ended. ``work``: thread seconds by step."""
-
-    sample_s: float
-    partition_s: float
-    sort_s: float
-    work: Mapping[str, float]
-    peak_memory_bytes: int
-    spilled_bytes: int
-
-
-@dataclass(frozen=True)
-class Made:
-    """The parts are whole, and proved. ``surprises``: those with far more rows than planned."""
-
-    moved: bool
-    input_parts: int
-    checksum: str
-    part_rows: Sequence[int]
-    surprises: Sequence[int]
-    output_bytes: int
-
-
-@dataclass(frozen=True)
-class Published:
-    """The parts are the destination."""
-
-    publish_s: float
-    seconds: float
-
-
-Event = Opened | Started | Planned | Resumed | Ran | Made | Published
+_OF_THE_PAGE = ("timeline", "learned")
 
 
 @dataclass
@@ -180,9 +102,14 @@ class SortReport:
     predicted : dict
         What the plan was predicted to take: ``seconds``, ``processor_s``, ``phases`` and
         ``work`` as in ``phases``, ``memory_bytes``, ``spilled_bytes``, ``sent_bytes``,
-        ``balance``; its ``strategy``; and ``told_by``, what that was known from.
+        ``balance``; its ``strategy``, ``parts``, ``inputs``, ``processes`` and ``threads``; and
+        ``told_by``, what that was known from.
     decrypted_files : int
         Files of the source that are encrypted; the result is not.
+    timeline : list of Span
+        Which thread did what when; some thousand spans at the most. For :meth:`to_html` alone.
+    learned : dict
+        Some of the splitters, if the rows were parted by a model. For :meth:`to_html` alone.
     """
 
     src: str
@@ -215,6 +142,8 @@ class SortReport:
     dropped_metadata: list[str] = field(default_factory=list)
     predicted: dict[str, Any] = field(default_factory=dict)
     decrypted_files: int = 0
+    timeline: list[Span] = field(default_factory=list, repr=False)
+    learned: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -262,6 +191,9 @@ class SortReport:
                     phases.work[step] = phases.work.get(step, 0.0) + seconds
                 self.peak_memory_bytes = event.peak_memory_bytes
                 self.spilled_bytes = event.spilled_bytes
+                self.timeline = list(event.timeline)
+            case Learned():
+                self.learned = dict(event.curve)
             case Made():
                 self.moved = event.moved
                 self.input_parts = event.input_parts
@@ -274,15 +206,51 @@ class SortReport:
                 self.proved = True
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all figures as plain numbers and strings."""
-        return asdict(self)
+        """Return all figures as plain numbers and strings, but for what only the page shows."""
+        figures = asdict(self)
+        return {name: figures[name] for name in figures if name not in _OF_THE_PAGE}
 
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the report as JSON; with a path, write it there too, whole or not at all."""
         text = json.dumps(self.to_dict(), indent=2)
         if path is not None:
-            _write_whole(Path(path), f"{text}\n".encode())
+            write_whole(Path(path), f"{text}\n".encode())
         return text
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """Return the report as a page that needs no other file; with a path, write it too.
+
+        It shows what was predicted beside what was measured, the parts, what each thread did
+        when, and the distribution of keys that was learned: values of the key are on it.
+
+        Raises
+        ------
+        BadOptionError
+            If bokeh, which draws it, is not installed.
+        """
+        from dlsort.page.run_page import run_page
+
+        text = run_page(vars(self), asdict(self.phases), self.to_text())
+        if path is not None:
+            write_whole(Path(path), text.encode())
+        return text
+
+    def write(self, path: str | Path) -> None:
+        """Write the report: a page where the name ends in .html, text for .txt, else JSON."""
+        match Path(path).suffix.lower():
+            case ".html" | ".htm":
+                self.to_html(path)
+            case ".txt":
+                write_whole(Path(path), f"{self.to_text()}\n".encode())
+            case _:
+                self.to_json(path)
+
+    def _predicted_line(self) -> list[str]:
+        if not self.predicted:
+            return []
+        told = self.predicted.get("told_by", "")
+        by = f" (told by {told})" if told else ""
+        return [f"predicted  {self.predicted['seconds']:.2f} s{by}"]
 
     def to_text(self, columns: int | None = None) -> str:
         """Return the report as a few lines for people.
@@ -304,10 +272,11 @@ class SortReport:
             spent = f": start-up {self.startup_s:.2f}, sort {self.seconds:.2f}{at}"
         read, written = format_bytes(self.input_bytes), format_bytes(self.output_bytes)
         lines = [
-            f"sorted     {count(self.rows, 'row')} by {_whole(self.by)}",
-            f"from       {_whole(self.src)} ({count(self.input_files, 'file')}, {read})",
-            f"to         {_whole(self.dst)} ({count(self.output_parts, 'part')}, {written})",
+            f"sorted     {count(self.rows, 'row')} by {whole(self.by)}",
+            f"from       {whole(self.src)} ({count(self.input_files, 'file')}, {read})",
+            f"to         {whole(self.dst)} ({count(self.output_parts, 'part')}, {written})",
             f"time       {total_s:.2f} s{spent}; {where}, {count(self.threads, 'thread')}",
+            *self._predicted_line(),
             f"phases     open {phases.open_s:.2f}, start {phases.start_s:.2f}, "
             f"sample {phases.sample_s:.2f}, partition {phases.partition_s:.2f}, "
             f"sort {phases.sort_s:.2f}, publish {phases.publish_s:.2f} s",
@@ -346,28 +315,7 @@ class SortReport:
         if self.proved:
             same = f"checksum {self.checksum} at source and sink"
             lines.append(f"proved     {count(self.rows, 'row')} in order, {same}")
-        return "\n".join(part for line in lines for part in _wrapped(line, width))
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that what was there stays until all of it is written.
-
-    A pipe, a device, or a file in a folder that can't be written is written to as it is.
-    """
-    whole = Path(os.path.realpath(path))  # a link stays one
-    is_as_is = path.exists() and not path.is_file()
-    is_open = path.absolute().is_relative_to("/dev")  # as standard output is
-    if is_as_is or is_open or not os.access(whole.parent, os.W_OK):
-        path.write_bytes(data)
-        return
-    attempt = whole.with_name(f".dlsort-{uuid.uuid4().hex[:12]}")
-    try:
-        attempt.write_bytes(data)
-        if whole.exists():
-            attempt.chmod(stat.S_IMODE(whole.stat().st_mode))
-        attempt.replace(whole)
-    finally:
-        attempt.unlink(missing_ok=True)
+        return "\n".join(part for line in lines for part in wrapped(line, width))
 
 
 def _some(names: Sequence[str], what: str) -> str:
@@ -375,25 +323,6 @@ def _some(names: Sequence[str], what: str) -> str:
     shown = "; ".join(map(printable, names[:_MOST_SHOWN]))
     more = len(names) - _MOST_SHOWN
     return shown if more <= 0 else f"{shown}; and {count(more, f'more {what}')}"
-
-
-def _whole(text: str) -> str:
-    """Return a name, for a line that may be wrapped before and after it, but not within."""
-    return printable(text).replace(" ", _NO_BREAK)
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    """Return a line as one or more that a terminal shows as they are."""
-    head, rest = line[: len(_INDENT)].replace(" ", _NO_BREAK), line[len(_INDENT) :]
-    parts = wrap(
-        head + rest,
-        width,
-        # A checksum is to be copied whole.
-        subsequent_indent=_INDENT if width >= len(_INDENT) + _CHECKSUM else "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return [part.replace(_NO_BREAK, " ") for part in parts]
 
 
 def _processes(n: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from textwrap import wrap
 
 from dlsort_cluster.errors import printable
 
@@ -15,10 +16,15 @@ __all__ = [
     "of_own_cluster",
     "printable",
     "scaled",
+    "whole",
     "without_internals",
+    "wrapped",
 ]
 
 MOST_MEANT = 5
+_CHECKSUM = 32  # digits
+_INDENT = " " * len("in threads ")
+_NO_BREAK = "\0"  # which is not printable
 
 _RUN = re.compile(r"\brun [0-9a-f]{1,8}(\[\d+\])?(:| failed)")
 _PLACE = re.compile(r" on [a-z]+://[^\s,;:]*(?::\d+)?")
@@ -111,3 +117,22 @@ def without_internals(text: str) -> str:
     """
     text = _RUN.sub(lambda found: "" if found[2] == ":" else "the job failed", text)
     return _IN_PROCESS.sub("", text).strip()
+
+
+def whole(text: str) -> str:
+    """Return a name, for a line that may be wrapped before and after it, but not within."""
+    return printable(text).replace(" ", _NO_BREAK)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """Return a line as one or more that a terminal shows as they are."""
+    head, rest = line[: len(_INDENT)].replace(" ", _NO_BREAK), line[len(_INDENT) :]
+    parts = wrap(
+        head + rest,
+        width,
+        # A checksum is to be copied whole.
+        subsequent_indent=_INDENT if width >= len(_INDENT) + _CHECKSUM else "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [part.replace(_NO_BREAK, " ") for part in parts]

@@ -25,7 +25,7 @@ def options_of(command: str) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         for option in reversed(COMMANDS[command]):
             how = _as_flag(option) if option.kind.is_flag else _with_value(option)
-            names = (option.flag, option.name)
+            names = filter(None, (option.flag, option.short, option.name))
             function = click.option(*names, help=_help(option, flags), **how)(function)
         return function
 

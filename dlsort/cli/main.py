@@ -1,4 +1,4 @@
-"""The command line: ``dlsort sort``, ``check``, ``stats``, ``tune`` and ``warm``.
+"""The command line: ``dlsort sort``, ``check``, ``explain``, ``stats``, ``tune``, ``warm``.
 
 Whatever is heavy is imported inside the commands, so that help answers at once.
 
@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlsort.cli.explain import explain_command
 from dlsort.cli.failures import (
     NOT_OK,
     NOT_REPORTED,
@@ -88,6 +89,7 @@ def main() -> None:
     \b
     dlsort sort events/ sorted/ --by "day,price:desc"
     dlsort check sorted/ --by "day,price:desc" --against events/
+    dlsort explain events/ --by day
     dlsort stats sorted/ --below 2024-02-01
     """
 
@@ -121,6 +123,10 @@ def sort_command(
     """
     check_together(options)
     report_path = None if report is None else check_report_path(report, src, dst)
+    if report_path is not None and report_path.suffix.lower() in (".html", ".htm"):
+        from dlsort.page.run_page import check_bokeh
+
+        check_bokeh()
     with on_signal(leave), _silent_compiling(silent=not progress):
         from dlsort.dataset import sort_dataset
         from dlsort.terminal.progress import NoProgress, live_progress
@@ -178,7 +184,7 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
         if path is None:
             why = write(sys.stdout, done.to_json())
         else:
-            done.to_json(path)
+            done.write(path)
             why = None
     except OSError as error:
         why = error.strerror or str(error)
@@ -224,6 +230,7 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
         raise click.exceptions.Exit(NOT_OK)
 
 
+main.add_command(explain_command)
 main.add_command(stats_command)
 
 

@@ -13,10 +13,10 @@ from dlsort.cli.failures import Failure
 __all__ = ["check_report_path"]
 
 
-def check_report_path(report: str, src: str, dst: str) -> Path | None:
+def check_report_path(report: str, src: str, dst: str, flag: str = "--report") -> Path | None:
     """Return a report's path if it can be written, and nothing is lost by it.
 
-    None for standard output.
+    None for standard output. ``dst`` is empty where nothing is sorted.
 
     Raises
     ------
@@ -29,21 +29,21 @@ def check_report_path(report: str, src: str, dst: str) -> Path | None:
     if report == "-":
         return None
     path, real = Path(report).absolute(), _real(report)
-    source, place = str(without_scheme(src)), str(without_scheme(dst))
-    if not is_store(place) and real.is_relative_to(_real(place)):
+    source, place = str(without_scheme(src)), str(without_scheme(dst)) if dst else ""
+    if place and not is_store(place) and real.is_relative_to(_real(place)):
         raise Failure(
-            f"--report {report} lies inside the destination {dst}, where readers would take it "
+            f"{flag} {report} lies inside the destination {dst}, where readers would take it "
             "for a part; choose a place outside."
         )
     if path.is_dir():
-        raise Failure(f"--report {report} is a folder; name a file.")
+        raise Failure(f"{flag} {report} is a folder; name a file.")
     if _is_parquet(path):
-        raise Failure(f"--report {report} is a Parquet file; name one that is no data.")
+        raise Failure(f"{flag} {report} is a Parquet file; name one that is no data.")
     folder = _real(_without_magic(Path(source)))
     is_wanted = Path(source).is_dir() or real.name.endswith(SUFFIXES)
     if not is_store(source) and is_wanted and real.is_relative_to(folder):
         raise Failure(
-            f"--report {report} lies inside the source {src}, where the next sort would take "
+            f"{flag} {report} lies inside the source {src}, where the next sort would take "
             "it for data; choose a place outside."
         )
     is_new = not path.exists()
@@ -52,7 +52,7 @@ def check_report_path(report: str, src: str, dst: str) -> Path | None:
         if is_new or path.is_file():
             path.open("a").close()
     except OSError as error:
-        raise Failure(f"--report {report} can't be written: {error.strerror}.") from error
+        raise Failure(f"{flag} {report} can't be written: {error.strerror}.") from error
     if is_new:
         real.unlink()  # a link stays
     return path

@@ -37,6 +37,8 @@ class SortOption:
         What else the command's help says.
     metavar : str
         In the place of the kind's.
+    short : str
+        A second flag, of one letter.
     """
 
     name: str
@@ -48,6 +50,7 @@ class SortOption:
     flag_help: str = ""
     flag_more: str = ""
     metavar: str = ""
+    short: str = ""
 
     @property
     def flag(self) -> str:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from dlsort.errors import BadOptionError
@@ -37,12 +36,19 @@ from dlsort.options.arguments import (
     SHARE,
     SIZE,
     TYPES,
-    of_each,
     one_of,
-    read_count,
 )
 from dlsort.options.option import REQUIRED, SortOption
-from dlsort.options.stats_options import STATS
+from dlsort.options.other_options import (
+    ASCENDING,
+    FORMAT,
+    METHOD,
+    NA_POSITION,
+    NAN_POSITION,
+    OUTPUT,
+    STATS,
+    K,
+)
 from dlsort.sizes import MIB
 from dlsort.tuning import TUNING
 
@@ -230,8 +236,9 @@ PROGRESS = SortOption(
 REPORT = SortOption(
     "report",
     PATH,
-    "Write the report's figures there as JSON too; -: to standard output, and the report for "
-    "people to standard error.",
+    "Write the report there too: a page with plots if it ends in .html (needs bokeh), text for "
+    ".txt, else its figures as JSON; -: as JSON to standard output, and the report for people "
+    "to standard error.",
     metavar="FILE.json",
 )
 SHOW = SortOption(
@@ -273,41 +280,6 @@ AGAINST = SortOption(
     PATHS,
     "Compare row count, columns and checksum of all rows with this dataset too.",
     metavar="SRC",
-)
-
-# ---------------------------------------------------------------- tables and arrays
-
-K = SortOption(
-    "k",
-    replace(COUNT, read=partial(read_count, least=0), range="at least 0"),
-    "Rows wanted; all of them, if the table has fewer.",
-    REQUIRED,
-    unit="rows",
-)
-ASCENDING = SortOption(
-    "ascending",
-    of_each(FLAG, of="sequence of bool"),
-    "Smallest first; for all key columns or for each.",
-    default=True,
-)
-NA_POSITION = SortOption(
-    "na_position",
-    of_each(one_of("last", "first"), of="a sequence of them"),
-    "Where nulls go, in either direction.",
-    default="last",
-)
-NAN_POSITION = SortOption(
-    "nan_position",
-    of_each(one_of("last", "first"), of="a sequence of them"),
-    "Where NaN goes among the numbers: after all or before all of them, in either direction.",
-    otherwise="with the nulls, as one of them",
-)
-METHOD = SortOption(
-    "method",
-    one_of("min", "dense", "first"),
-    "What rows with equal keys get: how many rows have a smaller key; how many different keys "
-    "are smaller; each its own place.",
-    default="min",
 )
 
 # ---------------------------------------------------------------- who has which
@@ -359,6 +331,23 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         IGNORE,
         HIVE_TYPES,
     ),
+    "explain": (
+        replace(SRC, kind=FRAMES, help=f"{SRC.help} Or a Dask frame."),
+        BY,
+        replace(DST, default=None, help="Where the files would go, to be checked too."),
+        SCHEDULER,
+        WORKERS,
+        THREADS,
+        PARTITIONS,
+        PARTITION_SIZE,
+        INPUT_SIZE,
+        STRATEGY,
+        replace(MEMORY, help=MEMORY.help.partition(" What does not fit")[0]),
+        FILES_SCHEMA,
+        IGNORE,
+        HIVE_TYPES,
+        DECRYPTION,
+    ),
     "sort_table": (BY, _THREADS_HERE),
     "top_k": (K, BY, _THREADS_HERE),
     "argsort": (ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
@@ -371,6 +360,11 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     "sort": (*DOORS["sort_dataset"][2:], REPORT),
     "check": DOORS["check_dataset"][1:],
     "stats": (*DOORS["distribution"][1:2], *STATS, *DOORS["distribution"][2:]),
+    "explain": (
+        *(option for option in DOORS["explain"] if option.name not in ("src", "dst")),
+        FORMAT,
+        OUTPUT,
+    ),
     "tune": (
         SHOW,
         RESET,

@@ -13,6 +13,7 @@ __all__ = ["Prediction", "Resources", "predict", "speed_up"]
 
 PARTITION = ("read", "prove", "classify", "split")
 SORT = ("sort", "prove", "write")
+ALONE = ("start", "sample", "publish")
 # Memory that allocators and Arrow keep beside the rows that wait, as a share of these.
 KEPT = 0.35
 
@@ -56,6 +57,8 @@ class Prediction:
         Thread seconds by step.
     work : dict
         Amounts of work, by step and unit.
+    steps_of : dict
+        Thread seconds, by phase and step.
     memory_bytes, spilled_bytes, sent_bytes : int
         Peak memory of all processes; rows written to disk, and sent to another process.
     balance : float
@@ -71,6 +74,7 @@ class Prediction:
     sent_bytes: int
     balance: float
     work: Work = field(default_factory=dict, repr=False)
+    steps_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
 
 
 def predict(
@@ -127,6 +131,12 @@ def predict(
         "sort": wall * even[1] + moved,
         "publish": steps["publish"],
     }
+    both = {name: steps[name] / 2 for name in ("spill", "send") if name in steps}
+    steps_of = {
+        **{name: {name: steps[name]} for name in ALONE if name in steps},
+        "partition": _some(partition | both if partition else {}),
+        "sort": _some(sort | both),
+    }
     part_bytes = facts.arrow_bytes * shape.balance / shape.n_parts
     piece_bytes = facts.arrow_bytes / max(1, shape.n_pieces)
     at_work = shape.n_threads * max(
@@ -143,7 +153,12 @@ def predict(
         sent,
         shape.balance,
         {**work, "wall": {"even_s": sum(even)}},
+        steps_of,
     )
+
+
+def _some(steps: Mapping[str, float]) -> dict[str, float]:
+    return {step: seconds for step, seconds in steps.items() if seconds}
 
 
 def _proof_of_reading(work: Work) -> float:

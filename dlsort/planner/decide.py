@@ -54,9 +54,13 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is predicted of the plan, as plain numbers and strings."""
-        p = self.chosen.predicted
+        p, shape = self.chosen.predicted, self.chosen.shape
         return {
-            "strategy": self.chosen.shape.strategy,
+            "strategy": shape.strategy,
+            "parts": shape.n_parts,
+            "inputs": shape.n_pieces,
+            "processes": shape.n_processes,
+            "threads": shape.n_threads,
             "seconds": p.seconds,
             "processor_s": p.processor_s,
             "phases": {f"{name}_s": s for name, s in p.phases.items()},

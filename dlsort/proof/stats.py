@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ class Clock:
     began: float = field(default_factory=time.time)
     ended: float = 0.0
     process: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    thread: str = field(default_factory=lambda: threading.current_thread().name)
     peak_bytes: int = 0
     work: dict[str, float] = field(default_factory=dict)
 

@@ -18,7 +18,7 @@ from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
 from dlsort.keys import By, SortKey, parse_by
-from dlsort.options.sort_options import read_options
+from dlsort.options.sort_options import DOORS, read_options
 from dlsort.publish.destination import Overwrite
 from dlsort.strategies.budget import ask_memory
 from dlsort.tuning import Tuning
@@ -41,7 +41,7 @@ class Asked:
     src : str or tuple of str
         Paths or URLs, as they were given but for ``file://``.
     dst : str
-        Such a path, or URL.
+        Such a path, or URL; empty where nothing is to be written.
     by : By
         The key as it was given: the source's names tell what it means.
     scheduler : str, Client or Cluster, or None
@@ -89,7 +89,9 @@ class Asked:
         return parse_by(self.by, names)
 
 
-def read_arguments(given: Mapping[str, Any], tuning: Tuning) -> Asked:
+def read_arguments(
+    given: Mapping[str, Any], tuning: Tuning, door: str = "sort_dataset"
+) -> Asked:
     """Return the arguments of a sort.
 
     Parameters
@@ -98,6 +100,8 @@ def read_arguments(given: Mapping[str, Any], tuning: Tuning) -> Asked:
         A value for each option.
     tuning : Tuning
         The tunables.
+    door : str
+        Whose options they are; those of a sort that it has not have their defaults.
 
     Raises
     ------
@@ -106,7 +110,8 @@ def read_arguments(given: Mapping[str, Any], tuning: Tuning) -> Asked:
     ClusterError
         If the client that is given, or current, can't be used.
     """
-    values = read_options("sort_dataset", given)
+    values = {option.name: option.default for option in DOORS["sort_dataset"]}
+    values |= read_options(door, given)
     del values["progress"]  # the door's own
     scheduler = _cluster_to_join(values["scheduler"], values["workers"], values["threads"])
     memory_bytes = ask_memory(
@@ -115,14 +120,16 @@ def read_arguments(given: Mapping[str, Any], tuning: Tuning) -> Asked:
         tuning.budget,
         "machine" if scheduler is None else None,
     )
-    temp_dir = values["temp_dir"]
+    temp_dir, dst = values["temp_dir"], values["dst"]
     values |= {
         "scheduler": scheduler,
         "src": read_places(values["src"], "source (src)"),
         "ignore": read_ignore(values["ignore"]),
         "hive_types": read_hive_types(values["hive_types"]),
         "schema": read_schema(values["schema"]),
-        "dst": str(without_scheme(read_path(values["dst"], "destination (dst)"))),
+        "dst": ""
+        if dst is None and door == "explain"
+        else str(without_scheme(read_path(dst, "destination (dst)"))),
         "temp_dir": None if temp_dir is None else read_folder(temp_dir, "temp_dir"),
     }
     check_compression(values["compression"])

@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dlsort.events import Event, Learned, Made, Planned, Resumed
 from dlsort.io.parquet.encodings import choose_encodings
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.storage import join
+from dlsort.model.curve import curve_of
 from dlsort.model.model_file import MODEL, read_model
 from dlsort.planner.decide import Decision
 from dlsort.proof.outcome import Outcome, check_outcome
 from dlsort.publish.finished import verify_finished
 from dlsort.publish.staging import Staging
-from dlsort.report import Event, Made, Planned, Resumed
 from dlsort.strategies.exchange import Exchanging
 from dlsort.strategies.move import Move
 from dlsort.strategies.range_reads import RangeReading
@@ -24,7 +25,7 @@ from dlsort.strategies.strategy import Job, Plan, Strategy
 from dlsort.terminal.progress import Progress
 from dlsort.tuning import StrategyTuning
 
-__all__ = ["STRATEGIES", "make_parts"]
+__all__ = ["STRATEGIES", "make_parts", "rank_plans"]
 
 # What costs the same is tried in this order; the last one can do any source.
 STRATEGIES: tuple[Strategy, ...] = (Move(), RangeReading(), Exchanging())
@@ -65,12 +66,12 @@ def make_parts(
         If rows were lost, or are out of order.
     """
     # Where an earlier attempt has begun to exchange, it had seen that footers lie, or are of
-    # no use: nothing else is tried. Nor is it for one part, or for parts that have to be cut.
+    # no use: nothing else is tried.
     begun = [strategy for strategy in STRATEGIES if stage.has_strategy(strategy.name)]
-    trusted = all(s.trusts_footers for s in begun) and job.n_parts > 1 and job.fits
-    if begun and trusted:  # it is gone on with, whatever would cost less by now
+    has_exchanged = not all(strategy.trusts_footers for strategy in begun)
+    if begun and not has_exchanged:  # it is gone on with, whatever would cost less by now
         job = replace(job, strategy=begun[0].name)
-    plans, decision = rank_plans(job, trusted=trusted)
+    plans, decision = rank_plans(job, begun=has_exchanged)
     note(Planned(decision.to_dict()))
     for strategy, plan in plans:
         writer = _writer(client, stage, job, strategy, note)
@@ -78,6 +79,9 @@ def make_parts(
             client, plan.layer(writer), job.source.n_rows, progress, job.n_threads
         )
         note(ran)
+        if strategy.cuts_by_model and job.n_parts > 1:
+            curve = curve_of(join(writer.folder, MODEL), job.keys[0].column)
+            note(Learned(curve or {}))
         if plan.holds(outcome):
             check_outcome(job.source.n_rows, job.keys, outcome, job.tuning.order)
             note(
@@ -96,16 +100,20 @@ def make_parts(
     raise AssertionError(msg)
 
 
-def rank_plans(job: Job, *, trusted: bool) -> tuple[list[tuple[Strategy, Plan]], Decision]:
+def rank_plans(
+    job: Job, *, begun: bool = False
+) -> tuple[list[tuple[Strategy, Plan]], Decision]:
     """Return the plans to try, and what each would take: the cheapest, and an exchange.
 
     Parameters
     ----------
     job : Job
         What to make.
-    trusted : bool
-        Whether plans may trust the footers.
+    begun : bool
+        An earlier attempt has begun to exchange: footers are not trusted.
     """
+    # Nor are they for one part, or for parts that have to be cut.
+    trusted = not begun and job.n_parts > 1 and job.fits
     sized = job.decision.chosen.shape
     sized = replace(sized, n_parts=job.n_parts)  # as an earlier attempt had it
     found, shapes = [], []

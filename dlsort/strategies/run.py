@@ -8,11 +8,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from dlsort.errors import ClusterError
+from dlsort.events import Ran
 from dlsort.io.source import Source
 from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import InputStats, OutputStats
-from dlsort.report import Ran
 from dlsort.strategies.asked import Asked
+from dlsort.strategies.timeline import timeline
 from dlsort.terminal.progress import Progress
 from dlsort.wording import of_own_cluster
 from dlsort_cluster.exchange import ExchangeError, Layer
@@ -186,4 +187,5 @@ def _measured(
         work=work,
         peak_memory_bytes=sum(peaks.values()),
         spilled_bytes=spilled_bytes,
+        timeline=timeline(began_at, {"partition": read, "sort": written}),
     )

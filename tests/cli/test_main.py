@@ -22,6 +22,7 @@ from commands import COMMAND, contents, dataset, process, read, rows, sort, sort
 from commands import dlsort as command
 from dlsort import __version__
 from dlsort.cli.stop import Stopped, Watched
+from dlsort.strategies import opened
 from dlsort.terminal.progress import NoProgress
 
 
@@ -462,7 +463,7 @@ def test_a_signal_that_arrives_in_a_finalizer_stops_the_sort_in_a_sentence(
     tmp_path, monkeypatch
 ):
     source = dataset(tmp_path / "in")
-    open_source = dlsort.dataset.open_source
+    open_source = opened.open_source
 
     class Finalized:
         def __del__(self) -> None:
@@ -472,7 +473,7 @@ def test_a_signal_that_arrives_in_a_finalizer_stops_the_sort_in_a_sentence(
         Finalized()
         return open_source(*args, **options)
 
-    monkeypatch.setattr(dlsort.dataset, "open_source", open_and_finalize)
+    monkeypatch.setattr(opened, "open_source", open_and_finalize)
     result = sort(source, tmp_path / "out")
     assert (result.exit_code, result.stdout) == (143, "")
     assert result.stderr == "Error: stopped by SIGTERM; the destination is as it was.\n"

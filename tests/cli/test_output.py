@@ -23,6 +23,7 @@ import pytest
 import dlsort
 from commands import COMMAND, contents, dataset, read, rows, sort, sorted_well, write
 from commands import dlsort as command
+from dlsort.strategies import opened
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 
@@ -442,13 +443,13 @@ def test_a_terminal_that_goes_away_does_not_stop_the_sort(work):
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_arrives_while_it_is_set_up_stops_it(work, monkeypatch, number):
-    open_source = dlsort.dataset.open_source
+    open_source = opened.open_source
 
     def stop(*args: Any, **options: Any) -> Any:
         signal.raise_signal(number)
         return open_source(*args, **options)
 
-    monkeypatch.setattr(dlsort.dataset, "open_source", stop)
+    monkeypatch.setattr(opened, "open_source", stop)
     before = contents(work)
     result = sort("in", "out")
     assert result.exit_code == 128 + number
@@ -459,13 +460,13 @@ def test_a_signal_that_arrives_while_it_is_set_up_stops_it(work, monkeypatch, nu
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
 def test_a_signal_that_was_ignored_from_the_start_stays_so(work, monkeypatch, number):
-    open_source = dlsort.dataset.open_source
+    open_source = opened.open_source
 
     def go_on(*args: Any, **options: Any) -> Any:
         signal.raise_signal(number)
         return open_source(*args, **options)
 
-    monkeypatch.setattr(dlsort.dataset, "open_source", go_on)
+    monkeypatch.setattr(opened, "open_source", go_on)
     before = signal.signal(number, signal.SIG_IGN)
     try:
         sorted_well("in", "out")

@@ -31,6 +31,7 @@ def options_page() -> str:
         ("sort_dataset", "sort", ["SRC", "DST"]),
         ("check_dataset", "check", ["DST"]),
         ("distribution", "stats", ["SRC"]),
+        ("explain", "explain", ["SRC", "`--by`", "DST"]),
     ):
         options = [*DOORS[door], *(o for o in COMMANDS[command] if o not in DOORS[door])]
         flags = [*places, *(f"`{o.flag}`" for o in options[len(places) :])]

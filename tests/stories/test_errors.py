@@ -43,6 +43,7 @@ from commands import (
 from commands import dlsort as command
 from dlsort.errors import DlsortError
 from dlsort.io.parts import ATTEMPTS, PARTS
+from dlsort.strategies import opened
 from dlsort_cluster.clusters import connect as connecting
 from dlsort_cluster.clusters.connect import connect
 from dlsort_cluster.exchange import SpillFullError
@@ -657,7 +658,7 @@ def test_every_error_of_our_own_ends_with_two(work, monkeypatch, kind):
     def run(*args: object, **options: object) -> None:
         raise kind("what was found; what was expected.")
 
-    monkeypatch.setattr(dlsort.dataset, "open_source", run)
+    monkeypatch.setattr(opened, "open_source", run)
     message = refused("in", "out", says=())
     assert message == "what was found; what was expected.\n"
 

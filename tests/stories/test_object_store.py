@@ -30,6 +30,7 @@ from dlsort.errors import (
     SourceNotFoundError,
 )
 from dlsort.publish.finished import finished_parts, keep_finished
+from dlsort.strategies import opened
 from dlsort.strategies import part as part_module
 from dlsort.tuning import IoTuning, Tuning
 from dlsort_cluster.exchange import ExchangeError
@@ -732,7 +733,7 @@ def test_an_object_in_a_partition_folder_is_named_by_its_url(store, bucket):
 
 
 def test_an_object_that_is_replaced_during_the_sort_is_named(store, bucket, monkeypatch):
-    open_source = dlsort.dataset.open_source
+    open_source = opened.open_source
 
     def open_and_change(*args: Any, **options: Any) -> Any:
         found = open_source(*args, **options)
@@ -740,7 +741,7 @@ def test_an_object_that_is_replaced_during_the_sort_is_named(store, bucket, monk
         store.pipe_file(f"{bucket}/in/1.parquet", data)
         return found
 
-    monkeypatch.setattr(dlsort.dataset, "open_source", open_and_change)
+    monkeypatch.setattr(opened, "open_source", open_and_change)
     with pytest.raises(SourceChangedError, match="parquet was changed"):
         sort(f"{bucket}/in", f"{bucket}/out")
     assert all(name.startswith("in/") for name in names(store, bucket))

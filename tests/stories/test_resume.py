@@ -24,6 +24,7 @@ from dlsort.errors import ClusterError, CorruptSourceError, DestinationError, Re
 from dlsort.publish.finished import find_finished, finished_parts, keep_finished
 from dlsort.publish.staging import find_abandoned
 from dlsort.strategies import exchange as plan
+from dlsort.strategies import opened
 from dlsort.strategies import part as part_module
 from dlsort.strategies import reader as reader_module
 from dlsort_cluster.exchange import ExchangeError
@@ -536,7 +537,7 @@ def test_the_command_says_how_to_go_on(tmp_path, after, way):
 def test_a_source_that_changes_during_the_sort_is_named(tmp_path, way, story, monkeypatch):
     source = write(tmp_path / "in", way)
     file = source / "1.parquet"
-    open_source = dlsort.dataset.open_source
+    open_source = opened.open_source
 
     def open_and_change(*args: Any, **options: Any) -> Any:
         found = open_source(*args, **options)
@@ -550,7 +551,7 @@ def test_a_source_that_changes_during_the_sort_is_named(tmp_path, way, story, mo
             file.unlink()
         return found
 
-    monkeypatch.setattr(dlsort.dataset, "open_source", open_and_change)
+    monkeypatch.setattr(opened, "open_source", open_and_change)
     what = "removed" if story == "removed" else "changed"
     with pytest.raises(dlsort.errors.SourceChangedError, match=f"1.parquet was {what}"):
         sort(source)

@@ -1,0 +1,1 @@
+"""What a sort would do, and why, without doing it."""

@@ -1,0 +1,137 @@
+"""The door that explains: a sort's plan, what it is predicted to take, what else there was.
+
+The plan is made as :func:`dlsort.sort_dataset` makes it, by the same functions, from footers
+and what this machine has learned. No row is read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from dlsort.errors import BadOptionError
+from dlsort.explained.explanation import Explanation
+from dlsort.explained.of_dataset import explain_dataset
+from dlsort.keys import By
+from dlsort.options.arguments import data_name, is_dasks
+from dlsort.options.sort_options import DOORS
+from dlsort.strategies.asked import read_arguments
+from dlsort.tuning import TUNING, Tuning
+
+if TYPE_CHECKING:
+    from dlsort_cluster.clusters.joined import Joinable
+
+__all__ = ["explain"]
+
+# What means something for a frame; and what fixes a part of a plan.
+_OF_FRAMES = ("src", "by", "partitions")
+_DEFAULTS = {option.name: option.default for option in DOORS["explain"]}
+PINS = (
+    "scheduler",
+    "workers",
+    "threads",
+    "partitions",
+    "partition_size",
+    "input_size",
+    "strategy",
+    "memory",
+)
+
+
+def explain(
+    src: str | PathLike[str] | Sequence[str | PathLike[str]] | Any,
+    by: By,
+    *,
+    dst: str | PathLike[str] | None = None,
+    scheduler: Joinable | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    partitions: int | None = None,
+    partition_size: int | str | None = None,
+    input_size: int | str | None = None,
+    strategy: str = "auto",
+    memory: int | str | None = None,
+    schema: str | PathLike[str] | pa.Schema = "union",
+    ignore: str | Sequence[str] = (),
+    hive_types: str | Mapping[str, Any] | None = None,
+    decryption: str | Callable[[], Any] | None = None,
+    _tuning: Tuning = TUNING,
+) -> Explanation:
+    """Tell how a dataset or a frame would be sorted, and why so; nothing is sorted or written.
+
+    Parameters
+    ----------
+    src : str, path-like, a sequence of these, or a Dask frame
+        A dataset, as of :func:`dlsort.sort_dataset`, of which only footers are read. Of a
+        frame, what can be said without computing it.
+    by : str, SortKey or a sequence of these
+        The key, as in ``"day,price:desc"``.
+    dst : str or path-like, optional
+        Where the parts would go: that it is not in the way of the source.
+    scheduler : str, Client or Cluster, optional
+        As of :func:`dlsort.sort_dataset`: a cluster is asked for its size.
+    workers, threads, partitions : int, optional
+        What is given is part of the plan. Of a frame ``partitions`` alone.
+    partition_size, input_size : int or str, optional
+        As of :func:`dlsort.sort_dataset`.
+    strategy : {"auto", "move", "range", "exchange"}
+        As of :func:`dlsort.sort_dataset`.
+    memory : int or str, optional
+        As of :func:`dlsort.sort_dataset`.
+    schema : str, path-like or pyarrow.Schema
+        As of :func:`dlsort.sort_dataset`.
+    ignore : str or a sequence of str
+        Patterns of files to leave out.
+    hive_types : str, mapping or Schema, optional
+        Types of the columns that folders give.
+    decryption : str or callable, optional
+        Gives the keys of encrypted files.
+
+    Returns
+    -------
+    Explanation
+        Printed it is the plan as a tree.
+
+    Raises
+    ------
+    DlsortError
+        As the sort would, as far as footers show it.
+
+    Examples
+    --------
+    >>> import tempfile, pyarrow.parquet as pq
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> pq.write_table(pa.table({"x": range(1000)}), folder.name + "/x.parquet")
+    >>> found = explain(folder.name + "/x.parquet", "x", threads=1)
+    >>> found.plan["threads"], found.pinned, found.predicted_seconds < 1
+    (1, {'threads': 1}, True)
+    >>> folder.cleanup()
+    """
+    given = locals()  # the parameters
+    began = time.perf_counter()
+    if is_dasks(src):
+        return _of_frame(given)
+    if (name := data_name(src)) is not None:
+        msg = f"src is {name}; expected a path, or a Dask frame."
+        raise BadOptionError(msg)
+    asked = read_arguments(given, _tuning, "explain")
+    pinned = {name: getattr(asked, name) for name in PINS if given[name] != _DEFAULTS[name]}
+    if "scheduler" in pinned:
+        pinned["scheduler"] = str(scheduler)
+    return explain_dataset(asked, pinned, began)
+
+
+def _of_frame(given: Mapping[str, Any]) -> Explanation:
+    from dlsort.explained.of_frame import explain_frame
+
+    options = {option.name: option for option in DOORS["explain"]}
+    for name, option in options.items():
+        if name not in _OF_FRAMES and given[name] != option.default:
+            msg = f"{name} is of sorts of datasets; src is {data_name(given['src'])}."
+            raise BadOptionError(msg)
+    by, partitions = (options[name].read(given[name]) for name in ("by", "partitions"))
+    return explain_frame(given["src"], by, partitions, given["_tuning"])

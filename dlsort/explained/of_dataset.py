@@ -1,0 +1,119 @@
+"""The plan of a dataset's sort, made as the sort itself makes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from dlsort.explained.explanation import Explanation, Phase
+from dlsort.io.paths import shown_places
+from dlsort.keys import format_by
+from dlsort.planner.decide import Alternative
+from dlsort.planner.work import Facts
+from dlsort.strategies.asked import Asked
+from dlsort.strategies.choose import rank_plans
+from dlsort.strategies.opened import check_source, open_asked
+from dlsort.strategies.run import place_for
+from dlsort.strategies.sizes import job_of, plan_sizes
+from dlsort_cluster.machine import ClusterSize, machine_cores
+
+__all__ = ["explain_dataset", "phases_of"]
+
+
+def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Explanation:
+    """Return the plan of a dataset's sort.
+
+    Parameters
+    ----------
+    asked : Asked
+        What is wanted.
+    pinned : mapping
+        What of that fixes a part of the plan.
+    began : float
+        When that was asked, by ``time.perf_counter``.
+    """
+    source = open_asked(asked)
+    keys = asked.keys(source.schema.names)
+    check_source(source, asked, keys, asked.dst)
+    opened_s = time.perf_counter() - began
+    size = None
+    if asked.scheduler is not None:
+        with place_for(asked, source) as place:  # its owner's: nothing is started
+            size = place.size
+    elif asked.workers:
+        n_threads = max(1, (asked.threads or machine_cores()) // asked.workers)
+        size = ClusterSize(asked.workers, asked.workers * n_threads, 0, is_limited=False)
+    sizes = plan_sizes(source, asked, keys, size)
+    is_here = sizes.decision.chosen.shape.n_processes == 0
+    job = job_of(source, asked, keys, sizes, None, is_here=is_here)
+    _, decision = rank_plans(job)
+    taken, facts = decision.chosen, decision.facts
+    others = [a for i, a in enumerate(decision.alternatives) if i != decision.index]
+    others += [
+        a for i, a in enumerate(sizes.decision.alternatives) if i != sizes.decision.index
+    ]
+    predicted = decision.to_dict()
+    stored = source.stored_bytes
+    shape = taken.shape
+    return Explanation(
+        src=shown_places(asked.src),
+        dst=asked.dst,
+        by=format_by(keys),
+        told_by=predicted["told_by"],
+        predicted_seconds=taken.predicted.seconds,
+        source={
+            "rows": source.n_rows,
+            "files": len(source.files),
+            "stored_bytes": stored,
+            "arrow_bytes": source.arrow_bytes,
+        },
+        plan={
+            **_shape(taken),
+            "input_bytes": shape.piece_bytes,
+            "rereads": shape.rereads,
+            "memory_limit_bytes": sizes.memory_bytes,
+        },
+        predicted=predicted,
+        pinned=dict(pinned),
+        phases=[
+            Phase("open", source.n_rows, stored, opened_s, {}, is_measured=True),
+            *phases_of(taken, facts),
+        ],
+        alternatives=[_told(a) for a in others],
+    )
+
+
+def phases_of(taken: Alternative, facts: Facts) -> list[Phase]:
+    """Return what each phase of a plan has to do, and is predicted to take."""
+    p, shape = taken.predicted, taken.shape
+    n_bytes = int(facts.row_bytes * facts.rows)
+    amounts = {
+        "sample": (shape.sampled_rows, None),
+        "partition": (facts.rows, n_bytes),
+        "sort": (round(facts.rows * shape.rereads), n_bytes),
+        "publish": (None, facts.stored_bytes),
+    }
+    phases = []
+    for name, seconds in p.phases.items():
+        steps = p.steps_of.get(name, {})
+        if steps:
+            phases.append(Phase(name, *amounts.get(name, (None, None)), seconds, dict(steps)))
+    return phases
+
+
+def _shape(plan: Alternative) -> dict[str, Any]:
+    shape = plan.shape
+    return {
+        "strategy": shape.strategy,
+        "parts": shape.n_parts,
+        "inputs": shape.n_pieces,
+        "processes": shape.n_processes,
+        "threads": shape.n_threads,
+    }
+
+
+def _told(plan: Alternative) -> dict[str, Any]:
+    p = plan.predicted
+    figures = {"predicted_seconds": p.seconds, "processor_s": p.processor_s}
+    return _shape(plan) | figures | {"memory_bytes": p.memory_bytes, "why_not": plan.why_not}
