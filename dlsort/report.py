@@ -97,6 +97,7 @@ class Made:
     part_rows: Sequence[int]
     surprises: Sequence[int]
     output_bytes: int
+    model: str = "learned"
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,8 @@ class SortReport:
         ``balance``; its ``strategy``; and ``told_by``, what that was known from.
     decrypted_files : int
         Files of the source that are encrypted; the result is not.
+    model : str
+        ``learned`` from a sample, ``reused`` from an earlier sort, or ``mended`` by new rows.
     """
 
     src: str
@@ -217,6 +220,7 @@ class SortReport:
     dropped_metadata: list[str] = field(default_factory=list)
     predicted: dict[str, Any] = field(default_factory=dict)
     decrypted_files: int = 0
+    model: str = "learned"
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -265,7 +269,7 @@ class SortReport:
                 self.peak_memory_bytes = event.peak_memory_bytes
                 self.spilled_bytes = event.spilled_bytes
             case Made():
-                self.moved = event.moved
+                self.moved, self.model = event.moved, event.model
                 self.input_parts = event.input_parts
                 self.checksum, self.output_bytes = event.checksum, event.output_bytes
                 self.part_rows, self.surprises = list(event.part_rows), list(event.surprises)
@@ -343,6 +347,8 @@ class SortReport:
                 f"resumed    {self.resumed_parts:,} of {count(self.output_parts, 'part')} kept "
                 "from an earlier attempt, and read back"
             )
+        if self.model != "learned":
+            lines.append(f"model      {self.model} from an earlier sort's footers")
         if self.moved:
             lines.append("order      the source's was used: no row was exchanged")
         if self.proved:

@@ -23,6 +23,7 @@ from dlsort.options.arguments import (
     CODEC,
     COMPRESSIONS,
     COUNT,
+    DATASET,
     DISPLAY,
     FLAG,
     FLAG_OR_FORCE,
@@ -270,6 +271,14 @@ DECRYPTION = SortOption(
     "pyarrow's FileDecryptionProperties. Each process imports and calls it itself. The result "
     "is not encrypted.",
 )
+MODEL = SortOption(
+    "model",
+    DATASET,
+    "A dataset that dlsort has sorted by the same key, whose footers tell how keys are "
+    "distributed: that is used in the place of a sample, if a small one shows that it holds. "
+    "none: a sample, as for a first sort.",
+    otherwise="what is to be replaced, if it is such a dataset",
+)
 AGAINST = SortOption(
     "against",
     PATHS,
@@ -375,6 +384,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         IGNORE,
         HIVE_TYPES,
         DECRYPTION,
+        MODEL,
         PROGRESS,
     ),
     "check_dataset": (
@@ -407,6 +417,10 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     "sort": (*DOORS["sort_dataset"][2:], REPORT),
     "check": DOORS["check_dataset"][1:],
     "stats": (*DOORS["distribution"][1:2], *STATS, *DOORS["distribution"][2:]),
+    "model": (
+        replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
+        SortOption("json", FLAG, "Write JSON.", default=False),
+    ),
     "tune": (
         SHOW,
         RESET,

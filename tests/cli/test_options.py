@@ -56,6 +56,7 @@ def test_the_options_that_take_several_values_are_known():
         ["--ignore"],
         ["--by"],
         ["--ignore"],
+        ["--by"],
     ]
 
 
