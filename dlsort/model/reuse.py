@@ -251,7 +251,7 @@ def _choose(
     mean = sum(rows[g] for g in candidates) / len(candidates)
     fewest = min(tuning.fewest_compared, len(candidates))
     enough = rows_to_compare(source.n_rows, n_parts, tuning)
-    wanted = max(fewest * mean, min(1.1 * enough, most_rows))
+    wanted = max(fewest * mean, min(1.1 * enough + mean, most_rows))
     if fewest * mean > most_rows:
         return []
     return choose_evenly(candidates, rows, wanted, tuning.seed, fewest=fewest)
