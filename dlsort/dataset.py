@@ -34,6 +34,7 @@ from dlsort.publish.staging import staging
 from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
+from dlsort.strategies.earlier import known_model
 from dlsort.strategies.opened import check_source, open_asked
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes, remember
@@ -70,6 +71,7 @@ def sort_dataset(
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
     decryption: str | Callable[[], Any] | None = None,
+    model: str | PathLike[str] | None = None,
     progress: Progress | bool | None = None,
     _tuning: Tuning = TUNING,
 ) -> SortReport:
@@ -154,6 +156,10 @@ def sort_dataset(
         Gives the keys of encrypted files: a function without arguments, or its name as
         ``"module:function"``, that returns pyarrow's ``FileDecryptionProperties``. Each process
         imports and calls it itself. The result is not encrypted.
+    model : str or path-like, optional
+        A dataset that dlsort has sorted by the same key: what its footers tell of the keys is
+        used in the place of a sample, if a small one shows that it holds. By default what is to
+        be replaced, if it is such a dataset; ``"none"``: a sample, as for a first sort.
     progress : bool or Progress, optional
         True: a live display on standard error. An object's methods are called as the job goes.
 
@@ -200,6 +206,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     keys = asked.keys(source.schema.names)
     report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
     check_source(source, asked, keys, destination)
+    known = known_model(asked, destination, held, source, keys)
     opened = time.perf_counter()
     n_files, n_bytes = len(source.files), (source.stored_bytes, source.arrow_bytes)
     told = Opened(source.n_rows, n_files, *n_bytes, opened - began, source.passed)
@@ -216,6 +223,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             sizes = plan_sizes(source, asked, keys, place.size)
         here = place.client is None
         job = job_of(source, asked, keys, sizes, place.temp_dir, is_here=here)
+        job = replace(job, known=known)
         file = _job_file(job, asked)
         started = time.perf_counter()
         with staging(
@@ -299,6 +307,7 @@ def _job_file(job: Job, asked: Asked) -> JobFile:
         n_parts=job.n_parts,
         piece_bytes=job.piece_bytes,
         part_bytes=job.part_bytes,
+        model=job.known.name if job.known else "",
     )
 
 

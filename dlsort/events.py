@@ -111,6 +111,7 @@ class Made:
     part_rows: Sequence[int]
     surprises: Sequence[int]
     output_bytes: int
+    model: str = "learned"
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,8 @@ class SortReport:
         Which thread did what when; some thousand spans at the most. For :meth:`to_html` alone.
     learned : dict
         Some of the splitters, if the rows were parted by a model. For :meth:`to_html` alone.
+    model : str
+        ``learned`` from a sample, ``reused`` from an earlier sort, or ``mended`` by new rows.
     """
 
     src: str
@@ -144,6 +146,7 @@ class SortReport:
     decrypted_files: int = 0
     timeline: list[Span] = field(default_factory=list, repr=False)
     learned: dict[str, Any] = field(default_factory=dict, repr=False)
+    model: str = "learned"
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -195,7 +198,7 @@ class SortReport:
             case Learned():
                 self.learned = dict(event.curve)
             case Made():
-                self.moved = event.moved
+                self.moved, self.model = event.moved, event.model
                 self.input_parts = event.input_parts
                 self.checksum, self.output_bytes = event.checksum, event.output_bytes
                 self.part_rows, self.surprises = list(event.part_rows), list(event.surprises)
@@ -310,6 +313,8 @@ class SortReport:
                 f"resumed    {self.resumed_parts:,} of {count(self.output_parts, 'part')} kept "
                 "from an earlier attempt, and read back"
             )
+        if self.model != "learned":
+            lines.append(f"model      {self.model} from an earlier sort's footers")
         if self.moved:
             lines.append("order      the source's was used: no row was exchanged")
         if self.proved:

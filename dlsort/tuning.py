@@ -236,6 +236,25 @@ class SampleTuning(Tunables):
     # Memory for each drawn row while the model is fitted, with its place, its weight and a key
     # of 16 bytes: 2.3 GiB for 13 million.
     row_bytes: int = 192
+    # The balance that is promised, where parts hold so many rows, and where they hold fewer: a
+    # known model is used only if it keeps that,
+    promised: float = 1.05
+    promised_rows: int = 200_000
+    promised_few: float = 1.15
+    doubt: float = (
+        0.01  # and such is the chance that it does not, as far as row groups are alike
+    )
+    # Rows between two known keys, over those of a part: two steps more or less at each of its
+    # ends is all that they leave open. Parts may be half as long as those of the model.
+    known_step: float = 0.0201
+    # Row groups compared at the least: fewer do not show whether they are alike.
+    fewest_compared: int = 4
+    # Rows that are new, and those compared, over all: more keys are not read for a known model.
+    known_share: float = 0.1
+    # Files of a destination whose footers are read for a model before it is replaced: they take
+    # about a millisecond each where they come from far away.
+    most_known_parts: int = 1_000
+    most_marks: int = 2_000  # files that the first part names: 30 KB of its footer
     seed: int = 20_200_614  # any constant: the same input gives the same sample, and parts
 
 

@@ -46,6 +46,7 @@ from dlsort.cli.failures import (
     waited_s,
 )
 from dlsort.cli.flags_from_options import options_of
+from dlsort.cli.model import model_command
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stats import stats_command
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
@@ -232,6 +233,7 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
 
 main.add_command(explain_command)
 main.add_command(stats_command)
+main.add_command(model_command)
 
 
 @main.command("tune")

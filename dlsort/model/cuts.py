@@ -15,7 +15,7 @@ from dlsort.order.argsort import order_columns
 from dlsort.order.ranks import begins_key, normal_keys
 from dlsort.tuning import OrderTuning
 
-__all__ = ["cut_between_keys", "cut_evenly", "cut_inside"]
+__all__ = ["cut_between_keys", "cut_evenly", "cut_inside", "in_order"]
 
 # Enough to find the size of a part to a row.
 BISECTIONS = 60
@@ -45,7 +45,7 @@ def cut_evenly(
     (n_parts − 1,) uint32
         Rows of the sample in order, or none if it is empty.
     """
-    order, _ = _sorted(sample, part, row, keys, tuning)
+    order, _ = in_order(sample, part, row, keys, tuning)
     depth = np.cumsum(weight[order])
     n_rows = float(depth[-1]) if len(depth) else 0.0
     targets = n_rows * np.arange(1, n_parts) / n_parts
@@ -82,7 +82,7 @@ def cut_between_keys(
     The largest part of several keys is as small as it can be. Where heavy keys leave cuts
     over, these halve the largest parts.
     """
-    order, starts = _sorted(sample, part, row, keys, tuning)
+    order, starts = in_order(sample, part, row, keys, tuning)
     if len(starts) < 2:
         return order[:0]
     depth = np.cumsum(weight[order])
@@ -182,7 +182,7 @@ def cut_inside(
     is_cut : same length, bool
         Which are of ``cuts``.
     """
-    order, _ = _sorted(sample, part, row, keys, tuning)
+    order, _ = in_order(sample, part, row, keys, tuning)
     place = np.empty(len(order), np.int64)
     place[order] = np.arange(len(order))
     bounds = [0, *place[cuts].tolist(), len(order)]
@@ -199,7 +199,7 @@ def cut_inside(
     return np.concatenate(found), is_cut
 
 
-def _sorted(
+def in_order(
     sample: pa.Table, part: Ids, row: Ids, keys: Sequence[SortKey], tuning: OrderTuning
 ) -> tuple[Rows, npt.NDArray[np.int64]]:
     """Return the sampled rows by (key, part, row), and where each key begins among them."""

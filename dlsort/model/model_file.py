@@ -13,13 +13,19 @@ from dlsort.keys import SortKey
 from dlsort.model.model import Model, model_at
 from dlsort.tuning import OrderTuning
 
-__all__ = ["MODEL", "keep_model", "read_model"]
+__all__ = ["LEARNED", "MODEL", "how_made", "keep_model", "read_model"]
 
 MODEL = "model.arrow"
+LEARNED = "learned"
 
 
-def keep_model(model: Model, path: str) -> None:
+def keep_model(model: Model, path: str, how: str = LEARNED) -> None:
     """Write a model's splitters; all else of it follows from them.
+
+    Parameters
+    ----------
+    how : {"learned", "reused", "mended"}
+        Where it is from.
 
     Raises
     ------
@@ -33,7 +39,7 @@ def keep_model(model: Model, path: str) -> None:
         for i, field in enumerate(splitters.schema)
     ]
     fields += [pa.field("part", pa.int64()), pa.field("row", pa.int64())]
-    numbers = {"n_parts": str(model.n_parts), "n_bands": str(model.n_bands)}
+    numbers = {"n_parts": str(model.n_parts), "n_bands": str(model.n_bands), "how": how}
     table = pa.Table.from_arrays(
         [*splitters.columns, *places], schema=pa.schema(fields, metadata=numbers)
     )
@@ -44,6 +50,15 @@ def keep_model(model: Model, path: str) -> None:
         storage.replace(path, memoryview(sink.getvalue()))
     except OSError as error:
         raise write_error(error, path) from error
+
+
+def how_made(path: str) -> str:
+    """Return where a kept model is from."""
+    try:
+        with pa.ipc.open_stream(pa.py_buffer(storage.read_bytes(path))) as stream:
+            return (stream.schema.metadata or {}).get(b"how", LEARNED.encode()).decode()
+    except (OSError, pa.ArrowException, ValueError):
+        return LEARNED
 
 
 def read_model(

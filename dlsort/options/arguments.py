@@ -24,6 +24,7 @@ __all__ = [
     "CODEC",
     "COMPRESSIONS",
     "COUNT",
+    "DATASET",
     "DISPLAY",
     "FLAG",
     "FLAG_OR_FORCE",
@@ -212,6 +213,7 @@ PATHS = replace(PATH, type="str, path-like or a sequence of these")
 FRAMES = replace(PATH, type="str, path-like, a sequence of these, or a Dask frame")
 PATTERNS = Kind("str or a sequence of str", metavar="GLOB", of_text=list, is_many=True)
 TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
+DATASET = Kind("str or path-like", metavar="DATASET")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
 FUNCTION = Kind("str or callable", read_function, "one that can be imported", "MODULE:FUNCTION")
 CLUSTER = Kind("str, Client or Cluster", metavar="ADDR")

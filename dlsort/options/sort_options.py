@@ -22,6 +22,7 @@ from dlsort.options.arguments import (
     CODEC,
     COMPRESSIONS,
     COUNT,
+    DATASET,
     DISPLAY,
     FLAG,
     FLAG_OR_FORCE,
@@ -275,6 +276,14 @@ DECRYPTION = SortOption(
     "pyarrow's FileDecryptionProperties. Each process imports and calls it itself. The result "
     "is not encrypted.",
 )
+MODEL = SortOption(
+    "model",
+    DATASET,
+    "A dataset that dlsort has sorted by the same key, whose footers tell how keys are "
+    "distributed: that is used in the place of a sample, if a small one shows that it holds. "
+    "none: a sample, as for a first sort.",
+    otherwise="what is to be replaced, if it is such a dataset",
+)
 AGAINST = SortOption(
     "against",
     PATHS,
@@ -311,6 +320,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         IGNORE,
         HIVE_TYPES,
         DECRYPTION,
+        MODEL,
         PROGRESS,
     ),
     "check_dataset": (
@@ -364,6 +374,10 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
         *(option for option in DOORS["explain"] if option.name not in ("src", "dst")),
         FORMAT,
         OUTPUT,
+    ),
+    "model": (
+        replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
+        SortOption("json", FLAG, "Write JSON.", default=False),
     ),
     "tune": (
         SHOW,

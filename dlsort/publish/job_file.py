@@ -143,11 +143,14 @@ class JobFile(Wanted):
         Number of output partitions, given or chosen.
     piece_bytes, part_bytes : int
         Largest input and output partition that fit the memory.
+    model : str
+        The known model that may cut the parts; empty if there is none.
     """
 
     n_parts: int
     piece_bytes: int
     part_bytes: int
+    model: str = ""
 
     @property
     def name(self) -> str:
@@ -202,6 +205,7 @@ class JobFile(Wanted):
             piece_bytes=kept.piece_bytes,
             part_bytes=kept.part_bytes,
             partition_size=kept.partition_size,
+            model=kept.model,
         )
 
 

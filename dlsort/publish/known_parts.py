@@ -23,7 +23,7 @@ from dlsort.publish.manifest import (
     value_type,
 )
 
-__all__ = ["manifests_of", "ranks_of_parts"]
+__all__ = ["is_cut", "manifests_of", "ranks_of_parts"]
 
 
 def manifests_of(source: ParquetSource) -> list[Manifest] | None:
@@ -87,7 +87,7 @@ def ranks_of_parts(
         for c in texts:
             is_hex = not is_text(kinds[c])
             values = (manifest.quantiles[c][i] for i in kept)
-            cut[c] += [_is_cut(value, is_hex=is_hex) for value in values]
+            cut[c] += [is_cut(value, is_hex=is_hex) for value in values]
         tables.append(table.take(pa.array(kept, pa.int64())) if nested else table)
         rows += [n_rows + places[i] for i in kept]
         n_rows += manifest.rows
@@ -98,7 +98,7 @@ def ranks_of_parts(
     return KnownRanks.of_runs(known, [(rows, n_rows)])
 
 
-def _is_cut(value: str | None, *, is_hex: bool) -> bool:
+def is_cut(value: str | None, *, is_hex: bool) -> bool:
     """Return whether more of a text may have been there than the manifest has."""
     if value is None or len(value) * 4 < MOST_BYTES:
         return False
@@ -109,7 +109,7 @@ def _is_cut(value: str | None, *, is_hex: bool) -> bool:
 def _holds_cut(value: Any) -> bool:
     """Return whether what was cut may be in a nested value."""
     if isinstance(value, str):
-        return _is_cut(value, is_hex=False)
+        return is_cut(value, is_hex=False)
     if isinstance(value, list):
         return len(value) >= MOST_ELEMENTS or any(map(_holds_cut, value))
     return False

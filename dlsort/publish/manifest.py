@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,8 @@ class Manifest:
         numbers of the type's unit; decimals are text; bytes are hexadecimal; text and bytes
         are cut to 64 bytes. A struct is the list of its fields, a list that of its first 16
         elements, a map that of its entries.
+    source : list of str
+        Marks of the files that the job's rows came from; in the first part only.
     """
 
     job: str
@@ -85,6 +87,7 @@ class Manifest:
     checksum: str
     key_types: list[str]
     quantiles: list[list[Any]]
+    source: list[str] = field(default_factory=list)
 
     def to_json(self) -> bytes:
         """Return it as the footer has it."""
@@ -101,6 +104,7 @@ class Manifest:
         proof: Proof,
         schema: pa.Schema,
         picked: Sequence[pa.Table],
+        source: Sequence[str] = (),
     ) -> Manifest:
         """Return the manifest of a part.
 
@@ -112,6 +116,8 @@ class Manifest:
             The dataset's.
         picked : sequence of pyarrow.Table
             The key columns of the rows that :func:`quantile_rows` names, in order.
+        source : sequence of str
+            Marks of the source's files.
         """
         return cls(
             job,
@@ -122,12 +128,18 @@ class Manifest:
             proof.checksum,
             [str(field_at(schema, key.column).type) for key in keys],
             [_to_plain(column) for column in concat_rows(picked).columns],
+            list(source) if part == 0 else [],
         )
 
     @property
     def by(self) -> tuple[SortKey, ...]:
         """The key."""
         return tuple(SortKey(*key) for key in self.keys)
+
+    def values(self, kinds: Sequence[pa.DataType]) -> list[pa.Array]:
+        """Return the quantiles of the first key columns, which have these types."""
+        both = zip(self.quantiles, kinds, strict=False)
+        return [_from_plain(values, value_type(kind)) for values, kind in both]
 
     def table(self, schema: pa.Schema) -> pa.Table:
         """Return the quantiles, in the key columns' types as the dataset's schema has them."""
@@ -159,7 +171,8 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
         content = json.loads((metadata or {})[MANIFEST])
         if content.pop("format") != FORMAT or content.pop("version") != VERSION:
             return None
-        manifest = Manifest(**{field.name: content[field.name] for field in fields(Manifest)})
+        told = {f.name for f in fields(Manifest) if f.name in content or _is_needed(f)}
+        manifest = Manifest(**{name: content[name] for name in told})
         keys = manifest.by
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         return None
@@ -172,6 +185,10 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
         and all([type(v) for v in key] in _KEY_FORMS for key in manifest.keys)
     )
     return manifest if sound and keys else None
+
+
+def _is_needed(one: Any) -> bool:
+    return one.default_factory is MISSING  # older parts do not tell the others
 
 
 def key_of_parts(

@@ -29,7 +29,9 @@ from dlsort_cluster.machine import EMBEDDED, machine_memory_bytes
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
 
-__all__ = ["Asked", "read_arguments"]
+__all__ = ["NO_MODEL", "Asked", "read_arguments"]
+
+NO_MODEL = "none"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Asked:
         By column.
     decryption : str or None
         Names the function that gives the keys of encrypted files.
+    model : str or None
+        A sorted dataset, or "none".
     memory_bytes : int
         What ``memory`` comes to on this machine.
     tuning : Tuning
@@ -81,6 +85,7 @@ class Asked:
     ignore: tuple[str, ...]
     hive_types: HiveTypes
     decryption: str | None
+    model: str | None
     memory_bytes: int
     tuning: Tuning
 
@@ -132,6 +137,8 @@ def read_arguments(
         else str(without_scheme(read_path(dst, "destination (dst)"))),
         "temp_dir": None if temp_dir is None else read_folder(temp_dir, "temp_dir"),
     }
+    if values["model"] not in (None, NO_MODEL):
+        values["model"] = str(without_scheme(read_path(values["model"], "model")))
     check_compression(values["compression"])
     asked = Asked(**values, memory_bytes=memory_bytes, tuning=tuning)
     if asked.workers and asked.threads and asked.threads < asked.workers:

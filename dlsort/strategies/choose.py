@@ -11,7 +11,8 @@ from dlsort.io.parquet.encodings import choose_encodings
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.storage import join
 from dlsort.model.curve import curve_of
-from dlsort.model.model_file import MODEL, read_model
+from dlsort.model.model_file import LEARNED, MODEL, how_made, read_model
+from dlsort.model.reuse import file_mark
 from dlsort.planner.decide import Decision
 from dlsort.proof.outcome import Outcome, check_outcome
 from dlsort.publish.finished import verify_finished
@@ -92,6 +93,7 @@ def make_parts(
                     outcome.part_rows,
                     _surprises(outcome.part_rows, job.tuning.strategies),
                     outcome.file_bytes,
+                    how_made(join(writer.folder, MODEL)) if strategy.cuts_by_model else LEARNED,
                 )
             )
             return outcome
@@ -171,10 +173,19 @@ def _writer(
         times_in_utc=source.times_in_utc,
         told_types=source.told_types,
         has_elements=source.has_elements,
+        marks=_marks(job),
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer, job.n_threads)))
     return writer
+
+
+def _marks(job: Job) -> tuple[str, ...]:
+    """Return what the source's files are recognised by, unless they are too many."""
+    if len(job.source.files) > job.tuning.sample.most_marks:
+        return ()
+    both = zip(job.source.files, job.source.stamps, strict=True)
+    return tuple(file_mark(path, *stamp) for path, stamp in both)
 
 
 def _has_model(folder: str, job: Job) -> bool:

@@ -18,6 +18,7 @@ from dlsort.io.parquet.writer import Writer
 from dlsort.io.source import Piece, cut_pieces
 from dlsort.model.model import Model
 from dlsort.model.partition import find_bands, group
+from dlsort.model.reuse import plan_reuse
 from dlsort.model.sample_plan import SamplePlan, plan_sample
 from dlsort.order.bands import count_bands
 from dlsort.proof.checksum import prove
@@ -112,10 +113,11 @@ class ExchangePlan:
         if not job.fits:
             least = min(-(-n_cuts // n_parts), max(1, tuning.order.most_bands // n_parts))
             n_bands = max(count_bands(source.n_rows, n_parts, tuning.order), least)
-        samples = SamplePlan(())
+        samples, reuse = SamplePlan(()), None
         if n_cuts > 1:
             most_bytes = job.working_bytes
             samples = plan_sample(source, self.pieces, job.keys, n_cuts, tuning, most_bytes)
+            reuse = plan_reuse(source, self.pieces, job.keys, n_cuts, job.known, tuning)
         model, reader = f"dlsort-model-{token}", Reader.of(source, job.keys, tuning)
         graph = model_tasks(
             model,
@@ -126,6 +128,7 @@ class ExchangePlan:
             n_parts,
             job.n_threads,
             n_bands=n_bands,
+            reuse=reuse,
         )
         exchange = Exchange(
             token,

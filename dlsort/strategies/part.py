@@ -81,6 +81,7 @@ def _manifest(writer: Writer, checked: Ordered, slot: Slot) -> dict[bytes, bytes
         checked.proof,
         writer.schema,
         checked.picked,
+        writer.marks,
     )
     return {MANIFEST: manifest.to_json()}
 

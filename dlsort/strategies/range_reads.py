@@ -34,6 +34,7 @@ from dlsort.io.source import Piece, Range, Source, cut_pieces
 from dlsort.keys import SortKey
 from dlsort.model.model import Model
 from dlsort.model.partition import find_bands
+from dlsort.model.reuse import plan_reuse
 from dlsort.model.sample_plan import plan_sample
 from dlsort.order.bands import write_starts
 from dlsort.proof.checksum import prove, total
@@ -286,7 +287,16 @@ class RangePlan:
         reader = Reader.of(job.source, job.keys, job.tuning)
         samples = plan_sample(job.source, self.reads.pieces, job.keys, job.n_parts, job.tuning)
         graph = model_tasks(
-            model, token, reader, writer.folder, samples, job.n_parts, job.n_threads
+            model,
+            token,
+            reader,
+            writer.folder,
+            samples,
+            job.n_parts,
+            job.n_threads,
+            reuse=plan_reuse(
+                job.source, self.reads.pieces, job.keys, job.n_parts, job.known, job.tuning
+            ),
         )
         graph[readers] = call(readers, find_readers, self.reads, ref(model))
         calls = [

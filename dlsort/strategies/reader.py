@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from dlsort.arrow.made import empty_table
-from dlsort.arrow.paths import field_at
+from dlsort.arrow.paths import field_at, top_columns_of
 from dlsort.arrow.transport import to_transport, transport_schema
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.parquet.source import ParquetSource
@@ -18,7 +20,9 @@ from dlsort.io.source import Piece
 from dlsort.io.storage import is_there, join
 from dlsort.keys import SortKey
 from dlsort.model.model import Model, fit_model
-from dlsort.model.model_file import MODEL, keep_model, read_model
+from dlsort.model.model_file import LEARNED, MODEL, keep_model, read_model
+from dlsort.model.partition import find_bands
+from dlsort.model.reuse import Reuse
 from dlsort.model.sample import (
     Sample,
     SampleTask,
@@ -28,11 +32,14 @@ from dlsort.model.sample import (
     take_sample,
 )
 from dlsort.model.sample_plan import SamplePlan, batches
+from dlsort.order.words import key_table
 from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import Tuning
 from dlsort_cluster.tasks import call, call_with_all, ref
 
 __all__ = ["Reader", "model_tasks"]
+
+Cells = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,35 @@ class Reader:
         return self.sample(() if mixed else tasks)
 
     def are_mixed(self, n_parts: int, samples: Sequence[Sample]) -> bool:
-        """Return whether the row groups read first have keys of one distribution."""
+        """Return whether the row groups read first have keys of one distribution.
+
+        Or whether there were none to read, as a known model serves.
+        """
+        if not any(len(sample.part) for sample in samples):
+            return True
         return are_mixed(self._join(samples), self.keys, n_parts, self.tuning)
+
+    def compare(self, reuse: Reuse, numbers: range) -> list[Cells]:
+        """Return how many rows of some row groups are in each cell of a known model."""
+        found = []
+        for i in numbers:
+            names = top_columns_of(self.schema, self.keys)
+            how = self.tuning.io, self.as_dictionary, self.most_bytes
+            rows = read_piece(reuse.compared[i], self.schema, names, *how)
+            model = reuse.probe.model
+            band = find_bands(key_table(to_transport(rows), self.keys), model, 0)
+            found.append(np.bincount(band, minlength=model.n_parts).astype(np.int64))
+        return found
+
+    def try_known(
+        self, reuse: Reuse, n_parts: int, n_bands: int | None, found: Sequence[Any]
+    ) -> Model | None:
+        """Return the model that is known, mended by samples of what is new, if it holds."""
+        samples = [each for each in found if isinstance(each, Sample)]
+        cells = [cells for each in found if not isinstance(each, Sample) for cells in each]
+        if not reuse.holds(cells):
+            return None
+        return self._fitted(self._join([reuse.old, *samples]), n_parts, n_bands)
 
     def fit(
         self,
@@ -91,6 +125,9 @@ class Reader:
             sample = self._join([sample.at(sample.group == sample.donor), *rest])
         elif ranges and not are_mixed(sample, self.keys, n_parts, self.tuning):
             sample = move_keys(sample, ranges)
+        return self._fitted(sample, n_parts, n_bands)
+
+    def _fitted(self, sample: Sample, n_parts: int, n_bands: int | None) -> Model:
         return fit_model(
             sample.keys,
             sample.part,
@@ -110,6 +147,10 @@ class Reader:
         return join_samples(samples, empty_table(self.key_schema()))
 
 
+def _sample_unless(reader: Reader, tasks: Sequence[SampleTask], known: Model | None) -> Sample:
+    return reader.sample(() if known is not None else tasks)
+
+
 def _sample_rest(reader: Reader, tasks: Sequence[SampleTask], mixed: bool) -> Sample:  # noqa: FBT001 - a task's arguments have no names
     return reader.sample_rest(tasks, mixed=mixed)
 
@@ -124,10 +165,12 @@ def model_tasks(
     n_threads: int,
     *,
     n_bands: int | None = None,
+    reuse: Reuse | None = None,
 ) -> dict[str, Any]:
     """Return the tasks sample → model; that of the model is named ``key``.
 
-    The model is kept in the folder. If it is there already, one task reads it.
+    The model is kept in the folder. If it is there already, one task reads it. If one that is
+    known holds, the tasks that sample have nothing to do.
     """
     path = join(folder, MODEL)
     if is_there(path):
@@ -135,23 +178,65 @@ def model_tasks(
         return {key: call(key, read_model, path, *how)}
     graph: dict[str, Any] = {}
     tuning = reader.tuning.sample
-    for i, tasks in enumerate(batches(samples.first, tuning.batch_rows)):
+    # Most often there is nothing to do for them: a few for each thread.
+    most = tuning.rest_tasks * n_threads
+    first: list[str] = []
+    known = f"dlsort-known-{token}"
+    if reuse is not None:
+        graph.update(_known_tasks(known, reader, reuse, n_parts, n_bands))
+    for i, tasks in enumerate(
+        batches(samples.first, tuning.batch_rows, most if reuse else None)
+    ):
         sample = f"dlsort-sample-{token}-{i}"
-        graph[sample] = call(sample, reader.sample, tasks)
-    first = list(graph)
+        graph[sample] = (
+            call(sample, reader.sample, tasks)
+            if reuse is None
+            else call(sample, _sample_unless, reader, tasks, ref(known))
+        )
+        first.append(sample)
     sampled = list(first)
     if samples.rest:
         mixed = f"dlsort-mixed-{token}"
         graph[mixed] = call_with_all(mixed, partial(reader.are_mixed, n_parts), first)
-        # Most often there is nothing to do for them: a few for each thread.
-        most = tuning.rest_tasks * n_threads
         for i, tasks in enumerate(batches(samples.rest, tuning.batch_rows, most)):
             sample = f"dlsort-rest-{token}-{i}"
             graph[sample] = call(sample, _sample_rest, reader, tasks, ref(mixed))
             sampled.append(sample)
     fit = partial(reader.fit, n_parts, n_bands, len(first), samples.ranges)
-    graph[key] = call_with_all(key, partial(_fit_and_keep, fit, path), sampled)
+    if reuse is None:
+        graph[key] = call_with_all(key, partial(_fit_and_keep, fit, path), sampled)
+    else:
+        made = "mended" if reuse.new else "reused"
+        keep = partial(_keep_known, fit, path, made)
+        graph[key] = call_with_all(key, keep, [known, *sampled])
     return graph
+
+
+def _known_tasks(
+    key: str, reader: Reader, reuse: Reuse, n_parts: int, n_bands: int | None
+) -> dict[str, Any]:
+    """Return the tasks that compare row groups with a known model, and sample what is new."""
+    graph: dict[str, Any] = {}
+    for i in range(len(reuse.compared)):
+        name = f"{key}-compare-{i}"
+        graph[name] = call(name, reader.compare, reuse, range(i, i + 1))
+    for i, tasks in enumerate(batches(reuse.new, reader.tuning.sample.batch_rows)):
+        name = f"{key}-new-{i}"
+        graph[name] = call(name, reader.sample, tasks)
+    tried = partial(reader.try_known, reuse, n_parts, n_bands)
+    return {**graph, key: call_with_all(key, tried, list(graph))}
+
+
+def _keep_known(
+    fit: Callable[[Sequence[Sample]], Model],
+    path: str,
+    how: str,
+    found: Sequence[Any],
+) -> Model:
+    known, *samples = found
+    model = fit(samples) if known is None else known
+    keep_model(model, path, LEARNED if known is None else how)
+    return model
 
 
 def _fit_and_keep(

@@ -8,6 +8,7 @@ from typing import Protocol
 from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.parquet.writer import Writer
 from dlsort.keys import SortKey
+from dlsort.model.known_model import KnownModel
 from dlsort.planner.decide import Decision
 from dlsort.proof.outcome import Outcome
 from dlsort.publish.job_file import JobFile
@@ -49,6 +50,8 @@ class Job:
         Why the sizes are these.
     strategy : str
         What was asked for: a strategy's name, or "auto".
+    known : KnownModel, optional
+        What an earlier sort has learned.
     """
 
     source: ParquetSource
@@ -64,6 +67,7 @@ class Job:
     tuning: Tuning
     decision: Decision
     strategy: str = "auto"
+    known: KnownModel | None = None
 
     def as_begun(self, file: JobFile) -> Job:
         """Return this job with what the attempt that it resumes has chosen."""

@@ -167,6 +167,8 @@ class Writer:
         The Arrow schema that parts tell, as the source's files tell theirs.
     has_elements : bool
         Whether the source calls the values of all lists ``element``, as Parquet's format does.
+    marks : tuple of str
+        Of the source's files, for the first part's footer.
     """
 
     folder: str
@@ -181,6 +183,7 @@ class Writer:
     times_in_utc: bool = False
     told_types: pa.Schema | None = None
     has_elements: bool = False
+    marks: tuple[str, ...] = ()
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled; pyarrow's pickles lose names inside of fixed-size lists."""
