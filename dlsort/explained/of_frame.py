@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -111,7 +112,7 @@ def _of_sort(
     known = learn(machine_key(), "", tuning.planner) if tuning.planner.learns else Known()
     absent = _OF_DATASETS if size.is_read else (*_OF_DATASETS, _READ)
     speeds = {step: units for step, units in known.speeds.items() if step not in absent}
-    known = Known(speeds, speeds, {}, known.n_runs, 0, known.is_measured, tuning.planner)
+    known = replace(known, prior=speeds, speeds=speeds, factors={})
     place = Resources(n_threads, 0, UNBOUNDED, 0, 0)
     shape = Shape("exchange", n_parts, n_inputs, n_processes, n_threads, sampled_rows=sampled)
     decision = decide(facts, [shape], lambda _: place, known)
