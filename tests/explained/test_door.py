@@ -162,7 +162,7 @@ def test_the_page_has_no_script_and_loads_nothing(src):
 
 
 def test_what_the_figures_are_from_is_told(src, monkeypatch):
-    told = str(Known(n_runs=3, n_same=2, is_measured=True))
+    told = str(Known(n_runs=3, n_same=2, facts={}))
     monkeypatch.setattr("dlsort.planner.known.Known.__str__", lambda _: told)
     assert f"(told by {told})" in " ".join(str(dlsort.explain(src, "id")).split())
 
