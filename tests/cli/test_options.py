@@ -188,7 +188,7 @@ def test_an_option_like_no_other():
 def test_a_command_that_was_meant_is_named():
     result = command("Srot", "in", "out")
     assert result.exit_code == 2
-    commands = "There are sort, check, explain, stats, tune, warm."
+    commands = "There are sort, check, explain, stats, model, tune, warm."
     assert f"no such command 'Srot'. Did you mean 'sort'? {commands}" in result.stderr
 
 
