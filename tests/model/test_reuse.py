@@ -110,7 +110,8 @@ def test_a_grown_dataset_mends_the_model(tmp_path, family):
     assert sort(src, dst).model == "reused"  # what was mended serves the day after
 
 
-@pytest.mark.parametrize("family", ["uniform", "text", "half nulls"])
+# Of two parts that are cut between values and nulls, other values change nothing.
+@pytest.mark.parametrize("family", ["uniform", "text"])
 def test_keys_of_another_distribution_are_learned_anew(tmp_path, family):
     src, dst = write(tmp_path / "src", family), tmp_path / "dst"
     sort(src, dst)

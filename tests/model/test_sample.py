@@ -24,6 +24,7 @@ class _NoFooter:
     """A footer that tells nothing of its columns."""
 
     leaves = ()
+    keys = None
 
 
 def large_source(n_groups: int, key_share: float) -> Source:
