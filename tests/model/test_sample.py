@@ -24,7 +24,7 @@ class _NoFooter:
     """A footer that tells nothing of its columns."""
 
     leaves = ()
-    keys = None
+    encrypted, keys = frozenset(), None
 
 
 def large_source(n_groups: int, key_share: float) -> Source:
