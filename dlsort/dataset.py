@@ -308,6 +308,7 @@ def _job_file(job: Job, asked: Asked) -> JobFile:
         piece_bytes=job.piece_bytes,
         part_bytes=job.part_bytes,
         model=job.known.name if job.known else "",
+        costs=job.tuning.io.costs.changed(),
     )
 
 

@@ -35,14 +35,15 @@ class Tunables:
 
     def __repr__(self) -> str:
         """Return what makes it, in short."""
+        changed = [f"{name}={value!r}" for name, value in self.changed().items()]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def changed(self) -> dict[str, Any]:
+        """Return those that are not at their default."""
         cls: Any = type(self)
         usual = cls()
-        changed = [
-            f"{each.name}={value!r}"
-            for each in fields(cls)
-            if (value := getattr(self, each.name)) != getattr(usual, each.name)
-        ]
-        return f"{cls.__name__}({', '.join(changed)})"
+        values = ((each.name, getattr(self, each.name)) for each in fields(cls))
+        return {name: value for name, value in values if value != getattr(usual, name)}
 
     def __dask_tokenize__(self) -> str:
         """Tell it from others in the names of tasks."""

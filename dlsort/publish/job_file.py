@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import pyarrow as pa
@@ -145,12 +145,15 @@ class JobFile(Wanted):
         Largest input and output partition that fit the memory.
     model : str
         The known model that may cut the parts; empty if there is none.
+    costs : dict of str to float or list of float
+        What encodings were chosen by, where it is not what is built in.
     """
 
     n_parts: int
     piece_bytes: int
     part_bytes: int
     model: str = ""
+    costs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -161,7 +164,7 @@ class JobFile(Wanted):
         if not self.manifest:
             return ""
         identity = {**vars(self), "files": [stamp for _, *stamp in self.files]}
-        for chosen in ("piece_bytes", "part_bytes", "partition_size"):
+        for chosen in ("piece_bytes", "part_bytes", "partition_size", "costs"):
             del identity[chosen]
         return _checksum(identity)[:32]
 
@@ -185,7 +188,7 @@ class JobFile(Wanted):
             content = json.loads(read_bytes(path))
             del content["format"]
             checksum = content.pop("checksum")
-            job = cls(**{field.name: content[field.name] for field in fields(cls)})
+            job = cls(**{each.name: content[each.name] for each in fields(cls)})
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             return None
         return job if checksum == _checksum(content) else None
@@ -206,6 +209,7 @@ class JobFile(Wanted):
             part_bytes=kept.part_bytes,
             partition_size=kept.partition_size,
             model=kept.model,
+            costs=kept.costs,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.parquet.writer import Writer
@@ -12,7 +12,7 @@ from dlsort.model.known_model import KnownModel
 from dlsort.planner.decide import Decision
 from dlsort.proof.outcome import Outcome
 from dlsort.publish.job_file import JobFile
-from dlsort.tuning import Tuning
+from dlsort.tuning import Tuning, WriteCosts
 from dlsort_cluster.exchange import Layer
 
 __all__ = ["USUAL_BALANCE", "Job", "Plan", "Strategy"]
@@ -71,14 +71,19 @@ class Job:
 
     def as_begun(self, file: JobFile) -> Job:
         """Return this job with what the attempt that it resumes has chosen."""
-        tuning = self.tuning.budget
-        most_bytes = file.part_bytes * tuning.working_copies // tuning.reading_copies
+        budget, io = self.tuning.budget, self.tuning.io
+        most_bytes = file.part_bytes * budget.working_copies // budget.reading_copies
+        told: dict[str, Any] = {
+            name: tuple(c) if isinstance(c, list) else c for name, c in file.costs.items()
+        }
+        costs = WriteCosts(**told)
         return replace(
             self,
             source=self.source.within(most_bytes, file.piece_bytes),
             n_parts=file.n_parts,
             piece_bytes=file.piece_bytes,
             part_bytes=file.part_bytes,
+            tuning=replace(self.tuning, io=replace(io, costs=costs)),
         )
 
     @property

@@ -123,3 +123,26 @@ def test_inputs_have_the_size_that_is_asked_for(source, tmp_path):
     assert small.input_parts >= whole.input_parts
     with pytest.raises(dlsort.errors.BadOptionError, match="strategy is 'best'"):
         sort(source, tmp_path, strategy="best")
+
+
+def test_a_resumed_job_has_the_encodings_that_it_began_with(source, tmp_path, monkeypatch):
+    """Whatever was measured between the attempts."""
+    from dlsort.strategies import exchange
+
+    slow = replace(TUNING.io.costs, dictionary_ns=1.0, packing_byte_ns=(9.0, 9.0))
+    begun = replace(ALWAYS, io=replace(TUNING.io, costs=slow))
+    options = {"partitions": 3, "threads": 1, "strategy": "exchange", "resume": True}
+    write, costs = exchange.write_partition, []
+
+    def stopped(writer, shards, slot):
+        costs.append(writer.tuning.io.costs)
+        if len(costs) == 2:
+            raise KeyboardInterrupt
+        return write(writer, shards, slot)
+
+    monkeypatch.setattr(exchange, "write_partition", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        sort(source, tmp_path, _tuning=begun, **options)
+    report = sort(source, tmp_path, **options)
+    assert report.resumed_parts == 1
+    assert set(costs) == {slow}
