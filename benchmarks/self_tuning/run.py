@@ -23,14 +23,17 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 
+from benchmarks.page import machine, readme_around, versions, write_readme
 from benchmarks.self_tuning.workloads import WORKLOADS, Workload, make
 from dlsort.sizes import MIB
 from dlsort.tuning import TUNING, PlannerTuning
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "build" / "bench"
+README = ROOT / "benchmarks" / "README.md"
+SECTION = "tuning"
 RESULTS = BENCH / "self_tuning.json"
 LEARNING_RUNS = 5
 # The rules that stood before there was a planner.
@@ -178,13 +181,14 @@ def summary(turns: dict[str, list[dict[str, float]]]) -> dict[str, float]:
 @click.command()
 @click.option("--rounds", default=3, show_default=True, help="Turns of each variant.")
 @click.option("--only", multiple=True, help="Workloads whose names have this in them.")
-def main(rounds: int, only: Sequence[str]) -> None:
+@click.option("--write-readme", "to_readme", is_flag=True, help="Put them into README.md here.")
+def main(*, rounds: int, only: Sequence[str], to_readme: bool) -> None:
     """Print the regret of automatic plans, and keep all figures in build/bench."""
     BENCH.mkdir(parents=True, exist_ok=True)
-    console = Console()
+    console = Console(width=150)
+    if to_readme:
+        readme_around(README, SECTION)
     results: dict[str, Any] = {}
-    columns = ("wall: first", "taught", "to fixed", "processor: first", "taught", "to fixed")
-    table = Table("workload", *columns, "predicted", "balance", "peak")
     context = multiprocessing.get_context("spawn")
     for workload in WORKLOADS:
         if only and not any(each in workload.name for each in only):
@@ -195,33 +199,64 @@ def main(rounds: int, only: Sequence[str]) -> None:
         theirs.close()
         turns = ours.recv()
         process.join()
-        told = summary(turns)
-        results[workload.name] = {"turns": turns, "summary": told}
-        cells = [
-            f"{told[f'{variant} {figure}']:+.0%}"
-            for figure in ("wall_s", "processor_s")
-            for variant in ("first", "taught", "taught fixed")
-        ]
-        more = (f"{told['off']:+.0%}", f"{told['balance off']:.3f}", f"{told['peak']:.2f}")
-        table.add_row(workload.name, *cells, *more)
-        console.print(workload.name, *cells, *more)
+        results[workload.name] = {"turns": turns, "summary": summary(turns)}
+        console.print(row_of(workload.name, results[workload.name]["summary"]), highlight=False)
         RESULTS.write_text(json.dumps(results, indent=1))
-    console.print(table)
-    every = [each["summary"] for each in results.values()]
-    for figure in ("wall_s", "processor_s"):
+    text = page({name: each["summary"] for name, each in results.items()}, rounds)
+    console.print(Markdown(text))
+    if to_readme:
+        write_readme(text, README, SECTION)
+
+
+def row_of(name: str, told: dict[str, float]) -> str:
+    """Return the line of a workload in the table."""
+    cells = [
+        f"{told[f'{variant} {figure}']:+.0%}"
+        for figure in ("wall_s", "processor_s")
+        for variant in ("first", "taught", "taught fixed")
+    ]
+    cells += [f"{told['off']:+.0%}", f"{told['balance off']:.3f}", f"{told['peak']:.2f}"]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def page(of: dict[str, dict[str, float]], rounds: int) -> str:
+    """Return the table and what follows of it, as Markdown."""
+    heads = (
+        "wall: first",
+        "taught",
+        "to fixed",
+        "processor: first",
+        "taught",
+        "to fixed",
+        "predicted",
+        "balance off",
+        "peak over predicted",
+    )
+    lines = [
+        f"On {machine()}; {versions()}. Medians of {rounds}.",
+        "",
+        f"| workload | {' | '.join(heads)} |",
+        "|---" + "|--:" * len(heads) + "|",
+        *(row_of(name, told) for name, told in of.items()),
+        "",
+    ]
+    every = list(of.values())
+    for figure, words in (("wall_s", "wall-clock"), ("processor_s", "processor time")):
         for variant in ("first", "taught"):
             regrets = [told[f"{variant} {figure}"] for told in every]
-            console.print(
-                f"{variant}, {figure}: median {median(regrets):+.1%}, worst {max(regrets):+.1%}"
+            lines.append(
+                f"- {variant}, {words}: regret {median(regrets):+.1%} in the median, "
+                f"{max(regrets):+.1%} at worst."
             )
         gains = [told[f"taught fixed {figure}"] for told in every]
         n_won = sum(gain <= -0.1 for gain in gains)
-        console.print(
-            f"beside fixed rules, {figure}: worst {max(gains):+.1%}, "
-            f"a tenth better on {n_won} of {len(gains)}"
+        lines.append(
+            f"- beside fixed rules, {words}: {max(gains):+.1%} at worst, a tenth less on "
+            f"{n_won} of {len(gains)}."
         )
     close = sum(abs(told["off"]) <= 0.25 for told in every)
-    console.print(f"predicted within 25 % of wall: {close} of {len(every)}")
+    lines.append(f"- predicted within 25 % of wall-clock: {close} of {len(every)}.")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
