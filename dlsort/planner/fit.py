@@ -47,6 +47,7 @@ _SWEEPS = 50
 # The latest run overrules the others if it is so near to the prior, and so far from them.
 _AS_PRIOR, _UNLIKE = 1.5, 2.0
 
+_LEAST_S = 1e-12
 _JOB_BOUND = 2.0
 _JOB_RUNS = 7  # the latest of them
 _JOB_PRIOR_RUNS = 1.0
@@ -195,8 +196,8 @@ def _seen(
     measured = np.array([run.measured[step] for run in has], np.float64)
     seconds = amounts * np.array([speeds[unit] for unit in units])
     whole = seconds.sum(axis=1)
-    # Of a step without work nothing is learned, nor of one that can't be right.
-    sound = (seconds >= 0).all(axis=1) & (whole > 0) & (whole < np.inf)
+    # Of a step with next to no work nothing is learned, nor of one that can't be right.
+    sound = (seconds >= 0).all(axis=1) & (whole > _LEAST_S) & (whole < np.inf)
     sound &= (measured >= 0) & (measured < np.inf)
     n = int(np.count_nonzero(sound))
     if n == 0:

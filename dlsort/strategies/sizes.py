@@ -243,7 +243,11 @@ def _shapes(
     """Yield the plans of an exchange with so many processes and threads."""
     tuning = asked.tuning
     most = budget.piece_bytes
-    pieces = [min(asked.input_size, most)] if asked.input_size else [most // c for c in CUTS]
+    pieces = [most // cut for cut in CUTS]
+    if source.arrow_bytes < most * n_threads:  # so that every thread has something to read
+        pieces += [source.arrow_bytes // (n_threads * cut) + 1 for cut in CUTS[:2]]
+    if asked.input_size:
+        pieces = [min(asked.input_size, most)]
     for n_parts in _counts(source, asked, budget, n_threads):
         sampled = rows_needed(n_parts, tuning.sample.balance) if n_parts > 1 else 0
         seen = set()

@@ -165,6 +165,7 @@ class Scene:
             str(destination), "--by", BY, "--scheduler", self.cluster.address,
             "--partitions", str(N_PARTS), "--no-progress", *options,
         ]  # fmt: skip
+        command += ["--strategy", "range"] if self.kind == "ranges" else []
         sorting = Sorting(command, destination)
         self._stack.callback(self._end, sorting)
         return sorting
