@@ -155,6 +155,7 @@ def work_of(facts: Facts, shape: Shape, spilled_bytes: int = 0, sent_bytes: int 
         work["sample"] = {
             "jobs": 1.0,
             "rows": shape.sampled_rows,
+            "files": f.files,
             **_times({"read": keyed["rows"], "texts": keyed["texts"]}, _sampled(f)),
         }
         work["split"] = {**values, "tasks": shape.n_pieces}
