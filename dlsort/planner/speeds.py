@@ -18,8 +18,8 @@ Work = Mapping[str, Mapping[str, float]]
 
 _NS = 1e-9
 
-# Half of what 56 sorts of fourteen inputs took on 2 cores (x86-64, pyarrow 26) of a machine that
-# is half as fast as others; they are inputs of benchmarks/self_tuning.
+# Half of what 56 sorts of fourteen inputs took on 2 cores (x86-64, pyarrow 26) of a machine
+# that is half as fast as others; they are inputs of benchmarks/self_tuning.
 BUILT_IN: Speeds = {
     "read": {
         "bytes": 1.1 * _NS,
