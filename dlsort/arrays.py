@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dlsort.options.sort_options import METHOD
+from dlsort.options.other_options import METHOD
 from dlsort.order.argsort import order_columns
 from dlsort.order.key_arrays import check_threads, read_keys
 from dlsort.order.ranks import begins_key

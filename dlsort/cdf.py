@@ -27,7 +27,7 @@ from dlsort.model.distribution import Distribution, Estimate, Histogram
 from dlsort.model.group_rows import GroupRows
 from dlsort.model.known_groups import ranks_of_groups
 from dlsort.options.arguments import data_name, is_dasks
-from dlsort.options.sort_options import read_options
+from dlsort.options.doors import read_options
 from dlsort.order.key_types import check_compared_by_value, check_key_types
 from dlsort.publish.known_parts import manifests_of, ranks_of_parts
 from dlsort.publish.manifest import value_type

@@ -34,7 +34,7 @@ from dlsort.io.schema.wanted import read_schema
 from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by, parse_by
-from dlsort.options.sort_options import read_options
+from dlsort.options.doors import read_options
 from dlsort.order.key_types import check_key_types
 from dlsort.order.words import key_table
 from dlsort.proof.checksum import Proof, prove

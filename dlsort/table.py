@@ -15,7 +15,7 @@ from dlsort.arrow.take import take_array
 from dlsort.arrow.transport import combine
 from dlsort.errors import KeyTypeError, type_of
 from dlsort.keys import By, SortKey, parse_by
-from dlsort.options.sort_options import K
+from dlsort.options.other_options import K
 from dlsort.order.argsort import first_rows, order_columns
 from dlsort.order.key_arrays import check_here, check_row_count, check_threads, read_key
 from dlsort.order.key_types import check_key_types

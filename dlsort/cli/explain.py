@@ -11,7 +11,7 @@ from dlsort.cli.failures import Command, Failure, tell
 from dlsort.cli.flags_from_options import options_of
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import leave, on_signal
-from dlsort.options.sort_options import check_together
+from dlsort.options.doors import check_together
 from dlsort.terminal.streams import columns, write
 
 __all__ = ["explain_command"]

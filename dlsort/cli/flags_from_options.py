@@ -1,4 +1,4 @@
-"""The commands' options, as :mod:`dlsort.options.sort_options` has them."""
+"""The commands' options, as :mod:`dlsort.options.doors` has them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import click
 from dlsort.cli.failures import Failure
 from dlsort.errors import shown
 from dlsort.options.arguments import FLAG_OR_FORCE
-from dlsort.options.sort_options import COMMANDS, REQUIRED, SortOption
+from dlsort.options.doors import COMMANDS
+from dlsort.options.option import REQUIRED, SortOption
 
 __all__ = ["options_of"]
 

@@ -51,7 +51,7 @@ from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stats import stats_command
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
 from dlsort.errors import DlsortError, DlsortWarning
-from dlsort.options.sort_options import check_together
+from dlsort.options.doors import check_together
 from dlsort.terminal.streams import columns, write
 from dlsort.version import __version__
 from dlsort.wording import count

@@ -18,7 +18,7 @@ from dlsort.explained.explanation import Explanation
 from dlsort.explained.of_dataset import explain_dataset
 from dlsort.keys import By
 from dlsort.options.arguments import data_name, is_dasks
-from dlsort.options.sort_options import DOORS
+from dlsort.options.doors import DOORS
 from dlsort.strategies.asked import read_arguments
 from dlsort.tuning import TUNING, Tuning
 

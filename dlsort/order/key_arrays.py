@@ -13,7 +13,8 @@ from dlsort.arrow.transport import to_transport
 from dlsort.errors import BadOptionError, KeyTypeError, type_of
 from dlsort.keys import SortKey
 from dlsort.options.arguments import data_name, is_dasks
-from dlsort.options.sort_options import ASCENDING, NA_POSITION, NAN_POSITION, THREADS
+from dlsort.options.other_options import ASCENDING, NA_POSITION, NAN_POSITION
+from dlsort.options.sort_options import THREADS
 from dlsort.order.key_types import check_key_types
 from dlsort.order.ranks import normal_keys
 from dlsort.order.words import Column, FixedColumn, with_place_of_nan

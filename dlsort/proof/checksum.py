@@ -34,7 +34,7 @@ from dlsort_kernels import (
     hash_words,
 )
 
-__all__ = ["Proof", "prove", "total"]
+__all__ = ["NOTHING", "Proof", "prove", "total"]
 
 Hashes = npt.NDArray[np.uint64]
 Mask = npt.NDArray[np.bool_]
@@ -73,9 +73,13 @@ class Proof:
         return f"{self.high:016x}{self.low:016x}"
 
 
+#: Of no rows.
+NOTHING = Proof()
+
+
 def total(proofs: Iterable[Proof]) -> Proof:
     """Return the proof of all the rows together."""
-    return sum(proofs, Proof())
+    return sum(proofs, NOTHING)
 
 
 def prove(table: pa.Table, tuning: ProofTuning) -> Proof:

@@ -69,11 +69,13 @@ def check_outcome(
         If a part begins before the one above it ends.
     """
     outputs = outcome.outputs
-    read, written = total(s.proof for s in outcome.inputs), total(s.proof for s in outputs)
-    if not n_rows == read.rows == written.rows:
+    read, written = total(s.proof for s in outcome.inputs), total(s.given for s in outputs)
+    n_read = sum(s.n_read for s in outcome.inputs)
+    if n_rows != n_read or read.rows != written.rows:
         msg = (
-            f"{n_rows:,} rows in the source, {read.rows:,} read, {written.rows:,} "
-            "written. Nothing was published. This is a bug: please report it."
+            f"{n_rows:,} rows in the source, {n_read:,} read, {read.rows:,} of them to be "
+            f"sorted, {written.rows:,} sorted. Nothing was published. This is a bug: please "
+            "report it."
         )
         raise RowsLostError(msg)
     if read != written:

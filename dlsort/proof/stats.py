@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from dlsort.proof.checksum import Proof
+from dlsort.proof.checksum import NOTHING, Proof
 
 __all__ = ["Clock", "InputStats", "OutputStats", "peak_memory_bytes"]
 
@@ -44,10 +44,24 @@ class Clock:
 
 @dataclass(frozen=True)
 class InputStats:
-    """What an input partition amounted to."""
+    """What an input partition amounted to.
+
+    Parameters
+    ----------
+    proof : Proof
+        Of the rows that go to the parts.
+    n_passed : int
+        Rows that were read too, and go nowhere: nobody has asked for them.
+    """
 
     proof: Proof
     clock: Clock
+    n_passed: int = 0
+
+    @property
+    def n_read(self) -> int:
+        """Rows that were read."""
+        return self.proof.rows + self.n_passed
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,8 @@ class OutputStats:
         Size of the part.
     edges : pyarrow.Table
         Key columns of its first and last row; no rows where it is empty.
+    left_out : Proof
+        Of rows that it was made from too, and that nobody has asked for.
     """
 
     part: int
@@ -71,6 +87,12 @@ class OutputStats:
     file_bytes: int
     edges: pa.Table
     clock: Clock
+    left_out: Proof = NOTHING
+
+    @property
+    def given(self) -> Proof:
+        """Of the rows that it was made from."""
+        return self.proof + self.left_out
 
 
 def peak_memory_bytes() -> int:

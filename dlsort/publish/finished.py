@@ -78,13 +78,15 @@ def keep_finished(
     DestinationError
         If the record can't be written.
     """
-    proofs = [p and [p.rows, p.low, p.high] for p in (written.proof, read)]
+    taken = written.proof, read, written.left_out
+    proofs = [p and [p.rows, p.low, p.high] for p in taken]
     record = {
         "name": name,
         "part": written.part,
         "file_bytes": written.file_bytes,
         "written": proofs[0],
         "read": proofs[1],
+        "left_out": proofs[2],
     }
     edges = written.edges
     metadata = {**(edges.schema.metadata or {}), _RECORD: json.dumps(record).encode()}
@@ -116,12 +118,13 @@ def find_finished(folder: str, part: int) -> FinishedPart | None:
         n_bytes = storage.size_of(path)
         if record["part"] != part or record["file_bytes"] != n_bytes:
             return None
-        proof = Proof(*map(int, record["written"]))
+        proof, left_out = (Proof(*map(int, record[name])) for name in ("written", "left_out"))
         read = record["read"] and Proof(*map(int, record["read"]))
     except (OSError, pa.ArrowException, LookupError, TypeError, ValueError):
         return None
     edges = edges.replace_schema_metadata(metadata or None)
-    return FinishedPart(name, OutputStats(part, proof, n_bytes, edges, Clock()), read)
+    written = OutputStats(part, proof, n_bytes, edges, Clock(), left_out)
+    return FinishedPart(name, written, read)
 
 
 def find_output(folder: str, part: int) -> OutputStats | None:

@@ -18,7 +18,7 @@ from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
 from dlsort.keys import By, SortKey, parse_by
-from dlsort.options.sort_options import DOORS, read_options
+from dlsort.options.doors import DOORS, read_options
 from dlsort.publish.destination import Overwrite
 from dlsort.strategies.budget import ask_memory
 from dlsort.tuning import Tuning

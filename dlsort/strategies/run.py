@@ -139,8 +139,8 @@ def run_plan(
 
     def on_progress(inputs: Sequence[InputStats], outputs: Sequence[OutputStats]) -> None:
         progress.finish("sample")
-        for name, stats in (("partition", inputs), ("sort", outputs)):
-            done[name] += sum(s.proof.rows for s in stats)
+        done["partition"] += sum(s.n_read for s in inputs)
+        done["sort"] += sum(s.given.rows for s in outputs)
         progress.phase("partition", n_rows)
         progress.rows("partition", min(done["partition"], n_rows))
         if done["partition"] >= n_rows:

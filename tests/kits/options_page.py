@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dlsort.options.sort_options import COMMANDS, DOORS, REQUIRED, SortOption
+from dlsort.options.doors import COMMANDS, DOORS
+from dlsort.options.option import REQUIRED, SortOption
 
 PAGE = Path(__file__).parents[2] / "docs" / "options.md"
 

@@ -12,7 +12,8 @@ import options_page
 from commands import command_options
 from commands import dlsort as command
 from dlsort.cli.message_names import with_options
-from dlsort.options.sort_options import COMMANDS, DOORS, EXCLUDE, SortOption
+from dlsort.options.doors import COMMANDS, DOORS, EXCLUDE
+from dlsort.options.option import SortOption
 
 DATA = ("table", "keys")  # what is sorted is no option
 

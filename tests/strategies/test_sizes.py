@@ -14,7 +14,7 @@ import dlsort
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.source import Range
 from dlsort.keys import parse_by
-from dlsort.options.sort_options import DOORS
+from dlsort.options.doors import DOORS
 from dlsort.planner.history import History
 from dlsort.sizes import GIB
 from dlsort.strategies import sizes
