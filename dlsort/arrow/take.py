@@ -105,13 +105,13 @@ class Picked:
         return gather_fixed(rows, self._order, workers=self.workers)
 
     @cached_property
-    def _places(self) -> tuple[Rows, Rows]:
-        """The place of each row among the groups, and the places in the new order."""
+    def _places(self) -> Rows:
+        """The places in the new order, (m,) uint32."""
         assert self.spread is not None
-        places = places_of(self.spread, self.workers)
         if self._by_place:
-            return places, self._order
-        return places, gather_fixed(places, self._order, workers=self.workers)
+            return self._order
+        places = places_of(self.spread, self.workers)
+        return gather_fixed(places, self._order, workers=self.workers)
 
     def in_block(self, n_columns: int, n_rows: int) -> Picked:
         """Return the rows to gather of so many columns, one after the other in an array."""
@@ -124,13 +124,18 @@ class Picked:
     def fixed(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return values of a fixed width, (n,) or (n, k), in the new order."""
         if self.spread is not None and values.nbytes >= self._spread_bytes:
-            places, order = self._places
-            by_group = scatter_fixed(
-                values, places, self.spread.parts, self.workers, self._scratch
-            )
+            into = self._spare(values)
+            by_group = scatter_fixed(values, self.spread, self.workers, self._scratch)
             if by_group is not None:
-                return gather_fixed(by_group, order, workers=self.workers)
+                return gather_fixed(by_group, self._places, workers=self.workers, into=into)
         return gather_fixed(values, self.rows, workers=self.workers)
+
+    def _spare(self, values: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+        """Return room for values in the new order, where a larger column has left some."""
+        shape = (len(self), *values.shape[1:])
+        n_bytes = values.nbytes // len(values) * len(self)
+        room = self._scratch.spare("values", n_bytes, values.nbytes)
+        return None if room is None else room.view(values.dtype).reshape(shape)
 
     def bytes(
         self, offsets: npt.NDArray[Any], data: npt.NDArray[np.uint8]
@@ -138,14 +143,11 @@ class Picked:
         """Return offsets and bytes of variable-length values in the new order."""
         n_bytes = int(offsets[-1]) - int(offsets[0])
         if self.spread is not None and n_bytes + offsets.nbytes >= self._spread_bytes:
-            places, order = self._places
+            order, how = self._places, (self.spread, self.workers, self._scratch)
             if width := slot_bytes(offsets):
-                how = places, width, self.spread.parts, self.workers, self._scratch
-                slots = scatter_slots(offsets, data, *how)
+                slots = scatter_slots(offsets, data, width, *how)
                 return gather_slots(slots, width, order, offsets.dtype, self.workers)
-            grouped = scatter_bytes(
-                offsets, data, places, self.spread, self.workers, self._scratch
-            )
+            grouped = scatter_bytes(offsets, data, *how)
             return gather_bytes(*grouped, order, workers=self.workers)
         return gather_bytes(offsets, data, self.rows, workers=self.workers)
 
@@ -181,16 +183,10 @@ class Grouped(Picked):
             first, counts = self.starts[None, :-1], np.diff(self.starts)[None]
             self._spread = Spread(group.astype(np.uint16), [(0, len(group))], first, counts)
 
-    @cached_property
-    def _places_of_rows(self) -> Rows:
-        assert self._spread is not None
-        return places_of(self._spread, self.workers)
-
     def fixed(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return values of a fixed width, (n,) or (n, k), grouped."""
         if self._spread is not None:
-            places, parts = self._places_of_rows, self._spread.parts
-            found = scatter_fixed(values, places, parts, self.workers, Scratch())
+            found = scatter_fixed(values, self._spread, self.workers, Scratch())
             if found is not None:
                 return found
         return super().fixed(values)
@@ -201,8 +197,7 @@ class Grouped(Picked):
         """Return offsets and bytes of variable-length values, grouped."""
         if self._spread is None:
             return super().bytes(offsets, data)
-        places = self._places_of_rows
-        return scatter_bytes(offsets, data, places, self._spread, self.workers, Scratch())
+        return scatter_bytes(offsets, data, self._spread, self.workers, Scratch())
 
 
 def take_table(table: pa.Table, rows: Rows | Picked) -> pa.Table:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dlsort_kernels import kernel_types as types
-from dlsort_kernels.arrays import Bytes, Offsets, Rows
+from dlsort_kernels.arrays import Bytes, Groups, Offsets, Rows
 from dlsort_kernels.jit import kernel
 from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.memory import empty
-from dlsort_kernels.scatter import Scratch
+from dlsort_kernels.scatter import Scratch, Spread, by_part
 from dlsort_kernels.threads import Pool, chunks
 from dlsort_kernels.unaligned import copy16, load8
 
@@ -63,9 +63,8 @@ def _longest(offsets: Offsets, most: int) -> np.int64:
 def scatter_slots(
     offsets: Offsets,
     data: Bytes,
-    places: Rows,
     width: int,
-    parts: list[tuple[int, int]],
+    spread: Spread,
     workers: Pool,
     scratch: Scratch,
 ) -> Bytes:
@@ -76,12 +75,10 @@ def scatter_slots(
     offsets : (n + 1,) int32 or int64
         Value ``i`` is ``data[offsets[i]:offsets[i + 1]]``. Need not start at 0.
     data : (b,) uint8
-    places : (n,) uint32
-        Each place once.
     width : int
         Bytes of a slot, by :func:`slot_bytes`.
-    parts : list of (int, int)
-        Bounds of the rows that one thread takes.
+    spread : Spread
+        Where rows stand.
     scratch : Scratch
         Holds the result, until it is used again.
 
@@ -90,17 +87,18 @@ def scatter_slots(
     (16 + n * width,) uint8
         What :func:`gather_slots` takes.
     """
-    slots = scratch.room("values", 16 + len(places) * width)
-    words = slots[: len(places) * width // 8 * 8].view(np.uint64)
+    n_bytes = (len(offsets) - 1) * width
+    slots = scratch.room("values", 16 + n_bytes)
+    words = slots[:n_bytes].view(np.uint64)
 
-    def scatter(start: int, stop: int) -> None:
+    def scatter(start: int, stop: int, group: Groups, at: Rows) -> None:
         some = offsets[start : stop + 1]
         if width == 8:
-            _scatter_8(some, data, places[start:stop], words)
+            _scatter_8(some, data, group, at, words)
         else:
-            _scatter_16(some, data, places[start:stop], slots)
+            _scatter_16(some, data, group, at, slots)
 
-    workers.run(scatter, *zip(*parts, strict=True))
+    by_part(spread, workers, scatter)
     return slots
 
 
@@ -154,46 +152,62 @@ def gather_slots(
 
 @kernel(
     *(
-        types.void(reads(offset), reads(types.uint8), reads(types.uint32), writes(types.uint64))
+        types.void(
+            reads(offset),
+            reads(types.uint8),
+            reads(types.uint16),
+            writes(types.uint32),
+            writes(types.uint64),
+        )
         for offset in _OFFSETS
     )
 )
 def _scatter_8(
-    offsets: Offsets, data: Bytes, places: Rows, out: npt.NDArray[np.uint64]
+    offsets: Offsets, data: Bytes, group: Groups, at: Rows, out: npt.NDArray[np.uint64]
 ) -> None:
     """Put a length and a value of at most 7 bytes into the word of each place."""
     last_from = data.size - 8
-    for i in range(places.size):
-        at = np.int64(offsets[i])
-        n = np.int64(offsets[i + 1]) - at
-        if at <= last_from:
-            word = load8(data, at) << _8
+    for i in range(group.size):
+        first = np.int64(offsets[i])
+        n = np.int64(offsets[i + 1]) - first
+        if first <= last_from:
+            word = load8(data, first) << _8
         else:
             word = np.uint64(0)
             for step in range(n):
-                word |= np.uint64(data[at + step]) << (_8 * np.uint64(step + 1))
+                word |= np.uint64(data[first + step]) << (_8 * np.uint64(step + 1))
+        g = np.uint64(group[i])
         # Behind a shorter value are bytes of the next ones, which nobody reads.
-        out[places[i]] = word | np.uint64(n)
+        out[at[g]] = word | np.uint64(n)
+        at[g] += np.uint32(1)
 
 
 @kernel(
     *(
-        types.void(reads(offset), reads(types.uint8), reads(types.uint32), writes(types.uint8))
+        types.void(
+            reads(offset),
+            reads(types.uint8),
+            reads(types.uint16),
+            writes(types.uint32),
+            writes(types.uint8),
+        )
         for offset in _OFFSETS
     )
 )
-def _scatter_16(offsets: Offsets, data: Bytes, places: Rows, out: Bytes) -> None:
+def _scatter_16(offsets: Offsets, data: Bytes, group: Groups, at: Rows, out: Bytes) -> None:
     """Put a value of at most 15 bytes and its length into the 16 bytes of each place."""
     last_from = data.size - 16
-    for i in range(places.size):
-        at = np.int64(offsets[i])
-        n = np.int64(offsets[i + 1]) - at
-        to = np.int64(places[i]) * 16
-        if at <= last_from:
-            copy16(out, to, data, at)
+    for i in range(group.size):
+        first = np.int64(offsets[i])
+        n = np.int64(offsets[i + 1]) - first
+        g = np.uint64(group[i])
+        to = np.int64(at[g]) * 16
+        at[g] += np.uint32(1)
+        if first <= last_from:
+            copy16(out, to, data, first)
         else:
             for step in range(n):
-                out[to + step] = data[at + step]
+                out[to + step] = data[first + step]
         out[to + 15] = n
 
 

@@ -50,16 +50,15 @@ def test_values_stand_at_their_places(spread, dtype):
     values = values.view(dtype)
     with pool(threads) as workers:
         places = places_of(how, workers)
-        out = scatter_fixed(values, places, how.parts, workers, Scratch())
+        out = scatter_fixed(values, how, workers, Scratch())
     assert out[places].tobytes() == values.tobytes()
 
 
 def test_a_width_without_a_kernel_is_left_to_the_gather(spread):
     how, threads = spread
     with pool(threads) as workers:
-        places = places_of(how, workers)
         values = np.zeros((1_000, 3), np.uint8)
-        assert scatter_fixed(values, places, how.parts, workers, Scratch()) is None
+        assert scatter_fixed(values, how, workers, Scratch()) is None
 
 
 @pytest.mark.parametrize("kind", [np.int32, np.int64])
@@ -74,7 +73,7 @@ def test_strings_stand_whole_at_their_places(spread, kind, most):
     with pool(threads) as workers:
         places = places_of(how, workers)
         for _ in range(2):  # memory that was used before changes nothing
-            out_offsets, out = scatter_bytes(offsets, data, places, how, workers, scratch)
+            out_offsets, out = scatter_bytes(offsets, data, how, workers, scratch)
             assert out_offsets.dtype == kind
             assert (out_offsets[0], len(out)) == (0, lengths.sum())
             for row, place in enumerate(places.tolist()):
@@ -97,9 +96,8 @@ def test_short_strings_are_gathered_from_slots(spread, kind, most, width):
     order = rng.integers(0, 1_000, 700).astype(np.uint32)
     scratch = Scratch()
     with pool(threads) as workers:
-        places = places_of(how, workers)
         for _ in range(2):  # memory that was used before changes nothing
-            slots = scatter_slots(offsets, data, places, width, how.parts, workers, scratch)
+            slots = scatter_slots(offsets, data, width, how, workers, scratch)
             out_offsets, out = gather_slots(slots, width, order, kind, workers)
         rows = rows_of(how, workers)[order]
     assert out_offsets.dtype == kind
@@ -113,3 +111,17 @@ def test_offsets_that_cannot_count_what_is_gathered_are_told():
     order = np.zeros(1, np.uint32)
     with pytest.raises(OverflowError, match="135 bytes are more than int8"):
         gather_slots(slots, 16, np.tile(order, 9), np.int8, SERIAL)
+
+
+def test_what_a_larger_column_has_left_is_given_once_and_what_is_kept_stays():
+    scratch = Scratch()
+    assert scratch.spare("values", 8, 8) is None  # nothing is held yet
+    whole = scratch.room("values", 1_600)
+    spare = scratch.spare("values", 800, 800)
+    assert spare is not None
+    kept = scratch.room("values", 800)
+    kept[:], spare[:] = 1, 2
+    assert (whole[:800] == 1).all()
+    assert not np.shares_memory(kept, spare)
+    assert spare.ctypes.data % 64 == whole.ctypes.data % 64
+    assert scratch.spare("values", 800, 800) is None  # no more than is kept is left
