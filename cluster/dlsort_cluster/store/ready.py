@@ -109,7 +109,7 @@ def find_shards(ready: Ready, place: int) -> list[_Shard]:
         shard = _Shard(ready.inputs[i], unit.table, place, 0, int(firsts[i]), n_rows, size)
         found.append(shard)
     for run, inputs in ready.runs:
-        row_bytes = (run.end - run.begin) / max(1, int(run.starts[-1]))
+        row_bytes = run.n_bytes / max(1, int(run.starts[-1]))
         for member in np.flatnonzero(run.counts[:, place]).tolist():
             n_rows = int(run.counts[member, place])
             size = int(row_bytes * n_rows)

@@ -99,6 +99,8 @@ class Run(NamedTuple):
         ``file[offsets[b]:offsets[b + 1]]``.
     checksums : (n_batches + 1,) uint64
         Of the head, and of each batch.
+    n_bytes : int
+        What the rows take in memory.
     """
 
     file: SpillFile
@@ -110,6 +112,7 @@ class Run(NamedTuple):
     firsts: np.ndarray
     offsets: np.ndarray
     checksums: np.ndarray
+    n_bytes: int
 
 
 class _Sink:
@@ -157,10 +160,11 @@ def can_join(units: Sequence[Unit]) -> bool:
     return True
 
 
-def write(file: SpillFile, units: Sequence[Unit]) -> Run:
+def write(file: SpillFile, units: Sequence[Unit], codec: str | None = None) -> Run:
     """Append units, in input order; on any error the file is as it was.
 
     They must have the same types, and dictionaries that can be joined (:func:`can_join`).
+    ``codec`` names what compresses them, if it is to be done.
     """
     tables = _one_dictionary([unit.table for unit in units])
     counts = np.stack([np.diff(unit.starts) for unit in units])
@@ -172,7 +176,9 @@ def write(file: SpillFile, units: Sequence[Unit]) -> Run:
         begin = file.end
         firsts, offsets, checksums = [0], [], []
         sink = _Sink(file)
-        with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), tables[0].schema) as writer:
+        how = pa.ipc.IpcWriteOptions(compression=codec)
+        to = pa.PythonFile(sink, mode="w")
+        with pa.ipc.new_stream(to, tables[0].schema, options=how) as writer:
             # So that the types and the dictionaries are in the head.
             writer.write_batch(_without_rows(tables[0]))
             offsets.append(file.end)
@@ -188,7 +194,7 @@ def write(file: SpillFile, units: Sequence[Unit]) -> Run:
         raise
     schemas = [unit.table.schema for unit in units]
     places = np.array(firsts), np.array(offsets), np.array(checksums, np.uint64)
-    return Run(file, counts, starts, schemas, begin, file.end, *places)
+    return Run(file, counts, starts, schemas, begin, file.end, *places, n_bytes)
 
 
 def _one_dictionary(tables: Sequence[pa.Table]) -> list[pa.Table]:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from dlsort_cluster.arrow_sizes import count_bytes, held_bytes
 from dlsort_cluster.exchange import Shards, ShardsLostError, SpillError, SpillFullError
 from dlsort_cluster.store import spill
+from dlsort_cluster.store.codecs import Codecs
 from dlsort_cluster.store.ready import (
     Kept,
     Ready,
@@ -65,6 +66,8 @@ class ShardStore:
         it may not, units go to disk below the limit too.
     whole_share : float
         Of the limit, for units that are kept with all that they hold alive, not copied.
+    codecs : Codecs, optional
+        What compresses what goes to disk; by default what takes least.
 
     Attributes
     ----------
@@ -86,6 +89,7 @@ class ShardStore:
         temp_dir: str,
         has_room: Callable[[int], bool] | None = None,
         whole_share: float = MEMORY.whole_share,
+        codecs: Codecs | None = None,
     ) -> None:
         self.run = run
         self.worker = worker
@@ -107,6 +111,7 @@ class ShardStore:
         self._has_room = has_room or (lambda n_bytes: True)
         self._makers = 0  # threads that write small units to disk
         self._closed = False
+        self._codecs = codecs or Codecs()
 
     def put(self, input_id: int, unit: Unit) -> bool:
         """Keep a unit; return False if this input's is there already.
@@ -359,7 +364,8 @@ class ShardStore:
             file = self._idle_files.pop() if self._idle_files else None
         try:
             file = file or spill.SpillFile(self.temp_dir)
-            run = spill.write(file, units)
+            with self._codecs.choose(n_bytes) as codec:
+                run = spill.write(file, units, codec)
         except OSError as error:
             raise self._spill_error(error, n_bytes) from error
         with self._lock:

@@ -25,6 +25,7 @@ from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import MemoryNeededError, SpillError
 from dlsort_cluster.p2p import build as p2p
 from dlsort_cluster.store import memory, spill
+from dlsort_cluster.store.codecs import Codecs
 from dlsort_cluster.store.memory import MemoryGuard, guard_of
 from dlsort_cluster.store.store import ShardStore
 from dlsort_cluster.tuning import MEMORY
@@ -67,6 +68,7 @@ class Store(ShardStore):
             parts=[4, 5, 6, 9],
             limit_bytes=limit_bytes,
             temp_dir=str(tmp_path),
+            codecs=Codecs((None,)),
             **kwargs,
         )
 
@@ -169,7 +171,7 @@ def test_rows_that_cannot_be_shed_are_kept(tmp_path, monkeypatch, is_ready):
     if is_ready:
         rows_of(store, 1)
 
-    def fail(file, units):
+    def fail(file, units, codec):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -341,7 +343,7 @@ def test_a_full_worker_is_told_whether_it_is_by_a_sort_or_its_result(
 
 
 def test_what_cannot_be_written_is_told(worker, tmp_path, monkeypatch):
-    def fail(file, units):
+    def fail(file, units, codec):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(spill, "write", fail)
@@ -522,7 +524,7 @@ def own_up(worker, paused):
 
 
 def test_a_paused_worker_whose_disk_is_full_says_so(monkeypatch):
-    def fail(file, units):
+    def fail(file, units, codec):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(spill, "write", fail)

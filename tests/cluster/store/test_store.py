@@ -12,6 +12,7 @@ import pytest
 import exchange_kit as kit
 from dlsort_cluster.exchange import ShardsLostError, SpillError, SpillFullError
 from dlsort_cluster.store import spill
+from dlsort_cluster.store.codecs import Codecs
 from dlsort_cluster.store.store import ShardStore, StoreClosedError
 from dlsort_cluster.wire import Unit
 
@@ -19,13 +20,14 @@ N_ROWS = 10_000
 STARTS = np.array([0, 0, 1, 2_000, N_ROWS])
 
 
-def make_store(tmp_path, limit_bytes=0, parts=(4, 5, 6, 9)):
+def make_store(tmp_path, limit_bytes=0, parts=(4, 5, 6, 9), codec=None):
     return ShardStore(
         run="7f3a[2]",
         worker="tcp://10.0.0.4:4001",
         parts=list(parts),
         limit_bytes=limit_bytes,
         temp_dir=str(tmp_path),
+        codecs=Codecs((codec,)),
     )
 
 
@@ -45,9 +47,10 @@ def open_files(folder):
     return [link for link in links if link.startswith(str(folder))]
 
 
+@pytest.mark.parametrize("codec", [None, "lz4"])
 @pytest.mark.parametrize("limit_bytes", [0, 10**9])
-def test_what_is_put_is_read_back_as_often_as_wanted(tmp_path, limit_bytes):
-    store = make_store(tmp_path, limit_bytes)
+def test_what_is_put_is_read_back_as_often_as_wanted(tmp_path, limit_bytes, codec):
+    store = make_store(tmp_path, limit_bytes, codec=codec)
     for input_id in (2, 0, 1):
         assert store.put(input_id, make_unit(input_id))
     for place, part in enumerate((4, 5, 6, 9)):
@@ -232,10 +235,11 @@ def test_what_the_disk_has_spoiled_is_told_in_words(tmp_path, monkeypatch):
         store.read(9, 1).read_all()
 
 
+@pytest.mark.parametrize("codec", [None, "lz4"])
 @pytest.mark.parametrize("n_times", [1, 10**6])
 @pytest.mark.parametrize("where", [0, 0.5, 0.99])
-def test_a_bit_that_the_disk_flips_is_seen(tmp_path, monkeypatch, where, n_times):
-    store = make_store(tmp_path)
+def test_a_bit_that_the_disk_flips_is_seen(tmp_path, monkeypatch, where, n_times, codec):
+    store = make_store(tmp_path, codec=codec)
     store.put(0, make_unit())
     read_into = spill.SpillFile.read_into
     left = [n_times]
@@ -269,6 +273,7 @@ def small_units(n_units, n_parts, column, metadata=None):
     return units
 
 
+@pytest.mark.parametrize("codec", [None, "lz4"])
 @pytest.mark.parametrize("limit_bytes", [0, 20_000, 10**9])
 @pytest.mark.parametrize(
     ("column", "is_joined"),
@@ -282,11 +287,11 @@ def small_units(n_units, n_parts, column, metadata=None):
     ],
 )
 def test_small_units_are_read_as_if_they_were_not_joined(
-    tmp_path, column, is_joined, limit_bytes
+    tmp_path, column, is_joined, limit_bytes, codec
 ):
     n_parts = 30
     units = small_units(500, n_parts, column)
-    store = make_store(tmp_path, limit_bytes, parts=range(n_parts))
+    store = make_store(tmp_path, limit_bytes, parts=range(n_parts), codec=codec)
     for input_id, unit in enumerate(units):
         store.put(input_id, unit)
     for part in range(n_parts):
@@ -309,7 +314,9 @@ def test_small_units_go_to_disk_together(tmp_path, monkeypatch):
     runs = []
     write = spill.write
     monkeypatch.setattr(
-        spill, "write", lambda file, units: runs.append(len(units)) or write(file, units)
+        spill,
+        "write",
+        lambda file, units, codec: runs.append(len(units)) or write(file, units, codec),
     )
     units = small_units(500, 30, lambda rows: pa.array(rows))
     limit_bytes = 20 * units[0].table.nbytes
@@ -342,13 +349,14 @@ def _span(unit, part):
     return unit.starts[part], unit.starts[part + 1] - unit.starts[part]
 
 
+@pytest.mark.parametrize("codec", [None, "lz4"])
 @pytest.mark.parametrize("limit_bytes", [0, 10**9])
 @pytest.mark.parametrize("large", [False, True])
-def test_some_rows_of_a_shard_are_read(tmp_path, monkeypatch, limit_bytes, large):
+def test_some_rows_of_a_shard_are_read(tmp_path, monkeypatch, limit_bytes, large, codec):
     if large:
         monkeypatch.setattr(spill, "_LARGE_BYTES", 100_000)
         monkeypatch.setattr(spill, "_PIECE_BYTES", 50_000)
-    store = make_store(tmp_path, limit_bytes)
+    store = make_store(tmp_path, limit_bytes, codec=codec)
     for input_id in range(2):
         store.put(input_id, make_unit(input_id))
     shards = store.read(9, 2)
@@ -360,7 +368,7 @@ def test_some_rows_of_a_shard_are_read(tmp_path, monkeypatch, limit_bytes, large
             rows = shards.read(number, first, last)
             assert rows.to_pylist() == table.slice(first, last - first).to_pylist()
             assert rows.schema.equals(shards.schemas[number], check_metadata=True)
-    if not limit_bytes:
+    if not (limit_bytes or codec):
         at = store.read_bytes
         shards.read(0, 100, 110)
         whole = before[0].nbytes
@@ -392,9 +400,9 @@ def test_who_waits_for_room_is_told_that_the_store_is_closed(tmp_path, monkeypat
     store = make_store(tmp_path, 20 * units[0].table.nbytes, parts=range(30))
     write = spill.write
 
-    def close_and_write(file, group):
+    def close_and_write(file, group, codec):
         store.close()
-        return write(file, group)
+        return write(file, group, codec)
 
     monkeypatch.setattr(spill, "write", close_and_write)
     with pytest.raises(StoreClosedError):
