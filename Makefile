@@ -123,7 +123,7 @@ readers: $(VENV)/installed-readers
 
 # Material tells everybody that MkDocs 2 will be another program: the extra keeps to 1.
 docs: $(VENV)/installed-docs
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 figures: $(VENV)/installed-test
 	@$(BIN)/python docs/figures/draw.py

@@ -9,7 +9,7 @@ import dlsort
 
 source = make_trips("trips")
 
-# Zones in order of the alphabet; in each the dearest trips first, and those without a fare last.
+# Zones by the alphabet; in each the dearest trips first, and those without a fare last.
 key = "zone,fare:desc"
 report = dlsort.sort_dataset(source, "by-zone", by=key, partitions=4, overwrite=True)
 print(report.to_text())

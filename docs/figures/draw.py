@@ -62,25 +62,27 @@ def cdf() -> str:
         drawing.text(left - 8, place(0, share)[1] + 4, f"{share:.0%}", "end")
     drawing.text(left + width / 2, top + height + 22, "key")
     drawing.text(
-        left + width / 2, top + height + 44, "splitters: rows up to each are an eighth more"
+        left + width / 2,
+        top + height + 44,
+        "splitters: from one to the next an eighth of the rows",
     )
     return drawing.to_svg()
 
 
 def exchange() -> str:
     """Draw the shards of three inputs on their way to four partitions."""
-    drawing = Drawing(660, 330, "Each input sends one shard to each partition")
+    drawing = Drawing(660, 340, "Each input sends one shard to each partition")
     for i in range(3):
-        y = 40 + 90 * i
-        drawing.text(95, y - 8, f"input {i + 1}")
+        drawing.text(90, 20 + 105 * i, f"input {i + 1}")
         for p in range(4):
-            x = 30 + 32 * p
-            drawing.box(x, y, 28, 36, COLOURS[p])
-            drawing.arrow((x + 14, y + 36), (440, 40 + 75 * p + 12 * i + 8), COLOURS[p])
+            y = 28 + 105 * i + 18 * p
+            drawing.box(30, y, 120, 16, COLOURS[p])
+            drawing.arrow((150, y + 8), (440, 28 + 75 * p + 13 * i + 8), COLOURS[p])
     for p in range(4):
-        drawing.box(442, 40 + 75 * p, 120, 42, COLOURS[p])
-        drawing.text(502, 40 + 75 * p + 26, f"partition {p + 1}")
-    drawing.text(95, 300, "rows grouped by partition")
+        drawing.box(442, 28 + 75 * p, 130, 42, COLOURS[p])
+        drawing.text(507, 28 + 75 * p + 26, f"partition {p + 1}")
+    drawing.text(90, 330, "4 shards an input")
+    drawing.text(507, 330, "3 shards a partition")
     return drawing.to_svg()
 
 

@@ -44,6 +44,11 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     return with_links(markdown, page.file.src_uri)
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Mend types such as ``path-like``, which griffe takes for a difference."""
+    return html.replace(" - like", "-like")
+
+
 def with_links(markdown: str, place: str) -> str:
     """Return a page with the links that it has in the site.
 
@@ -70,7 +75,9 @@ def _in_site(link: re.Match[str], place: str) -> str:
     meant = posixpath.normpath(posixpath.join(posixpath.dirname(home), path))
     if (ROOT / meant).is_dir():
         meant = f"{meant}/README.md"
-    if not (meant.endswith(".md") and (ROOT / meant).exists()):
+    if not (ROOT / meant).exists():
+        return link[0]  # for the build to say so
+    if not meant.endswith(".md"):
         return text
     found = meant.removeprefix("docs/") if meant.startswith("docs/") else f"{BELOW}{meant}"
     there = posixpath.relpath(found, posixpath.dirname(place) or ".")

@@ -1,4 +1,4 @@
-"""Docstrings as the site shows them: roles of reStructuredText as code, and no private parameter."""
+"""Docstrings as the site shows them: roles of reStructuredText as code, nothing private."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ yaml       read, and each command of ``dlsort`` in it
 mermaid    a drawing; so is a block without a language
 =========  =====================================================================
 
-All blocks of a page run in one folder, from top to bottom, with ``lineitem/`` in it. A page that
-names `SCHEDULER` gets a cluster there; where it names ``s3://`` the store is in memory.
+All blocks of a page run in one folder, from top to bottom, with ``lineitem/`` in it. A page
+that names `SCHEDULER` gets a cluster there; one that names ``s3://`` a store in memory.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ SITE = ROOT / "docs"
 FOLDERS = ("dlsort", "cluster", "kernels", "docs", "docker", "benchmarks", "examples", "tests")
 PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))])
 # Needs a network, a cluster, or a checkout with make.
-ELSEWHERE = {"pip", "tpchgen-cli", "make", "dask", "kubectl", "python", ".venv/bin/python"}
+ELSEWHERE = {"pip", "make", "dask", "python", ".venv/bin/python"}
+HERE = {"dlsort", "mkdir", "tpchgen-cli"}
 LANGUAGES = {"python", "sh", "output", "sql", "yaml", "mermaid"}
 SCHEDULER = "tcp://scheduler:8786"
 STORE = "s3://"
@@ -125,7 +126,7 @@ def make_lineitem(folder: Path) -> None:
 
 
 def run_page(page: Path, bin_folder: Path) -> list[dict[str, Any]]:
-    """Run a page's blocks in the current folder, and return the names that Python's have made."""
+    """Run a page's blocks in the current folder, and return the names that Python has made."""
     found = examples(page)
     runs = "".join(example.code for example in found if example.runs_here)
     made: list[dict[str, Any]] = []
@@ -172,9 +173,11 @@ def run_shell(code: str, bin_folder: Path) -> str:
     dlsort = bin_folder / "dlsort"
     dlsort.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dlsort "$@"\n')
     dlsort.chmod(0o755)
+    # Commands of other packages are beside Python's own.
+    path = bin_folder, Path(sys.executable).parent, os.environ["PATH"]
     done = subprocess.run(
         ["sh", "-e", "-c", code],
-        env={**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
+        env={**os.environ, "PATH": os.pathsep.join(map(str, path))},
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -200,7 +203,7 @@ def run_sql(code: str) -> str:
     import duckdb
 
     with duckdb.connect() as connection:
-        return "\n".join(str(row) for row in connection.execute(code).fetchall())
+        return "\n".join(map(str, connection.execute(code).fetchall()))
 
 
 def check_yaml(code: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import click
@@ -129,6 +130,18 @@ def test_every_option_of_dasks_is_one():
     assert tried >= 4
 
 
+def test_scripts_and_extras_that_pages_name_are_there():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras, scripts = set(), set()
+    for page in PAGES:
+        extras |= set(re.findall(r"(?:dlsort|\.)\[([a-z]+)\]['\"`]", page.read_text()))
+        shell = "\n".join(e.code for e in examples(page) if e.language == "sh")
+        scripts |= {words[1] for line in lines(shell) if (words := line.split())[0] == "python"}
+    assert {"delta", "report"} <= extras <= set(project["optional-dependencies"])
+    assert [script for script in scripts if not (ROOT / script).is_file()] == []
+    assert "examples/sort_files.py" in scripts
+
+
 def test_a_page_that_says_something_else_fails(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = tmp_path / "page.md"
@@ -181,6 +194,7 @@ def test_links_lead_to_pages_of_the_site_and_files_are_named(hooks):
     assert links("[a](https://dask.org) ![f](f.svg) [b](#c)", "x.md") == (
         "[a](https://dask.org) ![f](f.svg) [b](#c)"
     )
+    assert links("[a](gone.md)", "x.md") == "[a](gone.md)"
     assert links("```\n[a](../README.md)\n```", "x.md") == "```\n[a](../README.md)\n```"
 
 
