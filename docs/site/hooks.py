@@ -73,7 +73,7 @@ def _in_site(link: re.Match[str], place: str) -> str:
     path, _, anchor = target.partition("#")
     home = place.removeprefix(BELOW) if place.startswith(BELOW) else f"docs/{place}"
     meant = posixpath.normpath(posixpath.join(posixpath.dirname(home), path))
-    if (ROOT / meant).is_dir():
+    if (ROOT / meant / "README.md").is_file():
         meant = f"{meant}/README.md"
     if not (ROOT / meant).exists():
         return link[0]  # for the build to say so

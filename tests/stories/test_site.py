@@ -194,6 +194,9 @@ def test_links_lead_to_pages_of_the_site_and_files_are_named(hooks):
     assert links("[a](https://dask.org) ![f](f.svg) [b](#c)", "x.md") == (
         "[a](https://dask.org) ![f](f.svg) [b](#c)"
     )
+    assert links("[a](../docker/) [b](../kernels/)", "x.md") == (
+        "[a](repository/docker/README.md) b"
+    )
     assert links("[a](gone.md)", "x.md") == "[a](gone.md)"
     assert links("```\n[a](../README.md)\n```", "x.md") == "```\n[a](../README.md)\n```"
 
