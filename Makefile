@@ -121,7 +121,7 @@ options: $(VENV)/installed-test
 readers: $(VENV)/installed-readers
 	@$(BIN)/python tests/kits/readers_page.py
 
-# Material tells everybody that MkDocs 2 will be another program: the extra keeps to 1.
+# Without Material's notice that it ends in May 2027. (With --quiet no warning would be counted.)
 docs: $(VENV)/installed-docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 

@@ -8,6 +8,7 @@ sh         run by a shell that has ``dlsort``, unless a command of it is `ELSEWH
 output     compared with what the block before it has printed; ``...`` is anything
 sql        run by DuckDB
 yaml       read, and each command of ``dlsort`` in it
+json toml  read
 mermaid    a drawing; so is a block without a language
 =========  =====================================================================
 
@@ -21,11 +22,13 @@ import contextlib
 import datetime
 import doctest
 import io
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -52,7 +55,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rgl
 # Needs a network, a cluster, or a checkout with make.
 ELSEWHERE = {"pip", "make", "dask", "python", ".venv/bin/python"}
 HERE = {"dlsort", "mkdir", "tpchgen-cli"}
-LANGUAGES = {"python", "sh", "output", "sql", "yaml", "mermaid"}
+RUN = {"python", "sh", "sql", "yaml", "json", "toml"}
+LANGUAGES = RUN | {"output", "mermaid"}
 SCHEDULER = "tcp://scheduler:8786"
 STORE = "s3://"
 
@@ -70,7 +74,7 @@ class Example(NamedTuple):
         """Whether it can be run without a network."""
         if self.language == "sh":
             return not commands(self.code) & ELSEWHERE
-        return self.language in ("python", "sql", "yaml")
+        return self.language in RUN
 
 
 def examples(page: Path) -> list[Example]:
@@ -128,30 +132,30 @@ def make_lineitem(folder: Path) -> None:
 def run_page(page: Path, bin_folder: Path) -> list[dict[str, Any]]:
     """Run a page's blocks in the current folder, and return the names that Python has made."""
     found = examples(page)
-    runs = "".join(example.code for example in found if example.runs_here)
+    runs = "".join(e.code for e in found if e.runs_here and e.language in ("python", "sh"))
     made: list[dict[str, Any]] = []
     printed: str | None = None
     with contextlib.ExitStack() as stack:
         address = stack.enter_context(cluster()) if SCHEDULER in runs else SCHEDULER
         if STORE in runs:
             stack.enter_context(store())
-        for example in found:
-            code = example.code.replace(SCHEDULER, address)
-            if example.language == "output":
-                if printed is not None:
-                    check_printed(code, printed)
-            elif not example.runs_here:
+        for language, code in found:
+            here = code.replace(SCHEDULER, address)
+            if language == "output":
+                assert printed is not None, f"nothing has printed:\n{code}"
+                check_printed(code, printed)
+            elif not Example(language, code).runs_here:
                 printed = None
-            elif example.language == "python":
+            elif language == "python":
                 made.append({"__name__": "__page__"})
-                printed = run_python(code, page, made[-1])
-            elif example.language == "sh":
-                in_memory = STORE in code
-                printed = run_here(code) if in_memory else run_shell(code, bin_folder)
-            elif example.language == "sql":
+                printed = run_python(here, page, made[-1])
+            elif language == "sh":
+                printed = run_here(here) if STORE in code else run_shell(here, bin_folder)
+            elif language == "sql":
                 printed = run_sql(code)
             else:
-                check_yaml(code)
+                READ[language](code)
+                printed = None
     return made
 
 
@@ -238,6 +242,8 @@ def check_arguments(words: list[str]) -> None:
     with contextlib.suppress(click.exceptions.Exit):
         chosen.make_context(name, args)
 
+
+READ = {"yaml": check_yaml, "json": json.loads, "toml": tomllib.loads}
 
 # ---------------------------------------------------------------- what a page needs
 

@@ -170,6 +170,18 @@ def test_what_printed_may_leave_out():
     assert "dlsort" not in ELSEWHERE
 
 
+def test_versions_are_those_of_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (SITE / "compatibility.md").read_text()
+    told = dict(re.findall(r"^\| `?(\w+)`? \| (\d+(?:\.\d+)*)", text, re.M))
+    needs = [re.match(r"(\w+)[^>]*>=([\d.]+)", each) for each in project["dependencies"]]
+    least = {need[1]: need[2] for need in needs if need} | {
+        "Python": project["requires-python"].removeprefix(">=")
+    }
+    assert {"Python", "pyarrow", "numpy", "dask"} <= set(told)
+    assert {name: least.get(name, least["dask"]) for name in told} == told
+
+
 # ---------------------------------------------------------------- the site
 
 
