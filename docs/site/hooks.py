@@ -41,7 +41,19 @@ def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Put in the command's help, and have links lead to pages of the site."""
     if HELP in markdown:
         markdown = markdown.replace(HELP, command_help())
-    return with_links(markdown, page.file.src_uri)
+    return with_links(with_wide_lists(markdown), page.file.src_uri)
+
+
+def with_wide_lists(markdown: str) -> str:
+    """Return a page whose lists are nested by four spaces, as Python-Markdown wants it."""
+    blocks = _FENCED.split(markdown)
+    for n, block in enumerate(blocks):
+        if n % 2:
+            indent = re.match(" *", block)[0]
+            blocks[n] = re.sub("^(?=.)", indent, block, flags=re.M)
+        else:
+            blocks[n] = re.sub("^((?:  )+)(?=\\S)", r"\1\1", block, flags=re.M)
+    return "".join(blocks)
 
 
 def on_page_content(html: str, **_: Any) -> str:

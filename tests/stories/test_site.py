@@ -213,6 +213,21 @@ def test_links_lead_to_pages_of_the_site_and_files_are_named(hooks):
     assert links("```\n[a](../README.md)\n```", "x.md") == "```\n[a](../README.md)\n```"
 
 
+def test_what_is_nested_in_a_list_is_so_in_the_site(hooks):
+    text, wide = (
+        "- a\n  b\n  - c\n    d\n1. e\n   f\n",
+        "- a\n    b\n    - c\n        d\n1. e\n   f\n",
+    )
+    assert hooks.with_wide_lists(text) == wide
+    block, wide = (
+        "  ```yaml\n  c:\n    d\n\n  ```\n",
+        "    ```yaml\n    c:\n      d\n\n    ```\n",
+    )
+    assert hooks.with_wide_lists(block) == wide
+    plain = "```py\n  g\n```\n"
+    assert hooks.with_wide_lists(plain) == plain
+
+
 def test_the_help_of_every_command_is_shown(hooks):
     from dlsort.cli.main import main
 
