@@ -6,6 +6,8 @@
 #   make lint     run every checker      make format   rewrite the code as lint wants it
 #   make options  write docs/options.md anew, after a change of dlsort/options/sort_options.py
 #   make readers  write docs/readers.md anew: what other readers see (Spark needs Java)
+#   make docs     build the docs site in build/site; a warning is an error
+#   make figures  draw the figures of docs/how-it-works.md anew
 #   make clean    remove all that make made here (the images stay with the Docker engine)
 #   make bench-frames  compare the sorts of persisted Dask frames with Dask's own
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
@@ -29,7 +31,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lock bench-tuning bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format options readers clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-profile bench-lock bench-tuning bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format options readers docs figures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -118,6 +120,13 @@ options: $(VENV)/installed-test
 
 readers: $(VENV)/installed-readers
 	@$(BIN)/python tests/kits/readers_page.py
+
+# Without Material's notice that it ends in May 2027. (With --quiet no warning would be counted.)
+docs: $(VENV)/installed-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+figures: $(VENV)/installed-test
+	@$(BIN)/python docs/figures/draw.py
 
 clean:
 	rm -rf $(VENV) build dist docker/wheels .hypothesis

@@ -1,102 +1,31 @@
-"""The pages: their examples run as they stand, and what they name is there.
-
-Each page's blocks run from top to bottom, in a folder with lineitem in it.
-"""
+"""The pages: their examples run as they stand, and what they name is there."""
 
 from __future__ import annotations
 
-import datetime
-import os
 import re
 import subprocess
 import sys
 import tomllib
-from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
+from pages import (
+    ELSEWHERE,
+    HERE,
+    PAGES,
+    ROOT,
+    commands,
+    examples,
+    make_lineitem,
+    prose,
+    run_page,
+)
 from patience import PATIENCE_S
 
-ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-FOLDERS = ("dlsort", "cluster", "kernels", "docs", "docker", "benchmarks", "tests")
-PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))])
-# Needs a network, a cluster, or a checkout with make.
-ELSEWHERE = {"pip", "tpchgen-cli", "make", "dask", ".venv/bin/python"}
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-
-
-class Example(NamedTuple):
-    language: str
-    code: str
-
-    @property
-    def runs_here(self) -> bool:
-        if self.language == "sh":
-            return not commands(self.code) & ELSEWHERE
-        return self.language == "python"
-
-
-def examples(page: Path) -> list[Example]:
-    """Return the fenced blocks that have a language, at any depth."""
-    blocks = re.findall(r"^( *)```(\w+)\n(.*?)^\1```$", page.read_text(), re.M | re.S)
-    return [Example(language, re.sub(rf"^{indent}", "", code, flags=re.M))
-            for indent, language, code in blocks]  # fmt: skip
-
-
-def commands(code: str) -> set[str]:
-    return {line.split()[0] for line in code.splitlines() if line.strip()}
-
-
-def prose(page: Path) -> str:
-    """Return a page without its fenced blocks."""
-    return re.sub(r"^( *)```.*?^\1```$", "", page.read_text(), flags=re.M | re.S)
-
-
-def make_lineitem(folder: Path) -> None:
-    """Write a few rows under the names and types that TPC-H's has."""
-    rng = np.random.default_rng(4)
-    n = 500
-    day = datetime.date(1992, 1, 2)
-    for i in range(8):
-        cents = [Decimal(int(c)).scaleb(-2) for c in rng.integers(100, 10**7, n)]
-        money = pa.array(cents, pa.decimal128(15, 2))
-        days = rng.integers(0, 2500, n)
-        table = pa.table(
-            {
-                "l_orderkey": np.arange(i * n, i * n + n) // 3,
-                "l_linenumber": pa.array(np.arange(n) % 3 + 1, pa.int32()),
-                "l_quantity": money,
-                "l_extendedprice": money[::-1],
-                "l_tax": money,
-                "l_shipdate": [day + datetime.timedelta(int(d)) for d in days],
-                "l_shipmode": rng.choice(["AIR", "MAIL", "SHIP", "TRUCK"], n),
-                "l_comment": [f"comment {c}" for c in rng.integers(0, 300, n)],
-            }
-        )
-        folder.mkdir(exist_ok=True)
-        pq.write_table(table, folder / f"lineitem.{i + 1}.parquet")
-
-
-def run_shell(code: str, bin_folder: Path) -> None:
-    """Run commands as a shell would that has the installed ``dlsort`` in its path."""
-    dlsort = bin_folder / "dlsort"
-    dlsort.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m dlsort "$@"\n')
-    dlsort.chmod(0o755)
-    done = subprocess.run(
-        ["sh", "-e", "-c", code],
-        env={**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 # Dask's own, with pandas from 3.1 on.
@@ -112,15 +41,8 @@ def test_the_examples_run_in_their_order(page, tmp_path, monkeypatch):
     bin_folder.mkdir()
     monkeypatch.chdir(place)
     make_lineitem(place / "lineitem")
-    for example in examples(page):
-        if not example.runs_here:
-            continue
-        if example.language == "sh":
-            run_shell(example.code, bin_folder)
-            continue
-        names: dict[str, object] = {}
-        exec(compile(example.code, str(page), "exec"), names)
-        if "days" in names:  # what the text says of it
+    for names in run_page(page, bin_folder):
+        if page == README and "days" in names:  # what the text says of it
             assert names["days"].known_divisions
             assert len(names["days"]) == 8 * 500
             assert len(names["ddf"].compute()) == 8 * 500
@@ -139,7 +61,7 @@ def test_every_door_has_an_example():
 def test_what_is_not_run_is_known(page):
     for example in examples(page):
         if example.language == "sh":
-            assert commands(example.code) <= ELSEWHERE | {"dlsort"}
+            assert commands(example.code) <= ELSEWHERE | HERE
 
 
 @each_page
