@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from dlsort.keys import SortKey
     from dlsort.report import SortReport
     from dlsort.table import sort_table, top_k
+    from dlsort.upkeep.append import append_dataset
+    from dlsort.upkeep.compact import compact_dataset
+    from dlsort.upkeep.report import UpkeepReport
 
 __all__ = [
     "CheckReport",
@@ -41,8 +44,11 @@ __all__ = [
     "OptionIgnoredWarning",
     "SortKey",
     "SortReport",
+    "UpkeepReport",
+    "append_dataset",
     "argsort",
     "check_dataset",
+    "compact_dataset",
     "disable",
     "distribution",
     "enable",
@@ -69,8 +75,11 @@ _HOME = {
     "OptionIgnoredWarning": "frames.notices",
     "SortKey": "keys",
     "SortReport": "report",
+    "UpkeepReport": "upkeep.report",
+    "append_dataset": "upkeep.append",
     "argsort": "arrays",
     "check_dataset": "check",
+    "compact_dataset": "upkeep.compact",
     "disable": "frames.drop_in",
     "distribution": "cdf",
     "enable": "frames.drop_in",

@@ -88,6 +88,12 @@ def _is_embedded(scheduler: object) -> bool:
 _ALL_THREADS = replace(THREADS, otherwise="one a core")
 _THREADS_HERE = replace(_ALL_THREADS, help="At most so many; the result does not depend on it.")
 
+_SORTED = replace(DST, help="A dataset that dlsort has sorted: it says by which key.")
+_AS_THE_OTHERS = tuple(
+    replace(option, default=None, otherwise="as the files that are there")
+    for option in (COMPRESSION, ROW_GROUP_ROWS)
+)
+
 #: Each function's options, in the order of its signature.
 DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "sort_dataset": (
@@ -113,6 +119,43 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         HIVE_TYPES,
         DECRYPTION,
         MODEL,
+        PROGRESS,
+    ),
+    "append_dataset": (
+        replace(
+            SRC, help="What is appended: whatever can be sorted, in any order of its rows."
+        ),
+        _SORTED,
+        SCHEDULER,
+        WORKERS,
+        THREADS,
+        MEMORY,
+        TEMP_DIR,
+        *_AS_THE_OTHERS,
+        RESUME,
+        replace(
+            FILES_SCHEMA,
+            help=f"{FILES_SCHEMA.help} What would change columns of ``dst`` is refused.",
+        ),
+        IGNORE,
+        HIVE_TYPES,
+        DECRYPTION,
+        PROGRESS,
+    ),
+    "compact_dataset": (
+        _SORTED,
+        replace(
+            PARTITION_SIZE,
+            help="Size of a file's rows in memory, as in 128MiB.",
+            otherwise="as before",
+        ),
+        SCHEDULER,
+        WORKERS,
+        THREADS,
+        MEMORY,
+        TEMP_DIR,
+        *_AS_THE_OTHERS,
+        RESUME,
         PROGRESS,
     ),
     "check_dataset": (
@@ -160,6 +203,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
 #: Each command's flags, in the order of its help.
 COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     "sort": (*DOORS["sort_dataset"][2:], REPORT),
+    "append": DOORS["append_dataset"][2:],
+    "compact": DOORS["compact_dataset"][1:],
     "check": DOORS["check_dataset"][1:],
     "stats": (*DOORS["distribution"][1:2], *STATS, *DOORS["distribution"][2:]),
     "explain": (
