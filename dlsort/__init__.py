@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dlsort.frames.methods import sort_values
     from dlsort.frames.notices import ComputedTwiceWarning, OptionIgnoredWarning
     from dlsort.keys import SortKey
+    from dlsort.overlap import OverlapReport, measure_overlap
     from dlsort.report import SortReport
     from dlsort.table import sort_table, top_k
     from dlsort.upkeep.append import append_dataset
@@ -42,6 +43,7 @@ __all__ = [
     "DlsortWarning",
     "Explanation",
     "OptionIgnoredWarning",
+    "OverlapReport",
     "SortKey",
     "SortReport",
     "UpkeepReport",
@@ -55,6 +57,7 @@ __all__ = [
     "enabled",
     "explain",
     "is_sorted",
+    "measure_overlap",
     "rank",
     "set_index",
     "sort_dataset",
@@ -73,6 +76,7 @@ _HOME = {
     "DlsortWarning": "errors",
     "Explanation": "explained.explanation",
     "OptionIgnoredWarning": "frames.notices",
+    "OverlapReport": "overlap",
     "SortKey": "keys",
     "SortReport": "report",
     "UpkeepReport": "upkeep.report",
@@ -87,6 +91,7 @@ _HOME = {
     "explain": "explained.door",
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
+    "measure_overlap": "overlap",
     "rank": "arrays",
     "set_index": "frames.index_methods",
     "sort_index": "frames.index_methods",

@@ -12,10 +12,12 @@ from dlsort.options.option import SortOption
 from dlsort.options.other_options import (
     ASCENDING,
     FORMAT,
+    MAX_DEPTH,
     METHOD,
     NA_POSITION,
     NAN_POSITION,
     OUTPUT,
+    OVERLAP,
     STATS,
     K,
 )
@@ -149,7 +151,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
             help="Size of a file's rows in memory, as in 128MiB.",
             otherwise="as before",
         ),
-        SCHEDULER,
+        replace(SCHEDULER, help=SCHEDULER.help.replace("``src`` and ``dst``", "``dst``")),
         WORKERS,
         THREADS,
         MEMORY,
@@ -168,6 +170,15 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         HIVE_TYPES,
         DECRYPTION,
         PROGRESS,
+    ),
+    "measure_overlap": (
+        SRC,
+        replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
+        MAX_DEPTH,
+        FILES_SCHEMA,
+        IGNORE,
+        HIVE_TYPES,
+        DECRYPTION,
     ),
     "distribution": (
         replace(SRC, kind=FRAMES, help=f"{SRC.help} Or a Dask frame."),
@@ -205,7 +216,7 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     "sort": (*DOORS["sort_dataset"][2:], REPORT),
     "append": DOORS["append_dataset"][2:],
     "compact": DOORS["compact_dataset"][1:],
-    "check": DOORS["check_dataset"][1:],
+    "check": (*DOORS["check_dataset"][1:], OVERLAP, MAX_DEPTH),
     "stats": (*DOORS["distribution"][1:2], *STATS, *DOORS["distribution"][2:]),
     "explain": (
         *(option for option in DOORS["explain"] if option.name not in ("src", "dst")),

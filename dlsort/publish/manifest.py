@@ -199,6 +199,7 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         return None
     job: object = manifest.job
+    members: object = manifest.members
     sound = (
         isinstance(job, str)
         and all(type(n) is int and n >= 0 for n in (manifest.part, manifest.rows))
@@ -206,8 +207,8 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
         and manifest.part < manifest.n_parts
         and all([type(v) for v in key] in _KEY_FORMS for key in manifest.keys)
         and all(type(n) is int and n >= 0 for n in (manifest.generation, manifest.part_rows))
-        and isinstance(manifest.members, list)
-        and all(map(_is_run, manifest.members))
+        and isinstance(members, list)
+        and all(map(_is_run, members))
     )
     return manifest if sound and keys else None
 

@@ -18,7 +18,7 @@ from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import list_of, shown_places
 from dlsort.io.schema.metadata import FileSchema
 from dlsort.io.schema.united import unite
-from dlsort.io.storage import join, remove_all
+from dlsort.io.storage import join, make_folder, remove_all
 from dlsort.model.reuse import file_mark
 from dlsort.order.key_types import check_key_types
 from dlsort.proof.checksum import Proof
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["append_dataset"]
 
-SORTED = "batch"  # the folder of the sorted batch, in the job's
+BATCH = "batch"  # the folder of the sorted batch, in the job's
 
 
 def append_dataset(
@@ -93,8 +93,8 @@ def append_dataset(
     row_group_rows : int, optional
         Rows of their row groups; by default as the others.
     resume : bool
-        Resume from what an earlier attempt at the same has kept that was killed. One that was
-        killed as it had just published is only completed: no row is appended twice.
+        Resume from what an earlier attempt at the same has kept that was killed. If the files
+        are those that were appended last, nothing is done: no row is there twice.
     schema : str, path-like or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`. Columns that the batch has not are null in its rows.
         What would change columns or types of the dataset is refused.
@@ -151,21 +151,33 @@ def _append(asked: Asked, progress: Progress, began: float) -> UpkeepReport:
     batch = open_asked(asked)
     _check_batch(asked, dataset, batch, destination)
     schema = _fitting_schema(asked, dataset, batch)
-    if not batch.n_rows:
-        return _nothing(asked, dataset, began)
+    marks = _marks(batch, asked.tuning)
+    is_there = asked.resume and dataset.has_appended(marks)
+    if is_there or not batch.n_rows:
+        report = dataset.report("append", asked.dst, shown_places(asked.src))
+        seconds = time.perf_counter() - began
+        return replace(report, added_rows=batch.n_rows, seconds=seconds)
     # sort the batch, plan, make, publish
     wanted = wanted_of(asked, dataset, "append", Wanted.files_of(batch))
     with (
         place_for(asked, batch) as place,
         staged(asked, wanted, dataset, place, (destination, held), progress) as stage,
     ):
-        of_batch = _sort_batch(asked, dataset, batch, schema, place, stage)
+        of_batch = _sort_batch(asked, dataset, schema, place, stage, marks)
         fallen = find_fallen(dataset, of_batch.source, place.size.n_threads)
         usual = dataset.usual_rows()
         units = tuple(units_of_append(dataset.rows, *fallen, usual))
         upkeep = Upkeep(asked, dataset, schema, usual, units, of_batch)
         report = make_and_prove(upkeep, stage, place, destination, progress)
     return replace(report, seconds=time.perf_counter() - began)
+
+
+def _marks(batch: ParquetSource, tuning: Tuning) -> tuple[str, ...]:
+    """Return what the batch's files are recognised by, unless they are too many."""
+    if len(batch.files) > tuning.sample.most_marks:
+        return ()
+    both = zip(batch.files, batch.stamps, strict=True)
+    return tuple(file_mark(path, *stamp) for path, stamp in both)
 
 
 def _files_of(asked: Asked) -> Callable[[], list[list[Any]]]:
@@ -234,14 +246,16 @@ def _fitting_schema(asked: Asked, dataset: SortedDataset, batch: ParquetSource) 
 def _sort_batch(
     asked: Asked,
     dataset: SortedDataset,
-    batch: ParquetSource,
     schema: pa.Schema,
     place: Place,
     stage: Staging,
+    marks: tuple[str, ...],
 ) -> Batch:
     """Sort the batch into the job's folder, in the dataset's columns."""
-    folder = join(stage.folder, SORTED)
-    remove_all(folder)  # an earlier attempt's may not be whole
+    above = join(stage.folder, BATCH)
+    remove_all(above)  # an earlier attempt's may not be whole, or half-way published in a store
+    folder = join(above, "sorted")
+    make_folder(above)
     shown = pa.schema([f.with_name(given_name(f.name)) for f in schema], schema.metadata)
     done = sort_dataset(
         asked.src,
@@ -261,16 +275,4 @@ def _sort_batch(
     )
     high, low = done.checksum[:16], done.checksum[16:]
     proof = Proof(done.rows, int(low, 16), int(high, 16))
-    both = zip(batch.files, batch.stamps, strict=True)
-    marks = tuple(file_mark(path, *stamp) for path, stamp in both)
-    is_many = len(marks) > asked.tuning.sample.most_marks
-    source = open_source(folder, asked.tuning.io, schema)
-    return Batch(source, proof, () if is_many else marks)
-
-
-def _nothing(asked: Asked, dataset: SortedDataset, began: float) -> UpkeepReport:
-    """Return the report of a batch without a row, which changes nothing."""
-    return replace(
-        dataset.report("append", asked.dst, shown_places(asked.src)),
-        seconds=time.perf_counter() - began,
-    )
+    return Batch(open_source(folder, asked.tuning.io, schema), proof, marks)

@@ -250,7 +250,7 @@ def _writer(
         times_in_utc=old.times_in_utc,
         told_types=told,
         has_elements=old.has_elements,
-        marks=(*marks, *(upkeep.batch.marks if upkeep.batch else ())),
+        marks=(*(upkeep.batch.marks if upkeep.batch else ()), *marks),
         growth=Growth(dataset.generation + 1, upkeep.usual, lead, members),
     )
 

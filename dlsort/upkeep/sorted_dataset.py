@@ -75,6 +75,13 @@ class SortedDataset:
         """What a row takes in memory, about."""
         return max(1.0, self.source.arrow_bytes / max(1, self.source.n_rows))
 
+    def has_appended(self, marks: tuple[str, ...]) -> bool:
+        """Return whether what was appended last came from files with these marks."""
+        last = next(
+            (m for m in self.manifests if m.generation == self.generation and m.members), None
+        )
+        return bool(marks) and last is not None and last.source[: len(marks)] == list(marks)
+
     def usual_rows(self, partition_size: int | None = None) -> int:
         """Return how many rows a part has, usually; in parts of a size, if it is given."""
         if partition_size is not None:

@@ -91,7 +91,8 @@ def units_of_append(
     gaps = [before, *after]  # gap i is before part i
     to_above = [joins(gap, i - 1) for i, gap in enumerate(gaps)]
     to_below = [not to_above[i] and joins(gap, i) for i, gap in enumerate(gaps)]
-    units, at = [], 0
+    units: list[Unit] = []
+    at = 0
     for i, gap in enumerate(gaps):
         if gap and not to_above[i] and not to_below[i]:
             units.append(Unit((), i - 1, at, at + gap))
@@ -111,7 +112,8 @@ def units_of_compact(rows: Sequence[int], usual: int) -> list[Unit]:
     Rows left over that make no part go to the smaller neighbour, if that stays below twice
     the usual.
     """
-    units, part = [], 0
+    units: list[Unit] = []
+    part = 0
     while part < len(rows):
         first, last = part, part + 1
         if rows[part] < SMALL * usual:
