@@ -33,9 +33,9 @@ from dlsort.tuning import TUNING, Tuning
 from dlsort.upkeep.cuts import find_fallen
 from dlsort.upkeep.job import finished_before, open_destination, staged, wanted_of
 from dlsort.upkeep.make import Batch, Upkeep, make_and_prove
+from dlsort.upkeep.patches import patches_of_append
 from dlsort.upkeep.report import UpkeepReport
 from dlsort.upkeep.sorted_dataset import SortedDataset
-from dlsort.upkeep.units import units_of_append
 
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
@@ -166,8 +166,8 @@ def _append(asked: Asked, progress: Progress, began: float) -> UpkeepReport:
         of_batch = _sort_batch(asked, dataset, schema, place, stage, marks)
         fallen = find_fallen(dataset, of_batch.source, place.size.n_threads)
         usual = dataset.usual_rows()
-        units = tuple(units_of_append(dataset.rows, *fallen, usual))
-        upkeep = Upkeep(asked, dataset, schema, usual, units, of_batch)
+        patches = tuple(patches_of_append(dataset.rows, *fallen, usual))
+        upkeep = Upkeep(asked, dataset, schema, usual, patches, of_batch)
         report = make_and_prove(upkeep, stage, place, destination, progress)
     return replace(report, seconds=time.perf_counter() - began)
 

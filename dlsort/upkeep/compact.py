@@ -13,8 +13,8 @@ from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
 from dlsort.upkeep.job import finished_before, open_destination, staged, wanted_of
 from dlsort.upkeep.make import Upkeep, make_and_prove
+from dlsort.upkeep.patches import patches_of_compact
 from dlsort.upkeep.report import UpkeepReport
-from dlsort.upkeep.units import units_of_compact
 
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
@@ -109,8 +109,8 @@ def _compact(asked: Asked, progress: Progress, began: float) -> UpkeepReport:
     destination, held, dataset = open_destination(asked)
     dataset.source.check_columns(dataset.source.schema.names, copied=True)
     usual = dataset.usual_rows(asked.partition_size)
-    units = tuple(units_of_compact(dataset.rows, usual))
-    if not units:
+    patches = tuple(patches_of_compact(dataset.rows, usual))
+    if not patches:
         report = dataset.report("compact", asked.dst)
         return replace(report, seconds=time.perf_counter() - began)
     wanted = wanted_of(asked, dataset, "compact", [])
@@ -118,6 +118,6 @@ def _compact(asked: Asked, progress: Progress, began: float) -> UpkeepReport:
         place_for(asked, dataset.source) as place,
         staged(asked, wanted, dataset, place, (destination, held), progress) as stage,
     ):
-        upkeep = Upkeep(asked, dataset, dataset.source.schema, usual, units)
+        upkeep = Upkeep(asked, dataset, dataset.source.schema, usual, patches)
         report = make_and_prove(upkeep, stage, place, destination, progress)
     return replace(report, seconds=time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""Cuts: where the rows of a sorted batch fall among a dataset's parts, and where units are cut.
+"""Cuts: where rows of a sorted batch fall among a dataset's parts, and where patches are cut.
 
 Both are questions to a model, whose splitters are keys that are known: a row belongs before
 the first splitter that is after it. Rows of equal keys are kept apart by where they come from:
@@ -25,11 +25,11 @@ from dlsort.model.partition import find_bands
 from dlsort.order.argsort import argsort
 from dlsort.upkeep.sorted_dataset import SortedDataset
 
-__all__ = ["Cut", "Fallen", "cut_unit", "find_fallen"]
+__all__ = ["Cut", "Fallen", "cut_patch", "find_fallen"]
 
 Counts = npt.NDArray[np.int64]
 
-# Candidates for a cut, for each part that a unit is cut into: it lies within a quarter of a
+# Candidates for a cut, for each part that a patch is cut into: it lies within a quarter of a
 # part of where it should.
 CANDIDATES = 8
 
@@ -43,7 +43,7 @@ class Fallen(NamedTuple):
 
 
 class Cut(NamedTuple):
-    """A new part: which rows of a unit's parts, and which of the batch, make it."""
+    """A new part: which rows of a patch's parts, and which of the batch, make it."""
 
     old: tuple[int, int]
     new: tuple[int, int]
@@ -89,7 +89,7 @@ def find_fallen(dataset: SortedDataset, batch: ParquetSource, n_threads: int) ->
     return Fallen(int(counts[0]), within, after)
 
 
-def cut_unit(
+def cut_patch(
     dataset: SortedDataset,
     source: ParquetSource,
     old: Sequence[int],
@@ -97,18 +97,18 @@ def cut_unit(
     between: tuple[int, int],
     n_parts: int,
 ) -> list[Cut]:
-    """Return where a unit is cut into parts of about as many rows.
+    """Return where a patch is cut into parts of about as many rows.
 
     Parameters
     ----------
     dataset : SortedDataset
-        What the unit is of.
+        What the patch is of.
     source : ParquetSource
         Its parts that are made anew, and the batch.
     old, new : sequence of int
-        Row groups in ``source`` that have rows: of the unit's parts; of the batch.
+        Row groups in ``source`` that have rows: of the patch's parts; of the batch.
     between : (int, int)
-        The first of the batch's rows that are the unit's, and the one behind the last.
+        The first of the batch's rows that are the patch's, and the one behind the last.
     n_parts : int
         How many parts are wanted.
 

@@ -1,4 +1,4 @@
-"""Make: the parts of some units are written, those that stay are linked, and all are published.
+"""Make: the parts of some patches are written, those that stay are linked; all are published.
 
 What stays is not read. A part in a folder gets a second name (a hard link), under which its
 bytes lie in the new folder too; an object of a store is copied inside of the store as it is
@@ -40,10 +40,10 @@ from dlsort.strategies.part import lay_parts
 from dlsort.strategies.reader import Reader
 from dlsort.strategies.run import Place, run_plan
 from dlsort.terminal.progress import Progress
-from dlsort.upkeep.cuts import cut_unit
+from dlsort.upkeep.cuts import cut_patch
+from dlsort.upkeep.patches import Patch, n_cuts
 from dlsort.upkeep.report import UpkeepReport
 from dlsort.upkeep.sorted_dataset import SortedDataset
-from dlsort.upkeep.units import Unit, n_cuts
 
 __all__ = ["Batch", "Upkeep", "make_and_prove"]
 
@@ -72,7 +72,7 @@ class Upkeep:
         What parts are read and written with: the dataset's, but what may be null.
     usual : int
         Rows of a part of the usual size.
-    units : tuple of Unit
+    patches : tuple of Patch
         Which rows are made anew, in order.
     batch : Batch or None
         What is put into it.
@@ -82,7 +82,7 @@ class Upkeep:
     dataset: SortedDataset
     schema: pa.Schema
     usual: int
-    units: tuple[Unit, ...]
+    patches: tuple[Patch, ...]
     batch: Batch | None = None
 
 
@@ -100,7 +100,7 @@ def make_and_prove(
     destination: str,
     progress: Progress,
 ) -> UpkeepReport:
-    """Write the parts of the units, link the others, and note that all are proved.
+    """Write the parts of the patches, link the others, and note that all are proved.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def _source_of(
 ) -> ParquetSource:
     """Return the parts that are made anew and the batch, as one source, in this order."""
     asked, dataset = upkeep.asked, upkeep.dataset
-    paths = [dataset.source.files[part] for unit in upkeep.units for part in unit.parts]
+    paths = [dataset.source.files[part] for patch in upkeep.patches for part in patch.parts]
     paths += upkeep.batch.source.files if upkeep.batch else ()
     listing = Listing(tuple(SourceFile(path) for path in paths))
     source = open_source(listing, asked.tuning.io, upkeep.schema)
@@ -180,30 +180,26 @@ def _entries(upkeep: Upkeep, source: ParquetSource, part_bytes: int) -> list[int
     for number, group in enumerate(source.row_groups):
         if group.n_rows:
             of_file.setdefault(group.file, []).append(number)
-    remade = [part for unit in upkeep.units for part in unit.parts]
+    remade = [part for patch in upkeep.patches for part in patch.parts]
     groups_of = {part: of_file.get(file, []) for file, part in enumerate(remade)}
     new = [g for file in sorted(of_file) if file >= len(remade) for g in of_file[file]]
     row_bytes = max(1.0, source.arrow_bytes / max(1, source.n_rows))
     most = max(1, int(part_bytes / row_bytes))
     entries: list[int | _NewPart] = []
     done = 0
-    for unit in upkeep.units:
-        entries += range(done, unit.after + 1)
-        old = [g for part in unit.parts for g in groups_of[part]]
-        wanted = n_cuts(unit, rows, upkeep.usual, most)
-        span = unit.begin, unit.end
-        for cut in cut_unit(dataset, source, old, new, span, min(wanted, MOST_CUTS)):
+    for patch in upkeep.patches:
+        entries += range(done, patch.after + 1)
+        old = [g for part in patch.parts for g in groups_of[part]]
+        wanted = n_cuts(patch, rows, upkeep.usual, most)
+        span = patch.begin, patch.end
+        for cut in cut_patch(dataset, source, old, new, span, wanted):
             slices = (*_slices(source, old, cut.old), *_slices(source, new, cut.new))
             if not slices:  # a part without rows still has columns
                 slices = (Slice(source.piece(0, 0).without_rows(), 0, 0),)
             n_rows = sum(each.n_rows for each in slices)
             entries.append(_NewPart(slices, n_rows))
-        done = max(done, unit.after + 1, *(part + 1 for part in unit.parts))
+        done = max(done, patch.after + 1, *(part + 1 for part in patch.parts))
     return [*entries, *range(done, len(rows))]
-
-
-# Of one unit: a batch that makes so many parts of one is no batch any more.
-MOST_CUTS = 100_000
 
 
 def _slices(
@@ -235,7 +231,7 @@ def _writer(
     if told is not None:
         nullable = {field.name: field.nullable for field in source.schema}
         told = pa.schema([f.with_nullable(nullable[f.name]) for f in told], told.metadata)
-    remade = [part for unit in upkeep.units for part in unit.parts]
+    remade = [part for patch in upkeep.patches for part in patch.parts]
     marks = [mark for part in remade for mark in manifests[part].source]
     return Writer(
         folder,

@@ -1,4 +1,4 @@
-"""Units: which parts are made anew, of which rows; all others stay the files that they are.
+"""Patches: which parts are made anew, of which rows; all others stay the files that they are.
 
 A batch that is sorted falls into the parts' ranges, and into the gaps between them:
 
@@ -16,14 +16,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Unit", "n_cuts", "units_of_append", "units_of_compact"]
+__all__ = ["Patch", "n_cuts", "patches_of_append", "patches_of_compact"]
 
 # Parts of less than half the usual rows are small, those of more than twice as many large.
 SMALL, LARGE = 0.5, 2
 
 
 @dataclass(frozen=True)
-class Unit:
+class Patch:
     """Rows of some parts, and of the batch, of which new parts are made.
 
     Parameters
@@ -46,27 +46,27 @@ class Unit:
         return sum(rows[part] for part in self.parts) + self.end - self.begin
 
 
-def n_cuts(unit: Unit, rows: Sequence[int], usual: int, most: int) -> int:
-    """Return of how many parts the rows of a unit become.
+def n_cuts(patch: Patch, rows: Sequence[int], usual: int, most: int) -> int:
+    """Return of how many parts the rows of a patch become.
 
     Parameters
     ----------
-    unit : Unit
+    patch : Patch
         The rows.
     rows : sequence of int
         Rows of each part.
     usual, most : int
         How many a part has usually, and how many fit the memory.
     """
-    n = unit.n_rows(rows)
-    is_grown = len(unit.parts) == 1 and unit.end > unit.begin
+    n = patch.n_rows(rows)
+    is_grown = len(patch.parts) == 1 and patch.end > patch.begin
     wanted = 1 if is_grown and n <= LARGE * usual else max(1, round(n / usual))
     return max(wanted, -(-n // max(1, most)))
 
 
-def units_of_append(
+def patches_of_append(
     rows: Sequence[int], before: int, within: Sequence[int], after: Sequence[int], usual: int
-) -> list[Unit]:
+) -> list[Patch]:
     """Return what is made anew as a batch is put among parts, in order.
 
     Parameters
@@ -91,28 +91,28 @@ def units_of_append(
     gaps = [before, *after]  # gap i is before part i
     to_above = [joins(gap, i - 1) for i, gap in enumerate(gaps)]
     to_below = [not to_above[i] and joins(gap, i) for i, gap in enumerate(gaps)]
-    units: list[Unit] = []
+    patches: list[Patch] = []
     at = 0
     for i, gap in enumerate(gaps):
         if gap and not to_above[i] and not to_below[i]:
-            units.append(Unit((), i - 1, at, at + gap))
+            patches.append(Patch((), i - 1, at, at + gap))
         if i == len(rows):
             break
         begin = at if to_below[i] else at + gap
         at += gap + within[i]
         end = at + (gaps[i + 1] if to_above[i + 1] else 0)
         if end > begin:
-            units.append(Unit((i,), i - 1, begin, end))
-    return units
+            patches.append(Patch((i,), i - 1, begin, end))
+    return patches
 
 
-def units_of_compact(rows: Sequence[int], usual: int) -> list[Unit]:
+def patches_of_compact(rows: Sequence[int], usual: int) -> list[Patch]:
     """Return what is made anew so that parts are even: runs of small parts, and large ones.
 
     Rows left over that make no part go to the smaller neighbour, if that stays below twice
     the usual.
     """
-    units: list[Unit] = []
+    patches: list[Patch] = []
     part = 0
     while part < len(rows):
         first, last = part, part + 1
@@ -120,21 +120,21 @@ def units_of_compact(rows: Sequence[int], usual: int) -> list[Unit]:
             while last < len(rows) and rows[last] < SMALL * usual:
                 last += 1
             if sum(rows[first:last]) < SMALL * usual:
-                first, last = _with_neighbour(rows, first, last, units, usual)
+                first, last = _with_neighbour(rows, first, last, patches, usual)
         elif rows[part] <= LARGE * usual:
             part += 1
             continue
-        unit = Unit(tuple(range(first, last)), first - 1)
+        patch = Patch(tuple(range(first, last)), first - 1)
         if last - first > 1 or rows[first] > LARGE * usual:
-            units.append(unit)
+            patches.append(patch)
         part = max(last, part + 1)
-    return units
+    return patches
 
 
 def _with_neighbour(
-    rows: Sequence[int], first: int, last: int, units: Sequence[Unit], usual: int
+    rows: Sequence[int], first: int, last: int, patches: Sequence[Patch], usual: int
 ) -> tuple[int, int]:
-    is_free = first > 0 and not (units and units[-1].parts[-1] == first - 1)
+    is_free = first > 0 and not (patches and patches[-1].parts[-1] == first - 1)
     above = rows[first - 1] if is_free else None
     below = rows[last] if last < len(rows) else None
     own = sum(rows[first:last])
