@@ -70,7 +70,7 @@ def find_fallen(dataset: SortedDataset, batch: ParquetSource, n_threads: int) ->
     within, after = [0] * len(rows), [0] * len(rows)
     if not filled:
         return Fallen(batch.n_rows, within, after)
-    edges = concat_rows([dataset.edges(part) for part in filled])
+    edges = concat_rows([dataset.edges[part] for part in filled])
     n = edges.num_rows
     model = _model(dataset, edges, np.zeros(n, np.int64), np.arange(n))
     counts = np.zeros(n + 1, np.int64)

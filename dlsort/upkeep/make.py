@@ -286,7 +286,7 @@ def _check_all(upkeep: Upkeep, kept: dict[int, int], outcome: Outcome) -> list[O
     inputs = list(outcome.inputs)
     for n, part in kept.items():
         proof, n_bytes = dataset.proof(part), dataset.source.stamps[part].n_bytes
-        outputs.append(OutputStats(n, proof, n_bytes, dataset.edges(part), clock))
+        outputs.append(OutputStats(n, proof, n_bytes, dataset.edges[part], clock))
         inputs.append(InputStats(proof, clock))
     outputs.sort(key=lambda stats: stats.part)
     n_rows = dataset.source.n_rows + (upkeep.batch.proof.rows if upkeep.batch else 0)

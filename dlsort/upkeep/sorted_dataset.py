@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -17,7 +17,7 @@ from dlsort.options.arguments import COMPRESSIONS
 from dlsort.order.words import key_table
 from dlsort.proof.checksum import Proof, total
 from dlsort.publish.known_model import keys_told
-from dlsort.publish.manifest import Manifest, read_manifest
+from dlsort.publish.manifest import Manifest, quantile_rows, read_manifest
 from dlsort.publish.places import find_problems, list_parts
 from dlsort.tuning import Tuning
 from dlsort.upkeep.report import UpkeepReport
@@ -133,18 +133,24 @@ class SortedDataset:
             generation=self.generation,
         )
 
-    def edges(self, part: int) -> pa.Table:
-        """Return the first and the last key of a part; no rows, if it has none.
+    @cached_property
+    def edges(self) -> list[pa.Table]:
+        """The first and the last key of each part; no rows, where it has none.
 
-        The footer tells them, unless they are long or nested: then they are read.
+        The footers tell them; where they are long or nested, they are read.
         """
+        return [self._edges_of(part) for part in range(len(self.manifests))]
+
+    def _edges_of(self, part: int) -> pa.Table:
         manifest = self.manifests[part]
         if not manifest.rows:
             return self.keys_of(self.source, 0, 0).slice(0, 0)
-        told = keys_told(manifest, self.key_schema)
-        if told is not None:
-            table, cut = told
-            if not (cut[0] or cut[-1]):
+        if all(len(q) == len(quantile_rows(manifest.rows)) for q in manifest.quantiles):
+            ends = [[q[0], q[-1]][: manifest.rows] for q in manifest.quantiles]
+            of_ends = replace(manifest, rows=min(2, manifest.rows), quantiles=ends)
+            told = keys_told(of_ends, self.key_schema)
+            if told is not None and not told[1].any():
+                table = told[0]
                 return concat_rows([table.slice(0, 1), table.slice(table.num_rows - 1)])
         groups = [
             number
