@@ -169,7 +169,12 @@ def _append(asked: Asked, progress: Progress, began: float) -> UpkeepReport:
         patches = tuple(patches_of_append(dataset.rows, *fallen, usual))
         upkeep = Upkeep(asked, dataset, schema, usual, patches, of_batch)
         report = make_and_prove(upkeep, stage, place, destination, progress)
-    return replace(report, seconds=time.perf_counter() - began)
+    return replace(
+        report,
+        seconds=time.perf_counter() - began,
+        passed_over={why: len(names) for why, names in batch.passed.items()},
+        decrypted_files=batch.n_decrypted,
+    )
 
 
 def _marks(batch: ParquetSource, tuning: Tuning) -> tuple[str, ...]:

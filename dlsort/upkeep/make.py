@@ -30,6 +30,7 @@ from dlsort.io.storage import is_store, join, write_error
 from dlsort.proof.checksum import Proof, total
 from dlsort.proof.outcome import Outcome, check_outcome
 from dlsort.proof.stats import Clock, InputStats, OutputStats
+from dlsort.publish.destination import filled
 from dlsort.publish.finished import check_visible, verify_finished
 from dlsort.publish.places import runs_of
 from dlsort.publish.staging import Staging
@@ -163,10 +164,13 @@ def _source_of(
 ) -> ParquetSource:
     """Return the parts that are made anew and the batch, as one source, in this order."""
     asked, dataset = upkeep.asked, upkeep.dataset
-    paths = [dataset.source.files[part] for patch in upkeep.patches for part in patch.parts]
+    remade = [part for patch in upkeep.patches for part in patch.parts]
+    paths = [dataset.source.files[part] for part in remade]
     paths += upkeep.batch.source.files if upkeep.batch else ()
     listing = Listing(tuple(SourceFile(path) for path in paths))
     source = open_source(listing, asked.tuning.io, upkeep.schema)
+    if [dataset.source.stamps[part] for part in remade] != list(source.stamps[: len(remade)]):
+        raise filled(asked.dst)
     budget, n_processes = asked.tuning.budget, max(1, place.size.n_processes)
     most = check_row_groups(source, asked.memory_bytes, n_processes, budget)
     group_bytes = part_bytes * budget.working_copies // budget.reading_copies

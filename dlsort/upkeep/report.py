@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dlsort.errors import ResumeError
@@ -41,6 +41,10 @@ class UpkeepReport:
         Parts that an earlier attempt had finished.
     generation : int
         How many times the dataset was appended to, or evened.
+    passed_over : dict of str to int
+        Files and folders of the batch that were not read, by the reason, as of a sort.
+    decrypted_files : int
+        Files of the batch that are encrypted; the result is not.
     """
 
     door: str
@@ -58,6 +62,8 @@ class UpkeepReport:
     checksum: str
     resumed_parts: int
     generation: int
+    passed_over: dict[str, int] = field(default_factory=dict)
+    decrypted_files: int = 0
 
     @property
     def parts(self) -> int:
@@ -100,6 +106,12 @@ class UpkeepReport:
             f"{self.remade_parts:,} ({format_bytes(self.written_bytes)})",
             f"time       {self.seconds:.2f} s",
         ]
+        if self.passed_over:
+            counts = ", ".join(f"{n:,} {why}" for why, n in self.passed_over.items())
+            lines.append(f"not read   {counts}")
+        if self.decrypted_files:
+            files = count(self.decrypted_files, "file")
+            lines.append(f"encrypted  {files} of the batch; the result is not encrypted")
         if self.resumed_parts:
             lines.append(
                 f"resumed    {count(self.resumed_parts, 'part')} kept from an earlier attempt"

@@ -152,14 +152,19 @@ class SortedDataset:
             if told is not None and not told[1].any():
                 table = told[0]
                 return concat_rows([table.slice(0, 1), table.slice(table.num_rows - 1)])
-        groups = [
-            number
-            for number, group in enumerate(self.source.row_groups)
-            if group.file == part and group.n_rows
-        ]
+        groups = self._groups[part]
         first = self.keys_of(self.source, groups[0], groups[0] + 1)
         last = self.keys_of(self.source, groups[-1], groups[-1] + 1)
         return concat_rows([first.slice(0, 1), last.slice(last.num_rows - 1)])
+
+    @cached_property
+    def _groups(self) -> dict[int, list[int]]:
+        """The row groups of each part that have rows."""
+        found: dict[int, list[int]] = {}
+        for number, group in enumerate(self.source.row_groups):
+            if group.n_rows:
+                found.setdefault(group.file, []).append(number)
+        return found
 
     def keys_of(self, source: ParquetSource, first: int, last: int) -> pa.Table:
         """Return the keys in some row groups of a source that has this one's columns."""

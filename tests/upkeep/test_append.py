@@ -18,9 +18,11 @@ import dlsort
 from dlsort.errors import (
     BadOptionError,
     DestinationError,
+    DestinationExistsError,
     RowsLostError,
     SchemaMismatchError,
 )
+from dlsort.upkeep import append as append_module
 from dlsort.upkeep import make
 
 N_PARTS = 8
@@ -314,6 +316,32 @@ def refused(dst: Path, error: type[Exception], text: str, src: Path | None = Non
 def test_a_place_without_a_dataset_is_refused(tmp_path):
     (tmp_path / "at").mkdir()
     refused(tmp_path / "at" / "none", DestinationError, "holds no dataset yet")
+
+
+def test_of_two_appends_at_once_one_gives_way(dst, monkeypatch):
+    real = append_module.find_fallen
+
+    def meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(append_module, "find_fallen", real)
+        append(dst, rows([303], "first"))
+        return real(*args)
+
+    monkeypatch.setattr(append_module, "find_fallen", meanwhile)
+    with pytest.raises(DestinationExistsError, match="was filled by someone meanwhile"):
+        append(dst, rows([301], "second"))
+    keys = read(dst)["k"].to_pylist()
+    assert 303 in keys
+    assert 301 not in keys
+    check(dst)
+    assert not list(dst.parent.glob(".dst*"))
+
+
+def test_what_is_not_read_of_a_batch_is_told(dst, tmp_path):
+    write(tmp_path / "more" / "x.parquet", rows([1], "new"))
+    write(tmp_path / "more" / "_hidden.parquet", rows([2], "hidden"))
+    report = dlsort.append_dataset(tmp_path / "more", dst, threads=1)
+    assert report.added_rows == 1
+    assert "not read   1 hidden" in report.to_text()
 
 
 def test_a_dataset_of_others_is_refused(tmp_path):
