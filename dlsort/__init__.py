@@ -28,8 +28,12 @@ if TYPE_CHECKING:
     from dlsort.frames.methods import sort_values
     from dlsort.frames.notices import ComputedTwiceWarning, OptionIgnoredWarning
     from dlsort.keys import SortKey
+    from dlsort.overlap import OverlapReport, measure_overlap
     from dlsort.report import SortReport
     from dlsort.table import sort_table, top_k
+    from dlsort.upkeep.append import append_dataset
+    from dlsort.upkeep.compact import compact_dataset
+    from dlsort.upkeep.report import UpkeepReport
 
 __all__ = [
     "CheckReport",
@@ -39,16 +43,21 @@ __all__ = [
     "DlsortWarning",
     "Explanation",
     "OptionIgnoredWarning",
+    "OverlapReport",
     "SortKey",
     "SortReport",
+    "UpkeepReport",
+    "append_dataset",
     "argsort",
     "check_dataset",
+    "compact_dataset",
     "disable",
     "distribution",
     "enable",
     "enabled",
     "explain",
     "is_sorted",
+    "measure_overlap",
     "rank",
     "set_index",
     "sort_dataset",
@@ -67,10 +76,14 @@ _HOME = {
     "DlsortWarning": "errors",
     "Explanation": "explained.explanation",
     "OptionIgnoredWarning": "frames.notices",
+    "OverlapReport": "overlap",
     "SortKey": "keys",
     "SortReport": "report",
+    "UpkeepReport": "upkeep.report",
+    "append_dataset": "upkeep.append",
     "argsort": "arrays",
     "check_dataset": "check",
+    "compact_dataset": "upkeep.compact",
     "disable": "frames.drop_in",
     "distribution": "cdf",
     "enable": "frames.drop_in",
@@ -78,6 +91,7 @@ _HOME = {
     "explain": "explained.door",
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
+    "measure_overlap": "overlap",
     "rank": "arrays",
     "set_index": "frames.index_methods",
     "sort_index": "frames.index_methods",

@@ -41,7 +41,7 @@ from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.nan_places import has_nan, other_places
 from dlsort.proof.ordered import first_break
-from dlsort.publish.manifest import key_of_parts
+from dlsort.publish.places import key_of_parts
 from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable

@@ -1,4 +1,4 @@
-"""The command line: ``dlsort sort``, ``check``, ``explain``, ``stats``, ``tune``, ``warm``.
+"""The command line: ``dlsort sort``, ``append``, ``compact``, ``check`` and others.
 
 Whatever is heavy is imported inside the commands, so that help answers at once.
 
@@ -21,13 +21,10 @@ exit code       means
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +35,6 @@ from dlsort.cli.explain import explain_command
 from dlsort.cli.failures import (
     NOT_OK,
     NOT_REPORTED,
-    TRACEBACK,
     Command,
     Commands,
     sentence,
@@ -47,10 +43,13 @@ from dlsort.cli.failures import (
 )
 from dlsort.cli.flags_from_options import options_of
 from dlsort.cli.model import model_command
+from dlsort.cli.overlap import show_overlap
+from dlsort.cli.quiet import hush_dask, own_warnings, silent_compiling
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stats import stats_command
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
-from dlsort.errors import DlsortError, DlsortWarning
+from dlsort.cli.upkeep import append_command, compact_command
+from dlsort.errors import DlsortError
 from dlsort.options.doors import check_together
 from dlsort.terminal.streams import columns, write
 from dlsort.version import __version__
@@ -60,10 +59,6 @@ if TYPE_CHECKING:
     from dlsort.report import SortReport
 
 __all__ = ["main"]
-
-
-# What Dask logs as.
-_DASKS = ("bokeh", "distributed", "tornado")
 
 
 class SortCommand(Command):
@@ -128,11 +123,11 @@ def sort_command(
         from dlsort.page.run_page import check_bokeh
 
         check_bokeh()
-    with on_signal(leave), _silent_compiling(silent=not progress):
+    with on_signal(leave), silent_compiling(silent=not progress):
         from dlsort.dataset import sort_dataset
         from dlsort.terminal.progress import NoProgress, live_progress
 
-        _hush_dask()
+        hush_dask()
         if not options["resume"]:
             _tell_of_abandoned(dst)
         watched = Watched(NoProgress())
@@ -140,7 +135,7 @@ def sort_command(
             startup_s = waited_s()
             try:
                 with (
-                    _own_warnings(),
+                    own_warnings(),
                     live_progress(show=progress) as watched.progress,
                 ):
                     done = sort_dataset(src, dst, progress=watched, **options)
@@ -202,7 +197,9 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
 @main.command("check")
 @click.argument("dst")
 @options_of("check")
-def check_command(dst: str, *, progress: bool, **options: Any) -> None:
+def check_command(
+    dst: str, *, progress: bool, overlap: bool, max_depth: float | None, **options: Any
+) -> None:
     """Check that the Parquet dataset DST is sorted.
 
     Exit code 0: it is. Exit code 1: it is not, and the message names file, row
@@ -211,10 +208,15 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
     \b
     dlsort check sorted/ --by "day,price:desc" --against in/
     dlsort check sorted/
+    dlsort check events/ --by day --overlap --max-depth 2
 
     Without --by it also finds parts that are missing, there twice, or another sort's.
+    With --overlap no row is read: the footers tell how far from sorted it is.
     """
-    with on_signal(leave), _silent_compiling(silent=not progress):
+    if overlap or max_depth is not None:
+        show_overlap(dst, max_depth, options)
+        return
+    with on_signal(leave), silent_compiling(silent=not progress):
         from dlsort.check import check_dataset
         from dlsort.terminal.progress import NoProgress, live_progress
 
@@ -231,6 +233,8 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
         raise click.exceptions.Exit(NOT_OK)
 
 
+main.add_command(append_command)
+main.add_command(compact_command)
 main.add_command(explain_command)
 main.add_command(stats_command)
 main.add_command(model_command)
@@ -260,7 +264,7 @@ def tune_command(
                 click.echo(line)
             return
         if not show:
-            _hush_dask()
+            hush_dask()
             watched = Watched(PlainProgress(sys.stderr))
             with on_signal(watched.stop):
                 if scheduler is not None:
@@ -316,57 +320,3 @@ def _tell_of_abandoned(dst: str) -> None:
                 f"{count(left.n_parts, 'part')} in {left.folder}; --resume would use "
                 f"them. {goes}"
             )
-
-
-@contextmanager
-def _own_warnings() -> Iterator[None]:
-    """Have our warnings told as the command's, once nothing is drawn any more."""
-    messages = []
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def keep(
-            message: Warning | str, category: type[Warning], *place: Any, **more: Any
-        ) -> None:
-            if issubclass(category, DlsortWarning):
-                messages.append(str(message))
-            else:
-                show(message, category, *place, **more)
-
-        warnings.showwarning = keep
-        warnings.simplefilter("always", DlsortWarning)
-        try:
-            yield
-        finally:
-            for message in messages:
-                tell(f"warning: {message}")
-
-
-def _hush_dask() -> None:
-    """Keep Dask's log off the terminal: what goes wrong is told in a sentence.
-
-    Dask writes to standard error by a handler of its own, unless there is one as it is loaded,
-    which it is where a cluster is needed.
-    """
-    if os.environ.get(TRACEBACK):
-        return
-    for handler in logging.getLogger("distributed").handlers:
-        handler.setLevel(logging.CRITICAL + 1)
-    if not (root := logging.getLogger()).handlers:
-        others = logging.StreamHandler()
-        others.setLevel(logging.WARNING)
-        others.addFilter(lambda record: record.name.partition(".")[0] not in _DASKS)
-        root.addHandler(others)
-
-
-@contextmanager
-def _silent_compiling(*, silent: bool) -> Iterator[None]:
-    """Keep the word that kernels are compiled to oneself, if that is wanted."""
-    log = logging.getLogger("dlsort")
-    before = log.level
-    if silent:
-        log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)

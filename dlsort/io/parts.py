@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from dlsort.io import storage
 from dlsort.io.storage import join
 
@@ -11,6 +13,7 @@ __all__ = [
     "FINISHED",
     "MANIFEST",
     "PARTS",
+    "Growth",
     "make_folders",
     "part_name",
 ]
@@ -23,6 +26,27 @@ FEWEST_DIGITS = 5
 
 # The key of the manifest in the metadata of a part's footer.
 MANIFEST = b"dlsort"
+
+
+class Growth(NamedTuple):
+    """What the parts tell that are put among those of earlier jobs.
+
+    Attributes
+    ----------
+    generation : int
+        How many such jobs there were, with this one.
+    part_rows : int
+        Rows of a part of the usual size.
+    lead : int
+        The first of the parts that this job writes, which lists all.
+    members : tuple of (str, int, int)
+        All parts, in order, as runs of (job, first part, last part).
+    """
+
+    generation: int
+    part_rows: int
+    lead: int
+    members: tuple[tuple[str, int, int], ...]
 
 
 def make_folders(folder: str) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "COMPRESSIONS",
     "COUNT",
     "DATASET",
+    "DEPTH",
     "DISPLAY",
     "FLAG",
     "FLAG_OR_FORCE",
@@ -166,6 +167,14 @@ def _decimal_number(text: str) -> float | str:
     return text
 
 
+def _read_depth(value: Any, name: str) -> float:
+    is_number = isinstance(value, Real) and not is_flag(value)
+    if not is_number or not 1 <= value < float("inf"):
+        msg = f"{name} is {shown(value)}; expected a number of at least 1."
+        raise BadOptionError(msg)
+    return float(value)
+
+
 def _read_share_of_rows(value: Any, name: str) -> float:
     is_number = isinstance(value, Real) and not is_flag(value)
     if not is_number or not 0 <= value <= 1:
@@ -238,6 +247,7 @@ FLAG_OR_FORCE = Kind(
 VALUE = Kind("value of the key", metavar="VALUE")
 VALUE_PAIR = Kind("two values of the key", metavar="A B", of_text=tuple, n_texts=2)
 QUANTILE = Kind("float", _read_share_of_rows, "from 0 to 1", "Q", _decimal_number)
+DEPTH = Kind("float", _read_depth, "at least 1", "N", _decimal_number)
 SCHEMA = Kind(
     "str, path-like or pyarrow.Schema",
     range='"union", "strict", or a Parquet or Arrow file',

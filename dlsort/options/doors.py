@@ -12,10 +12,12 @@ from dlsort.options.option import SortOption
 from dlsort.options.other_options import (
     ASCENDING,
     FORMAT,
+    MAX_DEPTH,
     METHOD,
     NA_POSITION,
     NAN_POSITION,
     OUTPUT,
+    OVERLAP,
     STATS,
     K,
 )
@@ -88,6 +90,12 @@ def _is_embedded(scheduler: object) -> bool:
 _ALL_THREADS = replace(THREADS, otherwise="one a core")
 _THREADS_HERE = replace(_ALL_THREADS, help="At most so many; the result does not depend on it.")
 
+_SORTED = replace(DST, help="A dataset that dlsort has sorted: it says by which key.")
+_AS_THE_OTHERS = tuple(
+    replace(option, default=None, otherwise="as the files that are there")
+    for option in (COMPRESSION, ROW_GROUP_ROWS)
+)
+
 #: Each function's options, in the order of its signature.
 DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "sort_dataset": (
@@ -115,6 +123,43 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         MODEL,
         PROGRESS,
     ),
+    "append_dataset": (
+        replace(
+            SRC, help="What is appended: whatever can be sorted, in any order of its rows."
+        ),
+        _SORTED,
+        SCHEDULER,
+        WORKERS,
+        THREADS,
+        MEMORY,
+        TEMP_DIR,
+        *_AS_THE_OTHERS,
+        RESUME,
+        replace(
+            FILES_SCHEMA,
+            help=f"{FILES_SCHEMA.help} What would change columns of ``dst`` is refused.",
+        ),
+        IGNORE,
+        HIVE_TYPES,
+        DECRYPTION,
+        PROGRESS,
+    ),
+    "compact_dataset": (
+        _SORTED,
+        replace(
+            PARTITION_SIZE,
+            help="Size of a file's rows in memory, as in 128MiB.",
+            otherwise="as before",
+        ),
+        replace(SCHEDULER, help=SCHEDULER.help.replace("``src`` and ``dst``", "``dst``")),
+        WORKERS,
+        THREADS,
+        MEMORY,
+        TEMP_DIR,
+        *_AS_THE_OTHERS,
+        RESUME,
+        PROGRESS,
+    ),
     "check_dataset": (
         SRC,
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
@@ -125,6 +170,15 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         HIVE_TYPES,
         DECRYPTION,
         PROGRESS,
+    ),
+    "measure_overlap": (
+        SRC,
+        replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
+        MAX_DEPTH,
+        FILES_SCHEMA,
+        IGNORE,
+        HIVE_TYPES,
+        DECRYPTION,
     ),
     "distribution": (
         replace(SRC, kind=FRAMES, help=f"{SRC.help} Or a Dask frame."),
@@ -160,7 +214,9 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
 #: Each command's flags, in the order of its help.
 COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     "sort": (*DOORS["sort_dataset"][2:], REPORT),
-    "check": DOORS["check_dataset"][1:],
+    "append": DOORS["append_dataset"][2:],
+    "compact": DOORS["compact_dataset"][1:],
+    "check": (*DOORS["check_dataset"][1:], OVERLAP, MAX_DEPTH),
     "stats": (*DOORS["distribution"][1:2], *STATS, *DOORS["distribution"][2:]),
     "explain": (
         *(option for option in DOORS["explain"] if option.name not in ("src", "dst")),

@@ -7,6 +7,7 @@ from functools import partial
 
 from dlsort.options.arguments import (
     COUNT,
+    DEPTH,
     FLAG,
     PATH,
     QUANTILE,
@@ -21,10 +22,12 @@ from dlsort.options.option import REQUIRED, SortOption
 __all__ = [
     "ASCENDING",
     "FORMAT",
+    "MAX_DEPTH",
     "METHOD",
     "NAN_POSITION",
     "NA_POSITION",
     "OUTPUT",
+    "OVERLAP",
     "STATS",
     "K",
 ]
@@ -62,6 +65,25 @@ STATS = (
         default=False,
     ),
     SortOption("json", FLAG, "Write JSON.", default=False),
+)
+
+# ---------------------------------------------------------------- overlap
+
+OVERLAP = SortOption(
+    "overlap",
+    FLAG,
+    "Read no row: tell from the footers how many files, row groups, rows and bytes a lookup "
+    "of a key touches.",
+    default=False,
+)
+MAX_DEPTH = SortOption(
+    "max_depth",
+    DEPTH,
+    "More row groups than that a lookup may not touch, on average; of a dataset in order it "
+    "touches 1.",
+    otherwise="any number",
+    unit="row groups",
+    flag_more="Exit code 1 if it does. Implies --overlap.",
 )
 
 # ---------------------------------------------------------------- plans

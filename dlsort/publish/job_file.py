@@ -42,6 +42,10 @@ class Wanted:
         Whether parts have a manifest in their footers.
     hive_types : str
         Types that were given for columns that folders hold.
+    door : str
+        What is done: "sort", or to a dataset that is sorted, "append" or "compact".
+    parts : list of [path, bytes, time]
+        Files of that dataset, in order.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -54,6 +58,8 @@ class Wanted:
     schema: str
     manifest: bool
     hive_types: str = ""
+    door: str = "sort"
+    parts: list[list[Any]] = field(default_factory=list)
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -77,6 +83,12 @@ class Wanted:
         ResumeError
             If it was another job.
         """
+        if self.door != kept.door:
+            msg = (
+                f"the attempt to resume was of another kind: {kept.door}, not {self.door}. "
+                f"Resume it by dlsort {kept.door} --resume, or leave resume (--resume) out."
+            )
+            raise ResumeError(msg)
         options = {
             "dlsort": ("dlsort's version", self.dlsort, kept.dlsort),
             "pyarrow": ("pyarrow's version", self.pyarrow, kept.pyarrow),
@@ -109,6 +121,12 @@ class Wanted:
             msg = (
                 "schema is another than in the attempt to go on from. Give the same, or leave "
                 "resume (--resume) out to start anew."
+            )
+            raise ResumeError(msg)
+        if self.parts != kept.parts:
+            msg = (
+                "the dataset is not what it was in the attempt to resume. Leave resume "
+                "(--resume) out to start anew."
             )
             raise ResumeError(msg)
         if self.files != kept.files:
@@ -163,7 +181,8 @@ class JobFile(Wanted):
         """
         if not self.manifest:
             return ""
-        identity = {**vars(self), "files": [stamp for _, *stamp in self.files]}
+        stamps = {n: [s for _, *s in getattr(self, n)] for n in ("files", "parts")}
+        identity = {**vars(self), **stamps}
         for chosen in ("piece_bytes", "part_bytes", "partition_size", "costs"):
             del identity[chosen]
         return _checksum(identity)[:32]

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.types as pt
 
@@ -16,7 +17,7 @@ from dlsort.model.known_model import KnownModel, weights_of
 from dlsort.publish.known_parts import is_cut
 from dlsort.publish.manifest import Manifest, quantile_rows, value_type
 
-__all__ = ["model_of_parts"]
+__all__ = ["keys_told", "model_of_parts"]
 
 
 def model_of_parts(
@@ -40,49 +41,69 @@ def model_of_parts(
     """
     first = manifests[0]
     n = len(keys)
-    kinds = [transport_schema(schema).field(i).type for i in range(n)]
+    kinds = transport_schema(schema).types
     is_same = first.by[:n] == tuple(keys) and first.key_types[:n] == list(
         map(str, schema.types)
     )
-    if not is_same or not all(map(_is_told, schema.types)):
+    if not is_same:
         return None
     tables, ranks, cut, n_rows = [], [], [np.empty(0, np.bool_)], 0
     for manifest in manifests:
-        places = quantile_rows(manifest.rows)
-        try:
-            columns = [
-                _column(values, kind)
-                for values, kind in zip(manifest.values(schema.types), kinds, strict=True)
-            ]
-        except (pa.ArrowException, ValueError, TypeError, LookupError, OverflowError):
+        told = keys_told(manifest, schema)
+        if told is None:
             return None
-        if any(len(column) != len(places) for column in columns):
-            return None
-        tables.append(pa.Table.from_arrays(columns, names=schema.names))
-        ranks += [n_rows + place for place in places]
-        of_part = np.zeros(len(places), np.bool_)
-        for values, kind in zip(manifest.quantiles, kinds, strict=False):
-            if is_bytes(kind):
-                is_hex = not is_text(kind)
-                of_part |= [is_cut(value, is_hex=is_hex) for value in values]
-        cut.append(of_part)
+        tables.append(told[0])
+        cut.append(told[1])
+        ranks += [n_rows + place for place in quantile_rows(manifest.rows)]
         n_rows += manifest.rows
-    keys_told = concat_rows(tables)
+    known = concat_rows(tables)
     for i, key in enumerate(keys):
         if key.column in as_dictionary and not pt.is_dictionary(kinds[i]):
-            coded = keys_told.column(i).dictionary_encode()
-            keys_told = keys_told.set_column(i, key.column, coded)
+            coded = known.column(i).dictionary_encode()
+            known = known.set_column(i, key.column, coded)
     told_by = hashlib.blake2b(digest_size=8)
     for manifest in manifests:
         told_by.update(manifest.to_json())
     return KnownModel(
-        keys_told,
+        known,
         weights_of([(ranks, n_rows)]),
         np.concatenate(cut),
         n_rows,
-        frozenset(first.source) if first.part == 0 else frozenset(),
+        frozenset(mark for manifest in manifests for mark in manifest.source),
         told_by.hexdigest(),
     )
+
+
+def keys_told(
+    manifest: Manifest, schema: pa.Schema
+) -> tuple[pa.Table, npt.NDArray[np.bool_]] | None:
+    """Return the keys that a part's footer tells, and which of them are cut.
+
+    None where keys of these types can't be made of what is told.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The part's.
+    schema : pyarrow.Schema
+        The key columns, in order; there may be fewer than the part's.
+    """
+    if not all(map(_is_told, schema.types)):
+        return None
+    n, kinds = len(quantile_rows(manifest.rows)), transport_schema(schema).types
+    try:
+        told = zip(manifest.values(schema.types), kinds, strict=True)
+        columns = [_column(values, kind) for values, kind in told]
+    except (pa.ArrowException, ValueError, TypeError, LookupError, OverflowError):
+        return None
+    if any(len(column) != n for column in columns):
+        return None
+    cut = np.zeros(n, np.bool_)
+    for values, kind in zip(manifest.quantiles, map(value_type, kinds), strict=False):
+        if is_bytes(kind):
+            is_hex = not is_text(kind)
+            cut |= [is_cut(value, is_hex=is_hex) for value in values]
+    return pa.Table.from_arrays(columns, names=schema.names), cut
 
 
 def _is_told(kind: pa.DataType) -> bool:

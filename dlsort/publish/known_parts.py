@@ -22,12 +22,13 @@ from dlsort.publish.manifest import (
     read_manifest,
     value_type,
 )
+from dlsort.publish.places import list_parts
 
 __all__ = ["is_cut", "manifests_of", "ranks_of_parts"]
 
 
 def manifests_of(source: ParquetSource) -> list[Manifest] | None:
-    """Return what the parts of one sort say, in its order; None if the files are no such.
+    """Return what the parts of one dataset say, in its order; None if the files are no such.
 
     Parts may be missing: those that are there are sorted still. None is changed, as far as
     its number of rows and the names and types of its keys tell.
@@ -40,12 +41,14 @@ def manifests_of(source: ParquetSource) -> list[Manifest] | None:
         if manifest is None or manifest.rows != int(footer.rows.sum()):
             return None
         found.append(manifest)
-    is_one_sort = all(
-        (one.job, one.keys, one.key_types) == (other.job, other.keys, other.key_types)
-        and one.part < other.part
-        for one, other in pairwise(found)
-    )
-    return found if found and is_one_sort else None
+    listed, by = list_parts(found)
+    if listed is None or by is None:
+        return None
+    is_alike = all((m.keys, m.key_types) == (by.keys, by.key_types) for m in found)
+    places = [listed.place(manifest) for manifest in found]
+    is_listed = is_alike and None not in places
+    in_order = all(a < b for a, b in pairwise(p for p in places if p is not None))
+    return found if is_listed and in_order else None
 
 
 def ranks_of_parts(

@@ -10,7 +10,7 @@ See ``dlsort/publish/README.md`` for the format.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
@@ -21,15 +21,12 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import is_binary, is_bytes, is_text, narrow
 from dlsort.arrow.paths import field_at
 from dlsort.arrow.transport import combine, concat_rows
-from dlsort.errors import BadKeyError
-from dlsort.io.parts import MANIFEST
+from dlsort.io.parts import MANIFEST, Growth
 from dlsort.keys import SortKey
 from dlsort.proof.checksum import Proof
 
 __all__ = [
     "Manifest",
-    "find_problems",
-    "key_of_parts",
     "quantile_rows",
     "read_manifest",
     "value_type",
@@ -46,6 +43,9 @@ MOST_BYTES = 64
 MOST_ELEMENTS = 16
 
 _KEY_FORMS = [str, bool, bool], [str, bool, bool, bool]
+
+# What only parts tell that were put among those of an earlier job.
+_OF_LATER = ("generation", "part_rows", "members")
 
 _SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 
@@ -76,7 +76,14 @@ class Manifest:
         are cut to 64 bytes. A struct is the list of its fields, a list that of its first 16
         elements, a map that of its entries.
     source : list of str
-        Marks of the files that the job's rows came from; in the first part only.
+        Marks of the files that the job's rows came from; in its first part only.
+    generation : int
+        How many times the dataset was appended to, or evened, before and by this job.
+    part_rows : int
+        Rows of a part of the usual size, from generation 1 on.
+    members : list of (str, int, int)
+        All parts of the dataset, in order, as runs of (job, first part, last part): in the
+        first part that a later generation has written (:mod:`dlsort.publish.places`).
     """
 
     job: str
@@ -88,10 +95,17 @@ class Manifest:
     key_types: list[str]
     quantiles: list[list[Any]]
     source: list[str] = field(default_factory=list)
+    generation: int = 0
+    part_rows: int = 0
+    members: list[list[Any]] = field(default_factory=list)
 
     def to_json(self) -> bytes:
         """Return it as the footer has it."""
-        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        told = asdict(self)
+        for name in _OF_LATER:
+            if not told[name]:  # the parts of a sort say nothing of it
+                del told[name]
+        content = {"format": FORMAT, "version": VERSION, **told}
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
@@ -105,6 +119,7 @@ class Manifest:
         schema: pa.Schema,
         picked: Sequence[pa.Table],
         source: Sequence[str] = (),
+        growth: Growth | None = None,
     ) -> Manifest:
         """Return the manifest of a part.
 
@@ -118,7 +133,12 @@ class Manifest:
             The key columns of the rows that :func:`quantile_rows` names, in order.
         source : sequence of str
             Marks of the source's files.
+        growth : Growth, optional
+            What the part is put among; None: the job has made all parts.
         """
+        is_lead = part == (growth.lead if growth else 0)
+        later = (growth.generation, growth.part_rows) if growth else (0, 0)
+        members = [list(run) for run in growth.members] if growth and is_lead else []
         return cls(
             job,
             [_key_told(key) for key in keys],
@@ -128,7 +148,9 @@ class Manifest:
             proof.checksum,
             [str(field_at(schema, key.column).type) for key in keys],
             [_to_plain(column) for column in concat_rows(picked).columns],
-            list(source) if part == 0 else [],
+            list(source) if is_lead else [],
+            *later,
+            members,
         )
 
     @property
@@ -177,90 +199,29 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         return None
     job: object = manifest.job
+    members: object = manifest.members
     sound = (
         isinstance(job, str)
         and all(type(n) is int and n >= 0 for n in (manifest.part, manifest.rows))
         and type(manifest.n_parts) is int
         and manifest.part < manifest.n_parts
         and all([type(v) for v in key] in _KEY_FORMS for key in manifest.keys)
+        and all(type(n) is int and n >= 0 for n in (manifest.generation, manifest.part_rows))
+        and isinstance(members, list)
+        and all(map(_is_run, members))
     )
     return manifest if sound and keys else None
 
 
 def _is_needed(one: Any) -> bool:
-    return one.default_factory is MISSING  # older parts do not tell the others
+    return one.default_factory is MISSING and one.default is MISSING  # older parts lack others
 
 
-def key_of_parts(
-    src: str, parts: Sequence[tuple[str, int, Mapping[bytes, bytes] | None]]
-) -> tuple[tuple[SortKey, ...], list[str]]:
-    """Return the key in the footers of a dataset's parts, and what is wrong with them.
-
-    Parameters
-    ----------
-    src : str
-        The dataset.
-    parts : sequence of (str, int, dict of bytes to bytes or None)
-        Path, rows and metadata of each part.
-
-    Raises
-    ------
-    BadKeyError
-        If there is none.
-    """
-    found = [(path, n_rows, read_manifest(metadata)) for path, n_rows, metadata in parts]
-    keys = next((manifest.by for _, _, manifest in found if manifest is not None), None)
-    if keys is None:
-        msg = (
-            f"the footers of {src} do not say by what it is sorted, as those of dlsort do; "
-            "give the key: by (--by)."
-        )
-        raise BadKeyError(msg)
-    return keys, find_problems(found)
-
-
-def find_problems(parts: Iterable[tuple[str, int, Manifest | None]]) -> list[str]:
-    """Return what is wrong with a dataset's parts, a sentence each, by what they say.
-
-    Parameters
-    ----------
-    parts : iterable of (path, rows, manifest)
-        The files of the dataset, in order, with the rows that they hold.
-    """
-    problems: list[str] = []
-    first: tuple[str, Manifest] | None = None
-    seen: dict[int, str] = {}
-    last = -1
-    for path, n_rows, manifest in parts:
-        if manifest is None:
-            problems.append(f"{path} does not say which part of what it is: no manifest.")
-            continue
-        if first is None:
-            first = path, manifest
-        if (manifest.job, manifest.n_parts) != (first[1].job, first[1].n_parts):
-            problems.append(f"{path} is a part of another sort than {first[0]}.")
-            continue
-        if manifest.part in seen:
-            both = f"{seen[manifest.part]} and {path}"
-            problems.append(f"part {manifest.part} is there twice: {both}.")
-        elif manifest.part < last:
-            problems.append(f"{path} is part {manifest.part}, but stands after part {last}.")
-        if manifest.rows != n_rows:
-            problems.append(f"{path} has {n_rows:,} rows, but had {manifest.rows:,}.")
-        seen.setdefault(manifest.part, path)
-        last = max(last, manifest.part)
-    if first is not None:
-        problems += _missing(first[1].n_parts, seen)
-    return problems
-
-
-def _missing(n_parts: int, seen: Mapping[int, str]) -> list[str]:
-    missing = [part for part in range(min(n_parts, len(seen) + 1_000_000)) if part not in seen]
-    if not missing:
-        return []
-    shown = ", ".join(map(str, missing[:5])) + (", …" if len(missing) > 5 else "")
-    which = f"part {shown} is" if len(missing) == 1 else f"parts {shown} are"
-    return [f"{which} missing of {n_parts:,} (counted from 0)."]
+def _is_run(run: object) -> bool:
+    """Return whether something is a job, and its first and last part."""
+    if not isinstance(run, list) or [type(v) for v in run] != [str, int, int]:
+        return False
+    return 0 <= run[1] <= run[2]
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from dlsort.publish.replaceable import Held
@@ -36,6 +36,9 @@ class Publication:
         The job's, for whoever completes this.
     n_at_once : int
         Objects of a store that are copied, or removed, at once.
+    kept : mapping of str to str
+        Parts that are not among ``parts``: objects that a store's destination holds, by what
+        they are to be called; they are copied from there.
     """
 
     parts: str
@@ -47,6 +50,7 @@ class Publication:
     summary: Mapping[str, Any]
     report: Mapping[str, Any]
     n_at_once: int
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 class Settlement(NamedTuple):

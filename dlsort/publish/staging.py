@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from dlsort.errors import (
@@ -90,6 +91,7 @@ class Staging:
         self._strategy: str | None = None
         self._proved: tuple[Mapping[str, int], Mapping[str, Any], Mapping[str, Any]] | None
         self._proved = None
+        self._kept: Mapping[str, str] = {}
 
     def begin(self, name: str) -> str:
         """Return the folder of a strategy, made if it isn't there.
@@ -112,7 +114,11 @@ class Staging:
         return join(self._strategy, PARTS)
 
     def prove(
-        self, sizes: Mapping[str, int], summary: Mapping[str, Any], report: Mapping[str, Any]
+        self,
+        sizes: Mapping[str, int],
+        summary: Mapping[str, Any],
+        report: Mapping[str, Any],
+        kept: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """Note that the parts are whole and proved, so that they are published.
 
@@ -124,8 +130,10 @@ class Staging:
             What the marker in a store says of them.
         report : mapping
             The job's.
+        kept : mapping of str to str
+            Those that a store's destination holds already, by what they are to be called.
         """
-        self._proved = sizes, summary, report
+        self._proved, self._kept = (sizes, summary, report), kept
 
     def publication(self, destination: str, held: Held, n_at_once: int) -> Publication:
         """Return what is to be published where."""
@@ -143,6 +151,7 @@ class Staging:
             summary=summary,
             report=report,
             n_at_once=n_at_once,
+            kept=self._kept,
         )
 
     def has_strategy(self, name: str) -> bool:

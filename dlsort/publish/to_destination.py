@@ -49,6 +49,7 @@ def publish(
                 publication.summary,
                 publication.report,
                 held=publication.held,
+                kept=publication.kept,
             ),
             publication.parts,
             publication.destination,
@@ -56,6 +57,7 @@ def publish(
             [join(stage, RECORD) for stage in others() if stage != publication.stage],
             on_decided,
             publication.n_at_once,
+            publication.kept,
         )
     else:
         to_folder.publish(publication, on_decided)

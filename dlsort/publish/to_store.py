@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
+from types import MappingProxyType
 from typing import Any
 
 from dlsort.errors import DestinationError
@@ -107,10 +108,12 @@ def begin(
     report: Mapping[str, Any],
     *,
     held: Held,
+    kept: Mapping[str, str] = MappingProxyType({}),
 ) -> Record:
     """Look at both folders, and return what is to be done.
 
-    ``held`` is what the destination held when the sort began.
+    ``held`` is what the destination held when the sort began; ``kept`` which of its objects
+    are parts still, by what they are to be called.
 
     Raises
     ------
@@ -129,7 +132,9 @@ def begin(
         strays.append(MARKER)
     if strays:
         raise filled(destination, named(strays))
-    if {name: size for name, (size, _) in new.items()} != dict(sizes):
+    found = {name: size for name, (size, _) in new.items()}
+    found |= {name: objects[old][0] for name, old in kept.items() if old in objects}
+    if found != dict(sizes):
         msg = f"{parts} does not hold the parts that were proved; nothing was published."
         raise DestinationError(msg)
     tag = uuid.uuid4().hex[:12]
@@ -145,6 +150,7 @@ def publish(
     others: Sequence[str],
     on_decided: Callable[[], None],
     n_at_once: int,
+    kept: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
     """Copy the parts, remove what is old, and write the marker.
 
@@ -162,6 +168,8 @@ def publish(
         Called once all parts are there, before anything that is old is removed.
     n_at_once : int
         Objects that are copied, or removed, at once.
+    kept : mapping of str to str
+        Parts that are objects of the destination, by what they are to be called.
 
     Raises
     ------
@@ -181,8 +189,11 @@ def publish(
             _remove(fs, inner, MARKER)
             source = filesystem(parts)[1].rstrip("/")
 
+            below = inner.rstrip("/")
+
             def copy(name: str) -> None:
-                fs.cp_file(f"{source}/{_untagged(name)}", f"{inner.rstrip('/')}/{name}")
+                old = kept.get(part := _untagged(name))
+                fs.cp_file(f"{below}/{old}" if old else f"{source}/{part}", f"{below}/{name}")
 
             _each(copy, record.files, n_at_once)
             _check(record, destination)

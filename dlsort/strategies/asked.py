@@ -19,6 +19,7 @@ from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
 from dlsort.keys import By, SortKey, parse_by
 from dlsort.options.doors import DOORS, read_options
+from dlsort.options.option import REQUIRED
 from dlsort.publish.destination import Overwrite
 from dlsort.strategies.budget import ask_memory
 from dlsort.tuning import Tuning
@@ -54,6 +55,8 @@ class Asked:
         Patterns.
     hive_types : dict of str to pyarrow.DataType
         By column.
+    compression : str
+        Empty: as the parts that are there.
     decryption : str or None
         Names the function that gives the keys of encrypted files.
     model : str or None
@@ -117,6 +120,8 @@ def read_arguments(
     """
     values = {option.name: option.default for option in DOORS["sort_dataset"]}
     values |= read_options(door, given)
+    if values["src"] is REQUIRED:  # what is there is looked after
+        values["src"] = values["dst"]
     del values["progress"]  # the door's own
     scheduler = _cluster_to_join(values["scheduler"], values["workers"], values["threads"])
     memory_bytes = ask_memory(
@@ -139,7 +144,9 @@ def read_arguments(
     }
     if values["model"] not in (None, NO_MODEL):
         values["model"] = str(without_scheme(read_path(values["model"], "model")))
-    check_compression(values["compression"])
+    values["compression"] = values["compression"] or ""
+    if values["compression"]:
+        check_compression(values["compression"])
     asked = Asked(**values, memory_bytes=memory_bytes, tuning=tuning)
     if asked.workers and asked.threads and asked.threads < asked.workers:
         msg = (

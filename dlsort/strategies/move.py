@@ -36,7 +36,7 @@ from dlsort.strategies.strategy import Job
 from dlsort.tuning import Tuning
 from dlsort_cluster.exchange import Layer, Shards, Slot
 
-__all__ = ["Move", "Moves", "Slice", "plan_moves"]
+__all__ = ["Move", "Moves", "Slice", "move_part", "plan_moves", "rows_between"]
 
 
 @dataclass(frozen=True)
@@ -110,19 +110,44 @@ def _cut_rows(
     source: Source, filled: Sequence[int], rows: npt.NDArray[np.int64], n_parts: int
 ) -> tuple[tuple[Slice, ...], ...]:
     """Cut the source as it is into parts of equal rows."""
+    edges = rows.sum() * np.arange(n_parts + 1) // n_parts
+    return tuple(
+        rows_between(source, filled, rows, begin, end)
+        for begin, end in pairwise(edges.tolist())
+    )
+
+
+def rows_between(
+    source: Source,
+    groups: Sequence[int],
+    rows: npt.NDArray[np.int64],
+    begin: int,
+    end: int,
+) -> tuple[Slice, ...]:
+    """Return rows ``begin : end`` of some row groups, taken as one after the other.
+
+    Parameters
+    ----------
+    source : Source
+        The dataset's footers.
+    groups : (g) sequence of int
+        Numbers of row groups that have rows, ascending.
+    rows : (g,) int64
+        Rows of each.
+    begin, end : int
+        The first row, and the one behind the last.
+    """
     first_row = np.concatenate([[0], np.cumsum(rows)])
-    edges = first_row[-1] * np.arange(n_parts + 1) // n_parts
-    parts = []
-    for begin, end in pairwise(edges.tolist()):
-        inside = np.flatnonzero((first_row[1:] > begin) & (first_row[:-1] < end))
-        slices: list[Slice] = []
-        at = int(first_row[inside[0]])
-        for whole in _whole(source, [filled[i] for i in inside.tolist()]):
-            first, last = max(begin, at), min(end, at + whole.n_rows)
-            slices.append(Slice(whole.piece, first - at, last - first))
-            at += whole.n_rows
-        parts.append(tuple(slices))
-    return tuple(parts)
+    inside = np.flatnonzero((first_row[1:] > begin) & (first_row[:-1] < end))
+    if not len(inside):
+        return ()
+    slices: list[Slice] = []
+    at = int(first_row[inside[0]])
+    for whole in _whole(source, [groups[i] for i in inside.tolist()]):
+        first, last = max(begin, at), min(end, at + whole.n_rows)
+        slices.append(Slice(whole.piece, first - at, last - first))
+        at += whole.n_rows
+    return tuple(slices)
 
 
 def _cut_ranges(
@@ -215,7 +240,7 @@ class MovePlan:
         reader = Reader.of(self.job.source, self.job.keys, self.job.tuning)
         n_parts = len(self.moves.parts)
         calls = [
-            (_move, reader, writer, slices, part, n_parts)
+            (move_part, reader, writer, slices, part, n_parts)
             for part, slices in enumerate(self.moves.parts)
         ]
         return lay_parts(uuid.uuid4().hex, calls, {})
@@ -232,7 +257,7 @@ class MovePlan:
         return True
 
 
-def _move(
+def move_part(
     reader: Reader, writer: Writer, slices: Sequence[Slice], part: int, n_parts: int
 ) -> Moved:
     """Read, sort, check, prove and write the rows of one part, unless it is finished."""

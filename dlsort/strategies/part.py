@@ -82,6 +82,7 @@ def _manifest(writer: Writer, checked: Ordered, slot: Slot) -> dict[bytes, bytes
         writer.schema,
         checked.picked,
         writer.marks,
+        writer.growth,
     )
     return {MANIFEST: manifest.to_json()}
 

@@ -30,10 +30,18 @@ def options_page() -> str:
     sections = [HEAD]
     for door, command, places in (
         ("sort_dataset", "sort", ["SRC", "DST"]),
+        ("append_dataset", "append", ["SRC", "DST"]),
+        ("compact_dataset", "compact", ["DST"]),
         ("check_dataset", "check", ["DST"]),
+        ("measure_overlap", "", []),
         ("distribution", "stats", ["SRC"]),
         ("explain", "explain", ["SRC", "`--by`", "DST"]),
     ):
+        if not command:
+            rows = [[f"`{o.name}`", _of_check(o), *_row(o)] for o in DOORS[door]]
+            table = _table("Python", "command", rows)
+            sections.append(f"## `{door}`, `dlsort check --overlap`\n\n{table}")
+            continue
         options = [*DOORS[door], *(o for o in COMMANDS[command] if o not in DOORS[door])]
         flags = [*places, *(f"`{o.flag}`" for o in options[len(places) :])]
         rows = [
@@ -50,6 +58,10 @@ def options_page() -> str:
     ]
     sections.append(f"## Tables and arrays\n\n{_table('Python', 'of', rows)}")
     return "\n".join(sections)
+
+
+def _of_check(option: SortOption) -> str:
+    return "DST" if option.name == "src" else f"`{option.flag}`"
 
 
 def _row(option: SortOption) -> list[str]:

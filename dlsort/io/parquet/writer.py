@@ -22,7 +22,7 @@ from dlsort.arrow.same_names import given_name
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError
 from dlsort.io.parquet.encodings import Encodings, encodings_of_part
-from dlsort.io.parts import ATTEMPTS, PARTS, part_name
+from dlsort.io.parts import ATTEMPTS, PARTS, Growth, part_name
 from dlsort.io.schema.told_types import ARROW
 from dlsort.io.storage import Output, join, write_error
 from dlsort.keys import SortKey
@@ -169,6 +169,8 @@ class Writer:
         Whether the source calls the values of all lists ``element``, as Parquet's format does.
     marks : tuple of str
         Of the source's files, for the first part's footer.
+    growth : Growth or None
+        The parts that those of this job are put among; None: they are all.
     """
 
     folder: str
@@ -184,6 +186,7 @@ class Writer:
     told_types: pa.Schema | None = None
     has_elements: bool = False
     marks: tuple[str, ...] = ()
+    growth: Growth | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled; pyarrow's pickles lose names inside of fixed-size lists."""
