@@ -42,6 +42,8 @@ class Wanted:
         Whether parts have a manifest in their footers.
     hive_types : str
         Types that were given for columns that folders hold.
+    unique, unique_by, limit, offset
+        Which rows are wanted.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -54,6 +56,10 @@ class Wanted:
     schema: str
     manifest: bool
     hive_types: str = ""
+    unique: str = ""
+    unique_by: str = ""
+    limit: int | None = None
+    offset: int = 0
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -89,6 +95,10 @@ class Wanted:
             ),
             "manifest": ("manifest", self.manifest, kept.manifest),
             "hive_types": ("hive_types (--hive-types)", self.hive_types, kept.hive_types),
+            "unique": ("unique (--unique)", self.unique, kept.unique),
+            "unique_by": ("unique_by (--unique-by)", self.unique_by, kept.unique_by),
+            "limit": ("limit (--limit)", self.limit, kept.limit),
+            "offset": ("offset (--offset)", self.offset, kept.offset),
         }
         if partitions is not None:
             options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)

@@ -19,6 +19,7 @@ from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.source import Piece
 from dlsort.io.storage import is_there, join
 from dlsort.keys import SortKey
+from dlsort.model.cuts import in_order
 from dlsort.model.model import Model, fit_model
 from dlsort.model.model_file import LEARNED, MODEL, keep_model, read_model
 from dlsort.model.partition import find_bands
@@ -44,18 +45,30 @@ Cells = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Reader:
-    """How to read, prove and sample input partitions; the same for all of them."""
+    """How to read, prove and sample input partitions; the same for all of them.
+
+    ``is_unique``: of each key one row is wanted, so no key may be in two parts.
+    """
 
     schema: pa.Schema
     as_dictionary: tuple[str, ...]
     keys: tuple[SortKey, ...]
     tuning: Tuning
     most_bytes: int = UNBOUNDED
+    is_unique: bool = False
 
     @classmethod
-    def of(cls, source: ParquetSource, keys: tuple[SortKey, ...], tuning: Tuning) -> Reader:
+    def of(
+        cls,
+        source: ParquetSource,
+        keys: tuple[SortKey, ...],
+        tuning: Tuning,
+        *,
+        is_unique: bool = False,
+    ) -> Reader:
         """Return the reader of a dataset."""
-        return cls(source.schema, source.as_dictionary, keys, tuning, source.most_bytes)
+        how = source.as_dictionary, keys, tuning, source.most_bytes
+        return cls(source.schema, *how, is_unique)
 
     def __dask_tokenize__(self) -> object:
         """Tell it from others, without a look at each of thousands of columns a task."""
@@ -65,6 +78,12 @@ class Reader:
         """Return the piece's rows, views cast, each column one chunk."""
         names, how = self.schema.names, (self.tuning.io, self.as_dictionary, self.most_bytes)
         return to_transport(read_piece(piece, self.schema, names, *how))
+
+    def read_keys(self, piece: Piece) -> pa.Table:
+        """Return the key columns of the piece's rows, in key order."""
+        names = top_columns_of(self.schema, self.keys)
+        how = self.tuning.io, self.as_dictionary, self.most_bytes
+        return key_table(to_transport(read_piece(piece, self.schema, names, *how)), self.keys)
 
     def sample(self, tasks: Sequence[SampleTask]) -> Sample:
         """Return some keys of some row groups."""
@@ -88,11 +107,8 @@ class Reader:
         """Return how many rows of some row groups are in each cell of a known model."""
         found = []
         for i in numbers:
-            names = top_columns_of(self.schema, self.keys)
-            how = self.tuning.io, self.as_dictionary, self.most_bytes
-            rows = read_piece(reuse.compared[i], self.schema, names, *how)
             model = reuse.probe.model
-            band = find_bands(key_table(to_transport(rows), self.keys), model, 0)
+            band = find_bands(self.read_keys(reuse.compared[i]), model, 0)
             found.append(np.bincount(band, minlength=model.n_parts).astype(np.int64))
         return found
 
@@ -128,10 +144,17 @@ class Reader:
         return self._fitted(sample, n_parts, n_bands)
 
     def _fitted(self, sample: Sample, n_parts: int, n_bands: int | None) -> Model:
+        part, row = sample.part, sample.row
+        if (
+            self.is_unique
+        ):  # of heavy keys one row is left too; and before all rows, none is cut
+            order, starts = in_order(sample.keys, part, row, self.keys, self.tuning.order)
+            sample = sample.at(order[starts])
+            part = row = np.full(len(starts), -1)
         return fit_model(
             sample.keys,
-            sample.part,
-            sample.row,
+            part,
+            row,
             sample.weight,
             self.keys,
             n_parts,
