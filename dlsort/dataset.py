@@ -57,6 +57,7 @@ def sort_dataset(
     unique_by: str | Sequence[str] | None = None,
     limit: int | None = None,
     offset: int | None = None,
+    merge: bool = False,
     scheduler: Joinable | None = None,
     workers: int | None = None,
     threads: int | None = None,
@@ -111,6 +112,9 @@ def sort_dataset(
         row groups that have such rows are read whole.
     offset : int, optional
         Pass over the first so many rows of what is left.
+    merge : bool
+        Each file is in the order of the key already. Files that follow one another are copied,
+        whatever their footers claim. One that is not in order is refused, by file and row.
     scheduler : str, Client or Cluster, optional
         A running Dask cluster: its address, as in ``"tcp://host:port"``, a client of it, or
         the cluster itself. Its workers must see source and destination under the same paths.

@@ -226,7 +226,9 @@ KEY = Kind(
     of_text=Texts,
     is_many=True,
 )
-COLUMNS = replace(KEY, type="str or a sequence of str", metavar="COLUMNS")
+COLUMNS = replace(
+    KEY, type="str or a sequence of str", metavar="COLUMNS", of_text=str, is_many=False
+)
 COUNT = Kind("int", read_count, "at least 1", "N", _number)
 WHOLE = replace(COUNT, read=partial(read_count, least=0), range="at least 0")
 SIZE = Kind("int or str", parse_bytes, "at least 1 byte", "SIZE")

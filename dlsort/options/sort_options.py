@@ -52,6 +52,7 @@ __all__ = [
     "LIMIT",
     "MANIFEST",
     "MEMORY",
+    "MERGE",
     "MODEL",
     "OFFSET",
     "OVERWRITE",
@@ -142,6 +143,13 @@ OFFSET = SortOption(
     "Pass over the first so many rows of the sorted order.",
     otherwise="0",
     unit="rows",
+)
+MERGE = SortOption(
+    "merge",
+    FLAG,
+    "Each file is in the order of ``by`` already. Files that follow one another are copied "
+    "as they are, whatever their footers claim; one that is not in order is refused.",
+    default=False,
 )
 PARTITIONS = SortOption(
     "partitions",

@@ -72,6 +72,7 @@ class Asked:
     unique_by: By | None
     limit: int | None
     offset: int | None
+    merge: bool
     scheduler: Joinable | None
     workers: int | None
     threads: int | None

@@ -23,6 +23,7 @@ from dlsort.strategies.move import Move
 from dlsort.strategies.range_reads import RangeReading
 from dlsort.strategies.reader import Reader
 from dlsort.strategies.run import run_plan
+from dlsort.strategies.sorted_files import check_across_pieces
 from dlsort.strategies.strategy import Job, Plan, Strategy
 from dlsort.terminal.progress import Progress
 from dlsort.tuning import StrategyTuning
@@ -84,6 +85,9 @@ def make_parts(
         if strategy.cuts_by_model and job.n_parts > 1:
             curve = curve_of(join(writer.folder, MODEL), job.keys[0].column)
             note(Learned(curve or {}))
+        if job.is_merge:
+            ends = (end for stats in outcome.inputs for end in stats.ends)
+            check_across_pieces(job.source, ends, job.keys, job.tuning.order)
         if plan.holds(outcome):
             check_outcome(job.source.n_rows, job.keys, outcome, job.tuning.order)
             note(

@@ -53,7 +53,7 @@ def split_piece(
     clock = Clock()
     with clock.step("read"):
         table = reader.read(piece)
-    n_read = table.num_rows
+    n_read, ends = table.num_rows, reader.ends(table, piece)
     if fewer is not None:
         with clock.step("sort"):
             table = fewer.of_input(table, reader.tuning)
@@ -69,7 +69,7 @@ def split_piece(
             rows = np.flatnonzero(~np.isin(band // model.n_bands, finished)).astype(np.uint32)
             table, band = take_table(table, rows), band[rows]
         grouped, starts = group(table, band, model.n_parts, model.n_bands)
-    return Split(grouped, starts, InputStats(proof, clock, n_read - proof.rows))
+    return Split(grouped, starts, InputStats(proof, clock, n_read - proof.rows, ends))
 
 
 def merge_part(
@@ -139,6 +139,7 @@ class ExchangePlan:
             reuse = plan_reuse(source, self.pieces, job.cut_keys, n_cuts, job.known, tuning)
         is_unique = job.fewer is not None and job.fewer.n_unique > 0
         reader = Reader.of(source, job.cut_keys, tuning, is_unique=is_unique)
+        reader = reader.checking(job)
         model = f"dlsort-model-{token}"
         graph = model_tasks(
             model,

@@ -346,7 +346,7 @@ class FirstRowsPlan:
         fewer, tuning = job.fewer, job.tuning
         assert fewer is not None
         stop = fewer.stop(job.source.n_rows)
-        reader = Reader.of(job.source, job.keys, tuning)
+        reader = Reader.of(job.source, job.keys, tuning).checking(job)
         graph: dict[str, Any] = {}
         for i, some in enumerate(self._shared_out()):
             find = f"dlsort-find-{token}-{i}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,7 +34,10 @@ from dlsort.model.sample import (
 )
 from dlsort.model.sample_plan import SamplePlan, batches
 from dlsort.order.words import key_table
+from dlsort.proof.stats import PieceEnds
 from dlsort.sizes import UNBOUNDED
+from dlsort.strategies.sorted_files import check_files, ends_of
+from dlsort.strategies.strategy import Job
 from dlsort.tuning import Tuning
 from dlsort_cluster.tasks import call, call_with_all, ref
 
@@ -47,7 +50,8 @@ Cells = npt.NDArray[np.int64]
 class Reader:
     """How to read, prove and sample input partitions; the same for all of them.
 
-    ``is_unique``: of each key one row is wanted, so no key may be in two parts.
+    ``is_unique``: of each key one row is wanted, so no key may be in two parts. ``in_order``:
+    the key by which files are said to be in order; none if nothing is said.
     """
 
     schema: pa.Schema
@@ -56,6 +60,7 @@ class Reader:
     tuning: Tuning
     most_bytes: int = UNBOUNDED
     is_unique: bool = False
+    in_order: tuple[SortKey, ...] = ()
 
     @classmethod
     def of(
@@ -70,6 +75,10 @@ class Reader:
         how = source.as_dictionary, keys, tuning, source.most_bytes
         return cls(source.schema, *how, is_unique)
 
+    def checking(self, job: Job) -> Reader:
+        """Return the reader of a job, which checks the order if files are said to have one."""
+        return replace(self, in_order=job.keys) if job.is_merge else self
+
     def __dask_tokenize__(self) -> object:
         """Tell it from others, without a look at each of thousands of columns a task."""
         return self.keys, self.as_dictionary, self.tuning, self.most_bytes, len(self.schema)
@@ -77,13 +86,24 @@ class Reader:
     def read(self, piece: Piece) -> pa.Table:
         """Return the piece's rows, views cast, each column one chunk."""
         names, how = self.schema.names, (self.tuning.io, self.as_dictionary, self.most_bytes)
-        return to_transport(read_piece(piece, self.schema, names, *how))
+        table = to_transport(read_piece(piece, self.schema, names, *how))
+        if self.in_order:
+            check_files(table, piece, self.in_order, self.tuning.order)
+        return table
+
+    def ends(self, table: pa.Table, piece: Piece) -> tuple[PieceEnds, ...]:
+        """Return the ends of a piece that was read, if it is said to be in order."""
+        found = ends_of(table, piece, self.in_order) if self.in_order else None
+        return () if found is None else (found,)
 
     def read_keys(self, piece: Piece) -> pa.Table:
         """Return the key columns of the piece's rows, in key order."""
         names = top_columns_of(self.schema, self.keys)
         how = self.tuning.io, self.as_dictionary, self.most_bytes
-        return key_table(to_transport(read_piece(piece, self.schema, names, *how)), self.keys)
+        table = to_transport(read_piece(piece, self.schema, names, *how))
+        if self.in_order:
+            check_files(table, piece, self.in_order, self.tuning.order)
+        return key_table(table, self.keys)
 
     def sample(self, tasks: Sequence[SampleTask]) -> Sample:
         """Return some keys of some row groups."""

@@ -177,6 +177,7 @@ def job_of(
         decision=sizes.decision,
         strategy=asked.strategy,
         fewer=asked.fewer(keys),
+        is_merge=asked.merge,
     )
     return _with_parts_of_fewer(job, asked)
 

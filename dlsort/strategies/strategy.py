@@ -55,6 +55,8 @@ class Job:
         What an earlier sort has learned.
     fewer : FewerRows, optional
         Which rows are wanted; None: all of them.
+    is_merge : bool
+        Each file is said to be in the order of the key; it is checked as it is read.
     """
 
     source: ParquetSource
@@ -72,6 +74,7 @@ class Job:
     strategy: str = "auto"
     known: KnownModel | None = None
     fewer: FewerRows | None = None
+    is_merge: bool = False
 
     def as_begun(self, file: JobFile) -> Job:
         """Return this job with what the attempt that it resumes has chosen."""

@@ -313,18 +313,7 @@ def test_more_keys_than_fit_the_memory_are_refused_or_exchanged(source, monkeypa
 
 
 def test_the_command_has_the_options(source, tmp_path):
-    told = [
-        "--by",
-        "id,time",
-        "--unique",
-        "last",
-        "--unique-by",
-        "id",
-        "--limit",
-        "4",
-        "--offset",
-        "1",
-    ]
+    told = ["--by=id,time", "--unique=last", "--unique-by=id", "--limit=4", "--offset=1"]
     report = tmp_path / "report.json"
     places = str(source), str(tmp_path / "out")
     result = command("sort", *places, *told, "--report", str(report), "--no-progress")
