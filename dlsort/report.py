@@ -295,8 +295,8 @@ class SortReport:
             f"memory     peak {format_bytes(self.peak_memory_bytes)}, "
             f"spilled {format_bytes(self.spilled_bytes)}",
         ]
+        kept = count(self.rows - self.dropped_rows, "row")
         if self.dropped_rows:
-            kept = count(self.kept_rows, "row")
             lines.append(f"kept       {kept}, {self.dropped_rows:,} left out as asked for")
         if self.passed_over:
             counts = ", ".join(f"{n:,} {why}" for why, n in self.passed_over.items())
@@ -327,7 +327,7 @@ class SortReport:
             lines.append("order      the source's was used: no row was exchanged")
         if self.proved:
             same = f"checksum {self.checksum} at source and sink"
-            lines.append(f"proved     {count(self.kept_rows, 'row')} in order, {same}")
+            lines.append(f"proved     {kept} in order, {same}")
         return "\n".join(part for line in lines for part in wrapped(line, width))
 
 
