@@ -53,6 +53,11 @@ def sort_dataset(
     dst: str | PathLike[str],
     *,
     by: By,
+    unique: str | None = None,
+    unique_by: str | Sequence[str] | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+    merge: bool = False,
     scheduler: Joinable | None = None,
     workers: int | None = None,
     threads: int | None = None,
@@ -96,6 +101,20 @@ def sort_dataset(
         The key, as in ``"day,price:desc,note:asc:nulls_first"``; or a list of names, of
         tuples such as ``("price, USD", "desc")``, and of :class:`SortKey`. A column's exact
         name is that column; else a name with dots is a field of a struct.
+    unique : {"first", "last"}, optional
+        Keep one row of each key: the first or the last one of the stable sort, as pandas'
+        ``drop_duplicates`` does after it. Nulls are one key, and so is NaN, as they sort.
+    unique_by : str or a sequence of str, optional
+        The first columns of the key, of which one row each is kept; by default all of them.
+        ``by="id,time", unique="last", unique_by="id"`` keeps the latest row of each id.
+    limit : int, optional
+        Write the first so many rows of what is left. Few are found by their keys alone; only
+        row groups that have such rows are read whole.
+    offset : int, optional
+        Pass over the first so many rows of what is left.
+    merge : bool
+        Each file is in the order of the key already. Files that follow one another are copied,
+        whatever their footers claim. One that is not in order is refused, by file and row.
     scheduler : str, Client or Cluster, optional
         A running Dask cluster: its address, as in ``"tcp://host:port"``, a client of it, or
         the cluster itself. Its workers must see source and destination under the same paths.
@@ -206,7 +225,9 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     keys = asked.keys(source.schema.names)
     report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
     check_source(source, asked, keys, destination)
-    known = known_model(asked, destination, held, source, keys)
+    known = None
+    if asked.fewer(keys) is None:
+        known = known_model(asked, destination, held, source, keys)
     opened = time.perf_counter()
     n_files, n_bytes = len(source.files), (source.stored_bytes, source.arrow_bytes)
     told = Opened(source.n_rows, n_files, *n_bytes, opened - began, source.passed)
@@ -247,7 +268,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
                 progress.phase("publish", source.n_rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs, n_parts)
-            summary = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
+            summary = {"by": report.by, "rows": report.kept_rows, "checksum": report.checksum}
             stage.prove(parts, summary, report.to_dict())
         published_s = time.perf_counter() - publishing
     report.note(Published(published_s, time.perf_counter() - began))
@@ -298,7 +319,17 @@ def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
         schema=told_of(asked.schema),
         manifest=asked.manifest,
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
+        **_rows_wanted(asked, keys),
     )
+
+
+def _rows_wanted(asked: Asked, keys: tuple[SortKey, ...]) -> dict[str, Any]:
+    """Return which rows a job file tells are wanted."""
+    fewer = asked.fewer(keys)
+    if fewer is None:
+        return {}
+    told = {"unique_by": format_by(fewer.unique_by), "limit": asked.limit}
+    return {**told, "unique": asked.unique or "", "offset": fewer.offset}
 
 
 def _job_file(job: Job, asked: Asked) -> JobFile:

@@ -57,8 +57,9 @@ class SortReport:
     ----------
     src, dst, by : str
         As given; ``by`` in the form of ``--by``.
-    rows : int
-        Rows sorted.
+    rows, kept_rows, dropped_rows : int
+        Rows of the source; those written; those that nobody asked for (``unique``, ``limit``,
+        ``offset``).
     input_files, input_parts, output_parts : int
         Source files; input partitions; output partitions.
     input_bytes, arrow_bytes, output_bytes : int
@@ -118,6 +119,8 @@ class SortReport:
     dst: str
     by: str
     rows: int = 0
+    kept_rows: int = 0
+    dropped_rows: int = 0
     input_files: int = 0
     input_parts: int = 0
     output_parts: int = 0
@@ -202,7 +205,9 @@ class SortReport:
                 self.input_parts = event.input_parts
                 self.checksum, self.output_bytes = event.checksum, event.output_bytes
                 self.part_rows, self.surprises = list(event.part_rows), list(event.surprises)
-                self.predicted_rows = mean = self.rows / max(len(self.part_rows), 1)
+                self.kept_rows = sum(self.part_rows)
+                self.dropped_rows = self.rows - self.kept_rows
+                self.predicted_rows = mean = self.kept_rows / max(len(self.part_rows), 1)
                 self.balance = max(self.part_rows, default=0) / mean if mean else 1.0
             case Published():
                 phases.publish_s, self.seconds = event.publish_s, event.seconds
@@ -290,6 +295,9 @@ class SortReport:
             f"memory     peak {format_bytes(self.peak_memory_bytes)}, "
             f"spilled {format_bytes(self.spilled_bytes)}",
         ]
+        kept = count(self.rows - self.dropped_rows, "row")
+        if self.dropped_rows:
+            lines.append(f"kept       {kept}, {self.dropped_rows:,} left out as asked for")
         if self.passed_over:
             counts = ", ".join(f"{n:,} {why}" for why, n in self.passed_over.items())
             lines.append(f"not read   {counts}")
@@ -319,7 +327,7 @@ class SortReport:
             lines.append("order      the source's was used: no row was exchanged")
         if self.proved:
             same = f"checksum {self.checksum} at source and sink"
-            lines.append(f"proved     {count(self.rows, 'row')} in order, {same}")
+            lines.append(f"proved     {kept} in order, {same}")
         return "\n".join(part for line in lines for part in wrapped(line, width))
 
 

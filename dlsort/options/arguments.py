@@ -22,6 +22,7 @@ from dlsort.sizes import GIB, parse_bytes
 __all__ = [
     "CLUSTER",
     "CODEC",
+    "COLUMNS",
     "COMPRESSIONS",
     "COUNT",
     "DATASET",
@@ -43,6 +44,7 @@ __all__ = [
     "TYPES",
     "VALUE",
     "VALUE_PAIR",
+    "WHOLE",
     "Kind",
     "data_name",
     "is_dasks",
@@ -233,7 +235,11 @@ KEY = Kind(
     of_text=Texts,
     is_many=True,
 )
+COLUMNS = replace(
+    KEY, type="str or a sequence of str", metavar="COLUMNS", of_text=str, is_many=False
+)
 COUNT = Kind("int", read_count, "at least 1", "N", _number)
+WHOLE = replace(COUNT, read=partial(read_count, least=0), range="at least 0")
 SIZE = Kind("int or str", parse_bytes, "at least 1 byte", "SIZE")
 SHARE = replace(SIZE, read=_read_share, range="at least 1 byte, or a share up to 100%")
 CODEC = Kind("str", _read_codec, metavar="CODEC")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
-
 from dlsort.options.arguments import (
     COUNT,
     DEPTH,
@@ -13,9 +10,9 @@ from dlsort.options.arguments import (
     QUANTILE,
     VALUE,
     VALUE_PAIR,
+    WHOLE,
     of_each,
     one_of,
-    read_count,
 )
 from dlsort.options.option import REQUIRED, SortOption
 
@@ -102,7 +99,7 @@ OUTPUT = SortOption(
 
 K = SortOption(
     "k",
-    replace(COUNT, read=partial(read_count, least=0), range="at least 0"),
+    WHOLE,
     "Rows wanted; all of them, if the table has fewer.",
     REQUIRED,
     unit="rows",

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dlsort.options.arguments import (
     CLUSTER,
     CODEC,
+    COLUMNS,
     COMPRESSIONS,
     COUNT,
     DATASET,
@@ -31,6 +32,7 @@ from dlsort.options.arguments import (
     SHARE,
     SIZE,
     TYPES,
+    WHOLE,
     one_of,
 )
 from dlsort.options.option import REQUIRED, SortOption
@@ -47,9 +49,12 @@ __all__ = [
     "HIVE_TYPES",
     "IGNORE",
     "INPUT_SIZE",
+    "LIMIT",
     "MANIFEST",
     "MEMORY",
+    "MERGE",
     "MODEL",
+    "OFFSET",
     "OVERWRITE",
     "PARTITIONS",
     "PARTITION_SIZE",
@@ -64,6 +69,8 @@ __all__ = [
     "STRATEGY",
     "TEMP_DIR",
     "THREADS",
+    "UNIQUE",
+    "UNIQUE_BY",
     "WORKERS",
 ]
 
@@ -109,6 +116,40 @@ THREADS = SortOption(
     "Threads in all, of this process or of all workers together.",
     otherwise="what costs least, one a core at the most",
     unit="threads",
+)
+UNIQUE = SortOption(
+    "unique",
+    one_of("first", "last"),
+    "Keep one row of each key, the first or the last of the stable sort.",
+    otherwise="all rows",
+)
+UNIQUE_BY = SortOption(
+    "unique_by",
+    COLUMNS,
+    "The first columns of ``by``, of which ``unique`` keeps one row each: sorted by id,time, "
+    "last by id is the latest row of each id.",
+    otherwise="all columns of the key",
+)
+LIMIT = SortOption(
+    "limit",
+    COUNT,
+    "Write the first so many rows of the sorted order, after ``unique``.",
+    otherwise="all rows",
+    unit="rows",
+)
+OFFSET = SortOption(
+    "offset",
+    WHOLE,
+    "Pass over the first so many rows of the sorted order.",
+    otherwise="0",
+    unit="rows",
+)
+MERGE = SortOption(
+    "merge",
+    FLAG,
+    "Each file is in the order of ``by`` already. Files that follow one another are copied "
+    "as they are, whatever their footers claim; one that is not in order is refused.",
+    default=False,
 )
 PARTITIONS = SortOption(
     "partitions",

@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from dlsort.proof.checksum import NOTHING, Proof
 
-__all__ = ["Clock", "InputStats", "OutputStats", "peak_memory_bytes"]
+__all__ = ["Clock", "InputStats", "OutputStats", "PieceEnds", "peak_memory_bytes"]
 
 
 @dataclass
@@ -42,6 +43,14 @@ class Clock:
             self.peak_bytes = peak_memory_bytes()
 
 
+class PieceEnds(NamedTuple):
+    """The first and the last row's key of row groups ``first : stop`` of a source."""
+
+    first: int
+    stop: int
+    keys: pa.Table
+
+
 @dataclass(frozen=True)
 class InputStats:
     """What an input partition amounted to.
@@ -52,11 +61,14 @@ class InputStats:
         Of the rows that go to the parts.
     n_passed : int
         Rows that were read too, and go nowhere: nobody has asked for them.
+    ends : tuple of PieceEnds
+        Of the pieces that were read, where these are said to be in order.
     """
 
     proof: Proof
     clock: Clock
     n_passed: int = 0
+    ends: tuple[PieceEnds, ...] = ()
 
     @property
     def n_read(self) -> int:

@@ -46,6 +46,8 @@ class Wanted:
         What is done: "sort", or to a dataset that is sorted, "append" or "compact".
     parts : list of [path, bytes, time]
         Files of that dataset, in order.
+    unique, unique_by, limit, offset
+        Which rows are wanted.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -60,6 +62,10 @@ class Wanted:
     hive_types: str = ""
     door: str = "sort"
     parts: list[list[Any]] = field(default_factory=list)
+    unique: str = ""
+    unique_by: str = ""
+    limit: int | None = None
+    offset: int = 0
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -101,6 +107,10 @@ class Wanted:
             ),
             "manifest": ("manifest", self.manifest, kept.manifest),
             "hive_types": ("hive_types (--hive-types)", self.hive_types, kept.hive_types),
+            "unique": ("unique (--unique)", self.unique, kept.unique),
+            "unique_by": ("unique_by (--unique-by)", self.unique_by, kept.unique_by),
+            "limit": ("limit (--limit)", self.limit, kept.limit),
+            "offset": ("offset (--offset)", self.offset, kept.offset),
         }
         if partitions is not None:
             options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)

@@ -17,11 +17,12 @@ from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
-from dlsort.keys import By, SortKey, parse_by
+from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options.doors import DOORS, read_options
 from dlsort.options.option import REQUIRED
 from dlsort.publish.destination import Overwrite
 from dlsort.strategies.budget import ask_memory
+from dlsort.strategies.fewer_rows import FewerRows
 from dlsort.tuning import Tuning
 from dlsort.wording import closest
 from dlsort_cluster.exchange import ExchangeError
@@ -45,8 +46,8 @@ class Asked:
         Paths or URLs, as they were given but for ``file://``.
     dst : str
         Such a path, or URL; empty where nothing is to be written.
-    by : By
-        The key as it was given: the source's names tell what it means.
+    by, unique_by : By
+        The key, and its first columns, as given: the source's names tell what they mean.
     scheduler : str, Client or Cluster, or None
         The cluster to join; None: one of our own.
     temp_dir : str or None
@@ -70,6 +71,11 @@ class Asked:
     src: Places
     dst: str
     by: By
+    unique: str | None
+    unique_by: By | None
+    limit: int | None
+    offset: int | None
+    merge: bool
     scheduler: Joinable | None
     workers: int | None
     threads: int | None
@@ -95,6 +101,30 @@ class Asked:
     def keys(self, names: Iterable[str]) -> tuple[SortKey, ...]:
         """Return the key, of a source with columns of these names."""
         return parse_by(self.by, names)
+
+    def fewer(self, keys: tuple[SortKey, ...]) -> FewerRows | None:
+        """Return which rows of the order by a key are wanted; None: all of them.
+
+        Raises
+        ------
+        BadOptionError
+            If ``unique_by`` is not what the key begins with.
+        """
+        if self.unique is None and self.limit is None and not self.offset:
+            return None
+        n_unique = 0 if self.unique is None else len(keys)
+        if self.unique_by is not None:
+            columns = [key.column for key in keys]
+            told_apart = parse_by(self.unique_by, columns)
+            n_unique = len(told_apart)
+            begin = keys[:n_unique]
+            if told_apart not in (begin, tuple(SortKey(key.column) for key in begin)):
+                msg = (
+                    f"unique_by (--unique-by) is {format_by(told_apart)}; expected the first "
+                    f"columns of the key, {format_by(keys)}, in its order."
+                )
+                raise BadOptionError(msg)
+        return FewerRows(keys, n_unique, self.unique or "first", self.offset or 0, self.limit)
 
 
 def read_arguments(
@@ -148,6 +178,7 @@ def read_arguments(
     if values["compression"]:
         check_compression(values["compression"])
     asked = Asked(**values, memory_bytes=memory_bytes, tuning=tuning)
+    _check_fewer(asked)
     if asked.workers and asked.threads and asked.threads < asked.workers:
         msg = (
             f"threads is {asked.threads}, fewer than workers ({asked.workers}); each process "
@@ -161,6 +192,31 @@ def read_arguments(
         folder = Path(os.path.realpath(asked.temp_dir))
         _check_temp_dir(folder, str(temp_dir), list_of(asked.src), asked.dst)
     return asked
+
+
+def _check_fewer(asked: Asked) -> None:
+    """Raise if what is asked for does not go with fewer rows.
+
+    Raises
+    ------
+    BadOptionError
+    """
+    if asked.unique_by is not None and asked.unique is None:
+        msg = (
+            "unique_by is given, but not which row of each key to keep; give unique too: first "
+            "or last."
+        )
+        raise BadOptionError(msg)
+    is_fewer = asked.unique is not None or asked.limit is not None or bool(asked.offset)
+    model = None if asked.model == NO_MODEL else asked.model
+    strategy = asked.strategy if asked.strategy in ("move", "range") else None
+    for name, given in (("model", model), ("strategy", strategy)):
+        if is_fewer and given is not None:
+            msg = (
+                f"{name} is {given}, which is for sorts of all rows; leave it out where fewer "
+                "are asked for (by unique, limit or offset)."
+            )
+            raise BadOptionError(msg)
 
 
 def _check_temp_dir(folder: Path, named: str, src: Sequence[str], dst: str) -> None:

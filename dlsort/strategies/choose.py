@@ -18,10 +18,12 @@ from dlsort.proof.outcome import Outcome, check_outcome
 from dlsort.publish.finished import verify_finished
 from dlsort.publish.staging import Staging
 from dlsort.strategies.exchange import Exchanging
+from dlsort.strategies.first_rows import FirstRows, first_rows_fit
 from dlsort.strategies.move import Move
 from dlsort.strategies.range_reads import RangeReading
 from dlsort.strategies.reader import Reader
 from dlsort.strategies.run import run_plan
+from dlsort.strategies.sorted_files import check_across_pieces
 from dlsort.strategies.strategy import Job, Plan, Strategy
 from dlsort.terminal.progress import Progress
 from dlsort.tuning import StrategyTuning
@@ -83,6 +85,9 @@ def make_parts(
         if strategy.cuts_by_model and job.n_parts > 1:
             curve = curve_of(join(writer.folder, MODEL), job.keys[0].column)
             note(Learned(curve or {}))
+        if job.is_merge:
+            ends = (end for stats in outcome.inputs for end in stats.ends)
+            check_across_pieces(job.source, ends, job.keys, job.tuning.order)
         if plan.holds(outcome):
             check_outcome(job.source.n_rows, job.keys, outcome, job.tuning.order)
             note(
@@ -102,6 +107,13 @@ def make_parts(
     raise AssertionError(msg)
 
 
+def _strategies(job: Job) -> tuple[Strategy, ...]:
+    """Return the strategies that can make what is wanted."""
+    if job.fewer is None:
+        return STRATEGIES
+    return (FirstRows() if first_rows_fit(job) else Exchanging(),)
+
+
 def rank_plans(
     job: Job, *, begun: bool = False
 ) -> tuple[list[tuple[Strategy, Plan]], Decision]:
@@ -119,7 +131,7 @@ def rank_plans(
     sized = job.decision.chosen.shape
     sized = replace(sized, n_parts=job.n_parts)  # as an earlier attempt had it
     found, shapes = [], []
-    for strategy in STRATEGIES:
+    for strategy in _strategies(job):
         is_wanted = job.strategy in ("auto", strategy.name) or not strategy.trusts_footers
         is_tried = is_wanted and (trusted or not strategy.trusts_footers)
         plan = strategy.plan(job) if is_tried else None
@@ -181,8 +193,8 @@ def _writer(
 
 
 def _marks(job: Job) -> tuple[str, ...]:
-    """Return what the source's files are recognised by, unless they are too many."""
-    if len(job.source.files) > job.tuning.sample.most_marks:
+    """Return what the source's files are recognised by, if all rows of few are in the parts."""
+    if job.fewer is not None or len(job.source.files) > job.tuning.sample.most_marks:
         return ()
     both = zip(job.source.files, job.source.stamps, strict=True)
     return tuple(file_mark(path, *stamp) for path, stamp in both)
@@ -190,5 +202,6 @@ def _marks(job: Job) -> tuple[str, ...]:
 
 def _has_model(folder: str, job: Job) -> bool:
     """Return whether an earlier attempt has kept the model that cut its parts."""
-    schema = Reader.of(job.source, job.keys, job.tuning).key_schema()
-    return read_model(join(folder, MODEL), schema, job.keys, job.tuning.order) is not None
+    keys = job.cut_keys
+    schema = Reader.of(job.source, keys, job.tuning).key_schema()
+    return read_model(join(folder, MODEL), schema, keys, job.tuning.order) is not None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from dlsort.proof.checksum import prove
 from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import Clock, InputStats, OutputStats
 from dlsort.publish.finished import find_output, finished_parts
+from dlsort.strategies.fewer_rows import FewerRows
 from dlsort.strategies.part import write_partition
 from dlsort.strategies.reader import Reader, model_tasks
 from dlsort.strategies.strategy import USUAL_BALANCE, Job
@@ -36,28 +38,45 @@ __all__ = ["ExchangePlan", "Exchanging", "split_piece"]
 
 
 def split_piece(
-    reader: Reader, folder: str, piece: Piece, model: Model, input_id: int
+    reader: Reader,
+    folder: str,
+    piece: Piece,
+    model: Model,
+    input_id: int,
+    *,
+    fewer: FewerRows | None = None,
 ) -> Split:
-    """Read, prove and partition one input partition; rows of finished parts end here."""
+    """Read, prove and partition one input partition.
+
+    Rows that nobody has asked for end here, and those of finished parts.
+    """
     clock = Clock()
     with clock.step("read"):
         table = reader.read(piece)
+    n_read, ends = table.num_rows, reader.ends(table, piece)
+    if fewer is not None:
+        with clock.step("sort"):
+            table = fewer.of_input(table, reader.tuning)
     with clock.step("prove"):
         proof = prove(table, reader.tuning.proof)
     with clock.step("classify"):
         band = find_bands(table, model, input_id)
-    finished = finished_parts(folder)
+    # Where a part stands among all rows is counted by what is sent.
+    is_counted = fewer is not None and fewer.is_cut
+    finished = [] if is_counted else finished_parts(folder)
     with clock.step("split"):
         if finished:
             rows = np.flatnonzero(~np.isin(band // model.n_bands, finished)).astype(np.uint32)
             table, band = take_table(table, rows), band[rows]
         grouped, starts = group(table, band, model.n_parts, model.n_bands)
-    return Split(grouped, starts, InputStats(proof, clock))
+    return Split(grouped, starts, InputStats(proof, clock, n_read - proof.rows, ends))
 
 
-def merge_part(writer: Writer, shards: Shards, _: Model, slot: Slot) -> OutputStats:
+def merge_part(
+    writer: Writer, shards: Shards, _: Any, slot: Slot, *, fewer: FewerRows | None = None
+) -> OutputStats:
     """Sort, prove and write one output partition, of which the model has said all it knows."""
-    return write_partition(writer, shards, slot)
+    return write_partition(writer, shards, slot, fewer=fewer)
 
 
 class Exchanging:
@@ -116,9 +135,12 @@ class ExchangePlan:
         samples, reuse = SamplePlan(()), None
         if n_cuts > 1:
             most_bytes = job.working_bytes
-            samples = plan_sample(source, self.pieces, job.keys, n_cuts, tuning, most_bytes)
-            reuse = plan_reuse(source, self.pieces, job.keys, n_cuts, job.known, tuning)
-        model, reader = f"dlsort-model-{token}", Reader.of(source, job.keys, tuning)
+            samples = plan_sample(source, self.pieces, job.cut_keys, n_cuts, tuning, most_bytes)
+            reuse = plan_reuse(source, self.pieces, job.cut_keys, n_cuts, job.known, tuning)
+        is_unique = job.fewer is not None and job.fewer.n_unique > 0
+        reader = Reader.of(source, job.cut_keys, tuning, is_unique=is_unique)
+        reader = reader.checking(job)
+        model = f"dlsort-model-{token}"
         graph = model_tasks(
             model,
             token,
@@ -133,8 +155,8 @@ class ExchangePlan:
         exchange = Exchange(
             token,
             n_parts,
-            partial(split_piece, reader, writer.folder),
-            partial(merge_part, writer),
+            partial(split_piece, reader, writer.folder, fewer=job.fewer),
+            partial(merge_part, writer, fewer=job.fewer),
             job.store_bytes,
             job.temp_dir,
             partial(find_output, writer.folder),

@@ -66,7 +66,12 @@ class Moves:
 
 
 def plan_moves(
-    source: Source, keys: Sequence[SortKey], n_parts: int, tuning: Tuning
+    source: Source,
+    keys: Sequence[SortKey],
+    n_parts: int,
+    tuning: Tuning,
+    *,
+    is_merge: bool = False,
 ) -> Moves | None:
     """Return which rows make which part, or None where an exchange is needed.
 
@@ -80,6 +85,8 @@ def plan_moves(
         Number of output partitions, at least 2.
     tuning : Tuning
         How much may be read, and how uneven parts may be.
+    is_merge : bool
+        Each file is said to be in order, whatever its footer claims.
     """
     ranges = source.exact_ranges(keys[0].column)
     if not ranges or any(r.n_nulls for r in ranges.values()):
@@ -89,7 +96,8 @@ def plan_moves(
     rows = np.array([source.row_groups[g].n_rows for g in filled])
     if rows.sum() < n_parts:
         return None
-    if (low[1:] >= high[:-1]).all() and source.claims_order(keys):
+    is_claimed = is_merge or source.claims_order(keys)
+    if is_claimed and (low[1:] >= high[:-1]).all():
         return Moves(_cut_rows(source, filled, rows, n_parts), is_sorted=True)
     chosen = _cut_ranges(low, high, rows, n_parts, tuning.sample.balance)
     if chosen is None:
@@ -199,7 +207,7 @@ class Move:
 
     def plan(self, job: Job) -> MovePlan | None:
         """Return the tasks, or None where the footers don't claim such an order."""
-        moves = plan_moves(job.source, job.keys, job.n_parts, job.tuning)
+        moves = plan_moves(job.source, job.keys, job.n_parts, job.tuning, is_merge=job.is_merge)
         return None if moves is None else MovePlan(job, moves)
 
 
@@ -238,6 +246,7 @@ class MovePlan:
     def layer(self, writer: Writer) -> Layer:
         """Return read → sort → write of each part, as tasks."""
         reader = Reader.of(self.job.source, self.job.keys, self.job.tuning)
+        reader = reader.checking(self.job)
         n_parts = len(self.moves.parts)
         calls = [
             (move_part, reader, writer, slices, part, n_parts)
@@ -265,9 +274,15 @@ def move_part(
         return finished
     clock = Clock()
     with clock.step("read"):
-        tables = [reader.read(s.piece).slice(s.first, s.n_rows) for s in slices]
+        read = [reader.read(s.piece) for s in slices]
+    ends = tuple(
+        end
+        for s, table in zip(slices, read, strict=True)
+        for end in reader.ends(table, s.piece)
+    )
+    tables = [t.slice(s.first, s.n_rows) for s, t in zip(slices, read, strict=True)]
     with clock.step("prove"):
         proof = total(prove(table, reader.tuning.proof) for table in tables)
     slot = Slot(part, n_parts, 0, proof.rows)
     written = write_partition(writer, Shards.of(tables), slot, proof)
-    return Moved(InputStats(proof, clock), written)
+    return Moved(InputStats(proof, clock, ends=ends), written)

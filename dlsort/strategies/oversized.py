@@ -27,7 +27,7 @@ from dlsort.sizes import GIB
 from dlsort.tuning import Tuning
 from dlsort_cluster.exchange import Shards
 
-__all__ = ["sort_in_pieces"]
+__all__ = ["is_one_piece", "sort_in_pieces"]
 
 Starts = npt.NDArray[np.int64]
 
@@ -35,6 +35,11 @@ Starts = npt.NDArray[np.int64]
 _PIECE_BYTES = GIB
 # Pieces are numbered by uint16.
 _MOST_PIECES = 1 << 16
+
+
+def is_one_piece(shards: Shards, most_bytes: int, tuning: Tuning) -> bool:
+    """Return whether a partition is sorted whole, where so many bytes fit."""
+    return shards.n_bytes <= most_bytes * tuning.strategies.surprise
 
 
 def sort_in_pieces(
@@ -70,7 +75,7 @@ def sort_in_pieces(
     Expected time O(n); memory O(``most_bytes``) and 2 bytes a row of a band that does not fit.
     """
     starts = read_starts(shards, part, n_parts)
-    if shards.n_bytes <= most_bytes * tuning.strategies.surprise:
+    if is_one_piece(shards, most_bytes, tuning):
         yield sort_shards(shards.read_all(), starts, keys, tuning.order)
         return
     most_rows = max(1, shards.n_rows * min(most_bytes, _PIECE_BYTES) // shards.n_bytes)

@@ -9,12 +9,13 @@ import numpy as np
 
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.parts import MANIFEST
-from dlsort.proof.checksum import Proof
+from dlsort.proof.checksum import NOTHING, Proof
 from dlsort.proof.ordered import Ordered
 from dlsort.proof.stats import Clock, InputStats, OutputStats
 from dlsort.publish.finished import find_finished, keep_finished
 from dlsort.publish.manifest import Manifest, quantile_rows
-from dlsort.strategies.oversized import sort_in_pieces
+from dlsort.strategies.fewer_rows import FewerRows, KeptOfPart
+from dlsort.strategies.oversized import is_one_piece, sort_in_pieces
 from dlsort_cluster.exchange import Layer, Shards, Slot, Transferred
 from dlsort_cluster.tasks import call, ref
 
@@ -26,6 +27,7 @@ def write_partition(
     shards: Shards,
     slot: Slot,
     read: Proof | None = None,
+    fewer: FewerRows | None = None,
 ) -> OutputStats:
     """Sort, check, prove, write and record one output partition.
 
@@ -39,6 +41,8 @@ def write_partition(
         Which partition it is.
     read : Proof, optional
         Of what was read for it, to be recorded too.
+    fewer : FewerRows, optional
+        Which of the rows are kept; None: all of them.
 
     Raises
     ------
@@ -49,7 +53,13 @@ def write_partition(
     keys, tuning = writer.keys, writer.tuning
     place = slot.part, slot.n_parts
     pieces = sort_in_pieces(shards, keys, *place, writer.part_bytes, tuning)
-    wanted = quantile_rows(slot.n_rows) if writer.job else ()
+    kept, n_rows = None, slot.n_rows
+    if fewer is not None:
+        is_whole = is_one_piece(shards, writer.part_bytes, tuning)
+        kept = KeptOfPart(fewer, slot, is_whole=is_whole, tuning=tuning)
+        with clock.step("sort"):
+            pieces, n_rows = kept.among(pieces, shards)
+    wanted = quantile_rows(n_rows) if writer.job else ()
     checked = Ordered(keys, slot.part, tuning, wanted)
     with writer.open(slot.part, slot.n_parts, slot.n_rows) as file:
         while True:
@@ -64,7 +74,9 @@ def write_partition(
             del table  # before there is another
         with clock.step("write"):
             file.close(_manifest(writer, checked, slot))
-    written = OutputStats(slot.part, checked.proof, file.n_bytes, checked.edges(), clock)
+    left_out = NOTHING if kept is None else kept.left_out
+    edges = checked.edges()
+    written = OutputStats(slot.part, checked.proof, file.n_bytes, edges, clock, left_out)
     keep_finished(writer.folder, file.name, written, read)
     return written
 

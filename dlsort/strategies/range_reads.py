@@ -39,7 +39,7 @@ from dlsort.model.sample_plan import plan_sample
 from dlsort.order.bands import write_starts
 from dlsort.proof.checksum import prove, total
 from dlsort.proof.outcome import Outcome
-from dlsort.proof.stats import Clock, InputStats
+from dlsort.proof.stats import Clock, InputStats, PieceEnds
 from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
 from dlsort.strategies.reader import Reader, model_tasks
 from dlsort.strategies.strategy import USUAL_BALANCE, Job
@@ -284,7 +284,7 @@ class RangePlan:
         """Return sample → model → who reads what → read, keep, sort and write, as tasks."""
         job, token = self.job, uuid.uuid4().hex
         model, readers = f"dlsort-model-{token}", f"dlsort-readers-{token}"
-        reader = Reader.of(job.source, job.keys, job.tuning)
+        reader = Reader.of(job.source, job.keys, job.tuning).checking(job)
         samples = plan_sample(job.source, self.reads.pieces, job.keys, job.n_parts, job.tuning)
         graph = model_tasks(
             model,
@@ -326,10 +326,12 @@ def _read_and_keep(
     clock = Clock()
     proofs = []
     shards = []
+    ends: list[PieceEnds] = []
     for input_id in readers.pieces_of(part):
         with clock.step("read"):
             table = reader.read(readers.pieces[input_id])
         if readers.owner[input_id] == part:
+            ends += reader.ends(table, readers.pieces[input_id])
             with clock.step("prove"):
                 proofs.append(prove(table, reader.tuning.proof))
         with clock.step("classify"):
@@ -344,7 +346,7 @@ def _read_and_keep(
     slot = Slot(part, model.n_parts, 0, sum(shard.num_rows for shard in shards))
     read = total(proofs)
     written = write_partition(writer, Shards.of(shards), slot, read)
-    return Moved(InputStats(read, clock), written)
+    return Moved(InputStats(read, clock, ends=tuple(ends)), written)
 
 
 def _keep(table: pa.Table, band: npt.NDArray[np.uint32], part: int, model: Model) -> pa.Table:

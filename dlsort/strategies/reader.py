@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.source import Piece
 from dlsort.io.storage import is_there, join
 from dlsort.keys import SortKey
+from dlsort.model.cuts import in_order
 from dlsort.model.model import Model, fit_model
 from dlsort.model.model_file import LEARNED, MODEL, keep_model, read_model
 from dlsort.model.partition import find_bands
@@ -33,7 +34,10 @@ from dlsort.model.sample import (
 )
 from dlsort.model.sample_plan import SamplePlan, batches
 from dlsort.order.words import key_table
+from dlsort.proof.stats import PieceEnds
 from dlsort.sizes import UNBOUNDED
+from dlsort.strategies.sorted_files import check_files, ends_of
+from dlsort.strategies.strategy import Job
 from dlsort.tuning import Tuning
 from dlsort_cluster.tasks import call, call_with_all, ref
 
@@ -44,18 +48,36 @@ Cells = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Reader:
-    """How to read, prove and sample input partitions; the same for all of them."""
+    """How to read, prove and sample input partitions; the same for all of them.
+
+    ``is_unique``: of each key one row is wanted, so no key may be in two parts. ``in_order``:
+    the key by which files are said to be in order; none if nothing is said.
+    """
 
     schema: pa.Schema
     as_dictionary: tuple[str, ...]
     keys: tuple[SortKey, ...]
     tuning: Tuning
     most_bytes: int = UNBOUNDED
+    is_unique: bool = False
+    in_order: tuple[SortKey, ...] = ()
 
     @classmethod
-    def of(cls, source: ParquetSource, keys: tuple[SortKey, ...], tuning: Tuning) -> Reader:
+    def of(
+        cls,
+        source: ParquetSource,
+        keys: tuple[SortKey, ...],
+        tuning: Tuning,
+        *,
+        is_unique: bool = False,
+    ) -> Reader:
         """Return the reader of a dataset."""
-        return cls(source.schema, source.as_dictionary, keys, tuning, source.most_bytes)
+        how = source.as_dictionary, keys, tuning, source.most_bytes
+        return cls(source.schema, *how, is_unique)
+
+    def checking(self, job: Job) -> Reader:
+        """Return the reader of a job, which checks the order if files are said to have one."""
+        return replace(self, in_order=job.keys) if job.is_merge else self
 
     def __dask_tokenize__(self) -> object:
         """Tell it from others, without a look at each of thousands of columns a task."""
@@ -64,7 +86,24 @@ class Reader:
     def read(self, piece: Piece) -> pa.Table:
         """Return the piece's rows, views cast, each column one chunk."""
         names, how = self.schema.names, (self.tuning.io, self.as_dictionary, self.most_bytes)
-        return to_transport(read_piece(piece, self.schema, names, *how))
+        table = to_transport(read_piece(piece, self.schema, names, *how))
+        if self.in_order:
+            check_files(table, piece, self.in_order, self.tuning.order)
+        return table
+
+    def ends(self, table: pa.Table, piece: Piece) -> tuple[PieceEnds, ...]:
+        """Return the ends of a piece that was read, if it is said to be in order."""
+        found = ends_of(table, piece, self.in_order) if self.in_order else None
+        return () if found is None else (found,)
+
+    def read_keys(self, piece: Piece) -> pa.Table:
+        """Return the key columns of the piece's rows, in key order."""
+        names = top_columns_of(self.schema, self.keys)
+        how = self.tuning.io, self.as_dictionary, self.most_bytes
+        table = to_transport(read_piece(piece, self.schema, names, *how))
+        if self.in_order:
+            check_files(table, piece, self.in_order, self.tuning.order)
+        return key_table(table, self.keys)
 
     def sample(self, tasks: Sequence[SampleTask]) -> Sample:
         """Return some keys of some row groups."""
@@ -88,11 +127,8 @@ class Reader:
         """Return how many rows of some row groups are in each cell of a known model."""
         found = []
         for i in numbers:
-            names = top_columns_of(self.schema, self.keys)
-            how = self.tuning.io, self.as_dictionary, self.most_bytes
-            rows = read_piece(reuse.compared[i], self.schema, names, *how)
             model = reuse.probe.model
-            band = find_bands(key_table(to_transport(rows), self.keys), model, 0)
+            band = find_bands(self.read_keys(reuse.compared[i]), model, 0)
             found.append(np.bincount(band, minlength=model.n_parts).astype(np.int64))
         return found
 
@@ -128,10 +164,17 @@ class Reader:
         return self._fitted(sample, n_parts, n_bands)
 
     def _fitted(self, sample: Sample, n_parts: int, n_bands: int | None) -> Model:
+        part, row = sample.part, sample.row
+        if (
+            self.is_unique
+        ):  # of heavy keys one row is left too; and before all rows, none is cut
+            order, starts = in_order(sample.keys, part, row, self.keys, self.tuning.order)
+            sample = sample.at(order[starts])
+            part = row = np.full(len(starts), -1)
         return fit_model(
             sample.keys,
-            sample.part,
-            sample.row,
+            part,
+            row,
             sample.weight,
             self.keys,
             n_parts,

@@ -33,6 +33,7 @@ from dlsort.strategies.budget import (
     count_parts,
     plan_budget,
 )
+from dlsort.strategies.first_rows import first_rows_fit
 from dlsort.strategies.strategy import USUAL_BALANCE, Job
 from dlsort_cluster.machine import ClusterSize, machine_cores, machine_memory_bytes
 
@@ -139,7 +140,8 @@ def plan_sizes(
 def remember(report: SortReport, sizes: Sizes) -> None:
     """Have the history keep what a job took, if it is worth that and went as planned."""
     is_as_planned = report.moved == (report.predicted["strategy"] != "exchange")
-    if sizes.job is not None and is_as_planned and not report.resumed_parts:
+    is_whole = report.kept_rows == report.rows
+    if sizes.job is not None and is_as_planned and is_whole and not report.resumed_parts:
         History.open().append(run_of(report, *sizes.job))
 
 
@@ -160,7 +162,7 @@ def job_of(
         costs = costs_of(facts, tuning.io.costs)
         tuning = replace(tuning, io=replace(tuning.io, costs=costs))
     most_bytes = check_row_groups(source, sizes.memory_bytes, n_processes, asked.tuning.budget)
-    return Job(
+    job = Job(
         source=replace(source, most_bytes=most_bytes),
         keys=keys,
         n_parts=shape.n_parts,
@@ -174,7 +176,35 @@ def job_of(
         tuning=tuning,
         decision=sizes.decision,
         strategy=asked.strategy,
+        fewer=asked.fewer(keys),
+        is_merge=asked.merge,
     )
+    return _with_parts_of_fewer(job, asked)
+
+
+def _with_parts_of_fewer(job: Job, asked: Asked) -> Job:
+    """Return a job with fewer parts, if few rows are wanted.
+
+    Raises
+    ------
+    BadOptionError
+        If the memory is too small to find them.
+    """
+    fewer, n_rows = job.fewer, max(1, job.source.n_rows)
+    if fewer is None or not fewer.is_cut:
+        return job
+    if first_rows_fit(job):
+        n_wanted = fewer.stop(n_rows) - fewer.offset
+        n_parts = max(1, -(-job.n_parts * n_wanted // n_rows))
+        return job if asked.partitions else replace(job, n_parts=n_parts)
+    if fewer.n_unique:
+        msg = (
+            f"the keys of the first {fewer.stop(n_rows):,} rows do not fit the memory of the "
+            "job: with unique, limit and offset are found among them. Give it more memory "
+            "(--memory), or sort with unique first, and the result with limit and offset."
+        )
+        raise BadOptionError(msg)
+    return job
 
 
 def default_of(asked: Asked) -> MemoryOf | None:

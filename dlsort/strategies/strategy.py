@@ -12,6 +12,7 @@ from dlsort.model.known_model import KnownModel
 from dlsort.planner.decide import Decision
 from dlsort.proof.outcome import Outcome
 from dlsort.publish.job_file import JobFile
+from dlsort.strategies.fewer_rows import FewerRows
 from dlsort.tuning import Tuning, WriteCosts
 from dlsort_cluster.exchange import Layer
 
@@ -52,6 +53,10 @@ class Job:
         What was asked for: a strategy's name, or "auto".
     known : KnownModel, optional
         What an earlier sort has learned.
+    fewer : FewerRows, optional
+        Which rows are wanted; None: all of them.
+    is_merge : bool
+        Each file is said to be in the order of the key; it is checked as it is read.
     """
 
     source: ParquetSource
@@ -68,6 +73,8 @@ class Job:
     decision: Decision
     strategy: str = "auto"
     known: KnownModel | None = None
+    fewer: FewerRows | None = None
+    is_merge: bool = False
 
     def as_begun(self, file: JobFile) -> Job:
         """Return this job with what the attempt that it resumes has chosen."""
@@ -85,6 +92,11 @@ class Job:
             part_bytes=file.part_bytes,
             tuning=replace(self.tuning, io=replace(io, costs=costs)),
         )
+
+    @property
+    def cut_keys(self) -> tuple[SortKey, ...]:
+        """The columns that parts are cut by: those that tell rows apart, if such are wanted."""
+        return (self.fewer and self.fewer.unique_by) or self.keys
 
     @property
     def fits(self) -> bool:
