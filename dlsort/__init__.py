@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dlsort.frames.index_methods import set_index, sort_index
     from dlsort.frames.methods import sort_values
     from dlsort.frames.notices import ComputedTwiceWarning, OptionIgnoredWarning
+    from dlsort.inspection import Inspection, inspect_dataset
     from dlsort.keys import SortKey
     from dlsort.report import SortReport
     from dlsort.table import sort_table, top_k
@@ -38,6 +39,7 @@ __all__ = [
     "DlsortError",
     "DlsortWarning",
     "Explanation",
+    "Inspection",
     "OptionIgnoredWarning",
     "SortKey",
     "SortReport",
@@ -48,6 +50,7 @@ __all__ = [
     "enable",
     "enabled",
     "explain",
+    "inspect_dataset",
     "is_sorted",
     "rank",
     "set_index",
@@ -66,6 +69,7 @@ _HOME = {
     "DlsortError": "errors",
     "DlsortWarning": "errors",
     "Explanation": "explained.explanation",
+    "Inspection": "inspection",
     "OptionIgnoredWarning": "frames.notices",
     "SortKey": "keys",
     "SortReport": "report",
@@ -76,6 +80,7 @@ _HOME = {
     "enable": "frames.drop_in",
     "enabled": "frames.drop_in",
     "explain": "explained.door",
+    "inspect_dataset": "inspection",
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
     "rank": "arrays",

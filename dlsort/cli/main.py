@@ -1,44 +1,40 @@
-"""The command line: ``dlsort sort``, ``check``, ``explain``, ``stats``, ``tune``, ``warm``.
+"""The command line: ``dlsort sort``, ``check``, ``inspect``, ``explain`` and others.
 
 Whatever is heavy is imported inside the commands, so that help answers at once.
 
-==============  ===========================================================
+==============  ============================================================
 exit code       means
-==============  ===========================================================
-0               done; for ``check``: in order, and the same rows if
-                compared. What could not be shown of it is a warning
-1               ``check`` found a row out of order, or other rows
-2               a wrong argument or option, or something outside that the
-                message names: a broken file, a full disk, a scheduler that
-                is away
-3               a bug: the message says how to see the traceback
-4               ``sort`` is done and published, but the report that was
-                asked for with ``--report`` could not be written
-129, 130, 143   stopped as the terminal went away, by Ctrl-C or by SIGTERM;
-                the destination is as it was
-==============  ===========================================================
+==============  ============================================================
+0               done, or skipped by --if-exists skip. Where standard output
+                is full or closed, a warning says what could not be shown
+1               check found rows out of order, or other rows
+2               a bad argument, source, destination or cluster, explained in
+                a sentence. The destination is untouched (in a store: unless
+                the sentence says that --resume will complete it)
+3               a bug. DLSORT_TRACEBACK=1 shows where
+4               sorted and published, but the --report could not be written
+129, 130, 143   stopped because the terminal went away, by Ctrl-C, or by
+                SIGTERM. The destination is untouched
+==============  ============================================================
 """
 
 from __future__ import annotations
 
-import logging
-import os
 import sys
 import time
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlsort.cli.explain import explain_command
+from dlsort.cli.completion import completion_command, path_names
+from dlsort.cli.config import config_command
+from dlsort.cli.exit_codes import NOT_OK, NOT_REPORTED, epilog
+from dlsort.cli.explain import explain_command, show
 from dlsort.cli.failures import (
-    NOT_OK,
-    NOT_REPORTED,
-    TRACEBACK,
     Command,
     Commands,
     sentence,
@@ -46,11 +42,14 @@ from dlsort.cli.failures import (
     waited_s,
 )
 from dlsort.cli.flags_from_options import options_of
+from dlsort.cli.inspect import inspect_command
+from dlsort.cli.log_lines import is_json, logged
 from dlsort.cli.model import model_command
+from dlsort.cli.quiet import hush_dask, own_warnings, silent_compiling
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stats import stats_command
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
-from dlsort.errors import DlsortError, DlsortWarning
+from dlsort.errors import DlsortError
 from dlsort.options.doors import check_together
 from dlsort.terminal.streams import columns, write
 from dlsort.version import __version__
@@ -60,10 +59,6 @@ if TYPE_CHECKING:
     from dlsort.report import SortReport
 
 __all__ = ["main"]
-
-
-# What Dask logs as.
-_DASKS = ("bokeh", "distributed", "tornado")
 
 
 class SortCommand(Command):
@@ -82,7 +77,12 @@ class SortCommand(Command):
         return super().advice(args)
 
 
-@click.group("dlsort", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    "dlsort",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=epilog(),
+)
 @click.version_option(__version__, prog_name="dlsort", message="%(prog)s %(version)s")
 def main() -> None:
     """Sort Parquet datasets on Dask, and check that they are sorted.
@@ -96,8 +96,8 @@ def main() -> None:
 
 
 @main.command("sort", cls=SortCommand)
-@click.argument("src")
-@click.argument("dst")
+@click.argument("src", shell_complete=path_names)
+@click.argument("dst", shell_complete=path_names)
 @options_of("sort")
 def sort_command(
     src: str,
@@ -105,6 +105,8 @@ def sort_command(
     *,
     report: str | None,
     progress: bool,
+    dry_run: bool,
+    log_format: str,  # looked at before anything else
     **options: Any,
 ) -> None:
     """Sort the Parquet dataset SRC into the folder DST.
@@ -123,26 +125,32 @@ def sort_command(
         --by "day,price:desc,note:asc:nulls_first"
     """
     check_together(options)
+    if dry_run:
+        _show_plan(src, dst, options)
+        return
     report_path = None if report is None else check_report_path(report, src, dst)
     if report_path is not None and report_path.suffix.lower() in (".html", ".htm"):
         from dlsort.page.run_page import check_bokeh
 
         check_bokeh()
-    with on_signal(leave), _silent_compiling(silent=not progress):
+    with on_signal(leave), silent_compiling(silent=not progress), logged():
         from dlsort.dataset import sort_dataset
+        from dlsort.terminal.listener import JsonLines
         from dlsort.terminal.progress import NoProgress, live_progress
 
-        _hush_dask()
-        if not options["resume"]:
+        hush_dask()
+        if not options["resume"] and options["if_exists"] != "resume":
             _tell_of_abandoned(dst)
         watched = Watched(NoProgress())
         with on_signal(watched.stop):
             startup_s = waited_s()
             try:
-                with (
-                    _own_warnings(),
-                    live_progress(show=progress) as watched.progress,
-                ):
+                shown = (
+                    nullcontext(JsonLines(sys.stderr, phases=progress))
+                    if is_json()
+                    else live_progress(show=progress)
+                )
+                with own_warnings(), shown as watched.progress:
                     done = sort_dataset(src, dst, progress=watched, **options)
             except Exception as error:
                 if not watched.is_decided:
@@ -162,6 +170,14 @@ def sort_command(
             _give_report(done, report, report_path)
 
 
+def _show_plan(src: str, dst: str, options: dict[str, Any]) -> None:
+    """Tell what the sort would do; nothing is written."""
+    with on_signal(leave):
+        from dlsort.explained.door import explain_sort
+
+        show(explain_sort({"src": src, "dst": dst, "progress": None, **options}), "text")
+
+
 def _give_report(done: SortReport, report: str | None, path: Path | None) -> None:
     """Show the report, and write it where it was asked for; the sort itself is done.
 
@@ -171,7 +187,8 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
     is_for_pipe = report == "-"
     try:
         stream = sys.stderr if is_for_pipe else sys.stdout
-        text = write(stream, done.to_text(columns(stream)))
+        is_told = is_for_pipe and is_json()  # as an event, in the place of text
+        text = None if is_told else write(stream, done.to_text(columns(stream)))
     except Stopped as stop:
         text = f"stopped by {stop.name}"
     if text is not None and not is_for_pipe:
@@ -194,13 +211,15 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
     if why is not None:
         tell(
             f"Error: {done.dst} is sorted and complete, but --report {report} could not be "
-            f"written: {why}."
+            f"written: {why}.",
+            error="NotReported",
+            exit_code=NOT_REPORTED,
         )
         raise click.exceptions.Exit(NOT_REPORTED)
 
 
 @main.command("check")
-@click.argument("dst")
+@click.argument("dst", shell_complete=path_names)
 @options_of("check")
 def check_command(dst: str, *, progress: bool, **options: Any) -> None:
     """Check that the Parquet dataset DST is sorted.
@@ -214,7 +233,7 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
 
     Without --by it also finds parts that are missing, there twice, or another sort's.
     """
-    with on_signal(leave), _silent_compiling(silent=not progress):
+    with on_signal(leave), silent_compiling(silent=not progress):
         from dlsort.check import check_dataset
         from dlsort.terminal.progress import NoProgress, live_progress
 
@@ -231,9 +250,12 @@ def check_command(dst: str, *, progress: bool, **options: Any) -> None:
         raise click.exceptions.Exit(NOT_OK)
 
 
+main.add_command(inspect_command)
 main.add_command(explain_command)
 main.add_command(stats_command)
 main.add_command(model_command)
+main.add_command(config_command)
+main.add_command(completion_command)
 
 
 @main.command("tune")
@@ -260,7 +282,7 @@ def tune_command(
                 click.echo(line)
             return
         if not show:
-            _hush_dask()
+            hush_dask()
             watched = Watched(PlainProgress(sys.stderr))
             with on_signal(watched.stop):
                 if scheduler is not None:
@@ -316,57 +338,3 @@ def _tell_of_abandoned(dst: str) -> None:
                 f"{count(left.n_parts, 'part')} in {left.folder}; --resume would use "
                 f"them. {goes}"
             )
-
-
-@contextmanager
-def _own_warnings() -> Iterator[None]:
-    """Have our warnings told as the command's, once nothing is drawn any more."""
-    messages = []
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def keep(
-            message: Warning | str, category: type[Warning], *place: Any, **more: Any
-        ) -> None:
-            if issubclass(category, DlsortWarning):
-                messages.append(str(message))
-            else:
-                show(message, category, *place, **more)
-
-        warnings.showwarning = keep
-        warnings.simplefilter("always", DlsortWarning)
-        try:
-            yield
-        finally:
-            for message in messages:
-                tell(f"warning: {message}")
-
-
-def _hush_dask() -> None:
-    """Keep Dask's log off the terminal: what goes wrong is told in a sentence.
-
-    Dask writes to standard error by a handler of its own, unless there is one as it is loaded,
-    which it is where a cluster is needed.
-    """
-    if os.environ.get(TRACEBACK):
-        return
-    for handler in logging.getLogger("distributed").handlers:
-        handler.setLevel(logging.CRITICAL + 1)
-    if not (root := logging.getLogger()).handlers:
-        others = logging.StreamHandler()
-        others.setLevel(logging.WARNING)
-        others.addFilter(lambda record: record.name.partition(".")[0] not in _DASKS)
-        root.addHandler(others)
-
-
-@contextmanager
-def _silent_compiling(*, silent: bool) -> Iterator[None]:
-    """Keep the word that kernels are compiled to oneself, if that is wanted."""
-    log = logging.getLogger("dlsort")
-    before = log.level
-    if silent:
-        log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
