@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as jsons
 import sys
-from importlib.resources import files
 from typing import Any
 
 import click
@@ -30,6 +29,8 @@ def config_command(*, json: bool, example: bool) -> None:
     dlsort config --example > ~/.config/dask/dlsort.yaml
     """
     if example:
+        from importlib.resources import files
+
         text = files("dlsort.options").joinpath("dlsort.yaml").read_text().rstrip("\n")
     else:
         rows = _rows()

@@ -19,7 +19,7 @@ import site
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
@@ -212,7 +212,13 @@ def _may_be_set() -> bool:
     begins = f"DASK_{_NAMESPACE.upper()}"
     if any(name.upper().startswith(begins) or name == _INHERITED for name in os.environ):
         return True
-    return any(_names_us(path) for path in _files())
+    where = os.environ.get("DASK_ROOT_CONFIG", "/etc/dask"), os.environ.get("DASK_CONFIG", "")
+    return _do_files_name_us(*where, os.path.expanduser("~"))  # noqa: PTH111 - text
+
+
+@cache  # Dask reads its files once, too
+def _do_files_name_us(root: str, named: str, home: str) -> bool:
+    return any(_names_us(path) for path in _files(root, named, home))
 
 
 def _names_us(path: Path) -> bool:
@@ -221,14 +227,14 @@ def _names_us(path: Path) -> bool:
     return False
 
 
-def _files() -> Iterator[Path]:
+def _files(root: str, named: str, home: str) -> Iterator[Path]:
     """Yield the files that Dask reads: as of ``dask.config.paths``, which takes Dask."""
     prefixes: Sequence[str] = (sys.prefix, *site.PREFIXES)
     folders = [
-        os.environ.get("DASK_ROOT_CONFIG", "/etc/dask"),
+        root,
         *(str(Path(prefix, "etc", "dask")) for prefix in prefixes),
-        str(Path("~/.config/dask").expanduser()),
-        os.environ.get("DASK_CONFIG", ""),
+        str(Path(home, ".config", "dask")),
+        named,
     ]
     for folder in filter(None, dict.fromkeys(folders)):
         with suppress(OSError):
