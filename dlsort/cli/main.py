@@ -37,6 +37,7 @@ from dlsort.cli.explain import explain_command, show
 from dlsort.cli.failures import (
     Command,
     Commands,
+    Failure,
     sentence,
     tell,
     waited_s,
@@ -126,6 +127,8 @@ def sort_command(
     """
     check_together(options)
     if dry_run:
+        if report is not None:
+            raise Failure("--dry-run makes no report: leave --report out.")
         _show_plan(src, dst, options)
         return
     report_path = None if report is None else check_report_path(report, src, dst)

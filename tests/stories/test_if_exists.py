@@ -209,6 +209,8 @@ def test_a_dry_run_is_refused_as_the_sort_would_be(work):
     assert "note       out would be replaced" in command(*args, "--overwrite").stdout
     skips = command(*args, "--if-exists", "skip", "--partitions", 3)
     assert "out is this sort's result already, which would be skipped" in skips.stdout
+    reported = command(*args, "--overwrite", "--report", "r.json")
+    assert reported.stderr == "Error: --dry-run makes no report: leave --report out.\n"
     assert contents(work) == before
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
+import warnings
+from signal import SIGTERM
 
 import pytest
 
 import dlsort
 from commands import contents, dataset, process, rows, write
+from commands import dlsort as command
 from dlsort import events
+from dlsort.cli.stop import Stopped
 from dlsort.events import Done, Failed, PhaseBegun, PhaseEnded, PhaseRows, Skipped, Used, told
 from dlsort.terminal.listener import STEPS, Listener
 
@@ -152,6 +157,52 @@ def test_a_corrupt_source_fails_in_lines_after_the_first(tmp_path):
     first, *_, last = lines("sort", "in", "out", "--by", "id", code=2, cwd=tmp_path)
     assert (first["event"], last["event"]) == ("begun", "failed")
     assert last["error"] == "CorruptSourceError"
+
+
+def in_lines(monkeypatch, sort) -> tuple[int, list[dict[str, object]]]:
+    """Run the command on another sort; return its exit code, and its lines."""
+    monkeypatch.setattr(dlsort.dataset, "sort_dataset", sort)
+    done = command("sort", "in", "out", "--by", "id", "--log-format=json")
+    return done.exit_code, [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_a_sort_that_is_stopped_says_so_in_a_line(tmp_path, monkeypatch):
+    def stopped(*_: object, **__: object):
+        raise Stopped(SIGTERM)
+
+    code, (line,) = in_lines(monkeypatch, stopped)
+    assert (code, line["event"], line["exit_code"]) == (143, "failed", 143)
+    assert line["message"] == "stopped by SIGTERM; the destination is as it was."
+
+
+def test_warnings_and_what_is_logged_are_lines(tmp_path, monkeypatch):
+    def warns(*_: object, **__: object):
+        warnings.warn("of ours", dlsort.DlsortWarning, stacklevel=1)
+        warnings.simplefilter("always", UserWarning)  # of the command alone
+        warnings.warn("of others", UserWarning, stacklevel=1)
+        logging.getLogger("dlsort").warning("compiling")
+        logging.getLogger("distributed.core").warning("what Dask says")
+        raise LookupError("gone")
+
+    code, found = in_lines(monkeypatch, warns)
+    told = [(line["event"], line["message"]) for line in found]
+    assert told[:-1] == [
+        ("warned", "of others"),
+        ("warned", "compiling"),
+        ("warned", "of ours"),
+    ]
+    assert (code, found[-1]["error"], found[-1]["exit_code"]) == (3, "LookupError", 3)
+    assert [type(handler).__name__ for handler in logging.getLogger().handlers].count(
+        "_Lines"
+    ) == 0
+
+
+def test_the_next_command_writes_text_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command("sort", "in", "out", "--log-format", "json").stderr[0] == "{"
+    assert command("sort", "in", "out").stderr.startswith("Usage: ")
+    # what stands behind "--" are names
+    assert command("sort", "in", "out", "--", "--log-format=json").stderr.startswith("Usage: ")
 
 
 def test_a_skipped_sort_says_so(tmp_path):
