@@ -140,7 +140,7 @@ BASE ?=
 CLUSTER_SORTED := cluster-sorted-sf$(SF)
 export DLSORT_DATA ?= $(CURDIR)/$(DEMO)
 export DLSORT_USER ?= $(shell id -u):$(shell id -g)
-export DLSORT_WORKERS ?= 2
+export DLSORT_CLUSTER_WORKERS ?= 2
 export DLSORT_DASHBOARD ?= 8787
 
 wheels: $(VENV)/created
@@ -156,8 +156,8 @@ cluster-up: image
 	@mkdir -p $(DLSORT_DATA)
 	@$(COMPOSE) up --detach
 	@$(COMPOSE) exec -T scheduler python -c "from distributed import Client; \
-	    Client('tcp://localhost:8786', timeout=120).wait_for_workers($(DLSORT_WORKERS), timeout=120)"
-	@echo "== cluster: $(DLSORT_WORKERS) workers; dashboard at http://localhost:$(DLSORT_DASHBOARD); they see $(DLSORT_DATA) as /data"
+	    Client('tcp://localhost:8786', timeout=120).wait_for_workers($(DLSORT_CLUSTER_WORKERS), timeout=120)"
+	@echo "== cluster: $(DLSORT_CLUSTER_WORKERS) workers; dashboard at http://localhost:$(DLSORT_DASHBOARD); they see $(DLSORT_DATA) as /data"
 
 cluster-demo: $(LINEITEM)/complete cluster-up
 	@echo "== cluster demo: sorting by $(BY)"

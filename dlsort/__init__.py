@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dlsort.frames.index_methods import set_index, sort_index
     from dlsort.frames.methods import sort_values
     from dlsort.frames.notices import ComputedTwiceWarning, OptionIgnoredWarning
+    from dlsort.inspection import Inspection, inspect_dataset
     from dlsort.keys import SortKey
     from dlsort.overlap import OverlapReport, measure_overlap
     from dlsort.report import SortReport
@@ -42,6 +43,7 @@ __all__ = [
     "DlsortError",
     "DlsortWarning",
     "Explanation",
+    "Inspection",
     "OptionIgnoredWarning",
     "OverlapReport",
     "SortKey",
@@ -56,6 +58,7 @@ __all__ = [
     "enable",
     "enabled",
     "explain",
+    "inspect_dataset",
     "is_sorted",
     "measure_overlap",
     "rank",
@@ -75,6 +78,7 @@ _HOME = {
     "DlsortError": "errors",
     "DlsortWarning": "errors",
     "Explanation": "explained.explanation",
+    "Inspection": "inspection",
     "OptionIgnoredWarning": "frames.notices",
     "OverlapReport": "overlap",
     "SortKey": "keys",
@@ -89,6 +93,7 @@ _HOME = {
     "enable": "frames.drop_in",
     "enabled": "frames.drop_in",
     "explain": "explained.door",
+    "inspect_dataset": "inspection",
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
     "measure_overlap": "overlap",

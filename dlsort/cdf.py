@@ -28,6 +28,7 @@ from dlsort.model.group_rows import GroupRows
 from dlsort.model.known_groups import ranks_of_groups
 from dlsort.options.arguments import data_name, is_dasks
 from dlsort.options.doors import read_options
+from dlsort.options.settings import with_settings
 from dlsort.order.key_types import check_compared_by_value, check_key_types
 from dlsort.publish.known_parts import manifests_of, ranks_of_parts
 from dlsort.publish.manifest import value_type
@@ -36,6 +37,7 @@ from dlsort.tuning import TUNING
 __all__ = ["Distribution", "Estimate", "Histogram", "distribution"]
 
 
+@with_settings("distribution")
 def distribution(
     src: str | PathLike[str] | Sequence[str | PathLike[str]] | Any,
     by: By | None = None,

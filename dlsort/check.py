@@ -23,6 +23,7 @@ from dask.system import CPU_COUNT
 from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows, free_rows
+from dlsort.events import Event
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
@@ -35,6 +36,7 @@ from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options.doors import read_options
+from dlsort.options.settings import with_settings
 from dlsort.order.key_types import check_key_types
 from dlsort.order.words import key_table
 from dlsort.proof.checksum import Proof, prove
@@ -162,6 +164,7 @@ class _Order:
         return Place(self.source.files[group.file], group.index, row, shown)
 
 
+@with_settings("check_dataset")
 def check_dataset(
     src: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
@@ -172,7 +175,7 @@ def check_dataset(
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
     decryption: str | Callable[[], Any] | None = None,
-    progress: Progress | bool | None = None,
+    progress: Progress | Callable[[Event], object] | bool | None = None,
 ) -> CheckReport:
     """Check that a Parquet dataset is in order, and compare its rows with another's.
 
@@ -198,8 +201,8 @@ def check_dataset(
         Types of the columns that folders give, in either dataset.
     decryption : str or callable, optional
         Gives the keys of encrypted files, as of :func:`dlsort.sort_dataset`.
-    progress : bool or Progress, optional
-        True: a live display on standard error. An object's methods are called.
+    progress : bool, Progress or callable, optional
+        As of :func:`dlsort.sort_dataset`.
 
     Returns
     -------

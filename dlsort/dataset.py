@@ -12,24 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from dlsort.errors import (
-    BadOptionError,
-    CorruptSourceError,
-    DestinationError,
-    DlsortError,
-    SourceNotFoundError,
-)
-from dlsort.events import Opened, Published, Started
-from dlsort.io.find import find_files
+from dlsort.errors import DlsortError
+from dlsort.events import Begun, Done, Event, Failed, Published, Started
 from dlsort.io.paths import shown_places
-from dlsort.io.schema.wanted import told_of
-from dlsort.io.source import Source
-from dlsort.keys import By, SortKey, format_by
-from dlsort.publish.destination import Overwrite, check_destination
+from dlsort.keys import By, format_by
+from dlsort.options.settings import with_settings
+from dlsort.publish.destination import Overwrite
 from dlsort.publish.finished import check_visible
-from dlsort.publish.job_file import JobFile, Wanted
+from dlsort.publish.job_file import JobFile
 from dlsort.publish.recover import recover
-from dlsort.publish.replaceable import Held
 from dlsort.publish.staging import staging
 from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
@@ -38,7 +29,14 @@ from dlsort.strategies.earlier import known_model
 from dlsort.strategies.opened import check_source, open_asked
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes, remember
+from dlsort.strategies.standing import (
+    look_at_destination,
+    opened,
+    result_before,
+    wanted_of,
+)
 from dlsort.strategies.strategy import Job
+from dlsort.terminal.listener import teller
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
 
@@ -48,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["sort_dataset"]
 
 
+@with_settings("sort_dataset")
 def sort_dataset(
     src: str | PathLike[str] | Sequence[str | PathLike[str]],
     dst: str | PathLike[str],
@@ -71,13 +70,14 @@ def sort_dataset(
     row_group_rows: int | None = None,
     overwrite: Overwrite = False,
     resume: bool = False,
+    if_exists: str | None = None,
     schema: str | PathLike[str] | pa.Schema = "union",
     manifest: bool = True,
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
     decryption: str | Callable[[], Any] | None = None,
     model: str | PathLike[str] | None = None,
-    progress: Progress | bool | None = None,
+    progress: Progress | Callable[[Event], object] | bool | None = None,
     _tuning: Tuning = TUNING,
 ) -> SortReport:
     """Sort a Parquet dataset into another one.
@@ -158,6 +158,12 @@ def sort_dataset(
         Resume from what an earlier attempt has kept that was killed, or lost its cluster, and
         keep what is finished if this one fails too. The result is the same, byte for byte.
         With nothing to resume it is a sort like any other.
+    if_exists : {"fail", "skip", "resume", "replace"}, optional
+        What to do about a destination that is there. ``"skip"``: nothing, if it is complete and
+        the result of this sort already, by its footers: the same size and time of each source
+        file, the same key and options. Else it is refused, or with ``overwrite`` sorted anew.
+        ``"fail"`` refuses any; ``"resume"`` and ``"replace"`` are ``resume=True`` and
+        ``overwrite=True``. By default what these two say.
     schema : str, path-like or pyarrow.Schema
         ``"union"``: columns that differ between files get a type that holds all values; what a
         file has not is null. ``"strict"``: a difference is refused. A schema, or a Parquet or
@@ -179,8 +185,10 @@ def sort_dataset(
         A dataset that dlsort has sorted by the same key: what its footers tell of the keys is
         used in the place of a sample, if a small one shows that it holds. By default what is to
         be replaced, if it is such a dataset; ``"none"``: a sample, as for a first sort.
-    progress : bool or Progress, optional
-        True: a live display on standard error. An object's methods are called as the job goes.
+    progress : bool, Progress or callable, optional
+        True: a live display on standard error. An object's methods are called as the job goes;
+        a function is called with each event of :mod:`dlsort.events`. What they raise ends the
+        sort.
 
     Returns
     -------
@@ -194,6 +202,9 @@ def sort_dataset(
 
     Notes
     -----
+    Options that are not given, or None, come from the environment (``DLSORT_MEMORY``) or Dask's
+    configuration (``dlsort.memory``), where they are set there.
+
     Expected time O(n): one pass over the rows, a sort of codes in linear time and one more
     gather. Learned partitions that need no merge follow ELSAR (Kristo and Kraska, 2023).
 
@@ -212,27 +223,48 @@ def sort_dataset(
     began = time.perf_counter()
     asked = read_arguments(given, _tuning)
     with progress_for(progress) as display:
-        return _sort(asked, display, began)
+        tell = teller(display)
+        tell(Begun(shown_places(asked.src), asked.dst))
+        try:
+            report = _sort(asked, display, tell, began)
+        except BaseException as error:
+            tell(Failed(type(error).__name__, str(error)))
+            raise
+        tell(_done(report))
+        return report
 
 
-def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
+def _sort(
+    asked: Asked, progress: Progress, tell: Callable[[Event], None], began: float
+) -> SortReport:
     # recover
     if (finished := _finished_before(asked, began)) is not None:
         return finished
     # open
-    destination, held = _look_at_destination(asked)
-    source = open_asked(asked)
+    source = skipped = None
+    if asked.if_exists == "skip":
+        source = open_asked(asked)
+        skipped = result_before(asked, source, began)
+    if skipped is None:
+        destination, held = look_at_destination(asked)
+    source = source or open_asked(asked)
     keys = asked.keys(source.schema.names)
     report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
+
+    def note(event: Event) -> None:
+        report.note(event)
+        tell(event)
+
+    if skipped is not None:
+        note(opened(source, skipped.seconds))
+        note(skipped)
+        return report
     check_source(source, asked, keys, destination)
     known = None
     if asked.fewer(keys) is None:
         known = known_model(asked, destination, held, source, keys)
-    opened = time.perf_counter()
-    n_files, n_bytes = len(source.files), (source.stored_bytes, source.arrow_bytes)
-    told = Opened(source.n_rows, n_files, *n_bytes, opened - began, source.passed)
-    told = replace(told, changes=source.changes, dropped=source.dropped)
-    report.note(replace(told, decrypted=source.n_decrypted))
+    opened_at = time.perf_counter()
+    note(opened(source, opened_at - began))
     # plan
     is_planned = asked.scheduler is None and not asked.workers
     if is_planned:
@@ -260,10 +292,10 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             n_processes = (
                 asked.workers or 0 if asked.scheduler is None else place.size.n_processes
             )
-            report.note(Started(n_processes, place.size.n_threads, n_parts, started - opened))
+            note(Started(n_processes, place.size.n_threads, n_parts, started - opened_at))
             # make
             with _in_sight(place.client, job, asked, destination, stage.folder):
-                outcome = make_parts(place.client, stage, job, progress, report.note)
+                outcome = make_parts(place.client, stage, job, progress, note)
                 # publish
                 progress.phase("publish", source.n_rows)
                 publishing = time.perf_counter()
@@ -271,7 +303,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             summary = {"by": report.by, "rows": report.kept_rows, "checksum": report.checksum}
             stage.prove(parts, summary, report.to_dict())
         published_s = time.perf_counter() - publishing
-    report.note(Published(published_s, time.perf_counter() - began))
+    note(Published(published_s, time.perf_counter() - began))
     remember(report, sizes)
     return report
 
@@ -283,58 +315,26 @@ def _finished_before(asked: Asked, began: float) -> SortReport | None:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
         source = open_asked(asked)
-        wanted = _wanted(source, asked, asked.keys(source.schema.names))
+        wanted = wanted_of(source, asked, asked.keys(source.schema.names))
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None
 
 
-def _look_at_destination(asked: Asked) -> tuple[str, Held]:
-    """Return where the parts go, and what is there.
-
-    Raises
-    ------
-    DestinationError, SourceNotFoundError
-        If it can't be that.
-    """
-    try:
-        return check_destination(asked.dst, asked.tuning.io, overwrite=asked.overwrite)
-    except DestinationError as error:
-        # That a source is not there says more than what is wrong with the destination.
-        try:
-            with suppress(CorruptSourceError, BadOptionError):
-                find_files(asked.src)
-        except SourceNotFoundError as missing:
-            raise missing from error
-        raise
-
-
-def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
-    return Wanted(
-        by=format_by(keys),
-        files=Wanted.files_of(source),
-        compression=asked.compression,
-        row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
-        partition_size=asked.partition_size,
-        schema=told_of(asked.schema),
-        manifest=asked.manifest,
-        hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
-        **_rows_wanted(asked, keys),
+def _done(report: SortReport) -> Done:
+    return Done(
+        report.rows,
+        report.output_parts,
+        report.output_bytes,
+        report.checksum,
+        report.seconds,
+        report.skipped,
     )
-
-
-def _rows_wanted(asked: Asked, keys: tuple[SortKey, ...]) -> dict[str, Any]:
-    """Return which rows a job file tells are wanted."""
-    fewer = asked.fewer(keys)
-    if fewer is None:
-        return {}
-    told = {"unique_by": format_by(fewer.unique_by), "limit": asked.limit}
-    return {**told, "unique": asked.unique or "", "offset": fewer.offset}
 
 
 def _job_file(job: Job, asked: Asked) -> JobFile:
     return JobFile(
-        **vars(_wanted(job.source, asked, job.keys)),
+        **vars(wanted_of(job.source, asked, job.keys)),
         n_parts=job.n_parts,
         piece_bytes=job.piece_bytes,
         part_bytes=job.part_bytes,

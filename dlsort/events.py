@@ -1,23 +1,40 @@
-"""Events: what is measured as a job goes, each once."""
+"""Events: what happens, and what is measured, as a job goes.
+
+A caller's function is told them as they are (``progress=function``), and ``--log-format json``
+writes :func:`told` of each.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 __all__ = [
+    "Begun",
+    "Done",
     "Event",
+    "Failed",
     "Learned",
     "Made",
     "Opened",
+    "PhaseBegun",
+    "PhaseEnded",
+    "PhaseRows",
     "Planned",
     "Published",
     "Ran",
     "Resumed",
+    "Skipped",
     "Span",
     "Started",
+    "Used",
+    "told",
 ]
+
+# What only a page of a report shows.
+_OF_THE_PAGE = ("timeline", "curve")
 
 
 class Span(NamedTuple):
@@ -122,4 +139,109 @@ class Published:
     seconds: float
 
 
-Event = Opened | Started | Planned | Resumed | Ran | Learned | Made | Published
+@dataclass(frozen=True)
+class Begun:
+    """A sort was asked for, whose arguments are what they should be."""
+
+    src: str
+    dst: str
+
+
+@dataclass(frozen=True)
+class PhaseBegun:
+    """A phase begins, of so many rows: sample, partition, sort or publish."""
+
+    phase: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class PhaseRows:
+    """So many rows of a phase are done; told a hundred times at the most."""
+
+    phase: str
+    done: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class PhaseEnded:
+    """A phase is over. After that of ``publish`` nothing takes the new destination back."""
+
+    phase: str
+
+
+@dataclass(frozen=True)
+class Used:
+    """What is used by now.
+
+    ``memory_bytes``: highest resident memory of each process that works. ``spilled_bytes``:
+    what went to disk so far; None where that is known at the end only, as on a cluster.
+    """
+
+    memory_bytes: Mapping[str, int]
+    spilled_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """The destination is the result already (``if_exists="skip"``): nothing is done."""
+
+    part_rows: Sequence[int]
+    output_bytes: int
+    checksum: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Done:
+    """The sort is done, or was skipped."""
+
+    rows: int
+    parts: int
+    output_bytes: int
+    checksum: str
+    seconds: float
+    skipped: bool
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The sort has failed; ``error`` is the class of what is raised."""
+
+    error: str
+    message: str
+
+
+Event = (
+    Opened
+    | Started
+    | Planned
+    | Resumed
+    | Ran
+    | Learned
+    | Made
+    | Published
+    | Begun
+    | PhaseBegun
+    | PhaseRows
+    | PhaseEnded
+    | Used
+    | Skipped
+    | Done
+    | Failed
+)
+
+
+def told(event: Event) -> dict[str, Any]:
+    """Return an event as plain figures and text, with its name, but for what pages show.
+
+    Examples
+    --------
+    >>> told(PhaseBegun("sort", 7))
+    {'event': 'phase_begun', 'phase': 'sort', 'rows': 7}
+    """
+    name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
+    figures = asdict(event)
+    kept = {key: value for key, value in figures.items() if key not in _OF_THE_PAGE}
+    return {"event": name, **kept}

@@ -18,6 +18,7 @@ from dlsort.events import (
     Published,
     Ran,
     Resumed,
+    Skipped,
     Span,
     Started,
 )
@@ -85,7 +86,9 @@ class SortReport:
     checksum : str
         128-bit checksum of all rows, order-independent, equal at source and sink.
     proved : bool
-        Row count, checksum and order were checked.
+        Row count, checksum and order were checked; if it was skipped, by the sort before.
+    skipped : bool
+        The destination was the result already, and nothing was done (``if_exists="skip"``).
     moved : bool
         The order of the source, or of its row groups, made an exchange unnecessary.
     resumed_parts : int
@@ -138,6 +141,7 @@ class SortReport:
     peak_memory_bytes: int = 0
     checksum: str = ""
     proved: bool = False
+    skipped: bool = False
     moved: bool = False
     resumed_parts: int = 0
     workers: int = 0
@@ -209,6 +213,10 @@ class SortReport:
                 self.dropped_rows = self.rows - self.kept_rows
                 self.predicted_rows = mean = self.kept_rows / max(len(self.part_rows), 1)
                 self.balance = max(self.part_rows, default=0) / mean if mean else 1.0
+            case Skipped():
+                self.part_rows, self.output_parts = list(event.part_rows), len(event.part_rows)
+                self.output_bytes, self.checksum = event.output_bytes, event.checksum
+                self.seconds, self.skipped, self.proved = event.seconds, True, True
             case Published():
                 phases.publish_s, self.seconds = event.publish_s, event.seconds
                 self.proved = True
@@ -269,6 +277,19 @@ class SortReport:
             How wide the terminal is: lines are of 40 to 80 columns, the latter by default.
         """
         width = max(_NARROWEST, min(columns or _WIDEST, _WIDEST))
+        lines = self._skipped_lines() if self.skipped else self._lines()
+        return "\n".join(part for line in lines for part in wrapped(line, width))
+
+    def _skipped_lines(self) -> list[str]:
+        read, written = format_bytes(self.input_bytes), format_bytes(self.output_bytes)
+        return [
+            f"skipped    {count(self.rows, 'row')} by {whole(self.by)}: sorted already",
+            f"from       {whole(self.src)} ({count(self.input_files, 'file')}, {read})",
+            f"to         {whole(self.dst)} ({count(self.output_parts, 'part')}, {written})",
+            f"checksum   {self.checksum}, by the footers of the parts",
+        ]
+
+    def _lines(self) -> list[str]:
         phases = self.phases
         steps = ", ".join(f"{name} {s:.2f}" for name, s in phases.work.items())
         where = _processes(self.workers) if self.workers else "embedded"
@@ -328,7 +349,7 @@ class SortReport:
         if self.proved:
             same = f"checksum {self.checksum} at source and sink"
             lines.append(f"proved     {kept} in order, {same}")
-        return "\n".join(part for line in lines for part in wrapped(line, width))
+        return lines
 
 
 def _some(names: Sequence[str], what: str) -> str:

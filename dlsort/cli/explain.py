@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlsort.cli.completion import path_names
 from dlsort.cli.failures import Command, Failure, tell
 from dlsort.cli.flags_from_options import options_of
 from dlsort.cli.report_path import check_report_path
@@ -14,12 +15,15 @@ from dlsort.cli.stop import leave, on_signal
 from dlsort.options.doors import check_together
 from dlsort.terminal.streams import columns, write
 
-__all__ = ["explain_command"]
+if TYPE_CHECKING:
+    from dlsort.explained.explanation import Explanation
+
+__all__ = ["explain_command", "show"]
 
 
 @click.command("explain", cls=Command)
-@click.argument("src")
-@click.argument("dst", required=False)
+@click.argument("src", shell_complete=path_names)
+@click.argument("dst", required=False, shell_complete=path_names)
 @options_of("explain")
 def explain_command(
     src: str, dst: str | None, *, format: str, output: str | None, **options: Any
@@ -49,13 +53,18 @@ def explain_command(
                 why = error.strerror or str(error)
                 raise Failure(f"--output {output} can't be written: {why}.") from error
             return
-        match format:
-            case "json":
-                text = found.to_json()
-            case "html":
-                text = found.to_html()
-            case _:
-                text = found.to_text(columns(sys.stdout))
-        why_not = write(sys.stdout, text)
+        show(found, format)
+
+
+def show(found: Explanation, format: str) -> None:
+    """Write a plan to standard output."""
+    match format:
+        case "json":
+            text = found.to_json()
+        case "html":
+            text = found.to_html()
+        case _:
+            text = found.to_text(columns(sys.stdout))
+    why_not = write(sys.stdout, text)
     if why_not is not None:
         tell(f"warning: standard output can't be written: {why_not}.")

@@ -12,17 +12,15 @@ from typing import Any, NoReturn
 
 import click
 
+from dlsort.cli.exit_codes import BUG, REFUSED
+from dlsort.cli.log_lines import begin, is_json, line_of
 from dlsort.cli.message_names import with_options
 from dlsort.cli.stop import Stopped
 from dlsort.errors import BadOptionError, DlsortError
 from dlsort.terminal.streams import open_missing, settle, write
-from dlsort.wording import did_you_mean, printable, without_internals
+from dlsort.wording import did_you_mean, without_internals
 
 __all__ = [
-    "BUG",
-    "NOT_OK",
-    "NOT_REPORTED",
-    "REFUSED",
     "TRACEBACK",
     "Command",
     "Commands",
@@ -32,7 +30,6 @@ __all__ = [
     "waited_s",
 ]
 
-NOT_OK, REFUSED, BUG, NOT_REPORTED = 1, 2, 3, 4
 TRACEBACK = "DLSORT_TRACEBACK"
 
 #: When the user began to wait, by `time.perf_counter`.
@@ -54,6 +51,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse them, after a look at what is there twice or unknown."""
+        begin(args, self.get_params(ctx))
         try:
             _, extra, given = self.make_parser(ctx).parse_args(args=list(args))
         except click.NoSuchOption as error:
@@ -123,6 +121,7 @@ class Commands(click.Group):
         """Run a command, and end the process with its exit code."""
         global _began_s
         _began_s = time.perf_counter()
+        begin((), ())
         if not standalone_mode:
             return super().main(args, prog_name, standalone_mode=False, **extra)
         if args is None:  # the process is ours
@@ -139,19 +138,16 @@ class Commands(click.Group):
         try:
             return super().main(args, prog_name, standalone_mode=False, **extra) or 0
         except click.UsageError as error:
-            usage = f"{error.ctx.get_usage()}\n" if error.ctx else ""
-            help_ = f"Try '{error.ctx.command_path} --help' for help.\n" if error.ctx else ""
-            write(sys.stderr, f"{usage}{help_}\nError: {printable(error.format_message())}")
-            return error.exit_code
+            if error.ctx and not is_json():
+                usage, path = error.ctx.get_usage(), error.ctx.command_path
+                write(sys.stderr, f"{usage}\nTry '{path} --help' for help.\n")
+            return _told(error.format_message(), error.exit_code, error)
         except click.ClickException as error:
-            tell(f"Error: {error.format_message()}")
-            return error.exit_code
+            return _told(error.format_message(), error.exit_code, error)
         except click.Abort:  # Ctrl-C where nothing watches for it: nothing is begun
-            tell("Error: stopped by SIGINT.")
-            return 130
+            return _told("stopped by SIGINT.", 130)
         except OSError as error:
-            tell(f"Error: standard output can't be written: {error.strerror}.")
-            return REFUSED
+            return _told(f"standard output can't be written: {error.strerror}.", REFUSED, error)
         except SystemExit:  # what click makes of a reader that wants no more of the help
             return 0
 
@@ -165,21 +161,30 @@ class Commands(click.Group):
             # What was noted says it, where that isn't all.
             is_all = ctx.invoked_subcommand == "sort" and not getattr(stop, "__notes__", ())
             rest = "; the destination is as it was" if is_all else ""
-            _end(_with_notes(f"stopped by {stop.name}{rest}.", stop), 128 + stop.number)
+            _end(_with_notes(f"stopped by {stop.name}{rest}.", stop), 128 + stop.number, stop)
         except Exception as error:
             if os.environ.get(TRACEBACK):
                 traceback.print_exc()
-            _end(*sentence(error))
+            _end(*sentence(error), error)
 
 
-def _end(message: str, exit_code: int) -> NoReturn:
-    tell(f"Error: {message}")
-    raise click.exceptions.Exit(exit_code)
+def _end(message: str, exit_code: int, error: BaseException) -> NoReturn:
+    raise click.exceptions.Exit(_told(message, exit_code, error))
 
 
-def tell(message: str) -> None:
-    """Write a line to standard error, if anyone is there to read it."""
-    write(sys.stderr, printable(message))
+def _told(message: str, exit_code: int, error: BaseException | None = None) -> int:
+    """Tell why the command fails; return its exit code."""
+    name = "Stopped" if error is None else type(error).__name__
+    tell(f"Error: {message}", error=name, exit_code=exit_code)
+    return exit_code
+
+
+def tell(message: str, **figures: Any) -> None:
+    """Write a line to standard error, if anyone is there to read it.
+
+    ``figures`` are what the line says too where it is JSON.
+    """
+    write(sys.stderr, line_of(message, **figures))
 
 
 def _with_notes(message: str, error: BaseException) -> str:
@@ -191,8 +196,11 @@ def _with_notes(message: str, error: BaseException) -> str:
 
 def _option_names() -> dict[str, str]:
     """Return the option for each argument that a command takes by one."""
-    root = click.get_current_context().find_root().command
-    commands = root.commands.values() if isinstance(root, click.Group) else ()
+    ctx: click.Context | None = click.get_current_context()
+    while ctx is not None and not isinstance(ctx.command, Commands):
+        ctx = ctx.parent  # Dask's command has ours as one of its own
+    group = None if ctx is None else ctx.command
+    commands = group.commands.values() if isinstance(group, Commands) else ()
     params = [param for command in commands for param in command.params]
     return {param.name: param.opts[0] for param in params if param.opts[0].startswith("--")}
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
+from dlsort.cli.completion import completer
 from dlsort.cli.failures import Failure
 from dlsort.errors import shown
 from dlsort.options.arguments import FLAG_OR_FORCE
@@ -18,12 +21,17 @@ __all__ = ["options_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# Whose doors take from the settings what is not given.
+_OF_SETTINGS = ("sort", "check", "explain", "stats")
+
 
 def options_of(command: str) -> Callable[[F], F]:
     """Return what gives a command its options."""
     flags = {option.name: option.flag for option in COMMANDS[command]}
 
     def decorate(function: F) -> F:
+        if command in _OF_SETTINGS:
+            function = _with_settings(function, command)
         for option in reversed(COMMANDS[command]):
             how = _as_flag(option) if option.kind.is_flag else _with_value(option)
             names = filter(None, (option.flag, option.short, option.name))
@@ -31,6 +39,24 @@ def options_of(command: str) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def _with_settings(function: F, command: str) -> F:
+    """Return a command that takes from the settings what is not given to it."""
+
+    @wraps(function)
+    def run(*args: Any, **values: Any) -> Any:
+        from dlsort.options.settings import settings_for
+
+        ctx = click.get_current_context()
+        given = {
+            name: value
+            for name, value in values.items()
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        }
+        return function(*args, **{**values, **settings_for(COMMANDS[command], given)})
+
+    return cast("F", run)
 
 
 def _as_flag(option: SortOption) -> dict[str, Any]:
@@ -44,6 +70,7 @@ def _with_value(option: SortOption) -> dict[str, Any]:
         "multiple": option.kind.is_many,
         "nargs": option.kind.n_texts,
         "callback": _callback(option),
+        "shell_complete": completer(option),
     }
 
 

@@ -1,22 +1,22 @@
-"""The command line: ``dlsort sort``, ``append``, ``compact``, ``check`` and others.
+"""The command line: ``dlsort sort``, ``append``, ``check``, ``inspect`` and others.
 
 Whatever is heavy is imported inside the commands, so that help answers at once.
 
-==============  ===========================================================
+==============  ============================================================
 exit code       means
-==============  ===========================================================
-0               done; for ``check``: in order, and the same rows if
-                compared. What could not be shown of it is a warning
-1               ``check`` found a row out of order, or other rows
-2               a wrong argument or option, or something outside that the
-                message names: a broken file, a full disk, a scheduler that
-                is away
-3               a bug: the message says how to see the traceback
-4               ``sort`` is done and published, but the report that was
-                asked for with ``--report`` could not be written
-129, 130, 143   stopped as the terminal went away, by Ctrl-C or by SIGTERM;
-                the destination is as it was
-==============  ===========================================================
+==============  ============================================================
+0               done, or skipped by --if-exists skip. Where standard output
+                is full or closed, a warning says what could not be shown
+1               check found rows out of order, or other rows, or lookups that
+                touch more than --max-depth
+2               a bad argument, source, destination or cluster, explained in
+                a sentence. The destination is untouched (in a store: unless
+                the sentence says that --resume will complete it)
+3               a bug. DLSORT_TRACEBACK=1 shows where
+4               sorted and published, but the --report could not be written
+129, 130, 143   stopped because the terminal went away, by Ctrl-C, or by
+                SIGTERM. The destination is untouched
+==============  ============================================================
 """
 
 from __future__ import annotations
@@ -24,24 +24,28 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlsort.cli.explain import explain_command
+from dlsort.cli.completion import completion_command, path_names
+from dlsort.cli.config import config_command
+from dlsort.cli.exit_codes import NOT_OK, NOT_REPORTED, epilog
+from dlsort.cli.explain import explain_command, show
 from dlsort.cli.failures import (
-    NOT_OK,
-    NOT_REPORTED,
     Command,
     Commands,
+    Failure,
     sentence,
     tell,
     waited_s,
 )
 from dlsort.cli.flags_from_options import options_of
+from dlsort.cli.inspect import inspect_command
+from dlsort.cli.log_lines import is_json, logged
 from dlsort.cli.model import model_command
 from dlsort.cli.overlap import show_overlap
 from dlsort.cli.quiet import hush_dask, own_warnings, silent_compiling
@@ -77,7 +81,12 @@ class SortCommand(Command):
         return super().advice(args)
 
 
-@click.group("dlsort", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    "dlsort",
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=epilog(),
+)
 @click.version_option(__version__, prog_name="dlsort", message="%(prog)s %(version)s")
 def main() -> None:
     """Sort Parquet datasets on Dask, and check that they are sorted.
@@ -91,8 +100,8 @@ def main() -> None:
 
 
 @main.command("sort", cls=SortCommand)
-@click.argument("src")
-@click.argument("dst")
+@click.argument("src", shell_complete=path_names)
+@click.argument("dst", shell_complete=path_names)
 @options_of("sort")
 def sort_command(
     src: str,
@@ -100,6 +109,8 @@ def sort_command(
     *,
     report: str | None,
     progress: bool,
+    dry_run: bool,
+    log_format: str,  # looked at before anything else
     **options: Any,
 ) -> None:
     """Sort the Parquet dataset SRC into the folder DST.
@@ -118,26 +129,34 @@ def sort_command(
         --by "day,price:desc,note:asc:nulls_first"
     """
     check_together(options)
+    if dry_run:
+        if report is not None:
+            raise Failure("--dry-run makes no report: leave --report out.")
+        _show_plan(src, dst, options)
+        return
     report_path = None if report is None else check_report_path(report, src, dst)
     if report_path is not None and report_path.suffix.lower() in (".html", ".htm"):
         from dlsort.page.run_page import check_bokeh
 
         check_bokeh()
-    with on_signal(leave), silent_compiling(silent=not progress):
+    with on_signal(leave), silent_compiling(silent=not progress), logged():
         from dlsort.dataset import sort_dataset
+        from dlsort.terminal.listener import JsonLines
         from dlsort.terminal.progress import NoProgress, live_progress
 
         hush_dask()
-        if not options["resume"]:
+        if not options["resume"] and options["if_exists"] != "resume":
             _tell_of_abandoned(dst)
         watched = Watched(NoProgress())
         with on_signal(watched.stop):
             startup_s = waited_s()
             try:
-                with (
-                    own_warnings(),
-                    live_progress(show=progress) as watched.progress,
-                ):
+                shown = (
+                    nullcontext(JsonLines(sys.stderr, phases=progress))
+                    if is_json()
+                    else live_progress(show=progress)
+                )
+                with own_warnings(), shown as watched.progress:
                     done = sort_dataset(src, dst, progress=watched, **options)
             except Exception as error:
                 if not watched.is_decided:
@@ -157,6 +176,14 @@ def sort_command(
             _give_report(done, report, report_path)
 
 
+def _show_plan(src: str, dst: str, options: dict[str, Any]) -> None:
+    """Tell what the sort would do; nothing is written."""
+    with on_signal(leave):
+        from dlsort.explained.door import explain_sort
+
+        show(explain_sort({"src": src, "dst": dst, "progress": None, **options}), "text")
+
+
 def _give_report(done: SortReport, report: str | None, path: Path | None) -> None:
     """Show the report, and write it where it was asked for; the sort itself is done.
 
@@ -166,7 +193,8 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
     is_for_pipe = report == "-"
     try:
         stream = sys.stderr if is_for_pipe else sys.stdout
-        text = write(stream, done.to_text(columns(stream)))
+        is_told = is_for_pipe and is_json()  # as an event, in the place of text
+        text = None if is_told else write(stream, done.to_text(columns(stream)))
     except Stopped as stop:
         text = f"stopped by {stop.name}"
     if text is not None and not is_for_pipe:
@@ -189,13 +217,15 @@ def _give_report(done: SortReport, report: str | None, path: Path | None) -> Non
     if why is not None:
         tell(
             f"Error: {done.dst} is sorted and complete, but --report {report} could not be "
-            f"written: {why}."
+            f"written: {why}.",
+            error="NotReported",
+            exit_code=NOT_REPORTED,
         )
         raise click.exceptions.Exit(NOT_REPORTED)
 
 
 @main.command("check")
-@click.argument("dst")
+@click.argument("dst", shell_complete=path_names)
 @options_of("check")
 def check_command(
     dst: str, *, progress: bool, overlap: bool, max_depth: float | None, **options: Any
@@ -235,9 +265,12 @@ def check_command(
 
 main.add_command(append_command)
 main.add_command(compact_command)
+main.add_command(inspect_command)
 main.add_command(explain_command)
 main.add_command(stats_command)
 main.add_command(model_command)
+main.add_command(config_command)
+main.add_command(completion_command)
 
 
 @main.command("tune")

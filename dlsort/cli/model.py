@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlsort.cli.completion import path_names
 from dlsort.cli.failures import Command, tell
 from dlsort.cli.flags_from_options import options_of
 from dlsort.cli.stop import leave, on_signal
@@ -28,7 +29,7 @@ MOST_HEAVY = 5
 
 
 @click.command("model", cls=Command)
-@click.argument("dst")
+@click.argument("dst", shell_complete=path_names)
 @options_of("model")
 def model_command(dst: str, *, by: Any, json: bool) -> None:
     r"""Show the model in the footers of DST, a dataset that dlsort has sorted.

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from dlsort.cli.failures import NOT_OK, tell
+from dlsort.cli.exit_codes import NOT_OK
+from dlsort.cli.failures import tell
 from dlsort.cli.stop import leave, on_signal
 from dlsort.errors import BadOptionError
 from dlsort.terminal.streams import write

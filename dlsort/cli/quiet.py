@@ -1,4 +1,4 @@
-"""Quiet: what libraries and warnings would write to the terminal of a command."""
+"""Quiet: what Dask, the compiler and warnings say while a command has the terminal."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from dlsort.cli.failures import TRACEBACK, tell
+from dlsort.cli.log_lines import DASKS
 from dlsort.errors import DlsortWarning
 
 __all__ = ["hush_dask", "own_warnings", "silent_compiling"]
-
-# What Dask logs as.
-_DASKS = ("bokeh", "distributed", "tornado")
 
 
 @contextmanager
@@ -55,7 +53,7 @@ def hush_dask() -> None:
     if not (root := logging.getLogger()).handlers:
         others = logging.StreamHandler()
         others.setLevel(logging.WARNING)
-        others.addFilter(lambda record: record.name.partition(".")[0] not in _DASKS)
+        others.addFilter(lambda record: record.name.partition(".")[0] not in DASKS)
         root.addHandler(others)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlsort.cli.completion import path_names
 from dlsort.cli.failures import Command, tell
 from dlsort.cli.flags_from_options import options_of
 from dlsort.cli.stop import leave, on_signal
@@ -26,7 +27,7 @@ QUARTILES = 4
 
 
 @click.command("stats", cls=Command)
-@click.argument("src")
+@click.argument("src", shell_complete=path_names)
 @options_of("stats")
 def stats_command(src: str, **options: Any) -> None:
     """Tell what is known of the keys of the Parquet dataset SRC from its footers alone.

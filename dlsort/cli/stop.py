@@ -13,7 +13,10 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from dlsort.cli.log_lines import line_of
+
 if TYPE_CHECKING:
+    from dlsort.events import Event
     from dlsort.terminal.progress import Progress
 
 __all__ = ["Stopped", "Watched", "leave", "on_signal"]
@@ -71,7 +74,10 @@ def leave(number: int, frame: FrameType | None) -> None:
     """End at once: nothing is begun yet, and LLVM, at work, would not survive an exception."""
     with suppress(OSError):
         line = "\n" if number == signal.SIGINT and os.isatty(2) else ""  # after the ^C
-        os.write(2, f"{line}Error: stopped by {signal.Signals(number).name}.\n".encode())
+        told = line_of(
+            f"Error: stopped by {signal.Signals(number).name}.", exit_code=128 + number
+        )
+        os.write(2, f"{line}{told}\n".encode())
     os._exit(128 + number)
 
 
@@ -129,3 +135,9 @@ class Watched:
         self.is_decided |= name == "publish"
         self._check()
         self.progress.finish(name)
+
+    def event(self, event: Event) -> None:
+        """Pass it on to one that wants it."""
+        self._check()
+        if callable(tell := getattr(self.progress, "event", None)):
+            tell(event)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,16 @@ from dlsort.explained.of_dataset import explain_dataset
 from dlsort.keys import By
 from dlsort.options.arguments import data_name, is_dasks
 from dlsort.options.doors import DOORS
+from dlsort.options.settings import with_settings
 from dlsort.strategies.asked import read_arguments
+from dlsort.strategies.opened import open_asked
+from dlsort.strategies.standing import look_at_destination, result_before
 from dlsort.tuning import TUNING, Tuning
 
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
 
-__all__ = ["explain"]
+__all__ = ["explain", "explain_sort"]
 
 # What means something for a frame; and what fixes a part of a plan.
 _OF_FRAMES = ("src", "by", "partitions")
@@ -42,6 +46,7 @@ PINS = (
 )
 
 
+@with_settings("explain")
 def explain(
     src: str | PathLike[str] | Sequence[str | PathLike[str]] | Any,
     by: By,
@@ -123,6 +128,34 @@ def explain(
     if "scheduler" in pinned:
         pinned["scheduler"] = str(scheduler)
     return explain_dataset(asked, pinned, began)
+
+
+def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanation:
+    """Tell the plan of a sort with all its options: whether it may be written, too.
+
+    Parameters
+    ----------
+    given : mapping
+        A value for each option of :func:`dlsort.sort_dataset`.
+
+    Raises
+    ------
+    DlsortError
+        As the sort would, as far as footers show it.
+    """
+    began = time.perf_counter()
+    asked = read_arguments(given, _tuning)
+    notes = ["a dry run: nothing is sorted or written"]
+    done = None
+    if asked.if_exists == "skip":
+        done = result_before(asked, open_asked(asked), began)
+    if done is None:
+        _, held = look_at_destination(asked)
+        notes += [f"{asked.dst} would be replaced"] if held else []
+    else:
+        notes += [f"{asked.dst} is this sort's result already, which would be skipped"]
+    pinned = {name: getattr(asked, name) for name in PINS if given[name] != _DEFAULTS[name]}
+    return replace(explain_dataset(asked, pinned, began), notes=notes)
 
 
 def _of_frame(given: Mapping[str, Any]) -> Explanation:

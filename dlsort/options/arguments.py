@@ -259,7 +259,7 @@ SCHEMA = Kind(
     range='"union", "strict", or a Parquet or Arrow file',
     metavar="SCHEMA",
 )
-DISPLAY = Kind("bool or Progress", is_flag=True)
+DISPLAY = Kind("bool, Progress or callable", is_flag=True)
 
 
 def one_of(*choices: str) -> Kind:

@@ -26,12 +26,15 @@ from dlsort.options.sort_options import (
     BY,
     COMPRESSION,
     DECRYPTION,
+    DRY_RUN,
     DST,
     FILES_SCHEMA,
     HIVE_TYPES,
+    IF_EXISTS,
     IGNORE,
     INPUT_SIZE,
     LIMIT,
+    LOG_FORMAT,
     MANIFEST,
     MEMORY,
     MERGE,
@@ -125,6 +128,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         ROW_GROUP_ROWS,
         OVERWRITE,
         RESUME,
+        IF_EXISTS,
         FILES_SCHEMA,
         MANIFEST,
         IGNORE,
@@ -214,6 +218,12 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         HIVE_TYPES,
         DECRYPTION,
     ),
+    "inspect_dataset": (
+        SRC,
+        replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
+        IGNORE,
+        HIVE_TYPES,
+    ),
     "sort_table": (BY, _THREADS_HERE),
     "top_k": (K, BY, _THREADS_HERE),
     "argsort": (ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
@@ -223,7 +233,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
 
 #: Each command's flags, in the order of its help.
 COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
-    "sort": (*DOORS["sort_dataset"][2:], REPORT),
+    "sort": (*DOORS["sort_dataset"][2:], REPORT, DRY_RUN, LOG_FORMAT),
     "append": DOORS["append_dataset"][2:],
     "compact": DOORS["compact_dataset"][1:],
     "check": (*DOORS["check_dataset"][1:], OVERLAP, MAX_DEPTH),
@@ -232,6 +242,20 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
         *(option for option in DOORS["explain"] if option.name not in ("src", "dst")),
         FORMAT,
         OUTPUT,
+    ),
+    "inspect": (
+        *DOORS["inspect_dataset"][1:],
+        SortOption("json", FLAG, "Write JSON.", default=False),
+    ),
+    "config": (
+        SortOption("json", FLAG, "Write JSON.", default=False),
+        SortOption(
+            "example",
+            FLAG,
+            "Write a YAML file with every option that can be set, and what it does, for "
+            "~/.config/dask/dlsort.yaml.",
+            default=False,
+        ),
     ),
     "model": (
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),

@@ -44,12 +44,15 @@ __all__ = [
     "BY",
     "COMPRESSION",
     "DECRYPTION",
+    "DRY_RUN",
     "DST",
     "FILES_SCHEMA",
     "HIVE_TYPES",
+    "IF_EXISTS",
     "IGNORE",
     "INPUT_SIZE",
     "LIMIT",
+    "LOG_FORMAT",
     "MANIFEST",
     "MEMORY",
     "MERGE",
@@ -216,6 +219,14 @@ RESUME = SortOption(
     "what is finished if this one fails.",
     default=False,
 )
+IF_EXISTS = SortOption(
+    "if_exists",
+    one_of("fail", "skip", "resume", "replace"),
+    "What to do about a ``dst`` that is there. fail: refuse it. skip: nothing, if it is the "
+    "result of this sort (same source files, key and options) already; else as ``overwrite`` "
+    "says. resume, replace: as ``resume`` and ``overwrite``.",
+    otherwise="as overwrite and resume say",
+)
 FILES_SCHEMA = SortOption(
     "schema",
     SCHEMA,
@@ -237,7 +248,7 @@ PROGRESS = SortOption(
     "progress",
     DISPLAY,
     "True: a live display on standard error, a line a phase off a terminal. An object with "
-    "the methods phase, rows and finish is told as the job goes.",
+    "the methods phase, rows and finish is told as the job goes; a function, every event.",
     otherwise="none in Python, and a display for the command",
     flag_help="Say nothing until the end: no live display, nor a line a phase off a terminal.",
 )
@@ -248,6 +259,19 @@ REPORT = SortOption(
     ".txt, else its figures as JSON; -: as JSON to standard output, and the report for people "
     "to standard error.",
     metavar="FILE.json",
+)
+DRY_RUN = SortOption(
+    "dry_run",
+    FLAG,
+    "Tell the plan, and whether ``dst`` may be written; sort and write nothing.",
+    default=False,
+)
+LOG_FORMAT = SortOption(
+    "log_format",
+    one_of("text", "json"),
+    "text, or json: on standard error one JSON object a line for each event, warning and "
+    "error, and nothing else.",
+    "text",
 )
 SHOW = SortOption(
     "show",

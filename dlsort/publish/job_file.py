@@ -74,6 +74,17 @@ class Wanted:
         """Return ``files`` of a source."""
         return [[path, *stamp] for path, stamp in zip(source.files, source.stamps, strict=True)]
 
+    @property
+    def mark(self) -> str:
+        """What tells it from all that others want: the same wherever the source lies.
+
+        Nor do versions count, or what was chosen.
+        """
+        asked = {each.name: getattr(self, each.name) for each in fields(Wanted)}
+        asked["files"] = [stamp for _, *stamp in self.files]
+        del asked["dlsort"], asked["pyarrow"]
+        return _checksum(asked)[:16]
+
     def check_same(self, kept: JobFile, *, partitions: int | None) -> None:
         """Raise unless an earlier attempt was at the same.
 
@@ -187,7 +198,7 @@ class JobFile(Wanted):
     def name(self) -> str:
         """What names the job in its parts: the same wherever its source lies, and is sorted.
 
-        Empty if they are to say nothing.
+        Behind a dot stands what was wanted. Empty if they are to say nothing.
         """
         if not self.manifest:
             return ""
@@ -195,7 +206,7 @@ class JobFile(Wanted):
         identity = {**vars(self), **stamps}
         for chosen in ("piece_bytes", "part_bytes", "partition_size", "costs"):
             del identity[chosen]
-        return _checksum(identity)[:32]
+        return f"{_checksum(identity)[:32]}.{self.mark}"
 
     def to_json(self) -> bytes:
         """Return it as the file has it: with a checksum."""

@@ -62,6 +62,8 @@ class Asked:
         Names the function that gives the keys of encrypted files.
     model : str or None
         A sorted dataset, or "none".
+    if_exists : str or None
+        "skip" is still to be done; the others are in ``overwrite`` and ``resume``.
     memory_bytes : int
         What ``memory`` comes to on this machine.
     tuning : Tuning
@@ -89,6 +91,7 @@ class Asked:
     row_group_rows: int | None
     overwrite: Overwrite
     resume: bool
+    if_exists: str | None
     schema: SchemaWanted
     manifest: bool
     ignore: tuple[str, ...]
@@ -152,6 +155,7 @@ def read_arguments(
     values |= read_options(door, given)
     if values["src"] is REQUIRED:  # what is there is looked after
         values["src"] = values["dst"]
+    values |= _if_exists(values["if_exists"], values["overwrite"], resume=values["resume"])
     del values["progress"]  # the door's own
     scheduler = _cluster_to_join(values["scheduler"], values["workers"], values["threads"])
     memory_bytes = ask_memory(
@@ -192,6 +196,24 @@ def read_arguments(
         folder = Path(os.path.realpath(asked.temp_dir))
         _check_temp_dir(folder, str(temp_dir), list_of(asked.src), asked.dst)
     return asked
+
+
+def _if_exists(asked: str | None, overwrite: Overwrite, *, resume: bool) -> dict[str, Any]:
+    """Return what ``if_exists`` says of the two options that are older.
+
+    Raises
+    ------
+    BadOptionError
+        If it says the contrary of one.
+    """
+    if asked == "fail" and (overwrite or resume):
+        other = "overwrite" if overwrite else "resume"
+        msg = f"if_exists is 'fail', and {other} is given too; give one of them."
+        raise BadOptionError(msg)
+    return {
+        "overwrite": overwrite or asked == "replace",
+        "resume": resume or asked == "resume",
+    }
 
 
 def _check_fewer(asked: Asked) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from dlsort.errors import ClusterError
-from dlsort.events import Ran
+from dlsort.events import Event, Ran, Used
 from dlsort.io.source import Source
 from dlsort.proof.outcome import Outcome
-from dlsort.proof.stats import InputStats, OutputStats
+from dlsort.proof.stats import Clock, InputStats, OutputStats
 from dlsort.strategies.asked import Asked
 from dlsort.strategies.timeline import timeline
+from dlsort.terminal.listener import teller
 from dlsort.terminal.progress import Progress
 from dlsort.wording import of_own_cluster
 from dlsort_cluster.exchange import ExchangeError, Layer
@@ -136,6 +137,7 @@ def run_plan(
     """
     progress.phase("sample", n_rows)
     done = {"partition": 0, "sort": 0}
+    usage = _Usage(layer, teller(progress))
 
     def on_progress(inputs: Sequence[InputStats], outputs: Sequence[OutputStats]) -> None:
         progress.finish("sample")
@@ -148,6 +150,7 @@ def run_plan(
         if done["partition"] >= n_rows or outputs:
             progress.phase("sort", n_rows)
             progress.rows("sort", min(done["sort"], n_rows))
+        usage.note([*(s.clock for s in inputs), *(s.clock for s in outputs)])
 
     spilled = [0]
     began_at = time.time()
@@ -161,6 +164,25 @@ def run_plan(
         progress.phase(name, n_rows)
         progress.finish(name)
     return Outcome(inputs, outputs), _measured(began_at, inputs, outputs, spilled[-1])
+
+
+class _Usage:
+    """Tells what is used, where it has grown by a twentieth since it was told last."""
+
+    def __init__(self, layer: Layer, tell: Callable[[Event], None]) -> None:
+        self._store, self._tell = layer.store, tell
+        self._peaks: dict[str, int] = {}
+        self._told = 0
+
+    def note(self, clocks: Sequence[Clock]) -> None:
+        for clock in clocks:
+            peak = max(self._peaks.get(clock.process, 0), clock.peak_bytes)
+            self._peaks[clock.process] = peak
+        spilled = None if self._store is None else self._store.spilled_bytes
+        used = sum(self._peaks.values()) + (spilled or 0)
+        if used * 20 > self._told * 21:
+            self._told = used
+            self._tell(Used(dict(self._peaks), spilled))
 
 
 def _measured(

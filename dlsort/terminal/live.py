@@ -5,7 +5,8 @@
     sample     ━━━━━━━━━━━━━  3.00 M rows                   0:01
     partition  ━━━━━━━━━━━━━  3.00 of 3.00 M rows  4.1 M/s  0:01
     sort       ━━━━━━         1.52 of 3.00 M rows  2.9 M/s  0:01
-    whole job  ━━━━━━━━━      about 0:01 left               0:03
+    whole job  ━━━━━━━━━      about 0:01 left     212 MiB/s  0:03
+    memory     2 x 412.1 MiB to 520.0 MiB; spilled 1.2 GiB
 
 One thread draws, and no other: a signal's exception in the main thread can't cut a drawing
 in two. The job's own thread leaves numbers behind.
@@ -19,11 +20,14 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from dlsort.events import Event, Opened, Used
+from dlsort.sizes import format_bytes
 from dlsort.wording import scaled
 
 __all__ = ["LiveProgress"]
@@ -94,6 +98,8 @@ class LiveProgress:
         self._phases: dict[str, _Phase] = {}
         self._began = time.monotonic()
         self._ended: float | None = None
+        self._row_bytes = 0.0
+        self._used: Used | None = None
         self._live = Live(
             get_renderable=self._draw,
             console=self._console,
@@ -138,15 +144,33 @@ class LiveProgress:
         if phase is not None and phase.ended is None:
             phase.done, phase.ended = phase.total, time.monotonic()
 
-    def _draw(self) -> Table:
+    def event(self, event: Event) -> None:
+        """Note how large rows are, and what is used."""
+        match event:
+            case Opened():
+                self._row_bytes = event.arrow_bytes / max(event.rows, 1)
+            case Used():
+                self._used = event
+
+    def _draw(self) -> Group:
         now = self._ended or time.monotonic()
         phases = list(self._phases.values())
         left_s = seconds_left(phases, now)
         lines = [_line(phase, now) for phase in phases]
         if phases:
             left = "" if not left_s or self._ended else f"about {_clock(left_s)} left"
-            lines.append(("whole job", left, "", _clock(now - self._began)))
-        return self._table(lines, [*(_share(p) for p in phases), self._share(left_s, now)])
+            lines.append(("whole job", left, self._speed(now), _clock(now - self._began)))
+        shares = [*(_share(p) for p in phases), self._share(left_s, now)]
+        memory = [Text(memory_line(self._used), no_wrap=True)] if self._used else []
+        return Group(self._table(lines, shares), *memory)
+
+    def _speed(self, now: float) -> str:
+        """Return the bytes in memory a second of the phase that goes on."""
+        under_way = [
+            p for p in self._phases.values() if p.ended is None and p.name not in QUICK
+        ]
+        rate = under_way[-1].rate(now) if under_way else None
+        return f"{format_bytes(rate * self._row_bytes)}/s" if rate and self._row_bytes else ""
 
     def _share(self, left_s: float | None, now: float) -> float | None:
         if left_s is None:
@@ -201,6 +225,23 @@ def seconds_left(phases: list[_Phase], now: float) -> float | None:
         rows = total if phase is None else phase.total - phase.done
         left_s += rows / rate
     return left_s
+
+
+def memory_line(used: Used) -> str:
+    """Return what is used, in a line.
+
+    Examples
+    --------
+    >>> memory_line(Used({"a:1": 2**30, "b:7": 3 * 2**29}, 2**29))
+    'memory     2 x 1.0 GiB to 1.5 GiB; spilled 512.0 MiB'
+    """
+    sizes = list(map(format_bytes, sorted(used.memory_bytes.values())))
+    few = sizes[:1] if len(set(sizes)) == 1 else [sizes[0], sizes[-1]]
+    many = f"{len(sizes):,} x " if len(sizes) > 1 else ""
+    spilled = (
+        "" if used.spilled_bytes is None else f"; spilled {format_bytes(used.spilled_bytes)}"
+    )
+    return f"memory     {many}{' to '.join(few)}{spilled}"
 
 
 def _share(phase: _Phase) -> float | None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
 from dlsort.errors import BadOptionError, shown
+from dlsort.events import Event
+from dlsort.terminal.listener import Listener
 from dlsort.terminal.streams import columns, is_terminal, write
 from dlsort.wording import count
 
@@ -50,27 +52,32 @@ class NoProgress:
 
 @contextmanager
 def progress_for(
-    asked: Progress | bool | None,  # noqa: FBT001 - as callers of the doors give it
+    asked: Progress | Callable[[Event], object] | bool | None,  # noqa: FBT001 - as callers of the doors give it
 ) -> Iterator[Progress]:
     """Give what a caller asks for: a live display, none, or an object of its own.
 
     Raises
     ------
     BadOptionError
-        If it is neither True, False, None nor such an object.
+        If it is neither True, False, None, such an object, nor a function.
     """
     if asked is None or isinstance(asked, bool | np.bool):
         with live_progress(show=bool(asked)) as progress:
             yield progress
         return
     methods = ("phase", "rows", "finish")
-    if isinstance(asked, type) or not all(callable(getattr(asked, m, None)) for m in methods):
+    is_type = isinstance(asked, type)
+    if not is_type and all(callable(getattr(asked, m, None)) for m in methods):
+        shows: Any = asked
+        yield shows
+    elif not is_type and callable(asked):
+        yield Listener(asked)
+    else:
         msg = (
-            f"progress is {shown(asked)}; expected True, False, or an object with the methods "
-            "phase, rows and finish."
+            f"progress is {shown(asked)}; expected True, False, an object with the methods "
+            "phase, rows and finish, or a function."
         )
         raise BadOptionError(msg)
-    yield asked
 
 
 class PlainProgress:

@@ -53,7 +53,7 @@ def test_the_options_that_take_several_values_are_known():
     assert [o.opts for n in cli.main.commands for o in command_options(n) if o.multiple] == [
         *[["--by"], ["--ignore"]] * 2,
         ["--ignore"],  # of an append
-        *[["--by"], ["--ignore"]] * 2,
+        *[["--by"], ["--ignore"]] * 4,
         ["--by"],
     ]
 
@@ -190,7 +190,10 @@ def test_an_option_like_no_other():
 def test_a_command_that_was_meant_is_named():
     result = command("Srot", "in", "out")
     assert result.exit_code == 2
-    commands = "There are sort, check, append, compact, explain, stats, model, tune, warm."
+    commands = (
+        "There are sort, check, append, compact, inspect, explain, stats, model, config, "
+        "completion, tune, warm."
+    )
     assert f"no such command 'Srot'. Did you mean 'sort'? {commands}" in result.stderr
 
 

@@ -1,4 +1,4 @@
-"""Options page: ``docs/options.md``, of the rows of :mod:`dlsort.options.sort_options`.
+"""Options page and settings file, of the rows of :mod:`dlsort.options.sort_options`.
 
 make options
 """
@@ -7,11 +7,25 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import wrap
 
 from dlsort.options.doors import COMMANDS, DOORS
 from dlsort.options.option import REQUIRED, SortOption
+from dlsort.options.settings import SETTABLE, env_name
 
-PAGE = Path(__file__).parents[2] / "docs" / "options.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "options.md"
+SETTINGS = ROOT / "dlsort" / "options" / "dlsort.yaml"
+
+SETTINGS_HEAD = """\
+# Defaults of dlsort's sorts of datasets: copy this to ~/.config/dask/dlsort.yaml, and take the
+# sign of a comment from what you want to set. `dlsort config` shows what holds, and why.
+#
+# What a call gives counts first; then the environment; then Dask's configuration, of which this
+# file is a part; then what is built in. `make options` writes this file.
+
+dlsort:
+"""
 
 HEAD = """\
 # Options
@@ -36,6 +50,7 @@ def options_page() -> str:
         ("measure_overlap", "", []),
         ("distribution", "stats", ["SRC"]),
         ("explain", "explain", ["SRC", "`--by`", "DST"]),
+        ("inspect_dataset", "inspect", ["DST"]),
     ):
         if not command:
             rows = [[f"`{o.name}`", _of_check(o), *_row(o)] for o in DOORS[door]]
@@ -79,5 +94,18 @@ def _table(first: str, second: str, rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def settings_file() -> str:
+    """Return the file with all options that can be set, each in a comment."""
+    parts = []
+    for name, option in SETTABLE.items():
+        text = f"{option.help} {option.kind.type}"
+        text += f", {option.kind.range}." if option.kind.range else "."
+        text += f" {env_name(name)}. Default: {option.otherwise or option.default}."
+        lines = wrap(text.replace("``", ""), 88, break_on_hyphens=False)
+        parts.append("".join(f"  # {line}\n" for line in lines) + f"  # {name}:\n")
+    return SETTINGS_HEAD + "\n".join(parts)
+
+
 if __name__ == "__main__":
     PAGE.write_text(options_page())
+    SETTINGS.write_text(settings_file())

@@ -101,7 +101,8 @@ RIGHT = {
     "row_group_rows": ("None", "5"),
     "overwrite": ("True",),
     "resume": ("True",),
-    "progress": ("None", "True"),
+    "if_exists": ("None",),
+    "progress": ("None", "True", "function"),
     "against": ("None",),
     "k": ("5",),
     "ascending": ("True",),
@@ -157,6 +158,7 @@ def is_told(error: pytest.ExceptionInfo[DlsortError], name: str) -> None:
     "row_group_rows",
     "overwrite",
     "resume",
+    "if_exists",
     "progress",
 )
 def test_no_sort_of_a_dataset_begins(work, name, value):

@@ -46,6 +46,7 @@ def test_a_docstring_has_the_options_and_their_types(door):
 
 def test_the_page_is_what_make_options_writes():
     assert options_page.PAGE.read_text() == options_page.options_page()
+    assert options_page.SETTINGS.read_text() == options_page.settings_file()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from dlsort.events import Opened, Used
 from dlsort.terminal.live import LiveProgress, _Phase, seconds_left
 from dlsort.terminal.progress import PlainProgress
 
@@ -158,3 +159,20 @@ def test_a_line_waits_for_the_phase_before():
     plain.finish("check")
     plain.phase("check", 1)
     assert told.getvalue() == "check: 1 row\nagainst: 2 rows\n"
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_bytes_a_second_and_what_each_worker_uses_are_shown(clock, width):
+    live = LiveProgress(io.StringIO())
+    live.event(Opened(6_000_000, 4, 10**9, 6 * 2**30, 0.1))
+    live.phase("partition", 6_000_000)
+    clock.now += 1
+    live.rows("partition", 1_000_000)
+    peaks = {f"host:{i}": 2**30 + i * 2**28 for i in range(12)}
+    live.event(Used(peaks, 10 * 2**30))
+    *_, whole, memory = drawn(live, width)
+    assert "1.0 GiB/s" in whole
+    assert memory == "memory     12 x 1.0 GiB to 3.8 GiB; spilled 10.0 GiB"
+    assert all(len(line) <= width for line in drawn(live, width))
+    live.event(Used({"host:1": 2**30}, None))
+    assert drawn(live, width)[-1] == "memory     1.0 GiB"

@@ -1,0 +1,125 @@
+"""Standing: what stands at a destination before a sort, which may be its result already."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from dlsort.errors import (
+    BadOptionError,
+    CorruptSourceError,
+    DestinationError,
+    DestinationExistsError,
+    SourceNotFoundError,
+)
+from dlsort.events import Opened, Skipped
+from dlsort.io.find import find_files
+from dlsort.io.parquet.source import ParquetSource
+from dlsort.io.schema.wanted import told_of
+from dlsort.io.source import Source
+from dlsort.keys import SortKey, format_by
+from dlsort.publish.destination import check_destination, place_of
+from dlsort.publish.job_file import Wanted
+from dlsort.publish.replaceable import Held
+from dlsort.publish.result import find_result
+from dlsort.strategies.asked import Asked
+
+__all__ = ["look_at_destination", "opened", "result_before", "wanted_of"]
+
+
+def look_at_destination(asked: Asked) -> tuple[str, Held]:
+    """Return where the parts go, and what is there.
+
+    Raises
+    ------
+    DestinationError, SourceNotFoundError
+        If it can't be that.
+    """
+    try:
+        return check_destination(asked.dst, asked.tuning.io, overwrite=asked.overwrite)
+    except DestinationError as error:
+        # That a source is not there says more than what is wrong with the destination.
+        try:
+            with suppress(CorruptSourceError, BadOptionError):
+                find_files(asked.src)
+        except SourceNotFoundError as missing:
+            raise missing from error
+        raise
+
+
+def wanted_of(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
+    """Return what the user wants of a source."""
+    return Wanted(
+        by=format_by(keys),
+        files=Wanted.files_of(source),
+        compression=asked.compression,
+        row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
+        partition_size=asked.partition_size,
+        schema=told_of(asked.schema),
+        manifest=asked.manifest,
+        hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
+        **_rows_wanted(asked, keys),
+    )
+
+
+def _rows_wanted(asked: Asked, keys: tuple[SortKey, ...]) -> dict[str, Any]:
+    """Return which rows a job file tells are wanted."""
+    fewer = asked.fewer(keys)
+    if fewer is None:
+        return {}
+    told = {"unique_by": format_by(fewer.unique_by), "limit": asked.limit}
+    return {**told, "unique": asked.unique or "", "offset": fewer.offset}
+
+
+def result_before(asked: Asked, source: ParquetSource, began: float) -> Skipped | None:
+    """Return the result of this very sort that is there already; None if it is to be done.
+
+    Parameters
+    ----------
+    asked : Asked
+        What is wanted.
+    source : ParquetSource
+        What is to be sorted.
+    began : float
+        When it was asked for, by ``time.perf_counter``.
+
+    Raises
+    ------
+    DestinationExistsError
+        If something else is there that must not be overwritten.
+    """
+    keys = asked.keys(source.schema.names)
+    found = find_result(
+        place_of(asked.dst),
+        wanted_of(source, asked, keys),
+        source,
+        keys,
+        asked.tuning.io,
+        partitions=asked.partitions,
+    )
+    if found.result is not None:
+        return replace(found.result, seconds=time.perf_counter() - began)
+    if found.why_not and not asked.overwrite:
+        msg = (
+            f"{asked.dst} is not the result of this sort: {found.why_not}. Pass overwrite=True "
+            "(--overwrite) to have it replaced where that is so, or choose another folder."
+        )
+        raise DestinationExistsError(msg)
+    return None
+
+
+def opened(source: ParquetSource, seconds: float) -> Opened:
+    """Return the event that footers were read, in so many seconds."""
+    return Opened(
+        source.n_rows,
+        len(source.files),
+        source.stored_bytes,
+        source.arrow_bytes,
+        seconds,
+        source.passed,
+        source.changes,
+        source.dropped,
+        source.n_decrypted,
+    )
