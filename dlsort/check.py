@@ -166,6 +166,13 @@ def check_dataset(
     src: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
     by: By | None = None,
+    ignore_case: bool = False,
+    natural: bool = False,
+    numeric: bool = False,
+    collate: str | None = None,
+    reverse: bool = False,
+    nan_first: bool = False,
+    nan_last: bool = False,
     against: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
     schema: str | PathLike[str] | pa.Schema = "union",
     threads: int | None = None,
@@ -185,6 +192,8 @@ def check_dataset(
         The key, as in ``"day,price:desc,note:asc:nulls_first"``. By default the one that the
         parts were sorted by, which is in the footers of dlsort's own; then it also finds
         parts that are missing, there twice, or another sort's.
+    ignore_case, natural, numeric, collate, reverse, nan_first, nan_last
+        As of :func:`dlsort.sort_dataset`; with ``by`` only.
     against : str, path-like or a sequence of these, optional
         A dataset that should hold the same rows, in any order: row count, columns and checksum
         are compared, whatever their order, nullability and layout (dictionary or not).

@@ -53,6 +53,13 @@ def sort_dataset(
     dst: str | PathLike[str],
     *,
     by: By,
+    ignore_case: bool = False,
+    natural: bool = False,
+    numeric: bool = False,
+    collate: str | None = None,
+    reverse: bool = False,
+    nan_first: bool = False,
+    nan_last: bool = False,
     scheduler: Joinable | None = None,
     workers: int | None = None,
     threads: int | None = None,
@@ -95,7 +102,17 @@ def sort_dataset(
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc,note:asc:nulls_first"``; or a list of names, of
         tuples such as ``("price, USD", "desc")``, and of :class:`SortKey`. A column's exact
-        name is that column; else a name with dots is a field of a struct.
+        name is that column; else a name with dots is a field of a struct. ``"lower(name)"``
+        and expressions of pyarrow are computed.
+    ignore_case, natural, numeric : bool
+        Text compares without regard to case; with the numbers in it by their value
+        (``file2`` before ``file10``); or as the number that it begins with.
+    collate : str, optional
+        Text in the order of a language, as in ``"de_DE"``; needs PyICU.
+    reverse : bool
+        The whole order turned round, but for rows with equal keys.
+    nan_first, nan_last : bool
+        Where NaN goes among the floats of a key column that has no place for it.
     scheduler : str, Client or Cluster, optional
         A running Dask cluster: its address, as in ``"tcp://host:port"``, a client of it, or
         the cluster itself. Its workers must see source and destination under the same paths.
@@ -203,7 +220,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     # open
     destination, held = _look_at_destination(asked)
     source = open_asked(asked)
-    keys = asked.keys(source.schema.names)
+    keys, _ = asked.order(source.schema)
     report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
     check_source(source, asked, keys, destination)
     known = known_model(asked, destination, held, source, keys)
@@ -262,7 +279,7 @@ def _finished_before(asked: Asked, began: float) -> SortReport | None:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
         source = open_asked(asked)
-        wanted = _wanted(source, asked, asked.keys(source.schema.names))
+        wanted = _wanted(source, asked, asked.order(source.schema)[0])
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None

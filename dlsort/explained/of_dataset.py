@@ -34,7 +34,7 @@ def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Ex
         When that was asked, by ``time.perf_counter``.
     """
     source = open_asked(asked)
-    keys = asked.keys(source.schema.names)
+    keys, _ = asked.order(source.schema)
     check_source(source, asked, keys, asked.dst)
     opened_s = time.perf_counter() - began
     size = None

@@ -32,6 +32,7 @@ __all__ = [
     "FRAMES",
     "FUNCTION",
     "KEY",
+    "LOCALE",
     "PATH",
     "PATHS",
     "PATTERNS",
@@ -140,6 +141,13 @@ def _read_share(value: Any, name: str) -> Any:
     return value
 
 
+def _read_locale(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        msg = f"{name} is {shown(value)}; expected a locale such as 'de_DE'."
+        raise BadOptionError(msg)
+    return value
+
+
 def _read_codec(value: Any, name: str) -> str:
     codec = value.lower() if isinstance(value, str) else ""
     codec = "none" if codec == "uncompressed" else codec
@@ -243,6 +251,7 @@ SCHEMA = Kind(
     range='"union", "strict", or a Parquet or Arrow file',
     metavar="SCHEMA",
 )
+LOCALE = Kind("str", _read_locale, range="a locale of ICU", metavar="LOCALE")
 DISPLAY = Kind("bool or Progress", is_flag=True)
 
 

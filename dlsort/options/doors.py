@@ -22,16 +22,22 @@ from dlsort.options.other_options import (
 from dlsort.options.sort_options import (
     AGAINST,
     BY,
+    COLLATE,
     COMPRESSION,
     DECRYPTION,
     DST,
     FILES_SCHEMA,
     HIVE_TYPES,
     IGNORE,
+    IGNORE_CASE,
     INPUT_SIZE,
     MANIFEST,
     MEMORY,
     MODEL,
+    NAN_FIRST,
+    NAN_LAST,
+    NATURAL,
+    NUMERIC,
     OVERWRITE,
     PARTITION_SIZE,
     PARTITIONS,
@@ -39,6 +45,7 @@ from dlsort.options.sort_options import (
     REPORT,
     RESET,
     RESUME,
+    REVERSE,
     ROW_GROUP_ROWS,
     SCHEDULER,
     SHOW,
@@ -49,7 +56,7 @@ from dlsort.options.sort_options import (
     WORKERS,
 )
 
-__all__ = ["COMMANDS", "DOORS", "EXCLUDE", "check_together", "read_options"]
+__all__ = ["COMMANDS", "DOORS", "EXCLUDE", "KEY_FLAGS", "check_together", "read_options"]
 
 
 def read_options(door: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def check_together(values: Mapping[str, Any]) -> None:
     BadOptionError
     """
     for one, other in EXCLUDE:
-        if values.get(one) is None or values.get(other) is None:
+        if any(values.get(each) is None or values[each] is False for each in (one, other)):
             continue
         if other == "threads" and _is_embedded(values[one]):
             continue  # those are this process's
@@ -88,12 +95,16 @@ def _is_embedded(scheduler: object) -> bool:
 _ALL_THREADS = replace(THREADS, otherwise="one a core")
 _THREADS_HERE = replace(_ALL_THREADS, help="At most so many; the result does not depend on it.")
 
+#: What is asked for of all key columns.
+KEY_FLAGS = (IGNORE_CASE, NATURAL, NUMERIC, COLLATE, REVERSE, NAN_FIRST, NAN_LAST)
+
 #: Each function's options, in the order of its signature.
 DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "sort_dataset": (
         SRC,
         DST,
         BY,
+        *KEY_FLAGS,
         SCHEDULER,
         WORKERS,
         THREADS,
@@ -118,6 +129,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "check_dataset": (
         SRC,
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
+        *KEY_FLAGS,
         AGAINST,
         FILES_SCHEMA,
         replace(_ALL_THREADS, help="Threads that read."),
@@ -150,8 +162,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         HIVE_TYPES,
         DECRYPTION,
     ),
-    "sort_table": (BY, _THREADS_HERE),
-    "top_k": (K, BY, _THREADS_HERE),
+    "sort_table": (BY, *KEY_FLAGS, _THREADS_HERE),
+    "top_k": (K, BY, *KEY_FLAGS, _THREADS_HERE),
     "argsort": (ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
     "is_sorted": (ASCENDING, NA_POSITION, NAN_POSITION),
     "rank": (METHOD, ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
@@ -187,4 +199,12 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     ),
 }
 
-EXCLUDE = (("partitions", "partition_size"), ("scheduler", "workers"), ("scheduler", "threads"))
+EXCLUDE = (
+    ("partitions", "partition_size"),
+    ("scheduler", "workers"),
+    ("scheduler", "threads"),
+    ("numeric", "ignore_case"),
+    ("numeric", "natural"),
+    ("numeric", "collate"),
+    ("nan_first", "nan_last"),
+)

@@ -24,6 +24,7 @@ from dlsort.options.arguments import (
     FOLDER,
     FUNCTION,
     KEY,
+    LOCALE,
     PATH,
     PATHS,
     PATTERNS,
@@ -40,16 +41,22 @@ from dlsort.tuning import TUNING
 __all__ = [
     "AGAINST",
     "BY",
+    "COLLATE",
     "COMPRESSION",
     "DECRYPTION",
     "DST",
     "FILES_SCHEMA",
     "HIVE_TYPES",
     "IGNORE",
+    "IGNORE_CASE",
     "INPUT_SIZE",
     "MANIFEST",
     "MEMORY",
     "MODEL",
+    "NAN_FIRST",
+    "NAN_LAST",
+    "NATURAL",
+    "NUMERIC",
     "OVERWRITE",
     "PARTITIONS",
     "PARTITION_SIZE",
@@ -57,6 +64,7 @@ __all__ = [
     "REPORT",
     "RESET",
     "RESUME",
+    "REVERSE",
     "ROW_GROUP_ROWS",
     "SCHEDULER",
     "SHOW",
@@ -86,9 +94,56 @@ BY = SortOption(
     "Columns to sort by, most significant first, separated by commas: "
     "COLUMN[:asc|:desc][:nulls_first|:nulls_last][:nan_first|:nan_last]. A name with a comma "
     "or a colon stands in double quotes, as in '\"a,b\":desc,c', unless it is all that is "
-    "given; struct.field is a field. NaN goes with the nulls unless it has a place.",
+    "given; struct.field is a field. NaN goes with the nulls unless it has a place. What has "
+    "parentheses is computed, as in lower(name) or '(a + b):desc'; :natural, :numeric and "
+    ":ignore_case say how text compares.",
     REQUIRED,
     flag_more="Given again, it names further columns.",
+)
+IGNORE_CASE = SortOption(
+    "ignore_case",
+    FLAG,
+    "Text compares without regard to case (Unicode's case folding).",
+    default=False,
+)
+NATURAL = SortOption(
+    "natural",
+    FLAG,
+    "Numbers in text compare by their value: file2 is before file10.",
+    default=False,
+)
+NUMERIC = SortOption(
+    "numeric",
+    FLAG,
+    "Text compares as the number that it begins with, exactly; text that begins with none goes "
+    "with the nulls.",
+    default=False,
+)
+COLLATE = SortOption(
+    "collate",
+    LOCALE,
+    "Text in the order of a language, as ICU has it (needs PyICU); with ``natural`` its "
+    "numbers by their value.",
+    otherwise="by Unicode's code points",
+)
+REVERSE = SortOption(
+    "reverse",
+    FLAG,
+    "The whole order turned round: every direction, and the places of nulls and of NaN. Rows "
+    "with equal keys keep their order.",
+    default=False,
+)
+NAN_FIRST = SortOption(
+    "nan_first",
+    FLAG,
+    "NaN before all numbers, in each key column of floats that has no place for it of its own.",
+    default=False,
+)
+NAN_LAST = SortOption(
+    "nan_last",
+    FLAG,
+    "NaN after all numbers, in each key column of floats that has no place for it of its own.",
+    default=False,
 )
 SCHEDULER = SortOption(
     "scheduler",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
@@ -17,8 +19,10 @@ from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
-from dlsort.keys import By, SortKey, parse_by
-from dlsort.options.doors import DOORS, read_options
+from dlsort.key_expressions.computed import ComputedKey
+from dlsort.key_expressions.flags import KeyFlags, order_of
+from dlsort.keys import By, SortKey
+from dlsort.options.doors import DOORS, KEY_FLAGS, read_options
 from dlsort.publish.destination import Overwrite
 from dlsort.strategies.budget import ask_memory
 from dlsort.tuning import Tuning
@@ -46,6 +50,8 @@ class Asked:
         Such a path, or URL; empty where nothing is to be written.
     by : By
         The key as it was given: the source's names tell what it means.
+    flags : KeyFlags
+        What is asked for of all key columns.
     scheduler : str, Client or Cluster, or None
         The cluster to join; None: one of our own.
     temp_dir : str or None
@@ -67,6 +73,7 @@ class Asked:
     src: Places
     dst: str
     by: By
+    flags: KeyFlags
     scheduler: Joinable | None
     workers: int | None
     threads: int | None
@@ -89,9 +96,9 @@ class Asked:
     memory_bytes: int
     tuning: Tuning
 
-    def keys(self, names: Iterable[str]) -> tuple[SortKey, ...]:
-        """Return the key, of a source with columns of these names."""
-        return parse_by(self.by, names)
+    def order(self, schema: pa.Schema) -> tuple[tuple[SortKey, ...], tuple[ComputedKey, ...]]:
+        """Return the key, of a source with these columns, and what is computed of it."""
+        return order_of(self.by, schema, self.flags)
 
 
 def read_arguments(
@@ -118,6 +125,7 @@ def read_arguments(
     values = {option.name: option.default for option in DOORS["sort_dataset"]}
     values |= read_options(door, given)
     del values["progress"]  # the door's own
+    values["flags"] = KeyFlags.of({each.name: values.pop(each.name) for each in KEY_FLAGS})
     scheduler = _cluster_to_join(values["scheduler"], values["workers"], values["threads"])
     memory_bytes = ask_memory(
         values["memory"],
