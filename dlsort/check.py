@@ -20,28 +20,28 @@ from typing import Any
 import pyarrow as pa
 from dask.system import CPU_COUNT
 
+from dlsort.arrow.hidden import visible_schema
 from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows, free_rows
-from dlsort.io.listing.hive import HiveTypes, read_hive_types
+from dlsort.io.listing.hive import read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
 from dlsort.io.parquet.source import ParquetSource, open_source
-from dlsort.io.paths import Places, read_places, shown_places
+from dlsort.io.paths import read_places, shown_places
 from dlsort.io.schema.differences import find_differences
-from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.told import check_all_told
-from dlsort.keys import By, SortKey, format_by, parse_by
+from dlsort.key_expressions.flags import KeyFlags
+from dlsort.keys import By, SortKey, format_by
 from dlsort.options.doors import read_options
-from dlsort.order.key_types import check_key_types
 from dlsort.order.words import key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.nan_places import has_nan, other_places
 from dlsort.proof.ordered import first_break
-from dlsort.publish.manifest import key_of_parts
+from dlsort.publish.asked_key import AskedKey, asked_key
 from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
@@ -233,6 +233,7 @@ def check_dataset(
     >>> folder.cleanup()
     """
     asked = read_options("check_dataset", locals())
+    flags = KeyFlags.of(asked)
     places = [read_places(src, "source (src)")]
     if against is not None:
         places.append(read_places(against, "source to compare (against)"))
@@ -240,36 +241,33 @@ def check_dataset(
     how = read_schema(schema), read_ignore(ignore), types, asked["decryption"]
     with progress_for(progress) as display:
         n = asked["threads"] or CPU_COUNT
-        sources = [_open(place, n, how) for place in places]
+        sources = [open_source(place, TUNING.io, *how) for place in places]
         check_all_told(types, *sources)
         names = [shown_places(place) for place in places]
-        return _check(names, sources, asked["by"], n, display)
+        key = asked_key(sources[0], asked["by"], flags, names[0])
+        sources = [_fit(source, n) for source in (key.source, *sources[1:])]
+        return _check(names, sources, key, n, display)
 
 
 def _check(
     called: Sequence[str],
     sources: Sequence[ParquetSource],
-    by: By | None,
+    key: AskedKey,
     threads: int,
     progress: Progress,
 ) -> CheckReport:
     """Check the first of one or two datasets; errors and the report name them as called."""
     src, against = called[0], called[1] if len(called) > 1 else None
     source, other = sources[0], sources[1] if len(sources) > 1 else None
-    problems: list[str] = []
-    if by is None:
-        told = (footer.metadata.metadata for footer in source.footers)
-        n_rows = (int(footer.rows.sum()) for footer in source.footers)
-        keys, problems = key_of_parts(src, list(zip(source.files, n_rows, told, strict=True)))
-    else:
-        keys = parse_by(by, source.schema.names)
-    check_key_types(source.schema, keys)
+    _, keys, problems = key
     differences: list[str] = []
     if other is not None:
         if source.n_rows != other.n_rows:
             both = f"{source.n_rows:,} in {src}, {other.n_rows:,} in {against}"
             differences.append(f"not the same rows: {both}.")
-        differences += find_differences(source.schema, src, other.schema, str(against))
+        differences += find_differences(
+            visible_schema(source.schema), src, other.schema, str(against)
+        )
     whole = other is not None and not differences
     columns = source.schema.names if whole else top_columns_of(source.schema, keys)
     source.check_columns(columns, copied=False)
@@ -342,15 +340,10 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def _open(
-    src: Places,
-    threads: int,
-    how: tuple[SchemaWanted, Sequence[str], HiveTypes, str | None],
-) -> ParquetSource:
+def _fit(source: ParquetSource, threads: int) -> ParquetSource:
     """Return a source whose row groups fit the memory."""
     tuning = TUNING.budget
     most_bytes = int(machine_memory_bytes() * tuning.job_memory_share)
-    source = open_source(src, TUNING.io, *how)
     source = replace(source, most_bytes=most_bytes)
     return source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
 

@@ -24,7 +24,7 @@ from dlsort.io.find import find_files
 from dlsort.io.paths import shown_places
 from dlsort.io.schema.wanted import told_of
 from dlsort.io.source import Source
-from dlsort.keys import By, SortKey, format_by
+from dlsort.keys import By, format_by
 from dlsort.publish.destination import Overwrite, check_destination
 from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile, Wanted
@@ -35,7 +35,7 @@ from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
 from dlsort.strategies.earlier import known_model
-from dlsort.strategies.opened import check_source, open_asked
+from dlsort.strategies.opened import check_source, open_asked, open_selected
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes, remember
 from dlsort.strategies.strategy import Job
@@ -219,9 +219,8 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
         return finished
     # open
     destination, held = _look_at_destination(asked)
-    source = open_asked(asked)
-    keys, _ = asked.order(source.schema)
-    report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
+    source, keys, by = open_selected(asked)
+    report = SortReport(shown_places(asked.src), asked.dst, by)
     check_source(source, asked, keys, destination)
     known = known_model(asked, destination, held, source, keys)
     opened = time.perf_counter()
@@ -241,7 +240,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
         here = place.client is None
         job = job_of(source, asked, keys, sizes, place.temp_dir, is_here=here)
         job = replace(job, known=known)
-        file = _job_file(job, asked)
+        file = _job_file(job, asked, by)
         started = time.perf_counter()
         with staging(
             destination,
@@ -279,7 +278,7 @@ def _finished_before(asked: Asked, began: float) -> SortReport | None:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
         source = open_asked(asked)
-        wanted = _wanted(source, asked, asked.order(source.schema)[0])
+        wanted = _wanted(source, asked, format_by(asked.order(source.schema)[0]))
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None
@@ -305,9 +304,9 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
         raise
 
 
-def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
+def _wanted(source: Source, asked: Asked, by: str) -> Wanted:
     return Wanted(
-        by=format_by(keys),
+        by=by,
         files=Wanted.files_of(source),
         compression=asked.compression,
         row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
@@ -318,9 +317,9 @@ def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
     )
 
 
-def _job_file(job: Job, asked: Asked) -> JobFile:
+def _job_file(job: Job, asked: Asked, by: str) -> JobFile:
     return JobFile(
-        **vars(_wanted(job.source, asked, job.keys)),
+        **vars(_wanted(job.source, asked, by)),
         n_parts=job.n_parts,
         piece_bytes=job.piece_bytes,
         part_bytes=job.part_bytes,

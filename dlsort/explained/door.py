@@ -46,6 +46,13 @@ def explain(
     src: str | PathLike[str] | Sequence[str | PathLike[str]] | Any,
     by: By,
     *,
+    ignore_case: bool = False,
+    natural: bool = False,
+    numeric: bool = False,
+    collate: str | None = None,
+    reverse: bool = False,
+    nan_first: bool = False,
+    nan_last: bool = False,
     dst: str | PathLike[str] | None = None,
     scheduler: Joinable | None = None,
     workers: int | None = None,
@@ -70,6 +77,8 @@ def explain(
         frame, what can be said without computing it.
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc"``.
+    ignore_case, natural, numeric, collate, reverse, nan_first, nan_last
+        As of :func:`dlsort.sort_dataset`.
     dst : str or path-like, optional
         Where the parts would go: that it is not in the way of the source.
     scheduler : str, Client or Cluster, optional

@@ -72,6 +72,11 @@ class KeyFlags:
         return [name for name in names if getattr(self, name)]
 
     @property
+    def first(self) -> str:
+        """The first flag that is given."""
+        return next(each.name for each in fields(self) if getattr(self, each.name))
+
+    @property
     def of_nan(self) -> bool | None:
         """Where NaN goes; None if nothing is said."""
         return self.nan_first if self.nan_first or self.nan_last else None

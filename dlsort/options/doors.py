@@ -148,6 +148,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "explain": (
         replace(SRC, kind=FRAMES, help=f"{SRC.help} Or a Dask frame."),
         BY,
+        *KEY_FLAGS,
         replace(DST, default=None, help="Where the files would go, to be checked too."),
         SCHEDULER,
         WORKERS,

@@ -62,8 +62,8 @@ def check_key_types(schema: pa.Schema, keys: tuple[SortKey, ...]) -> None:
             here = f" (here: {', '.join(usable)})" if usable else ""
             msg = (
                 f"cannot sort by {shown_name(key.column)!r}: its type is {kind}. Keys can be "
-                "numbers, booleans, dates and times, decimals, strings, binary, dictionaries of "
-                f"these, structs, lists and maps{here}."
+                "numbers, booleans, dates and times, decimals, strings, binary, dictionaries "
+                f"of these, structs, lists and maps{here}."
             )
             raise KeyTypeError(msg)
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dlsort.arrow.hidden import visible_schema
 from dlsort.events import Event, Learned, Made, Planned, Resumed
 from dlsort.io.parquet.encodings import choose_encodings
+from dlsort.io.parquet.selected import SelectedSource
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.storage import join
 from dlsort.model.curve import curve_of
@@ -160,11 +162,12 @@ def _writer(
         stage.drop_strategy(strategy.name)
         stage.begin(strategy.name)
     source, how = job.source, stage.job
+    schema = visible_schema(source.schema)
     writer = Writer(
         folder,
-        source.schema,
+        schema,
         job.keys,
-        choose_encodings(source.schema, source.layouts, job.tuning.io),
+        choose_encodings(schema, source.layouts, job.tuning.io),
         how.compression,
         how.row_group_rows,
         job.part_bytes,
@@ -174,6 +177,7 @@ def _writer(
         told_types=source.told_types,
         has_elements=source.has_elements,
         marks=_marks(job),
+        made_fields=source.made_fields if isinstance(source, SelectedSource) else (),
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer, job.n_threads)))
@@ -181,8 +185,12 @@ def _writer(
 
 
 def _marks(job: Job) -> tuple[str, ...]:
-    """Return what the source's files are recognised by, unless they are too many."""
-    if len(job.source.files) > job.tuning.sample.most_marks:
+    """Return what the source's files are recognised by, unless they are too many.
+
+    Where rows were left out the parts do not tell of all of a file's keys.
+    """
+    is_many = len(job.source.files) > job.tuning.sample.most_marks
+    if is_many or job.source.is_filtered:
         return ()
     both = zip(job.source.files, job.source.stamps, strict=True)
     return tuple(file_mark(path, *stamp) for path, stamp in both)

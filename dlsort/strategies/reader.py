@@ -51,11 +51,13 @@ class Reader:
     keys: tuple[SortKey, ...]
     tuning: Tuning
     most_bytes: int = UNBOUNDED
+    is_filtered: bool = False
 
     @classmethod
     def of(cls, source: ParquetSource, keys: tuple[SortKey, ...], tuning: Tuning) -> Reader:
         """Return the reader of a dataset."""
-        return cls(source.schema, source.as_dictionary, keys, tuning, source.most_bytes)
+        how = source.as_dictionary, keys, tuning, source.most_bytes, source.is_filtered
+        return cls(source.schema, *how)
 
     def __dask_tokenize__(self) -> object:
         """Tell it from others, without a look at each of thousands of columns a task."""
@@ -78,10 +80,11 @@ class Reader:
     def are_mixed(self, n_parts: int, samples: Sequence[Sample]) -> bool:
         """Return whether the row groups read first have keys of one distribution.
 
-        Or whether there were none to read, as a known model serves.
+        Or whether there were none to read, as a known model serves; where rows are left out,
+        those may have been all.
         """
         if not any(len(sample.part) for sample in samples):
-            return True
+            return not self.is_filtered
         return are_mixed(self._join(samples), self.keys, n_parts, self.tuning)
 
     def compare(self, reuse: Reuse, numbers: range) -> list[Cells]:
