@@ -152,7 +152,7 @@ def _said(tree: Arrow) -> str:
     """Return what pyarrow shows of its expression."""
     try:
         return str(tree.expression)
-    except (ValueError, pa.ArrowException) as error:
+    except (ValueError, OSError, pa.ArrowException) as error:
         msg = f"can't read the key {shown(text_of(tree))}: it is no expression of pyarrow's."
         raise BadKeyError(msg) from error
 

@@ -158,3 +158,22 @@ def test_doors_without_it_say_so(source, tmp_path):
     for by in (None, "lower(name)"):
         with pytest.raises(BadKeyError, match=r"the key 'lower\(name\)' is computed"):
             dlsort.distribution(tmp_path / "out", by=by)
+
+
+def test_what_another_key_has_begun_is_not_resumed(source, tmp_path, monkeypatch):
+    from dlsort import dataset
+    from dlsort.errors import ResumeError
+
+    def stop(*_: Any, **__: Any) -> None:
+        msg = "stopped"
+        raise RuntimeError(msg)
+
+    how = {"partitions": 2, "threads": 1, "resume": True}
+    with monkeypatch.context() as patched:
+        patched.setattr(dataset, "check_visible", stop)
+        with pytest.raises(RuntimeError, match="stopped"):
+            dlsort.sort_dataset(source, tmp_path / "out", by="name", natural=True, **how)
+    with pytest.raises(ResumeError, match=r"by \(--by\) is 'casefold\(name\)'"):
+        dlsort.sort_dataset(source, tmp_path / "out", by="name", ignore_case=True, **how)
+    dlsort.sort_dataset(source, tmp_path / "out", by="name", natural=True, **how)
+    assert dlsort.check_dataset(tmp_path / "out", against=source).by == "natural_key(name)"
