@@ -12,10 +12,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from dask.system import CPU_COUNT
@@ -23,13 +23,12 @@ from dask.system import CPU_COUNT
 from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows, free_rows
-from dlsort.io.listing.hive import HiveTypes, read_hive_types
+from dlsort.io.listing.hive import read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
-from dlsort.io.parquet.source import ParquetSource, open_source
-from dlsort.io.paths import Places, read_places, shown_places
+from dlsort.io.parquet.source import ParquetSource
+from dlsort.io.paths import read_places, shown_places
 from dlsort.io.schema.differences import find_differences
-from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.told import check_all_told
@@ -42,10 +41,13 @@ from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.nan_places import has_nan, other_places
 from dlsort.proof.ordered import first_break
 from dlsort.publish.manifest import key_of_parts
+from dlsort.strategies.to_check import chosen_of, cut_to_check, open_to_check
 from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
-from dlsort_cluster.machine import machine_memory_bytes
+
+if TYPE_CHECKING:
+    from pyarrow.compute import Expression
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
 
@@ -167,6 +169,9 @@ def check_dataset(
     *,
     by: By | None = None,
     against: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    columns: str | Sequence[str] | None = None,
+    rename: str | Mapping[str, str] | None = None,
+    where: str | Expression | None = None,
     schema: str | PathLike[str] | pa.Schema = "union",
     threads: int | None = None,
     ignore: str | Sequence[str] = (),
@@ -188,6 +193,12 @@ def check_dataset(
     against : str, path-like or a sequence of these, optional
         A dataset that should hold the same rows, in any order: row count, columns and checksum
         are compared, whatever their order, nullability and layout (dictionary or not).
+    columns : str or a sequence of str, optional
+        The columns of ``against`` that the sort was to keep.
+    rename : str or mapping, optional
+        What it was to call them.
+    where : str or pyarrow.compute.Expression, optional
+        The rows of ``against`` that it was to keep.
     schema : str, path-like or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`, of both datasets.
     threads : int, optional
@@ -231,8 +242,11 @@ def check_dataset(
     how = read_schema(schema), read_ignore(ignore), types, asked["decryption"]
     with progress_for(progress) as display:
         n = asked["threads"] or CPU_COUNT
-        sources = [_open(place, n, how) for place in places]
+        sources = [open_to_check(place, how) for place in places]
         check_all_told(types, *sources)
+        wanted = asked["columns"], asked["rename"]
+        sources[1:] = [chosen_of(each, wanted, asked["where"]) for each in sources[1:]]
+        sources = [cut_to_check(each, n) for each in sources]
         names = [shown_places(place) for place in places]
         return _check(names, sources, asked["by"], n, display)
 
@@ -257,7 +271,7 @@ def _check(
     check_key_types(source.schema, keys)
     differences: list[str] = []
     if other is not None:
-        if source.n_rows != other.n_rows:
+        if source.n_rows != other.n_rows and not other.is_filtered:
             both = f"{source.n_rows:,} in {src}, {other.n_rows:,} in {against}"
             differences.append(f"not the same rows: {both}.")
         differences += find_differences(source.schema, src, other.schema, str(against))
@@ -279,7 +293,10 @@ def _check(
         if whole and other is not None:
             for _, result in _read(other, (), pool, progress, "against", whole=True):
                 other_proof += result.proof
-            if proof != other_proof:
+            if proof.rows != other_proof.rows:
+                both = f"{proof.rows:,} in {src}, {other_proof.rows:,} in {against}"
+                differences.append(f"not the same rows: {both}.")
+            elif proof != other_proof:
                 differences.append(
                     f"not the same rows: both have {count(proof.rows, 'row')}, but their "
                     "checksum is "
@@ -331,19 +348,6 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _open(
-    src: Places,
-    threads: int,
-    how: tuple[SchemaWanted, Sequence[str], HiveTypes, str | None],
-) -> ParquetSource:
-    """Return a source whose row groups fit the memory."""
-    tuning = TUNING.budget
-    most_bytes = int(machine_memory_bytes() * tuning.job_memory_share)
-    source = open_source(src, TUNING.io, *how)
-    source = replace(source, most_bytes=most_bytes)
-    return source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
 
 
 def _read(

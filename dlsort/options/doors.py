@@ -22,6 +22,7 @@ from dlsort.options.other_options import (
 from dlsort.options.sort_options import (
     AGAINST,
     BY,
+    COLUMNS,
     COMPRESSION,
     DECRYPTION,
     DST,
@@ -36,6 +37,7 @@ from dlsort.options.sort_options import (
     PARTITION_SIZE,
     PARTITIONS,
     PROGRESS,
+    RENAME,
     REPORT,
     RESET,
     RESUME,
@@ -46,6 +48,7 @@ from dlsort.options.sort_options import (
     STRATEGY,
     TEMP_DIR,
     THREADS,
+    WHERE,
     WORKERS,
 )
 
@@ -85,6 +88,7 @@ def _is_embedded(scheduler: object) -> bool:
     return isinstance(scheduler, str) and scheduler == "embedded"
 
 
+_OF_SORT = "what the sort was told, so that it is compared with what the result is to be."
 _ALL_THREADS = replace(THREADS, otherwise="one a core")
 _THREADS_HERE = replace(_ALL_THREADS, help="At most so many; the result does not depend on it.")
 
@@ -94,6 +98,9 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         SRC,
         DST,
         BY,
+        COLUMNS,
+        RENAME,
+        WHERE,
         SCHEDULER,
         WORKERS,
         THREADS,
@@ -119,6 +126,9 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         SRC,
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
         AGAINST,
+        replace(COLUMNS, help=f"Of ``against``: {_OF_SORT}", otherwise="all"),
+        replace(RENAME, help=f"Of ``against``: {_OF_SORT}"),
+        replace(WHERE, help=f"Of ``against``: {_OF_SORT}", otherwise="all rows"),
         FILES_SCHEMA,
         replace(_ALL_THREADS, help="Threads that read."),
         IGNORE,

@@ -27,11 +27,16 @@ from dlsort.options.arguments import (
     PATH,
     PATHS,
     PATTERNS,
+    PREDICATE,
+    RENAMED,
     SCHEMA,
     SHARE,
     SIZE,
     TYPES,
     one_of,
+)
+from dlsort.options.arguments import (
+    COLUMNS as COLUMN_NAMES,
 )
 from dlsort.options.option import REQUIRED, SortOption
 from dlsort.sizes import MIB
@@ -40,6 +45,7 @@ from dlsort.tuning import TUNING
 __all__ = [
     "AGAINST",
     "BY",
+    "COLUMNS",
     "COMPRESSION",
     "DECRYPTION",
     "DST",
@@ -54,6 +60,7 @@ __all__ = [
     "PARTITIONS",
     "PARTITION_SIZE",
     "PROGRESS",
+    "RENAME",
     "REPORT",
     "RESET",
     "RESUME",
@@ -64,6 +71,7 @@ __all__ = [
     "STRATEGY",
     "TEMP_DIR",
     "THREADS",
+    "WHERE",
     "WORKERS",
 ]
 
@@ -89,6 +97,25 @@ BY = SortOption(
     "given; struct.field is a field. NaN goes with the nulls unless it has a place.",
     REQUIRED,
     flag_more="Given again, it names further columns.",
+)
+COLUMNS = SortOption(
+    "columns",
+    COLUMN_NAMES,
+    "Columns of the result, in this order, separated by commas. The key may name others.",
+    otherwise="all of the source",
+)
+RENAME = SortOption(
+    "rename",
+    RENAMED,
+    "What columns are called in the result, as in l_tax=tax,l_comment=note. All other options "
+    "call them as the source does.",
+)
+WHERE = SortOption(
+    "where",
+    PREDICATE,
+    'A condition in SQL: only rows for which it is true are sorted, as in "l_shipdate >= '
+    "'1998-01-01' and l_returnflag in ('A', 'R')\".",
+    otherwise="all rows",
 )
 SCHEDULER = SortOption(
     "scheduler",

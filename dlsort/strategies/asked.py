@@ -46,6 +46,10 @@ class Asked:
         Such a path, or URL; empty where nothing is to be written.
     by : By
         The key as it was given: the source's names tell what it means.
+    columns, rename : tuple of str, dict of str to str, or None
+        Columns of the result, and what they are called there.
+    where : str, pyarrow.compute.Expression or None
+        Which rows are sorted.
     scheduler : str, Client or Cluster, or None
         The cluster to join; None: one of our own.
     temp_dir : str or None
@@ -67,6 +71,9 @@ class Asked:
     src: Places
     dst: str
     by: By
+    columns: tuple[str, ...] | None
+    rename: dict[str, str] | None
+    where: Any
     scheduler: Joinable | None
     workers: int | None
     threads: int | None
