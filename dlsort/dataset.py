@@ -260,7 +260,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             with _in_sight(place.client, job, asked, destination, stage.folder):
                 outcome = make_parts(place.client, stage, job, progress, report.note)
                 # publish
-                progress.phase("publish", source.n_rows)
+                progress.phase("publish", report.rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs, n_parts)
             summary = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
