@@ -12,10 +12,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from dask.system import CPU_COUNT
@@ -27,7 +27,7 @@ from dlsort.arrow.transport import concat_rows, free_rows
 from dlsort.io.listing.hive import read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
-from dlsort.io.parquet.source import ParquetSource, open_source
+from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.paths import read_places, shown_places
 from dlsort.io.schema.differences import find_differences
 from dlsort.io.schema.wanted import read_schema
@@ -42,10 +42,13 @@ from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.nan_places import has_nan, other_places
 from dlsort.proof.ordered import first_break
 from dlsort.publish.asked_key import AskedKey, asked_key
+from dlsort.strategies.to_check import chosen_of, cut_to_check, open_to_check
 from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
-from dlsort_cluster.machine import machine_memory_bytes
+
+if TYPE_CHECKING:
+    from pyarrow.compute import Expression
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
 
@@ -174,6 +177,9 @@ def check_dataset(
     nan_first: bool = False,
     nan_last: bool = False,
     against: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    columns: str | Sequence[str] | None = None,
+    rename: str | Mapping[str, str] | None = None,
+    where: str | Expression | None = None,
     schema: str | PathLike[str] | pa.Schema = "union",
     threads: int | None = None,
     ignore: str | Sequence[str] = (),
@@ -197,6 +203,12 @@ def check_dataset(
     against : str, path-like or a sequence of these, optional
         A dataset that should hold the same rows, in any order: row count, columns and checksum
         are compared, whatever their order, nullability and layout (dictionary or not).
+    columns : str or a sequence of str, optional
+        The columns of ``against`` that the sort was to keep.
+    rename : str or mapping, optional
+        What it was to call them.
+    where : str or pyarrow.compute.Expression, optional
+        The rows of ``against`` that it was to keep.
     schema : str, path-like or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`, of both datasets.
     threads : int, optional
@@ -241,11 +253,13 @@ def check_dataset(
     how = read_schema(schema), read_ignore(ignore), types, asked["decryption"]
     with progress_for(progress) as display:
         n = asked["threads"] or CPU_COUNT
-        sources = [open_source(place, TUNING.io, *how) for place in places]
+        sources = [open_to_check(place, how) for place in places]
         check_all_told(types, *sources)
+        wanted = asked["columns"], asked["rename"]
+        sources[1:] = [chosen_of(each, wanted, asked["where"]) for each in sources[1:]]
         names = [shown_places(place) for place in places]
         key = asked_key(sources[0], asked["by"], flags, names[0])
-        sources = [_fit(source, n) for source in (key.source, *sources[1:])]
+        sources = [cut_to_check(each, n) for each in (key.source, *sources[1:])]
         return _check(names, sources, key, n, display)
 
 
@@ -262,7 +276,7 @@ def _check(
     _, keys, problems = key
     differences: list[str] = []
     if other is not None:
-        if source.n_rows != other.n_rows:
+        if source.n_rows != other.n_rows and not other.is_filtered:
             both = f"{source.n_rows:,} in {src}, {other.n_rows:,} in {against}"
             differences.append(f"not the same rows: {both}.")
         differences += find_differences(
@@ -286,7 +300,10 @@ def _check(
         if whole and other is not None:
             for _, result in _read(other, (), pool, progress, "against", whole=True):
                 other_proof += result.proof
-            if proof != other_proof:
+            if proof.rows != other_proof.rows:
+                both = f"{proof.rows:,} in {src}, {other_proof.rows:,} in {against}"
+                differences.append(f"not the same rows: {both}.")
+            elif proof != other_proof:
                 differences.append(
                     f"not the same rows: both have {count(proof.rows, 'row')}, but their "
                     "checksum is "
@@ -338,14 +355,6 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _fit(source: ParquetSource, threads: int) -> ParquetSource:
-    """Return a source whose row groups fit the memory."""
-    tuning = TUNING.budget
-    most_bytes = int(machine_memory_bytes() * tuning.job_memory_share)
-    source = replace(source, most_bytes=most_bytes)
-    return source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
 
 
 def _read(

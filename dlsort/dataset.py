@@ -39,10 +39,13 @@ from dlsort.strategies.opened import check_source, open_asked, open_selected
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes, remember
 from dlsort.strategies.strategy import Job
+from dlsort.strategies.where import told_where
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
 
 if TYPE_CHECKING:
+    from pyarrow.compute import Expression
+
     from dlsort_cluster.clusters.joined import Joinable
 
 __all__ = ["sort_dataset"]
@@ -60,6 +63,9 @@ def sort_dataset(
     reverse: bool = False,
     nan_first: bool = False,
     nan_last: bool = False,
+    columns: str | Sequence[str] | None = None,
+    rename: str | Mapping[str, str] | None = None,
+    where: str | Expression | None = None,
     scheduler: Joinable | None = None,
     workers: int | None = None,
     threads: int | None = None,
@@ -113,6 +119,16 @@ def sort_dataset(
         The whole order turned round, but for rows with equal keys.
     nan_first, nan_last : bool
         Where NaN goes among the floats of a key column that has no place for it.
+    columns : str or a sequence of str, optional
+        Columns of the result, in this order, as in ``"day,price"``. By default all; the key
+        may name others.
+    rename : str or mapping, optional
+        What columns are called in the result, as in ``"l_tax=tax"`` or ``{"l_tax": "tax"}``.
+        ``by``, ``columns`` and ``where`` call them as the source does.
+    where : str or pyarrow.compute.Expression, optional
+        Only rows for which this is true are sorted: a condition in SQL, as in ``"day >=
+        '1998-01-01' and mode in ('AIR', 'MAIL')"``, or an expression of pyarrow's. Row groups
+        are not read if their statistics show that it is true for none.
     scheduler : str, Client or Cluster, optional
         A running Dask cluster: its address, as in ``"tcp://host:port"``, a client of it, or
         the cluster itself. Its workers must see source and destination under the same paths.
@@ -227,6 +243,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     n_files, n_bytes = len(source.files), (source.stored_bytes, source.arrow_bytes)
     told = Opened(source.n_rows, n_files, *n_bytes, opened - began, source.passed)
     told = replace(told, changes=source.changes, dropped=source.dropped)
+    told = replace(told, where=told_where(asked.where), passed_groups=source.n_passed_groups)
     report.note(replace(told, decrypted=source.n_decrypted))
     # plan
     is_planned = asked.scheduler is None and not asked.workers
@@ -260,7 +277,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             with _in_sight(place.client, job, asked, destination, stage.folder):
                 outcome = make_parts(place.client, stage, job, progress, report.note)
                 # publish
-                progress.phase("publish", source.n_rows)
+                progress.phase("publish", report.rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs, n_parts)
             summary = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
@@ -314,6 +331,9 @@ def _wanted(source: Source, asked: Asked, by: str) -> Wanted:
         schema=told_of(asked.schema),
         manifest=asked.manifest,
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
+        columns=None if asked.columns is None else list(asked.columns),
+        rename=asked.rename or {},
+        where=told_where(asked.where),
     )
 
 

@@ -91,7 +91,7 @@ class Selection:
 
     def stored_schema(self, travelling: pa.Schema) -> pa.Schema:
         """Return the stored columns that are read, given the travelling ones."""
-        found = {}
+        found: dict[str, pa.Field] = {}
         for column in travelling:
             name = self.stored(column.name)
             if name is not None:

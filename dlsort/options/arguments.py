@@ -16,12 +16,14 @@ from typing import Any
 
 from dlsort.errors import BadOptionError, shown
 from dlsort.keys import Texts, is_flag, read_by
+from dlsort.options.chosen import read_columns, read_rename, read_where
 from dlsort.options.functions import read_function
 from dlsort.sizes import GIB, parse_bytes
 
 __all__ = [
     "CLUSTER",
     "CODEC",
+    "COLUMNS",
     "COMPRESSIONS",
     "COUNT",
     "DATASET",
@@ -36,7 +38,9 @@ __all__ = [
     "PATH",
     "PATHS",
     "PATTERNS",
+    "PREDICATE",
     "QUANTILE",
+    "RENAMED",
     "SCHEMA",
     "SHARE",
     "SIZE",
@@ -220,6 +224,9 @@ PATH = Kind("str or path-like", metavar="PATH")
 PATHS = replace(PATH, type="str, path-like or a sequence of these")
 FRAMES = replace(PATH, type="str, path-like, a sequence of these, or a Dask frame")
 PATTERNS = Kind("str or a sequence of str", metavar="GLOB", of_text=list, is_many=True)
+COLUMNS = Kind("str or a sequence of str", read_columns, metavar="NAME,…")
+RENAMED = Kind("str or mapping", read_rename, metavar="OLD=NEW,…")
+PREDICATE = Kind("str or pyarrow.compute.Expression", read_where, metavar="CONDITION")
 TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
 DATASET = Kind("str or path-like", metavar="DATASET")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")

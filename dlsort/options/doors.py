@@ -23,6 +23,7 @@ from dlsort.options.sort_options import (
     AGAINST,
     BY,
     COLLATE,
+    COLUMNS,
     COMPRESSION,
     DECRYPTION,
     DST,
@@ -42,6 +43,7 @@ from dlsort.options.sort_options import (
     PARTITION_SIZE,
     PARTITIONS,
     PROGRESS,
+    RENAME,
     REPORT,
     RESET,
     RESUME,
@@ -53,6 +55,7 @@ from dlsort.options.sort_options import (
     STRATEGY,
     TEMP_DIR,
     THREADS,
+    WHERE,
     WORKERS,
 )
 
@@ -92,6 +95,7 @@ def _is_embedded(scheduler: object) -> bool:
     return isinstance(scheduler, str) and scheduler == "embedded"
 
 
+_OF_SORT = "what the sort was told, so that it is compared with what the result is to be."
 _ALL_THREADS = replace(THREADS, otherwise="one a core")
 _THREADS_HERE = replace(_ALL_THREADS, help="At most so many; the result does not depend on it.")
 
@@ -105,6 +109,9 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         DST,
         BY,
         *KEY_FLAGS,
+        COLUMNS,
+        RENAME,
+        WHERE,
         SCHEDULER,
         WORKERS,
         THREADS,
@@ -131,6 +138,9 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
         *KEY_FLAGS,
         AGAINST,
+        replace(COLUMNS, help=f"Of ``against``: {_OF_SORT}", otherwise="all"),
+        replace(RENAME, help=f"Of ``against``: {_OF_SORT}"),
+        replace(WHERE, help=f"Of ``against``: {_OF_SORT}", otherwise="all rows"),
         FILES_SCHEMA,
         replace(_ALL_THREADS, help="Threads that read."),
         IGNORE,

@@ -28,11 +28,16 @@ from dlsort.options.arguments import (
     PATH,
     PATHS,
     PATTERNS,
+    PREDICATE,
+    RENAMED,
     SCHEMA,
     SHARE,
     SIZE,
     TYPES,
     one_of,
+)
+from dlsort.options.arguments import (
+    COLUMNS as COLUMN_NAMES,
 )
 from dlsort.options.option import REQUIRED, SortOption
 from dlsort.sizes import MIB
@@ -42,6 +47,7 @@ __all__ = [
     "AGAINST",
     "BY",
     "COLLATE",
+    "COLUMNS",
     "COMPRESSION",
     "DECRYPTION",
     "DST",
@@ -61,6 +67,7 @@ __all__ = [
     "PARTITIONS",
     "PARTITION_SIZE",
     "PROGRESS",
+    "RENAME",
     "REPORT",
     "RESET",
     "RESUME",
@@ -72,6 +79,7 @@ __all__ = [
     "STRATEGY",
     "TEMP_DIR",
     "THREADS",
+    "WHERE",
     "WORKERS",
 ]
 
@@ -144,6 +152,25 @@ NAN_LAST = SortOption(
     FLAG,
     "NaN after all numbers, in each key column of floats that has no place for it of its own.",
     default=False,
+)
+COLUMNS = SortOption(
+    "columns",
+    COLUMN_NAMES,
+    "Columns of the result, in this order, separated by commas. The key may name others.",
+    otherwise="all of the source",
+)
+RENAME = SortOption(
+    "rename",
+    RENAMED,
+    "What columns are called in the result, as in l_tax=tax,l_comment=note. All other options "
+    "call them as the source does.",
+)
+WHERE = SortOption(
+    "where",
+    PREDICATE,
+    'A condition in SQL: only rows for which it is true are sorted, as in "l_shipdate >= '
+    "'1998-01-01' and l_returnflag in ('A', 'R')\".",
+    otherwise="all rows",
 )
 SCHEDULER = SortOption(
     "scheduler",

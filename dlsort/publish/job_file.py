@@ -42,6 +42,12 @@ class Wanted:
         Whether parts have a manifest in their footers.
     hive_types : str
         Types that were given for columns that folders hold.
+    columns : list of str or None
+        Those of the result, if they were given.
+    rename : dict of str to str
+        What they are called there.
+    where : str
+        Which rows are sorted; empty: all.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -54,6 +60,9 @@ class Wanted:
     schema: str
     manifest: bool
     hive_types: str = ""
+    columns: list[str] | None = None
+    rename: dict[str, str] = field(default_factory=dict)
+    where: str = ""
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -89,6 +98,9 @@ class Wanted:
             ),
             "manifest": ("manifest", self.manifest, kept.manifest),
             "hive_types": ("hive_types (--hive-types)", self.hive_types, kept.hive_types),
+            "columns": ("columns (--columns)", self.columns, kept.columns),
+            "rename": ("rename (--rename)", self.rename, kept.rename),
+            "where": ("where (--where)", self.where, kept.where),
         }
         if partitions is not None:
             options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)

@@ -52,6 +52,10 @@ class Asked:
         The key as it was given: the source's names tell what it means.
     flags : KeyFlags
         What is asked for of all key columns.
+    columns, rename : tuple of str, dict of str to str, or None
+        Columns of the result, and what they are called there.
+    where : str, pyarrow.compute.Expression or None
+        Which rows are sorted.
     scheduler : str, Client or Cluster, or None
         The cluster to join; None: one of our own.
     temp_dir : str or None
@@ -74,6 +78,9 @@ class Asked:
     dst: str
     by: By
     flags: KeyFlags
+    columns: tuple[str, ...] | None
+    rename: dict[str, str] | None
+    where: Any
     scheduler: Joinable | None
     workers: int | None
     threads: int | None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dlsort.arrow.hidden import visible_schema
+from dlsort.arrow.hidden import shown_name, visible_schema
 from dlsort.events import Event, Learned, Made, Planned, Resumed
 from dlsort.io.parquet.encodings import choose_encodings
 from dlsort.io.parquet.selected import SelectedSource
@@ -83,7 +83,7 @@ def make_parts(
         )
         note(ran)
         if strategy.cuts_by_model and job.n_parts > 1:
-            curve = curve_of(join(writer.folder, MODEL), job.keys[0].column)
+            curve = curve_of(join(writer.folder, MODEL), shown_name(job.keys[0].column))
             note(Learned(curve or {}))
         if plan.holds(outcome):
             check_outcome(job.source.n_rows, job.keys, outcome, job.tuning.order)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dlsort.arrow.hidden import is_hidden
-from dlsort.io.chosen import choose
 from dlsort.io.parquet.selected import selected
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import list_of
@@ -16,7 +15,9 @@ from dlsort.order.key_types import check_key_types
 from dlsort.publish.destination import check_apart
 from dlsort.strategies.asked import Asked
 from dlsort.strategies.budget import check_partitions, check_row_groups, plan_budget
+from dlsort.strategies.kept import with_kept_share
 from dlsort.strategies.sizes import default_of
+from dlsort.strategies.where import choose_rows
 
 __all__ = ["Selected", "check_source", "open_asked", "open_selected"]
 
@@ -63,11 +64,13 @@ def open_selected(asked: Asked) -> Selected:
     source = open_asked(asked)
     keys, computed = asked.order(source.schema)
     by = format_by(keys)
-    if not computed:
+    wanted = asked.columns, asked.rename
+    if not computed and asked.where is None and wanted == (None, None):
         return Selected(source, keys, by)
     check_key_types(source.schema, tuple(key for key in keys if not is_hidden(key.column)))
-    chosen = choose(source.schema, keys, computed=computed)
-    return Selected(selected(source, chosen), chosen.keys, by)
+    chosen = choose_rows(source.schema, keys, wanted, asked.where, computed)
+    found = with_kept_share(selected(source, chosen), asked.tuning.strategies)
+    return Selected(found, chosen.keys, by)
 
 
 def check_source(

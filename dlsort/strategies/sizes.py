@@ -139,7 +139,8 @@ def plan_sizes(
 def remember(report: SortReport, sizes: Sizes) -> None:
     """Have the history keep what a job took, if it is worth that and went as planned."""
     is_as_planned = report.moved == (report.predicted["strategy"] != "exchange")
-    if sizes.job is not None and is_as_planned and not report.resumed_parts:
+    is_whole = is_as_planned and not report.resumed_parts
+    if sizes.job is not None and is_whole and not report.where:
         History.open().append(run_of(report, *sizes.job))
 
 

@@ -177,3 +177,18 @@ def test_what_another_key_has_begun_is_not_resumed(source, tmp_path, monkeypatch
         dlsort.sort_dataset(source, tmp_path / "out", by="name", ignore_case=True, **how)
     dlsort.sort_dataset(source, tmp_path / "out", by="name", natural=True, **how)
     assert dlsort.check_dataset(tmp_path / "out", against=source).by == "natural_key(name)"
+
+
+def test_it_goes_with_a_choice_of_rows_and_columns(source, tmp_path):
+    how = {"by": "lower(name),n:desc,id", "where": "x > 0", "threads": 1, "partitions": 2}
+    rows = made().filter(pc.field("x") > 0)
+    want = dlsort.sort_table(rows, how["by"])["id"].to_pylist()
+    for number, choice in enumerate([{}, {"columns": "id,n"}, {"rename": "name=who"}]):
+        out = tmp_path / f"out-{number}"
+        dlsort.sort_dataset(source, out, **choice, **how)
+        assert pq.read_table(out)["id"].to_pylist() == want
+        if not choice:
+            assert dlsort.check_dataset(out).by == how["by"]
+        else:  # what the key is computed of is not there, or has another name
+            with pytest.raises(BadKeyError):
+                dlsort.check_dataset(out)

@@ -410,7 +410,6 @@ def test_a_locale_that_icu_has_not_is_refused():
 @pytest.mark.parametrize(
     ("package", "by", "flags", "words"),
     [
-        ("sqlglot", "lower(s)", {}, "needs sqlglot: pip install"),
         ("icu", "s", {"collate": "de"}, "needs ICU for Python: pip install"),
     ],
 )

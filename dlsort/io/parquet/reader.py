@@ -86,8 +86,8 @@ def read_piece(
         If a value would be another one in the dataset's type.
     """
     if piece.selection is not None:
-        how = tuning, as_dictionary, most_bytes
-        return _read_selected(piece, piece.selection, source_schema, columns, *how)
+        of = piece.selection, source_schema, columns
+        return _read_selected(piece, *of, tuning, as_dictionary, most_bytes)
     dictionaries = [c for c in as_dictionary if c in columns]
     if any(told.column in columns for file in piece.files for told in file.told):
         how = source_schema, columns, tuning, as_dictionary, most_bytes

@@ -94,11 +94,13 @@ class SelectedSource(ParquetSource):
 
     def claims_order(self, keys: Sequence[SortKey]) -> bool:
         """Return whether every row group says that its rows are in the order of a key."""
-        paths = [self._stored_path(key.column) for key in keys]
-        if None in paths:
-            return False
-        both = zip(keys, paths, strict=True)
-        return self._stored.claims_order([replace(key, column=path) for key, path in both])
+        stored = []
+        for key in keys:
+            path = self._stored_path(key.column)
+            if path is None:
+                return False
+            stored.append(replace(key, column=path))
+        return self._stored.claims_order(stored)
 
     def check_columns(self, columns: Collection[str], *, copied: bool) -> None:
         """Raise if some columns can't be read; or, if they are copied, can't be kept."""
@@ -109,6 +111,12 @@ class SelectedSource(ParquetSource):
     def piece(self, first: int, last: int) -> Piece:
         """Return row groups ``first : last`` as a piece, with what is read of it."""
         return replace(super().piece(first, last), selection=self.selection)
+
+    def count_kept(self, piece: Piece) -> int:
+        """Return how many rows of a piece are kept; little more is read than that takes."""
+        names, first = self.schema.names, self.selection.first
+        cheap = [name for name in names if self.selection.stored(name) in first]
+        return self.read(piece, (cheap or names)[:1]).num_rows
 
     def _times(self) -> dict[bool, str]:
         schema = self.selection.stored_schema(visible_schema(self.schema))

@@ -201,6 +201,11 @@ class ParquetSource(Source):
         )
 
     @property
+    def n_passed_groups(self) -> int:
+        """Row groups that are not read, as no row of them is kept."""
+        return 0
+
+    @property
     def n_decrypted(self) -> int:
         """Files of which something is encrypted, and read by keys."""
         return sum(footer.keys is not None for footer in self.footers)
