@@ -12,42 +12,45 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from dask.system import CPU_COUNT
 
+from dlsort.arrow.hidden import visible_schema
 from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows, free_rows
 from dlsort.events import Event
-from dlsort.io.listing.hive import HiveTypes, read_hive_types
+from dlsort.io.listing.hive import read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
-from dlsort.io.parquet.source import ParquetSource, open_source
-from dlsort.io.paths import Places, read_places, shown_places
+from dlsort.io.parquet.source import ParquetSource
+from dlsort.io.paths import read_places, shown_places
 from dlsort.io.schema.differences import find_differences
-from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.told import check_all_told
-from dlsort.keys import By, SortKey, format_by, parse_by
+from dlsort.key_expressions.flags import KeyFlags
+from dlsort.keys import By, SortKey, format_by
 from dlsort.options.doors import read_options
 from dlsort.options.settings import with_settings
-from dlsort.order.key_types import check_key_types
 from dlsort.order.words import key_table
 from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.nan_places import has_nan, other_places
 from dlsort.proof.ordered import first_break
-from dlsort.publish.places import key_of_parts
+from dlsort.publish.asked_key import AskedKey, asked_key
+from dlsort.strategies.to_check import chosen_of, cut_to_check, open_to_check
 from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
-from dlsort_cluster.machine import machine_memory_bytes
+
+if TYPE_CHECKING:
+    from pyarrow.compute import Expression
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
 
@@ -169,7 +172,17 @@ def check_dataset(
     src: str | PathLike[str] | Sequence[str | PathLike[str]],
     *,
     by: By | None = None,
+    ignore_case: bool = False,
+    natural: bool = False,
+    numeric: bool = False,
+    collate: str | None = None,
+    reverse: bool = False,
+    nan_first: bool = False,
+    nan_last: bool = False,
     against: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    columns: str | Sequence[str] | None = None,
+    rename: str | Mapping[str, str] | None = None,
+    where: str | Expression | None = None,
     schema: str | PathLike[str] | pa.Schema = "union",
     threads: int | None = None,
     ignore: str | Sequence[str] = (),
@@ -188,9 +201,17 @@ def check_dataset(
         The key, as in ``"day,price:desc,note:asc:nulls_first"``. By default the one that the
         parts were sorted by, which is in the footers of dlsort's own; then it also finds
         parts that are missing, there twice, or another sort's.
+    ignore_case, natural, numeric, collate, reverse, nan_first, nan_last
+        As of :func:`dlsort.sort_dataset`; with ``by`` only.
     against : str, path-like or a sequence of these, optional
         A dataset that should hold the same rows, in any order: row count, columns and checksum
         are compared, whatever their order, nullability and layout (dictionary or not).
+    columns : str or a sequence of str, optional
+        The columns of ``against`` that the sort was to keep.
+    rename : str or mapping, optional
+        What it was to call them.
+    where : str or pyarrow.compute.Expression, optional
+        The rows of ``against`` that it was to keep.
     schema : str, path-like or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`, of both datasets.
     threads : int, optional
@@ -227,6 +248,7 @@ def check_dataset(
     >>> folder.cleanup()
     """
     asked = read_options("check_dataset", locals())
+    flags = KeyFlags.of(asked)
     places = [read_places(src, "source (src)")]
     if against is not None:
         places.append(read_places(against, "source to compare (against)"))
@@ -234,36 +256,35 @@ def check_dataset(
     how = read_schema(schema), read_ignore(ignore), types, asked["decryption"]
     with progress_for(progress) as display:
         n = asked["threads"] or CPU_COUNT
-        sources = [_open(place, n, how) for place in places]
+        sources = [open_to_check(place, how) for place in places]
         check_all_told(types, *sources)
+        wanted = asked["columns"], asked["rename"]
+        sources[1:] = [chosen_of(each, wanted, asked["where"]) for each in sources[1:]]
         names = [shown_places(place) for place in places]
-        return _check(names, sources, asked["by"], n, display)
+        key = asked_key(sources[0], asked["by"], flags, names[0])
+        sources = [cut_to_check(each, n) for each in (key.source, *sources[1:])]
+        return _check(names, sources, key, n, display)
 
 
 def _check(
     called: Sequence[str],
     sources: Sequence[ParquetSource],
-    by: By | None,
+    key: AskedKey,
     threads: int,
     progress: Progress,
 ) -> CheckReport:
     """Check the first of one or two datasets; errors and the report name them as called."""
     src, against = called[0], called[1] if len(called) > 1 else None
     source, other = sources[0], sources[1] if len(sources) > 1 else None
-    problems: list[str] = []
-    if by is None:
-        told = (footer.metadata.metadata for footer in source.footers)
-        n_rows = (int(footer.rows.sum()) for footer in source.footers)
-        keys, problems = key_of_parts(src, list(zip(source.files, n_rows, told, strict=True)))
-    else:
-        keys = parse_by(by, source.schema.names)
-    check_key_types(source.schema, keys)
+    _, keys, problems = key
     differences: list[str] = []
     if other is not None:
-        if source.n_rows != other.n_rows:
+        if source.n_rows != other.n_rows and not other.is_filtered:
             both = f"{source.n_rows:,} in {src}, {other.n_rows:,} in {against}"
             differences.append(f"not the same rows: {both}.")
-        differences += find_differences(source.schema, src, other.schema, str(against))
+        differences += find_differences(
+            visible_schema(source.schema), src, other.schema, str(against)
+        )
     whole = other is not None and not differences
     columns = source.schema.names if whole else top_columns_of(source.schema, keys)
     source.check_columns(columns, copied=False)
@@ -282,7 +303,10 @@ def _check(
         if whole and other is not None:
             for _, result in _read(other, (), pool, progress, "against", whole=True):
                 other_proof += result.proof
-            if proof != other_proof:
+            if proof.rows != other_proof.rows:
+                both = f"{proof.rows:,} in {src}, {other_proof.rows:,} in {against}"
+                differences.append(f"not the same rows: {both}.")
+            elif proof != other_proof:
                 differences.append(
                     f"not the same rows: both have {count(proof.rows, 'row')}, but their "
                     "checksum is "
@@ -334,19 +358,6 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _open(
-    src: Places,
-    threads: int,
-    how: tuple[SchemaWanted, Sequence[str], HiveTypes, str | None],
-) -> ParquetSource:
-    """Return a source whose row groups fit the memory."""
-    tuning = TUNING.budget
-    most_bytes = int(machine_memory_bytes() * tuning.job_memory_share)
-    source = open_source(src, TUNING.io, *how)
-    source = replace(source, most_bytes=most_bytes)
-    return source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
 
 
 def _read(

@@ -26,7 +26,7 @@ from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
 from dlsort.strategies.earlier import known_model
-from dlsort.strategies.opened import check_source, open_asked
+from dlsort.strategies.opened import check_source, open_asked, open_selected
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes, remember
 from dlsort.strategies.standing import (
@@ -41,6 +41,8 @@ from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
 
 if TYPE_CHECKING:
+    from pyarrow.compute import Expression
+
     from dlsort_cluster.clusters.joined import Joinable
 
 __all__ = ["sort_dataset"]
@@ -52,6 +54,16 @@ def sort_dataset(
     dst: str | PathLike[str],
     *,
     by: By,
+    ignore_case: bool = False,
+    natural: bool = False,
+    numeric: bool = False,
+    collate: str | None = None,
+    reverse: bool = False,
+    nan_first: bool = False,
+    nan_last: bool = False,
+    columns: str | Sequence[str] | None = None,
+    rename: str | Mapping[str, str] | None = None,
+    where: str | Expression | None = None,
     unique: str | None = None,
     unique_by: str | Sequence[str] | None = None,
     limit: int | None = None,
@@ -100,7 +112,27 @@ def sort_dataset(
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc,note:asc:nulls_first"``; or a list of names, of
         tuples such as ``("price, USD", "desc")``, and of :class:`SortKey`. A column's exact
-        name is that column; else a name with dots is a field of a struct.
+        name is that column; else a name with dots is a field of a struct. ``"lower(name)"``
+        and expressions of pyarrow are computed.
+    ignore_case, natural, numeric : bool
+        Text compares without regard to case; with the numbers in it by their value
+        (``file2`` before ``file10``); or as the number that it begins with.
+    collate : str, optional
+        Text in the order of a language, as in ``"de_DE"``; needs PyICU.
+    reverse : bool
+        The whole order turned round, but for rows with equal keys.
+    nan_first, nan_last : bool
+        Where NaN goes among the floats of a key column that has no place for it.
+    columns : str or a sequence of str, optional
+        Columns of the result, in this order, as in ``"day,price"``. By default all; the key
+        may name others.
+    rename : str or mapping, optional
+        What columns are called in the result, as in ``"l_tax=tax"`` or ``{"l_tax": "tax"}``.
+        ``by``, ``columns`` and ``where`` call them as the source does.
+    where : str or pyarrow.compute.Expression, optional
+        Only rows for which this is true are sorted: a condition in SQL, as in ``"day >=
+        '1998-01-01' and mode in ('AIR', 'MAIL')"``, or an expression of pyarrow's. Row groups
+        are not read if their statistics show that it is true for none.
     unique : {"first", "last"}, optional
         Keep one row of each key: the first or the last one of the stable sort, as pandas'
         ``drop_duplicates`` does after it. Nulls are one key, and so is NaN, as they sort.
@@ -241,22 +273,21 @@ def _sort(
     if (finished := _finished_before(asked, began)) is not None:
         return finished
     # open
-    source = skipped = None
+    selection = skipped = None
     if asked.if_exists == "skip":
-        source = open_asked(asked)
-        skipped = result_before(asked, source, began)
+        selection = open_selected(asked)
+        skipped = result_before(asked, selection, began)
     if skipped is None:
         destination, held = look_at_destination(asked)
-    source = source or open_asked(asked)
-    keys = asked.keys(source.schema.names)
-    report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
+    source, keys, by = selection or open_selected(asked)
+    report = SortReport(shown_places(asked.src), asked.dst, by)
 
     def note(event: Event) -> None:
         report.note(event)
         tell(event)
 
     if skipped is not None:
-        note(opened(source, skipped.seconds))
+        note(opened(source, asked, skipped.seconds))
         note(skipped)
         return report
     check_source(source, asked, keys, destination)
@@ -264,7 +295,7 @@ def _sort(
     if asked.fewer(keys) is None:
         known = known_model(asked, destination, held, source, keys)
     opened_at = time.perf_counter()
-    note(opened(source, opened_at - began))
+    note(opened(source, asked, opened_at - began))
     # plan
     is_planned = asked.scheduler is None and not asked.workers
     if is_planned:
@@ -277,7 +308,7 @@ def _sort(
         here = place.client is None
         job = job_of(source, asked, keys, sizes, place.temp_dir, is_here=here)
         job = replace(job, known=known)
-        file = _job_file(job, asked)
+        file = _job_file(job, asked, by)
         started = time.perf_counter()
         with staging(
             destination,
@@ -297,7 +328,7 @@ def _sort(
             with _in_sight(place.client, job, asked, destination, stage.folder):
                 outcome = make_parts(place.client, stage, job, progress, note)
                 # publish
-                progress.phase("publish", source.n_rows)
+                progress.phase("publish", report.rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs, n_parts)
             summary = {"by": report.by, "rows": report.kept_rows, "checksum": report.checksum}
@@ -315,7 +346,8 @@ def _finished_before(asked: Asked, began: float) -> SortReport | None:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
         source = open_asked(asked)
-        wanted = wanted_of(source, asked, asked.keys(source.schema.names))
+        keys = asked.order(source.schema)[0]
+        wanted = wanted_of(source, asked, keys, format_by(keys))
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None
@@ -332,9 +364,9 @@ def _done(report: SortReport) -> Done:
     )
 
 
-def _job_file(job: Job, asked: Asked) -> JobFile:
+def _job_file(job: Job, asked: Asked, by: str) -> JobFile:
     return JobFile(
-        **vars(wanted_of(job.source, asked, job.keys)),
+        **vars(wanted_of(job.source, asked, job.keys, by)),
         n_parts=job.n_parts,
         piece_bytes=job.piece_bytes,
         part_bytes=job.part_bytes,

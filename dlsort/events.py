@@ -69,6 +69,8 @@ class Opened:
     changes: Sequence[str] = ()
     dropped: Sequence[str] = ()
     decrypted: int = 0
+    where: str = ""
+    passed_groups: int = 0
 
 
 @dataclass(frozen=True)

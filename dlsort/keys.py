@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import base64
 import sys
 from collections.abc import Container, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
@@ -10,6 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlsort.errors import BadKeyError, UnknownColumnError, shown
+from dlsort.key_parts import (
+    COMPUTED,
+    NAME,
+    expression_of,
+    is_expression,
+    quoted,
+    split,
+    wrapped,
+)
 from dlsort.wording import did_you_mean
 
 __all__ = [
@@ -35,17 +44,22 @@ MARKS = {
     "nulls_last": ("nulls_first", False),
     "nan_first": ("nan_first", True),
     "nan_last": ("nan_first", False),
+    "ignore_case": ("ignore_case", True),
+    "natural": ("natural", True),
+    "numeric": ("numeric", True),
 }
+
+# Of these, what each has the name wrapped in, from the inside.
+_FUNCTIONS = {"ignore_case": "casefold", "natural": "natural_key", "numeric": "numeric_key"}
 
 _SAID = {
     "descending": "the direction",
     "nulls_first": "where nulls go",
     "nan_first": "where NaN goes",
+    "ignore_case": "how text compares",
+    "natural": "how text compares",
+    "numeric": "how text compares",
 }
-
-_QUOTED = r'\s*"((?:[^"]|"")*+)"'
-_NAME = re.compile(rf"{_QUOTED}\s*")
-_KEY = re.compile(rf"{_QUOTED}[^,]*|[^,]*")
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,8 @@ class SortKey:
     ----------
     column : str
         Column name; or the path of a field of a struct, as in ``"event.time"``, where no
-        column has that name.
+        column has that name. Of a key that is computed: what begins with
+        :data:`dlsort.key_parts.COMPUTED`, and its expression.
     descending : bool
         Largest first.
     nulls_first : bool
@@ -79,6 +94,11 @@ class SortKey:
             marks.append(":nan_first" if self.nan_first else ":nan_last")
         return quoted(self.column) + "".join(marks)
 
+    def reversed(self) -> SortKey:
+        """Return the key whose order is the other way round, nulls and NaN too."""
+        nan_first = None if self.nan_first is None else not self.nan_first
+        return SortKey(self.column, not self.descending, not self.nulls_first, nan_first)
+
 
 class Texts(tuple[str, ...]):
     """Several texts, each of one column or more, as ``--by`` given again has them."""
@@ -86,6 +106,7 @@ class Texts(tuple[str, ...]):
     __slots__ = ()
 
 
+# An element may also be an expression of pyarrow's, which has no types.
 By = str | SortKey | Sequence[str | SortKey | tuple[str, ...]]
 
 
@@ -119,7 +140,11 @@ def parse_by(by: By, names: Iterable[str] = ()) -> tuple[SortKey, ...]:
         quotes, and one of these in it is doubled: ``'"a,b":desc,c'``. In a
         sequence each element is one column: written the same way, where a comma
         needs no quotes; a tuple of its name, which is not read, and marks, as in
-        ``("a,b", "desc")``; or a :class:`SortKey`.
+        ``("a,b", "desc")``; a :class:`SortKey`; or an expression of pyarrow's, in the
+        place of a name too. What has parentheses, or an arithmetic sign between spaces,
+        is an expression: it is read later, with the columns' types
+        (:mod:`dlsort.key_expressions`). The marks ``ignore_case``, ``natural`` and
+        ``numeric`` say how text compares.
     names : iterable of str
         The columns that there are. What is one's name exactly, alone or before marks,
         is that column, whatever else it could be read as.
@@ -157,7 +182,8 @@ def parse_by(by: By, names: Iterable[str] = ()) -> tuple[SortKey, ...]:
     seen: set[str] = set()
     for key in keys:
         if key.column in seen:
-            msg = f"the key names column {shown(key.column)} twice; name each column once."
+            name = shown(expression_of(key.column) or key.column)
+            msg = f"the key names column {name} twice; name each column once."
             raise BadKeyError(msg)
         seen.add(key.column)
     return keys
@@ -166,7 +192,7 @@ def parse_by(by: By, names: Iterable[str] = ()) -> tuple[SortKey, ...]:
 def _parse_text(text: str, names: Container[str]) -> list[SortKey]:
     """Return the keys of a text: one column's name, or several by comma."""
     exact = _exact(text, names)
-    return [exact] if exact else [_parse(item, names) for item in _split(text)]
+    return [exact] if exact else [_parse(item, names) for item in split(text)]
 
 
 def _exact(text: str, names: Container[str]) -> SortKey | None:
@@ -182,17 +208,9 @@ def _exact(text: str, names: Container[str]) -> SortKey | None:
         marks.insert(0, mark.strip())
 
 
-def _split(by: str) -> Iterable[str]:
-    """Yield what stands between commas that are in no quotes."""
-    end = -1
-    while end < len(by):
-        match = _KEY.match(by, end + 1)
-        assert match is not None  # it may be empty
-        yield match[0]
-        end = match.end()
-
-
 def _listed(by: object) -> list[Any]:
+    if _is_arrows(by):
+        return [by]
     # a set has no order, and bytes are numbers
     if isinstance(by, Iterable) and not isinstance(by, Set | Mapping | bytes):
         with suppress(TypeError):  # an array of no dimension only looks like one
@@ -217,8 +235,13 @@ def _checked(key: SortKey) -> SortKey:
 
 def _parse(item: object, names: Container[str]) -> SortKey:
     """Return the key of one column, from its text or a tuple of its name and marks."""
-    if isinstance(item, tuple) and item and all(isinstance(part, str) for part in item):
-        return _marked(item[0], item[1:], item)
+    if _is_arrows(item):
+        return SortKey(_arrows(item))
+    if isinstance(item, tuple) and item and all(isinstance(part, str) for part in item[1:]):
+        if isinstance(item[0], str):
+            return _marked(item[0], item[1:], item)
+        if _is_arrows(item[0]):
+            return _marked(_arrows(item[0]), item[1:], item)
     if not isinstance(item, str):
         msg = (
             f"a key column is {shown(item)}; expected a column name, a SortKey, or a tuple of "
@@ -227,7 +250,10 @@ def _parse(item: object, names: Container[str]) -> SortKey:
         raise BadKeyError(msg)
     if (exact := _exact(item, names)) is not None:
         return exact
-    if (name := _NAME.match(item)) is not None:
+    expression, *marks = _unmarked(item)
+    if is_expression(expression):
+        return _marked(COMPUTED + expression.strip(), marks, item)
+    if (name := NAME.match(item)) is not None:
         column = name[1].replace('""', '"')
         junk, *marks = (part.strip() for part in item[name.end() :].split(":"))
         marks = [junk, *marks] if junk else marks
@@ -235,6 +261,30 @@ def _parse(item: object, names: Container[str]) -> SortKey:
         column, *marks = (part.strip() for part in item.split(":"))
         _check_plain(column, item)
     return _marked(column, marks, item)
+
+
+def _unmarked(text: str) -> list[str]:
+    """Return what is before all marks, or what stands in their place, and these."""
+    marks: list[str] = []
+    while True:
+        head, colon, mark = text.rpartition(":")
+        mark = mark.strip()
+        if not colon or head.endswith(":") or not (mark.isidentifier() and head.strip()):
+            return [text, *marks]
+        text = head
+        marks.insert(0, mark)
+
+
+def _is_arrows(item: object) -> bool:
+    """Return whether something is an expression of pyarrow's."""
+    kind = type(item)
+    return kind.__name__ == "Expression" and kind.__module__.startswith("pyarrow")
+
+
+def _arrows(item: Any) -> str:
+    """Return the name of the column that an expression of pyarrow's computes."""
+    _, (data,) = item.__reduce__()  # as it writes itself, in Arrow's own format
+    return f"{COMPUTED}arrow_expression('{base64.b64encode(data).decode()}')"
 
 
 def _marked(column: str, marks: Iterable[str], item: object) -> SortKey:
@@ -250,11 +300,17 @@ def _marked(column: str, marks: Iterable[str], item: object) -> SortKey:
         if argument is None:
             msg = (
                 f"can't read {shown(mark)} in the key {shown(item)}; expected one of asc, "
-                "desc, one of nulls_first, nulls_last and one of nan_first, nan_last. A name "
-                "that holds a colon stands in double quotes."
+                "desc, one of nulls_first, nulls_last, one of nan_first, nan_last, and for "
+                "text natural, numeric or ignore_case. A name that holds a colon stands in "
+                "double quotes."
             )
             raise BadKeyError(msg)
         given[argument] = value
+    if "numeric" in given and len(given.keys() & _FUNCTIONS.keys()) > 1:
+        msg = f"the key {shown(item)} is numeric, which nothing else of text goes with."
+        raise BadKeyError(msg)
+    for mark, function in _FUNCTIONS.items():
+        column = wrapped(column, function) if given.pop(mark, False) else column
     return SortKey(column, **given)
 
 
@@ -272,20 +328,6 @@ def _check_plain(column: str, text: str) -> None:
             "each that is in the name twice."
         )
         raise BadKeyError(msg)
-
-
-def quoted(column: str) -> str:
-    """Return a column's name as ``--by`` writes it: in quotes, if it needs them.
-
-    Examples
-    --------
-    >>> print(quoted("day"), quoted("a,b"))
-    day "a,b"
-    """
-    is_plain = column and column == column.strip() and not column.startswith('"')
-    if is_plain and not {",", ":"} & set(column):
-        return column
-    return '"' + column.replace('"', '""') + '"'
 
 
 def format_by(keys: Iterable[SortKey]) -> str:
@@ -306,11 +348,20 @@ def check_columns(keys: Iterable[SortKey], names: Sequence[str]) -> None:
     ------
     UnknownColumnError
         If a column is missing, or its name stands there twice.
+    BadKeyError
+        If one would have to be computed first.
     """
     for key in keys:
         count = list(names).count(key.column)
         if count == 1:
             continue
+        if (expression := expression_of(key.column)) is not None:
+            hint = did_you_mean(expression, names, quoted)
+            msg = (
+                f"the key {shown(expression)} is computed, and a key can only be a column "
+                f"here.{hint} Add it to the data as a column, or sort a table in memory."
+            )
+            raise BadKeyError(msg)
         name = shown(key.column)
         if not names:
             raise UnknownColumnError(f"there is no column {name}: the source has no columns.")

@@ -59,8 +59,15 @@ class SortReport:
     src, dst, by : str
         As given; ``by`` in the form of ``--by``.
     rows, kept_rows, dropped_rows : int
-        Rows of the source; those written; those that nobody asked for (``unique``, ``limit``,
+        Rows sorted; those written; those that nobody asked for (``unique``, ``limit``,
         ``offset``).
+    where : str
+        Which rows were sorted; empty: all. Then ``rows`` are those that are written.
+    rows_read : int
+        Rows that were read: more than were sorted, if some were left out.
+    passed_row_groups : int
+        Row groups that were not read, as what is told of them shows that none of their rows
+        is among those.
     input_files, input_parts, output_parts : int
         Source files; input partitions; output partitions.
     input_bytes, arrow_bytes, output_bytes : int
@@ -124,6 +131,9 @@ class SortReport:
     rows: int = 0
     kept_rows: int = 0
     dropped_rows: int = 0
+    where: str = ""
+    rows_read: int = 0
+    passed_row_groups: int = 0
     input_files: int = 0
     input_parts: int = 0
     output_parts: int = 0
@@ -178,7 +188,9 @@ class SortReport:
         phases = self.phases
         match event:
             case Opened():
-                self.rows, self.input_files = event.rows, event.files
+                self.rows = self.rows_read = event.rows
+                self.where, self.passed_row_groups = event.where, event.passed_groups
+                self.input_files = event.files
                 self.input_bytes, self.arrow_bytes = event.stored_bytes, event.arrow_bytes
                 self.united_columns = list(event.changes)
                 self.dropped_metadata = list(event.dropped)
@@ -210,6 +222,8 @@ class SortReport:
                 self.checksum, self.output_bytes = event.checksum, event.output_bytes
                 self.part_rows, self.surprises = list(event.part_rows), list(event.surprises)
                 self.kept_rows = sum(self.part_rows)
+                if self.where:
+                    self.rows = self.kept_rows
                 self.dropped_rows = self.rows - self.kept_rows
                 self.predicted_rows = mean = self.kept_rows / max(len(self.part_rows), 1)
                 self.balance = max(self.part_rows, default=0) / mean if mean else 1.0
@@ -319,6 +333,12 @@ class SortReport:
         kept = count(self.rows - self.dropped_rows, "row")
         if self.dropped_rows:
             lines.append(f"kept       {kept}, {self.dropped_rows:,} left out as asked for")
+        if self.where:
+            passed = count(self.passed_row_groups, "row group")
+            lines.append(
+                f"where      {printable(self.where)}: {self.rows:,} of "
+                f"{count(self.rows_read, 'row')} read; {passed} not read, by their statistics"
+            )
         if self.passed_over:
             counts = ", ".join(f"{n:,} {why}" for why, n in self.passed_over.items())
             lines.append(f"not read   {counts}")

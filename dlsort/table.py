@@ -14,10 +14,19 @@ from dlsort.arrow.paths import field_of_series, fields_of_frame, find_path
 from dlsort.arrow.take import take_array
 from dlsort.arrow.transport import combine
 from dlsort.errors import KeyTypeError, type_of
+from dlsort.key_expressions.computed import names_of, with_computed, with_kinds
+from dlsort.key_expressions.flags import KeyFlags, order_of, read_flags
+from dlsort.key_parts import expression_of
 from dlsort.keys import By, SortKey, parse_by
 from dlsort.options.other_options import K
 from dlsort.order.argsort import first_rows, order_columns
-from dlsort.order.key_arrays import check_here, check_row_count, check_threads, read_key
+from dlsort.order.key_arrays import (
+    as_arrow,
+    check_here,
+    check_row_count,
+    check_threads,
+    read_key,
+)
 from dlsort.order.key_types import check_key_types
 from dlsort.order.sort_rows import first_of, sort_rows
 from dlsort.order.words import Column
@@ -39,6 +48,13 @@ def sort_table(
     table: T,
     by: By,
     *,
+    ignore_case: bool = False,
+    natural: bool = False,
+    numeric: bool = False,
+    collate: str | None = None,
+    reverse: bool = False,
+    nan_first: bool = False,
+    nan_last: bool = False,
     threads: int | None = None,
     _tuning: OrderTuning = TUNING.order,
 ) -> T | pa.Table:
@@ -51,7 +67,17 @@ def sort_table(
         with the Arrow C stream or array interface (a DuckDB result, …).
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc,note:asc:nulls_first"``. A column's exact name is
-        that column; else :func:`dlsort.keys.parse_by` has the form.
+        that column; else :func:`dlsort.keys.parse_by` has the form. ``"lower(name)"`` and
+        expressions of pyarrow are computed.
+    ignore_case, natural, numeric : bool
+        Text compares without regard to case; with the numbers in it by their value
+        (``file2`` before ``file10``); or as the number that it begins with.
+    collate : str, optional
+        Text in the order of a language, as in ``"de_DE"``; needs PyICU.
+    reverse : bool
+        The whole order turned round, but for rows with equal keys.
+    nan_first, nan_last : bool
+        Where NaN goes among the floats of a key column that has no place for it.
     threads : int, optional
         At most so many; by default one a core. The result does not depend on it.
 
@@ -82,13 +108,16 @@ def sort_table(
     >>> sort_table(t, "x:desc:nulls_first")["y"].to_pylist()
     ['c', 'a', 'd', 'b']
     """
+    flags = read_flags(locals())
     count = check_threads(threads)
     if _is_pandas(table):
-        keys, columns = _pandas_columns(table, by, _tuning)
+        keys, columns = _pandas_columns(table, by, flags, _tuning)
         with cheap_pages(_VALUE_BYTES * len(columns[0]) * len(table.columns)):  # type: ignore[attr-defined]
             order = order_columns(columns, keys, _tuning, runs=False, wide=True, threads=count)
             return _take_frame(table, order.rows)
-    return _like(table, by, lambda rows, keys: sort_rows(rows, keys, _tuning, threads=count))
+    return _like(
+        table, by, flags, lambda rows, keys: sort_rows(rows, keys, _tuning, threads=count)
+    )
 
 
 def top_k(
@@ -96,6 +125,13 @@ def top_k(
     k: int,
     by: By,
     *,
+    ignore_case: bool = False,
+    natural: bool = False,
+    numeric: bool = False,
+    collate: str | None = None,
+    reverse: bool = False,
+    nan_first: bool = False,
+    nan_last: bool = False,
     threads: int | None = None,
     _tuning: OrderTuning = TUNING.order,
 ) -> T | pa.Table:
@@ -111,6 +147,15 @@ def top_k(
         Rows wanted; all of them, if the table has fewer.
     by : str, SortKey or a sequence of these
         The key. Largest first is ``"price:desc"``.
+    ignore_case, natural, numeric : bool
+        Text compares without regard to case; with the numbers in it by their value
+        (``file2`` before ``file10``); or as the number that it begins with.
+    collate : str, optional
+        Text in the order of a language, as in ``"de_DE"``; needs PyICU.
+    reverse : bool
+        The whole order turned round, but for rows with equal keys.
+    nan_first, nan_last : bool
+        Where NaN goes among the floats of a key column that has no place for it.
     threads : int, optional
         At most so many; by default one a core. The result does not depend on it.
 
@@ -138,24 +183,30 @@ def top_k(
     >>> top_k(t, 2, "x:desc")["y"].to_pylist()
     ['a', 'd']
     """
+    flags = read_flags(locals())
     count = check_threads(threads)
     k = K.read(k)
     if _is_pandas(table):
-        keys, columns = _pandas_columns(table, by, _tuning)
+        keys, columns = _pandas_columns(table, by, flags, _tuning)
         rows = first_rows(columns, keys, k, _tuning, threads=count)
         return _take_frame(table, rows.astype(np.int64))
-    return _like(table, by, lambda rows, keys: first_of(rows, keys, k, _tuning, threads=count))
+    return _like(
+        table, by, flags, lambda rows, keys: first_of(rows, keys, k, _tuning, threads=count)
+    )
 
 
-def _like(table: Any, by: By, make: Make) -> Any:
+def _like(table: Any, by: By, flags: KeyFlags, make: Make) -> Any:
     """Return what is made of a table's rows, as the kind of table that was given."""
     check_here(table)
     rows = _as_table(table)
-    keys = parse_by(by, rows.schema.names)
-    check_key_types(rows.schema, keys)
+    keys, computed = order_of(by, rows.schema, flags)
+    check_key_types(with_kinds(rows.schema, computed), keys)
     check_row_count(rows.num_rows)
     with cheap_pages(_VALUE_BYTES * rows.num_rows * rows.num_columns):
-        result = _with_types(make(_in_layouts(rows), keys), rows.schema)
+        laid_out = _in_layouts(rows)
+        result = make(with_computed(laid_out, computed) if computed else laid_out, keys)
+        result = result.select(range(rows.num_columns)) if computed else result
+        result = _with_types(result, rows.schema)
     if isinstance(table, pa.RecordBatch):
         batches = result.combine_chunks().to_batches()
         return batches[0] if batches else pa.RecordBatch.from_pylist([], rows.schema)
@@ -238,12 +289,29 @@ def _take_frame(frame: Any, rows: Any) -> Any:
 
 
 def _pandas_columns(
-    frame: Any, by: By, tuning: OrderTuning
+    frame: Any, by: By, flags: KeyFlags, tuning: OrderTuning
 ) -> tuple[tuple[SortKey, ...], list[Column]]:
     """Return the key, and its columns of a pandas frame or fields of their structs."""
     names = [name if isinstance(name, str) else None for name in frame.columns]
     keys = parse_by(by, [name for name in names if name is not None])
-    return keys, [read_key(_pandas_column(frame, names, key), key, tuning) for key in keys]
+    computed: dict[str, Any] = {}
+    if flags.is_set or any(expression_of(key.column) for key in keys):
+        rows = _needed_of_frame(frame, keys)
+        keys, made = order_of(keys, rows.schema, flags)
+        computed = {each.name: each.of(rows) for each in made}
+    arrays = [
+        computed[key.column] if key.column in computed else _pandas_column(frame, names, key)
+        for key in keys
+    ]
+    return keys, [read_key(a, key, tuning) for a, key in zip(arrays, keys, strict=True)]
+
+
+def _needed_of_frame(frame: Any, keys: Sequence[SortKey]) -> pa.Table:
+    """Return the columns of a pandas frame that a key is made of, perhaps more, as Arrow's."""
+    schema, named = fields_of_frame(frame)
+    places = dict.fromkeys(find_path(schema, name)[0] for name in names_of(keys, schema.names))
+    arrays = [as_arrow(frame.iloc[:, named[place]]) for place in places]
+    return pa.Table.from_arrays(arrays, names=[schema.names[place] for place in places])
 
 
 def _pandas_column(frame: Any, names: Sequence[str | None], key: SortKey) -> Any:

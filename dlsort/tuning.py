@@ -309,6 +309,10 @@ class StrategyTuning(Tunables):
     range_pieces: int = 32
     # Files of the source that workers look for: the first, the last, and one of every folder.
     seen_files: int = 64
+    # Row groups, and rows of each, that show what share a condition keeps: 2 M rows of one or
+    # two columns are read in some 20 ms.
+    kept_groups: int = 8
+    kept_rows: int = 262_144
     seen_s: float = (
         2.0  # a shared file system may take so long to show what another has written
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -356,3 +360,123 @@ def test_more_rows_than_row_numbers_can_count_are_refused():
     with pytest.raises(KeyTypeError, match="4,294,967,296 rows at once: the most is"):
         check_row_count(Long.num_rows)
     check_row_count(2**32 - 1)
+
+
+# ---------------------------------------------------------------- keys that are computed
+
+TEXTS = [
+    "a",
+    "B",
+    "b",
+    "a10",
+    "a9",
+    "A09",
+    "Straße",
+    "STRASSE",
+    "",
+    "7 up",
+    "-3",
+    "1e2",
+    "é",
+    "É",
+]
+FLAGS: dict[str, Callable[[str], Any]] = {
+    "ignore_case": str.casefold,
+    "natural": lambda text: [
+        int(part) if i % 2 else part for i, part in enumerate(re.split("([0-9]+)", text))
+    ],
+}
+
+
+def drawn(data: st.DataObject) -> pa.Table:
+    n = data.draw(st.integers(0, 60))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    kind = data.draw(
+        st.sampled_from(
+            [
+                pa.string(),
+                pa.large_string(),
+                pa.string_view(),
+                pa.dictionary(pa.int8(), pa.string()),
+            ]
+        )
+    )
+    text = pa.array([TEXTS[i] if i < len(TEXTS) else None for i in rng.integers(0, 16, n)])
+    text = text.cast(pa.string())
+    is_coded = pa.types.is_dictionary(kind)
+    coded = text.dictionary_encode().cast(kind) if is_coded else text.cast(kind)
+    x = rng.choice([1.5, -1.5, np.nan, 0.0], n)
+    return pa.table({"s": coded, "x": pa.array(x, from_pandas=False), "row": np.arange(n)})
+
+
+def stable(
+    rows: list[int], values: list[Any], *, descending: bool, nulls_first: bool
+) -> list[int]:
+    """Return row numbers in the order of their values, None at its end."""
+    missing = [row for row in rows if values[row] is None]
+    present = sorted(
+        (row for row in rows if values[row] is not None),
+        key=values.__getitem__,
+        reverse=descending,
+    )
+    return missing + present if nulls_first else present + missing
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_text_by_flags_as_pythons_own_sort_has_it(data):
+    table = drawn(data)
+    flag = data.draw(st.sampled_from(sorted(FLAGS)))
+    descending, nulls_first, reverse = (data.draw(st.booleans()) for _ in range(3))
+    second = data.draw(st.sampled_from(["abs(x)", "abs(x):desc", "row % 3:desc"]))
+    by = f"s{':desc' if descending else ''}{':nulls_first' if nulls_first else ''},{second}"
+    got = sort_table(chunked(table), by, reverse=reverse, **{flag: True})
+    got.validate(full=True)
+    assert got.schema == table.schema
+    of_row = [row % 3 for row in range(table.num_rows)]
+    of_x = [None if math.isnan(x) else abs(x) for x in table["x"].to_pylist()]
+    values = of_x if "abs" in second else of_row
+    how = {"descending": (":desc" in second) != reverse, "nulls_first": reverse}
+    rows = stable(list(range(table.num_rows)), values, **how)
+    texts = [
+        None if s is None else FLAGS[flag](s) for s in table["s"].cast(pa.string()).to_pylist()
+    ]
+    want = stable(
+        rows, texts, descending=descending != reverse, nulls_first=nulls_first != reverse
+    )
+    assert got["row"].to_pylist() == want
+    k = data.draw(st.integers(0, table.num_rows))
+    first = top_k(table, k, by, reverse=reverse, **{flag: True})
+    assert first["row"].to_pylist() == want[:k]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_a_key_function_of_pandas_does_the_same(data):
+    table = drawn(data)
+    frame = table.set_column(0, "s", table["s"].cast(pa.string())).to_pandas()
+    ascending = data.draw(st.booleans())
+    want = frame.sort_values(
+        "x", key=lambda x: x.abs(), kind="stable", ascending=ascending, na_position="first"
+    )
+    by = f"abs(x):{'asc' if ascending else 'desc'}:nulls_first"
+    for given_as in (table, frame, pl.from_arrow(table.select(["x", "row"]))):
+        got = as_arrow(sort_table(given_as, by))
+        assert got["row"].to_pylist() == want["row"].tolist()
+
+
+def test_a_key_that_is_computed_leaves_a_frame_as_it_was():
+    frame = pd.DataFrame({"s": ["b", "A", None], "x": [1.0, np.nan, 3.0]}, index=[7, 8, 9])
+    got = sort_table(frame, "lower(s):nulls_first")
+    pd.testing.assert_frame_equal(got, frame.loc[[9, 8, 7]])
+    got = sort_table(frame, [pc.field("x") * -1])
+    pd.testing.assert_frame_equal(got, frame.loc[[9, 7, 8]])
+    with pytest.raises(UnknownColumnError, match="no column 'z'"):
+        sort_table(frame, "lower(z)")
+
+
+def test_a_column_that_is_named_like_an_expression_is_itself():
+    table = pa.table({"lower(s)": [2, 1], "s": ["a", "b"], "a + b": [1, 2]})
+    assert sort_table(table, "lower(s)")["s"].to_pylist() == ["b", "a"]
+    assert sort_table(table, "a + b:desc")["s"].to_pylist() == ["b", "a"]
+    assert sort_table(table, '"lower(s)":desc')["s"].to_pylist() == ["a", "b"]

@@ -22,7 +22,7 @@ from dlsort.options.arguments import data_name, is_dasks
 from dlsort.options.doors import DOORS
 from dlsort.options.settings import with_settings
 from dlsort.strategies.asked import read_arguments
-from dlsort.strategies.opened import open_asked
+from dlsort.strategies.opened import open_selected
 from dlsort.strategies.standing import look_at_destination, result_before
 from dlsort.tuning import TUNING, Tuning
 
@@ -51,6 +51,13 @@ def explain(
     src: str | PathLike[str] | Sequence[str | PathLike[str]] | Any,
     by: By,
     *,
+    ignore_case: bool = False,
+    natural: bool = False,
+    numeric: bool = False,
+    collate: str | None = None,
+    reverse: bool = False,
+    nan_first: bool = False,
+    nan_last: bool = False,
     dst: str | PathLike[str] | None = None,
     scheduler: Joinable | None = None,
     workers: int | None = None,
@@ -75,6 +82,8 @@ def explain(
         frame, what can be said without computing it.
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc"``.
+    ignore_case, natural, numeric, collate, reverse, nan_first, nan_last
+        As of :func:`dlsort.sort_dataset`.
     dst : str or path-like, optional
         Where the parts would go: that it is not in the way of the source.
     scheduler : str, Client or Cluster, optional
@@ -148,7 +157,7 @@ def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanat
     notes = ["a dry run: nothing is sorted or written"]
     done = None
     if asked.if_exists == "skip":
-        done = result_before(asked, open_asked(asked), began)
+        done = result_before(asked, open_selected(asked), began)
     if done is None:
         _, held = look_at_destination(asked)
         notes += [f"{asked.dst} would be replaced"] if held else []

@@ -8,12 +8,11 @@ from typing import Any
 
 from dlsort.explained.explanation import Explanation, Phase
 from dlsort.io.paths import shown_places
-from dlsort.keys import format_by
 from dlsort.planner.decide import Alternative
 from dlsort.planner.work import Facts
 from dlsort.strategies.asked import Asked
 from dlsort.strategies.choose import rank_plans
-from dlsort.strategies.opened import check_source, open_asked
+from dlsort.strategies.opened import check_source, open_selected
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes
 from dlsort_cluster.machine import ClusterSize, machine_cores
@@ -33,8 +32,7 @@ def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Ex
     began : float
         When that was asked, by ``time.perf_counter``.
     """
-    source = open_asked(asked)
-    keys = asked.keys(source.schema.names)
+    source, keys, by = open_selected(asked)
     check_source(source, asked, keys, asked.dst)
     opened_s = time.perf_counter() - began
     size = None
@@ -59,7 +57,7 @@ def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Ex
     return Explanation(
         src=shown_places(asked.src),
         dst=asked.dst,
-        by=format_by(keys),
+        by=by,
         told_by=predicted["told_by"],
         predicted_seconds=taken.predicted.seconds,
         source={

@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import pyarrow as pa
 
+from dlsort.io.range import Range
 from dlsort.io.schema.fit import Fit
+from dlsort.io.selection import Selection
 from dlsort.keys import SortKey
 from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import IoTuning
@@ -93,27 +95,6 @@ class Told(NamedTuple):
     table: str = ""
 
 
-class Range(NamedTuple):
-    """What is told of a column's values in a row group, as they are stored.
-
-    Attributes
-    ----------
-    low, high : int, float or bytes
-        Minimum and maximum, None where they are not told or all is null.
-    n_nulls : int or None
-        Nulls, None where it is not told.
-    """
-
-    low: Any
-    high: Any
-    n_nulls: int | None
-
-    def times(self, factor: int) -> Range:
-        """Return the range of values that are so many times as large."""
-        low, high = (end if end is None else end * factor for end in (self.low, self.high))
-        return Range(low, high, self.n_nulls)
-
-
 @dataclass(frozen=True)
 class Source(ABC):
     """A dataset, as its files tell it before any row is read.
@@ -175,6 +156,21 @@ class Source(ABC):
     @abstractmethod
     def claims_order(self, keys: Sequence[SortKey]) -> bool:
         """Return whether every row group says that its rows are in the order of a key."""
+
+    @property
+    def kept_share(self) -> float:
+        """Estimated share of the rows that are kept: all of them, if none may be left out."""
+        return 1.0
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether rows of what is read may be left out."""
+        return False
+
+    @property
+    def kept_bytes(self) -> int:
+        """Estimated Arrow size of the rows that are kept, in bytes."""
+        return round(self.arrow_bytes * self.kept_share)
 
     @cached_property
     def n_rows(self) -> int:
@@ -317,12 +313,15 @@ class Piece:
         Their rows and estimated Arrow size.
     first_group : int
         Number of the first row group in ``Source.row_groups``; the others follow it there.
+    selection : Selection or None
+        What is read of them; None: all.
     """
 
     files: tuple[FileGroups, ...]
     n_rows: int
     arrow_bytes: int
     first_group: int
+    selection: Selection | None = None
 
     @property
     def groups(self) -> range:
@@ -337,7 +336,7 @@ class Piece:
     def without_rows(self) -> Piece:
         """Return a piece of none of its rows, which still has the columns."""
         none = self.files[0]._replace(row_groups=(), n_rows=0, first_row=None, runs=())
-        return Piece((none,), 0, 0, self.first_group)
+        return Piece((none,), 0, 0, self.first_group, self.selection)
 
 
 def cut_pieces(source: Source, piece_bytes: int) -> list[Piece]:

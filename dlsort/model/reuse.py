@@ -163,6 +163,7 @@ def plan_reuse(
     n_old = sum(g.n_rows for g in groups if is_old[g.file])
     most = int(how.known_share * source.n_rows)
     is_same = n_old == known.n_rows and source.n_rows - n_old <= most
+    is_same &= not source.is_filtered  # what is known is of all of their rows
     is_old = is_old if is_same else [True] * len(is_old)
     old, new = _placed(source, pieces, is_old)
     tasks = _sampled(source, new, n_parts, known, tuning) if new else ()

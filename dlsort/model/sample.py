@@ -165,13 +165,16 @@ def take_sample(
     Returns
     -------
     Sample
-        Places of borrowed keys are scaled to the row group they stand for.
-
+        Places of borrowed keys are scaled to the row group they stand for, and all of them to
+        the rows that are kept. Nothing is drawn where none is.
     """
     names = top_columns_of(schema, keys)
     rows_read = read_piece(task.piece, schema, names, tuning.io, as_dictionary, most_bytes)
     table = key_table(rows_read, keys)
     n = table.num_rows
+    if not n:
+        return join_samples((), table)
+    share = n / task.piece.n_rows
     order = argsort(table, keys, tuning.order)
     rows, parts, places, weights, groups = [], [], [], [], []
     for draw in task.draws:
@@ -179,8 +182,9 @@ def take_sample(
         rows.append(drawn)
         drawn = drawn.astype(np.int64)
         parts.append(np.full(len(drawn), draw.part, np.int64))
-        places.append(draw.first_row + drawn * draw.n_rows // n)
-        weights.append(np.full(len(drawn), draw.n_rows / len(drawn)))
+        place = draw.first_row + drawn * draw.n_rows // n
+        places.append(place if share == 1 else (place * share).astype(np.int64))
+        weights.append(np.full(len(drawn), draw.n_rows * share / len(drawn)))
         groups.append(np.full(len(drawn), draw.group))
     return Sample(
         take_table(table, np.concatenate(rows)),

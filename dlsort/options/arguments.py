@@ -16,6 +16,7 @@ from typing import Any
 
 from dlsort.errors import BadOptionError, shown
 from dlsort.keys import Texts, is_flag, read_by
+from dlsort.options.chosen import read_columns, read_rename, read_where
 from dlsort.options.functions import read_function
 from dlsort.sizes import GIB, parse_bytes
 
@@ -34,10 +35,14 @@ __all__ = [
     "FRAMES",
     "FUNCTION",
     "KEY",
+    "KEY_COLUMNS",
+    "LOCALE",
     "PATH",
     "PATHS",
     "PATTERNS",
+    "PREDICATE",
     "QUANTILE",
+    "RENAMED",
     "SCHEMA",
     "SHARE",
     "SIZE",
@@ -143,6 +148,13 @@ def _read_share(value: Any, name: str) -> Any:
     return value
 
 
+def _read_locale(value: Any, name: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        msg = f"{name} is {shown(value)}; expected a locale such as 'de_DE'."
+        raise BadOptionError(msg)
+    return value
+
+
 def _read_codec(value: Any, name: str) -> str:
     codec = value.lower() if isinstance(value, str) else ""
     codec = "none" if codec == "uncompressed" else codec
@@ -223,6 +235,9 @@ PATH = Kind("str or path-like", metavar="PATH")
 PATHS = replace(PATH, type="str, path-like or a sequence of these")
 FRAMES = replace(PATH, type="str, path-like, a sequence of these, or a Dask frame")
 PATTERNS = Kind("str or a sequence of str", metavar="GLOB", of_text=list, is_many=True)
+COLUMNS = Kind("str or a sequence of str", read_columns, metavar="NAME,…")
+RENAMED = Kind("str or mapping", read_rename, metavar="OLD=NEW,…")
+PREDICATE = Kind("str or pyarrow.compute.Expression", read_where, metavar="CONDITION")
 TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
 DATASET = Kind("str or path-like", metavar="DATASET")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
@@ -235,7 +250,7 @@ KEY = Kind(
     of_text=Texts,
     is_many=True,
 )
-COLUMNS = replace(
+KEY_COLUMNS = replace(
     KEY, type="str or a sequence of str", metavar="COLUMNS", of_text=str, is_many=False
 )
 COUNT = Kind("int", read_count, "at least 1", "N", _number)
@@ -259,6 +274,7 @@ SCHEMA = Kind(
     range='"union", "strict", or a Parquet or Arrow file',
     metavar="SCHEMA",
 )
+LOCALE = Kind("str", _read_locale, range="a locale of ICU", metavar="LOCALE")
 DISPLAY = Kind("bool, Progress or callable", is_flag=True)
 
 

@@ -24,6 +24,8 @@ from dlsort.options.other_options import (
 from dlsort.options.sort_options import (
     AGAINST,
     BY,
+    COLLATE,
+    COLUMNS,
     COMPRESSION,
     DECRYPTION,
     DRY_RUN,
@@ -32,6 +34,7 @@ from dlsort.options.sort_options import (
     HIVE_TYPES,
     IF_EXISTS,
     IGNORE,
+    IGNORE_CASE,
     INPUT_SIZE,
     LIMIT,
     LOG_FORMAT,
@@ -39,14 +42,20 @@ from dlsort.options.sort_options import (
     MEMORY,
     MERGE,
     MODEL,
+    NAN_FIRST,
+    NAN_LAST,
+    NATURAL,
+    NUMERIC,
     OFFSET,
     OVERWRITE,
     PARTITION_SIZE,
     PARTITIONS,
     PROGRESS,
+    RENAME,
     REPORT,
     RESET,
     RESUME,
+    REVERSE,
     ROW_GROUP_ROWS,
     SCHEDULER,
     SHOW,
@@ -56,10 +65,11 @@ from dlsort.options.sort_options import (
     THREADS,
     UNIQUE,
     UNIQUE_BY,
+    WHERE,
     WORKERS,
 )
 
-__all__ = ["COMMANDS", "DOORS", "EXCLUDE", "check_together", "read_options"]
+__all__ = ["COMMANDS", "DOORS", "EXCLUDE", "KEY_FLAGS", "check_together", "read_options"]
 
 
 def read_options(door: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +93,7 @@ def check_together(values: Mapping[str, Any]) -> None:
     BadOptionError
     """
     for one, other in EXCLUDE:
-        if values.get(one) is None or values.get(other) is None:
+        if any(values.get(each) is None or values[each] is False for each in (one, other)):
             continue
         if other == "threads" and _is_embedded(values[one]):
             continue  # those are this process's
@@ -95,6 +105,7 @@ def _is_embedded(scheduler: object) -> bool:
     return isinstance(scheduler, str) and scheduler == "embedded"
 
 
+_OF_SORT = "what the sort was told, so that it is compared with what the result is to be."
 _ALL_THREADS = replace(THREADS, otherwise="one a core")
 _THREADS_HERE = replace(_ALL_THREADS, help="At most so many; the result does not depend on it.")
 
@@ -103,6 +114,8 @@ _AS_THE_OTHERS = tuple(
     replace(option, default=None, otherwise="as the files that are there")
     for option in (COMPRESSION, ROW_GROUP_ROWS)
 )
+#: What is asked for of all key columns.
+KEY_FLAGS = (IGNORE_CASE, NATURAL, NUMERIC, COLLATE, REVERSE, NAN_FIRST, NAN_LAST)
 
 #: Each function's options, in the order of its signature.
 DOORS: Mapping[str, tuple[SortOption, ...]] = {
@@ -110,6 +123,10 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         SRC,
         DST,
         BY,
+        *KEY_FLAGS,
+        COLUMNS,
+        RENAME,
+        WHERE,
         UNIQUE,
         UNIQUE_BY,
         LIMIT,
@@ -177,7 +194,11 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "check_dataset": (
         SRC,
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
+        *KEY_FLAGS,
         AGAINST,
+        replace(COLUMNS, help=f"Of ``against``: {_OF_SORT}", otherwise="all"),
+        replace(RENAME, help=f"Of ``against``: {_OF_SORT}"),
+        replace(WHERE, help=f"Of ``against``: {_OF_SORT}", otherwise="all rows"),
         FILES_SCHEMA,
         replace(_ALL_THREADS, help="Threads that read."),
         IGNORE,
@@ -204,6 +225,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "explain": (
         replace(SRC, kind=FRAMES, help=f"{SRC.help} Or a Dask frame."),
         BY,
+        *KEY_FLAGS,
         replace(DST, default=None, help="Where the files would go, to be checked too."),
         SCHEDULER,
         WORKERS,
@@ -224,8 +246,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         IGNORE,
         HIVE_TYPES,
     ),
-    "sort_table": (BY, _THREADS_HERE),
-    "top_k": (K, BY, _THREADS_HERE),
+    "sort_table": (BY, *KEY_FLAGS, _THREADS_HERE),
+    "top_k": (K, BY, *KEY_FLAGS, _THREADS_HERE),
     "argsort": (ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
     "is_sorted": (ASCENDING, NA_POSITION, NAN_POSITION),
     "rank": (METHOD, ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
@@ -277,4 +299,12 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     ),
 }
 
-EXCLUDE = (("partitions", "partition_size"), ("scheduler", "workers"), ("scheduler", "threads"))
+EXCLUDE = (
+    ("partitions", "partition_size"),
+    ("scheduler", "workers"),
+    ("scheduler", "threads"),
+    ("numeric", "ignore_case"),
+    ("numeric", "natural"),
+    ("numeric", "collate"),
+    ("nan_first", "nan_last"),
+)

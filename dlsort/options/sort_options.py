@@ -15,7 +15,6 @@ from __future__ import annotations
 from dlsort.options.arguments import (
     CLUSTER,
     CODEC,
-    COLUMNS,
     COMPRESSIONS,
     COUNT,
     DATASET,
@@ -25,15 +24,22 @@ from dlsort.options.arguments import (
     FOLDER,
     FUNCTION,
     KEY,
+    KEY_COLUMNS,
+    LOCALE,
     PATH,
     PATHS,
     PATTERNS,
+    PREDICATE,
+    RENAMED,
     SCHEMA,
     SHARE,
     SIZE,
     TYPES,
     WHOLE,
     one_of,
+)
+from dlsort.options.arguments import (
+    COLUMNS as COLUMN_NAMES,
 )
 from dlsort.options.option import REQUIRED, SortOption
 from dlsort.sizes import MIB
@@ -42,6 +48,8 @@ from dlsort.tuning import TUNING
 __all__ = [
     "AGAINST",
     "BY",
+    "COLLATE",
+    "COLUMNS",
     "COMPRESSION",
     "DECRYPTION",
     "DRY_RUN",
@@ -50,6 +58,7 @@ __all__ = [
     "HIVE_TYPES",
     "IF_EXISTS",
     "IGNORE",
+    "IGNORE_CASE",
     "INPUT_SIZE",
     "LIMIT",
     "LOG_FORMAT",
@@ -57,14 +66,20 @@ __all__ = [
     "MEMORY",
     "MERGE",
     "MODEL",
+    "NAN_FIRST",
+    "NAN_LAST",
+    "NATURAL",
+    "NUMERIC",
     "OFFSET",
     "OVERWRITE",
     "PARTITIONS",
     "PARTITION_SIZE",
     "PROGRESS",
+    "RENAME",
     "REPORT",
     "RESET",
     "RESUME",
+    "REVERSE",
     "ROW_GROUP_ROWS",
     "SCHEDULER",
     "SHOW",
@@ -74,6 +89,7 @@ __all__ = [
     "THREADS",
     "UNIQUE",
     "UNIQUE_BY",
+    "WHERE",
     "WORKERS",
 ]
 
@@ -96,9 +112,75 @@ BY = SortOption(
     "Columns to sort by, most significant first, separated by commas: "
     "COLUMN[:asc|:desc][:nulls_first|:nulls_last][:nan_first|:nan_last]. A name with a comma "
     "or a colon stands in double quotes, as in '\"a,b\":desc,c', unless it is all that is "
-    "given; struct.field is a field. NaN goes with the nulls unless it has a place.",
+    "given; struct.field is a field. NaN goes with the nulls unless it has a place. What has "
+    "parentheses is computed, as in lower(name) or '(a + b):desc'; :natural, :numeric and "
+    ":ignore_case say how text compares.",
     REQUIRED,
     flag_more="Given again, it names further columns.",
+)
+IGNORE_CASE = SortOption(
+    "ignore_case",
+    FLAG,
+    "Text compares without regard to case (Unicode's case folding).",
+    default=False,
+)
+NATURAL = SortOption(
+    "natural",
+    FLAG,
+    "Numbers in text compare by their value: file2 is before file10.",
+    default=False,
+)
+NUMERIC = SortOption(
+    "numeric",
+    FLAG,
+    "Text compares as the number that it begins with, exactly; text that begins with none goes "
+    "with the nulls.",
+    default=False,
+)
+COLLATE = SortOption(
+    "collate",
+    LOCALE,
+    "Text in the order of a language, as ICU has it (needs PyICU); with ``natural`` its "
+    "numbers by their value.",
+    otherwise="by Unicode's code points",
+)
+REVERSE = SortOption(
+    "reverse",
+    FLAG,
+    "The whole order turned round: every direction, and the places of nulls and of NaN. Rows "
+    "with equal keys keep their order.",
+    default=False,
+)
+NAN_FIRST = SortOption(
+    "nan_first",
+    FLAG,
+    "NaN before all numbers, in each key column of floats that has no place for it of its own.",
+    default=False,
+)
+NAN_LAST = SortOption(
+    "nan_last",
+    FLAG,
+    "NaN after all numbers, in each key column of floats that has no place for it of its own.",
+    default=False,
+)
+COLUMNS = SortOption(
+    "columns",
+    COLUMN_NAMES,
+    "Columns of the result, in this order, separated by commas. The key may name others.",
+    otherwise="all of the source",
+)
+RENAME = SortOption(
+    "rename",
+    RENAMED,
+    "What columns are called in the result, as in l_tax=tax,l_comment=note. All other options "
+    "call them as the source does.",
+)
+WHERE = SortOption(
+    "where",
+    PREDICATE,
+    'A condition in SQL: only rows for which it is true are sorted, as in "l_shipdate >= '
+    "'1998-01-01' and l_returnflag in ('A', 'R')\".",
+    otherwise="all rows",
 )
 SCHEDULER = SortOption(
     "scheduler",
@@ -128,7 +210,7 @@ UNIQUE = SortOption(
 )
 UNIQUE_BY = SortOption(
     "unique_by",
-    COLUMNS,
+    KEY_COLUMNS,
     "The first columns of ``by``, of which ``unique`` keeps one row each: sorted by id,time, "
     "last by id is the latest row of each id.",
     otherwise="all columns of the key",

@@ -22,6 +22,7 @@ from dlsort.tuning import OrderTuning
 from dlsort_cluster.machine import machine_cores
 
 __all__ = [
+    "as_arrow",
     "check_here",
     "check_row_count",
     "check_threads",
@@ -202,11 +203,7 @@ def read_key(array: Any, key: SortKey, tuning: OrderTuning) -> Column:
     found = _numpy_column(array) if isinstance(array, np.ndarray) else None
     if found is not None:
         return with_place_of_nan(found, key)
-    try:
-        values = _as_arrow(array)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
-        raise _unsortable(error) from error
-    table = pa.Table.from_arrays([values], names=[key.column])
+    table = pa.Table.from_arrays([as_arrow(array)], names=[key.column])
     check_key_types(table.schema, (key,))
     return normal_keys(to_transport(table), [key], tuning).columns()[0]
 
@@ -233,6 +230,20 @@ def _numpy_column(array: np.ndarray[Any, Any]) -> FixedColumn | None:
     if kind in "mM":
         return FixedColumn(native.view(np.int64), None, NOT_A_TIME)
     return FixedColumn(native.view(np.uint8) if kind == "b" else native)
+
+
+def as_arrow(array: Any) -> pa.Array | pa.ChunkedArray:
+    """Return an array of any library as one of Arrow's.
+
+    Raises
+    ------
+    KeyTypeError
+        If it holds what Arrow has no type for.
+    """
+    try:
+        return _as_arrow(_unwrapped(array))
+    except (pa.ArrowException, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise _unsortable(error) from error
 
 
 def _as_arrow(array: Any) -> pa.Array | pa.ChunkedArray:

@@ -11,6 +11,7 @@ import pyarrow.types as pt
 from dlsort.arrow.kinds import is_bytes, is_nested
 from dlsort.arrow.paths import check_paths, field_at
 from dlsort.errors import KeyTypeError
+from dlsort.key_parts import shown_name
 from dlsort.keys import SortKey
 
 __all__ = ["check_compared_by_value", "check_key_types"]
@@ -60,9 +61,9 @@ def check_key_types(schema: pa.Schema, keys: tuple[SortKey, ...]) -> None:
             usable = [f.name for f in schema if _is_key_type(f.type)]
             here = f" (here: {', '.join(usable)})" if usable else ""
             msg = (
-                f"cannot sort by {key.column!r}: its type is {kind}. Keys can be numbers, "
-                "booleans, dates and times, decimals, strings, binary, dictionaries of these, "
-                f"structs, lists and maps{here}."
+                f"cannot sort by {shown_name(key.column)!r}: its type is {kind}. Keys can be "
+                "numbers, booleans, dates and times, decimals, strings, binary, dictionaries "
+                f"of these, structs, lists and maps{here}."
             )
             raise KeyTypeError(msg)
 

@@ -43,6 +43,8 @@ class Facts(NamedTuple):
         Key columns of numbers, and of text.
     overlap : float
         How much of all row groups' ranges of the first key column one spans, 0 to 1.
+    kept : float
+        Share of the rows that are sorted, of those that are read.
     """
 
     rows: int
@@ -57,6 +59,7 @@ class Facts(NamedTuple):
     keys: int
     text_keys: int
     overlap: float
+    kept: float = 1.0
 
     @property
     def row_bytes(self) -> float:
@@ -124,18 +127,21 @@ def facts_of(source: ParquetSource, keys: Sequence[SortKey]) -> Facts:
         len(keys) - text_keys,
         text_keys,
         overlap(list(known_ends(source.ranges(keys[0].column)).values())),
+        source.kept_share,
     )
 
 
 def work_of(facts: Facts, shape: Shape, spilled_bytes: int = 0, sent_bytes: int = 0) -> Work:
     """Return how much each step of a plan has to do."""
     f, again = facts, shape.rereads
-    values = {"bytes": f.fixed_bytes, "text": f.text_bytes, "coded": f.coded_values}
+    read = {"bytes": f.fixed_bytes, "text": f.text_bytes, "coded": f.coded_values}
+    values = {unit: round(n * f.kept) for unit, n in read.items()}
     read_chunks = max(f.chunks, f.columns * shape.n_pieces) * again
     written_chunks = f.columns * shape.n_parts
-    keyed = {"rows": f.rows * f.keys, "texts": f.rows * f.text_keys}
+    rows = round(f.rows * f.kept)
+    keyed = {"rows": rows * f.keys, "texts": rows * f.text_keys}
     work: dict[str, dict[str, float]] = {
-        "read": {**_times(values, again), "chunks": read_chunks, "tasks": shape.n_pieces},
+        "read": {**_times(read, again), "chunks": read_chunks, "tasks": shape.n_pieces},
         "prove": {
             **_times(values, 2.0),
             "chunks": read_chunks + written_chunks,
@@ -148,7 +154,7 @@ def work_of(facts: Facts, shape: Shape, spilled_bytes: int = 0, sent_bytes: int 
             "threads": 0.0 if shape.is_running else float(shape.n_threads - 1),
             "processes": 0.0 if shape.is_running else _started(shape.n_processes),
         },
-        "publish": {"jobs": 1.0, "parts": shape.n_parts, "stored": f.stored_bytes},
+        "publish": {"jobs": 1.0, "parts": shape.n_parts, "stored": f.stored_bytes * f.kept},
     }
     if shape.strategy != "move" and shape.n_parts > 1:
         work["classify"] = {**_times(keyed, again), "tasks": shape.n_pieces}
@@ -156,7 +162,7 @@ def work_of(facts: Facts, shape: Shape, spilled_bytes: int = 0, sent_bytes: int 
             "jobs": 1.0,
             "rows": shape.sampled_rows,
             "files": f.files,
-            **_times({"read": keyed["rows"], "texts": keyed["texts"]}, _sampled(f)),
+            **_times({"read": f.rows * f.keys, "texts": f.rows * f.text_keys}, _sampled(f)),
         }
         work["split"] = {**values, "tasks": shape.n_pieces}
     if spilled_bytes:

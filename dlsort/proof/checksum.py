@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from dlsort.arrow.blocks import in_blocks
+from dlsort.arrow.hidden import without_hidden
 from dlsort.arrow.kinds import is_bytes
 from dlsort.arrow.transport import combined, to_transport
 from dlsort.arrow.views import bytes_views, fixed_view, nulls
@@ -88,7 +89,8 @@ def prove(table: pa.Table, tuning: ProofTuning) -> Proof:
     Parameters
     ----------
     table : pyarrow.Table
-        Any types; columns are distinguished by name, their order does not count.
+        Any types; columns are distinguished by name, their order does not count. Hidden ones
+        are no part of the rows.
     tuning : ProofTuning
         How many rows are hashed together.
 
@@ -110,7 +112,7 @@ def prove(table: pa.Table, tuning: ProofTuning) -> Proof:
     >>> prove(a, tuning) == prove(pa.table({"x": [1, 2], "y": ["q", "p"]}), tuning)
     False
     """
-    table = to_transport(table)
+    table = to_transport(without_hidden(table))
     columns = combined(table)
     seeds = [_seed(name) for name in table.column_names]
     low = high = 0

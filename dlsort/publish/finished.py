@@ -28,7 +28,7 @@ from dlsort.io.parquet.writer import Writer
 from dlsort.io.parts import FINISHED, PARTS, part_name
 from dlsort.io.storage import join, names_in, open_to_read, size_of, write_error
 from dlsort.keys import SortKey
-from dlsort.proof.checksum import Proof
+from dlsort.proof.checksum import NOTHING, Proof, prove
 from dlsort.proof.ordered import Ordered, first_break
 from dlsort.proof.stats import Clock, OutputStats
 from dlsort.tuning import OrderTuning, Tuning
@@ -218,7 +218,7 @@ def verify_finished(client: Any, writer: Writer, threads: int) -> int:
     graph = {}
     for part in finished_parts(writer.folder):
         key = f"dlsort-verify-{token}-{part}"
-        graph[key] = call(key, _verify, writer.folder, writer.keys, part, writer.tuning)
+        graph[key] = call(key, _verify, writer.folder, writer.told_keys, part, writer.tuning)
     if not graph:
         return 0
     try:
@@ -236,11 +236,14 @@ def _verify(folder: str, keys: tuple[SortKey, ...], part: int, tuning: Tuning) -
 
 
 def _is_as_recorded(folder: str, keys: tuple[SortKey, ...], part: int, tuning: Tuning) -> bool:
-    """Return whether a part's rows have the order and the proof of its record."""
+    """Return whether a part's rows have the order and the proof of its record.
+
+    The order by those key columns that the part has, which may be none.
+    """
     finished = find_finished(folder, part)
     if finished is None:
         return False
-    ordered = Ordered(keys, part, tuning)
+    proof, ordered = NOTHING, Ordered(keys, part, tuning)
     recorded = finished.written
     try:
         with (
@@ -248,12 +251,17 @@ def _is_as_recorded(folder: str, keys: tuple[SortKey, ...], part: int, tuning: T
             pq.ParquetFile(where, pre_buffer=False) as file,
         ):
             for group in range(file.num_row_groups):
-                ordered.add(to_transport(file.read_row_group(group, use_threads=False)))
-        if ordered.proof != recorded.proof:
+                rows = to_transport(file.read_row_group(group, use_threads=False))
+                if keys:
+                    ordered.add(rows)
+                else:
+                    proof += prove(rows, tuning.proof)
+        if (ordered.proof if keys else proof) != recorded.proof:
             return False
-        if not recorded.proof.rows:
+        if not recorded.proof.rows or not keys:
             return True
-        return _are_equal(ordered.edges(), recorded.edges, keys, tuning.order)
+        edges = recorded.edges.select(range(len(keys)))
+        return _are_equal(ordered.edges(), edges, keys, tuning.order)
     except (OSError, pa.ArrowException, OutOfOrderError, LookupError, ValueError):
         return False
 

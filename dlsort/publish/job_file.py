@@ -48,6 +48,12 @@ class Wanted:
         Files of that dataset, in order.
     unique, unique_by, limit, offset
         Which rows are wanted.
+    columns : list of str or None
+        Those of the result, if they were given.
+    rename : dict of str to str
+        What they are called there.
+    where : str
+        Which rows are sorted; empty: all.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -66,6 +72,9 @@ class Wanted:
     unique_by: str = ""
     limit: int | None = None
     offset: int = 0
+    columns: list[str] | None = None
+    rename: dict[str, str] = field(default_factory=dict)
+    where: str = ""
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -122,6 +131,9 @@ class Wanted:
             "unique_by": ("unique_by (--unique-by)", self.unique_by, kept.unique_by),
             "limit": ("limit (--limit)", self.limit, kept.limit),
             "offset": ("offset (--offset)", self.offset, kept.offset),
+            "columns": ("columns (--columns)", self.columns, kept.columns),
+            "rename": ("rename (--rename)", self.rename, kept.rename),
+            "where": ("where (--where)", self.where, kept.where),
         }
         if partitions is not None:
             options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)

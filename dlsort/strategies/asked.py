@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
@@ -17,8 +19,11 @@ from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
+from dlsort.key_expressions.computed import ComputedKey
+from dlsort.key_expressions.flags import KeyFlags, order_of
+from dlsort.key_parts import shown_name
 from dlsort.keys import By, SortKey, format_by, parse_by
-from dlsort.options.doors import DOORS, read_options
+from dlsort.options.doors import DOORS, KEY_FLAGS, read_options
 from dlsort.options.option import REQUIRED
 from dlsort.publish.destination import Overwrite
 from dlsort.strategies.budget import ask_memory
@@ -48,6 +53,12 @@ class Asked:
         Such a path, or URL; empty where nothing is to be written.
     by, unique_by : By
         The key, and its first columns, as given: the source's names tell what they mean.
+    flags : KeyFlags
+        What is asked for of all key columns.
+    columns, rename : tuple of str, dict of str to str, or None
+        Columns of the result, and what they are called there.
+    where : str, pyarrow.compute.Expression or None
+        Which rows are sorted.
     scheduler : str, Client or Cluster, or None
         The cluster to join; None: one of our own.
     temp_dir : str or None
@@ -78,6 +89,10 @@ class Asked:
     limit: int | None
     offset: int | None
     merge: bool
+    flags: KeyFlags
+    columns: tuple[str, ...] | None
+    rename: dict[str, str] | None
+    where: Any
     scheduler: Joinable | None
     workers: int | None
     threads: int | None
@@ -101,9 +116,9 @@ class Asked:
     memory_bytes: int
     tuning: Tuning
 
-    def keys(self, names: Iterable[str]) -> tuple[SortKey, ...]:
-        """Return the key, of a source with columns of these names."""
-        return parse_by(self.by, names)
+    def order(self, schema: pa.Schema) -> tuple[tuple[SortKey, ...], tuple[ComputedKey, ...]]:
+        """Return the key, of a source with these columns, and what is computed of it."""
+        return order_of(self.by, schema, self.flags)
 
     def fewer(self, keys: tuple[SortKey, ...]) -> FewerRows | None:
         """Return which rows of the order by a key are wanted; None: all of them.
@@ -117,14 +132,14 @@ class Asked:
             return None
         n_unique = 0 if self.unique is None else len(keys)
         if self.unique_by is not None:
-            columns = [key.column for key in keys]
-            told_apart = parse_by(self.unique_by, columns)
+            said = tuple(replace(key, column=shown_name(key.column)) for key in keys)
+            told_apart = parse_by(self.unique_by, [key.column for key in said])
             n_unique = len(told_apart)
-            begin = keys[:n_unique]
+            begin = said[:n_unique]
             if told_apart not in (begin, tuple(SortKey(key.column) for key in begin)):
                 msg = (
                     f"unique_by (--unique-by) is {format_by(told_apart)}; expected the first "
-                    f"columns of the key, {format_by(keys)}, in its order."
+                    f"columns of the key, {format_by(said)}, in its order."
                 )
                 raise BadOptionError(msg)
         return FewerRows(keys, n_unique, self.unique or "first", self.offset or 0, self.limit)
@@ -157,6 +172,7 @@ def read_arguments(
         values["src"] = values["dst"]
     values |= _if_exists(values["if_exists"], values["overwrite"], resume=values["resume"])
     del values["progress"]  # the door's own
+    values["flags"] = KeyFlags.of({each.name: values.pop(each.name) for each in KEY_FLAGS})
     scheduler = _cluster_to_join(values["scheduler"], values["workers"], values["threads"])
     memory_bytes = ask_memory(
         values["memory"],
@@ -227,6 +243,12 @@ def _check_fewer(asked: Asked) -> None:
         msg = (
             "unique_by is given, but not which row of each key to keep; give unique too: first "
             "or last."
+        )
+        raise BadOptionError(msg)
+    if asked.merge and asked.where is not None:
+        msg = (
+            "merge and where are given: a file's order is shown by all of its rows. Leave merge "
+            "out; the order is found anyway."
         )
         raise BadOptionError(msg)
     is_fewer = asked.unique is not None or asked.limit is not None or bool(asked.offset)

@@ -223,11 +223,11 @@ def count_parts(source: Source, part_bytes: int, n_threads: int, tuning: BudgetT
     """
     if source.n_rows == 0:
         return 1
-    n_parts = max(1, -(-source.arrow_bytes // part_bytes))
+    n_parts = max(1, -(-source.kept_bytes // part_bytes))
     if n_parts > tuning.most_parts:
         msg = (
             f"a partition size of {format_bytes(part_bytes)} cuts the source, of "
-            f"{format_bytes(source.arrow_bytes)} in memory, into {n_parts:,} partitions; ask "
+            f"{format_bytes(source.kept_bytes)} in memory, into {n_parts:,} partitions; ask "
             f"for a larger one, that makes at most {tuning.most_parts:,}."
         )
         raise BadOptionError(msg)

@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from dlsort.arrow.hidden import shown_name, visible_schema
 from dlsort.events import Event, Learned, Made, Planned, Resumed
 from dlsort.io.parquet.encodings import choose_encodings
+from dlsort.io.parquet.selected import SelectedSource
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.storage import join
 from dlsort.model.curve import curve_of
@@ -83,7 +85,7 @@ def make_parts(
         )
         note(ran)
         if strategy.cuts_by_model and job.n_parts > 1:
-            curve = curve_of(join(writer.folder, MODEL), job.keys[0].column)
+            curve = curve_of(join(writer.folder, MODEL), shown_name(job.keys[0].column))
             note(Learned(curve or {}))
         if job.is_merge:
             ends = (end for stats in outcome.inputs for end in stats.ends)
@@ -172,11 +174,12 @@ def _writer(
         stage.drop_strategy(strategy.name)
         stage.begin(strategy.name)
     source, how = job.source, stage.job
+    schema = visible_schema(source.schema)
     writer = Writer(
         folder,
-        source.schema,
+        schema,
         job.keys,
-        choose_encodings(source.schema, source.layouts, job.tuning.io),
+        choose_encodings(schema, source.layouts, job.tuning.io),
         how.compression,
         how.row_group_rows,
         job.part_bytes,
@@ -186,6 +189,7 @@ def _writer(
         told_types=source.told_types,
         has_elements=source.has_elements,
         marks=_marks(job),
+        made_fields=source.made_fields if isinstance(source, SelectedSource) else (),
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer, job.n_threads)))
@@ -194,7 +198,8 @@ def _writer(
 
 def _marks(job: Job) -> tuple[str, ...]:
     """Return what the source's files are recognised by, if all rows of few are in the parts."""
-    if job.fewer is not None or len(job.source.files) > job.tuning.sample.most_marks:
+    is_many = len(job.source.files) > job.tuning.sample.most_marks
+    if is_many or job.fewer is not None or job.source.is_filtered:
         return ()
     both = zip(job.source.files, job.source.stamps, strict=True)
     return tuple(file_mark(path, *stamp) for path, stamp in both)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 
 import pyarrow as pa
 
+from dlsort.arrow.hidden import shown_name
 from dlsort.arrow.paths import field_at
 from dlsort.errors import BadOptionError, DlsortError
 from dlsort.io.parquet.source import ParquetSource, open_source
@@ -47,9 +49,10 @@ def known_model(
     if asked.model is not None:
         found = _model_of(asked.model, source, keys, asked.tuning)
         if found is None:
+            by = format_by(replace(key, column=shown_name(key.column)) for key in keys)
             msg = (
                 f"model (--model) is {asked.model}, whose footers do not tell how keys by "
-                f"{format_by(keys)} are distributed; expected a dataset that dlsort has sorted "
+                f"{by} are distributed; expected a dataset that dlsort has sorted "
                 f"by them, of columns of the same types, or {NO_MODEL!r}."
             )
             raise BadOptionError(msg)

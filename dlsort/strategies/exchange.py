@@ -53,7 +53,7 @@ def split_piece(
     clock = Clock()
     with clock.step("read"):
         table = reader.read(piece)
-    n_read, ends = table.num_rows, reader.ends(table, piece)
+    ends = reader.ends(table, piece)
     if fewer is not None:
         with clock.step("sort"):
             table = fewer.of_input(table, reader.tuning)
@@ -69,7 +69,7 @@ def split_piece(
             rows = np.flatnonzero(~np.isin(band // model.n_bands, finished)).astype(np.uint32)
             table, band = take_table(table, rows), band[rows]
         grouped, starts = group(table, band, model.n_parts, model.n_bands)
-    return Split(grouped, starts, InputStats(proof, clock, n_read - proof.rows, ends))
+    return Split(grouped, starts, InputStats(proof, clock, piece.n_rows - proof.rows, ends))
 
 
 def merge_part(
@@ -127,7 +127,7 @@ class ExchangePlan:
         job, token = self.job, uuid.uuid4().hex
         source, n_parts, tuning = job.source, job.n_parts, job.tuning
         # A partition that doesn't fit is sorted band by band.
-        n_cuts = max(n_parts, -(-source.arrow_bytes // job.part_bytes))
+        n_cuts = max(n_parts, -(-source.kept_bytes // job.part_bytes))
         n_bands = None
         if not job.fits:
             least = min(-(-n_cuts // n_parts), max(1, tuning.order.most_bands // n_parts))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.parts import MANIFEST
@@ -83,16 +84,17 @@ def write_partition(
 
 def _manifest(writer: Writer, checked: Ordered, slot: Slot) -> dict[bytes, bytes]:
     """Return what a part says of itself in its footer, if it is to say anything."""
-    if not writer.job:
+    keys = writer.manifest_keys
+    if not writer.job or not keys:  # by what they are sorted is not in the rows
         return {}
     manifest = Manifest.of(
         writer.job,
-        writer.keys,
+        keys,
         slot.part,
         slot.n_parts,
         checked.proof,
-        writer.schema,
-        checked.picked,
+        pa.schema([*writer.schema, *writer.made_fields]),
+        [table.select(range(len(keys))) for table in checked.picked],
         writer.marks,
         writer.growth,
     )

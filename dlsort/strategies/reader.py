@@ -59,6 +59,7 @@ class Reader:
     keys: tuple[SortKey, ...]
     tuning: Tuning
     most_bytes: int = UNBOUNDED
+    is_filtered: bool = False
     is_unique: bool = False
     in_order: tuple[SortKey, ...] = ()
 
@@ -72,7 +73,7 @@ class Reader:
         is_unique: bool = False,
     ) -> Reader:
         """Return the reader of a dataset."""
-        how = source.as_dictionary, keys, tuning, source.most_bytes
+        how = source.as_dictionary, keys, tuning, source.most_bytes, source.is_filtered
         return cls(source.schema, *how, is_unique)
 
     def checking(self, job: Job) -> Reader:
@@ -117,10 +118,11 @@ class Reader:
     def are_mixed(self, n_parts: int, samples: Sequence[Sample]) -> bool:
         """Return whether the row groups read first have keys of one distribution.
 
-        Or whether there were none to read, as a known model serves.
+        Or whether there were none to read, as a known model serves; where rows are left out,
+        those may have been all.
         """
         if not any(len(sample.part) for sample in samples):
-            return True
+            return not self.is_filtered
         return are_mixed(self._join(samples), self.keys, n_parts, self.tuning)
 
     def compare(self, reuse: Reuse, numbers: range) -> list[Cells]:

@@ -140,7 +140,7 @@ def plan_sizes(
 def remember(report: SortReport, sizes: Sizes) -> None:
     """Have the history keep what a job took, if it is worth that and went as planned."""
     is_as_planned = report.moved == (report.predicted["strategy"] != "exchange")
-    is_whole = report.kept_rows == report.rows
+    is_whole = report.kept_rows == report.rows and not report.where
     if sizes.job is not None and is_as_planned and is_whole and not report.resumed_parts:
         History.open().append(run_of(report, *sizes.job))
 
@@ -308,10 +308,10 @@ def _counts(
     tuning = asked.tuning.budget
     part_bytes = asked.partition_size or min(tuning.partition_bytes, budget.part_bytes)
     # Cuts that nobody asked for are none where they make too many.
-    least_bytes = source.arrow_bytes // tuning.most_parts + 1
+    least_bytes = source.kept_bytes // tuning.most_parts + 1
     finer = [] if asked.partition_size else [part_bytes // cut for cut in CUTS[1:]]
     sizes = [part_bytes, *(size for size in finer if size >= least_bytes)]
     found = [count_parts(source, size, n_threads, tuning) for size in sizes]
-    if source.arrow_bytes <= min(part_bytes, budget.part_bytes):
+    if source.kept_bytes <= min(part_bytes, budget.part_bytes):
         found.insert(0, 1)
     yield from dict.fromkeys(found)

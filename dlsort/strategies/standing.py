@@ -19,12 +19,15 @@ from dlsort.io.find import find_files
 from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.schema.wanted import told_of
 from dlsort.io.source import Source
-from dlsort.keys import SortKey, format_by
+from dlsort.key_parts import split
+from dlsort.keys import SortKey
 from dlsort.publish.destination import check_destination, place_of
 from dlsort.publish.job_file import Wanted
 from dlsort.publish.replaceable import Held
 from dlsort.publish.result import find_result
 from dlsort.strategies.asked import Asked
+from dlsort.strategies.opened import Selected
+from dlsort.strategies.where import told_where
 
 __all__ = ["look_at_destination", "opened", "result_before", "wanted_of"]
 
@@ -49,10 +52,10 @@ def look_at_destination(asked: Asked) -> tuple[str, Held]:
         raise
 
 
-def wanted_of(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
-    """Return what the user wants of a source."""
+def wanted_of(source: Source, asked: Asked, keys: tuple[SortKey, ...], by: str) -> Wanted:
+    """Return what the user wants of a source, by a key, which ``by`` is as text."""
     return Wanted(
-        by=format_by(keys),
+        by=by,
         files=Wanted.files_of(source),
         compression=asked.compression,
         row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
@@ -60,27 +63,30 @@ def wanted_of(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted
         schema=told_of(asked.schema),
         manifest=asked.manifest,
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
-        **_rows_wanted(asked, keys),
+        columns=None if asked.columns is None else list(asked.columns),
+        rename=asked.rename or {},
+        where=told_where(asked.where),
+        **_rows_wanted(asked, keys, by),
     )
 
 
-def _rows_wanted(asked: Asked, keys: tuple[SortKey, ...]) -> dict[str, Any]:
+def _rows_wanted(asked: Asked, keys: tuple[SortKey, ...], by: str) -> dict[str, Any]:
     """Return which rows a job file tells are wanted."""
     fewer = asked.fewer(keys)
     if fewer is None:
         return {}
-    told = {"unique_by": format_by(fewer.unique_by), "limit": asked.limit}
+    told = {"unique_by": ",".join(list(split(by))[: fewer.n_unique]), "limit": asked.limit}
     return {**told, "unique": asked.unique or "", "offset": fewer.offset}
 
 
-def result_before(asked: Asked, source: ParquetSource, began: float) -> Skipped | None:
+def result_before(asked: Asked, found: Selected, began: float) -> Skipped | None:
     """Return the result of this very sort that is there already; None if it is to be done.
 
     Parameters
     ----------
     asked : Asked
         What is wanted.
-    source : ParquetSource
+    found : Selected
         What is to be sorted.
     began : float
         When it was asked for, by ``time.perf_counter``.
@@ -90,27 +96,28 @@ def result_before(asked: Asked, source: ParquetSource, began: float) -> Skipped 
     DestinationExistsError
         If something else is there that must not be overwritten.
     """
-    keys = asked.keys(source.schema.names)
-    found = find_result(
+    source, keys, by = found
+    before = find_result(
         place_of(asked.dst),
-        wanted_of(source, asked, keys),
+        wanted_of(source, asked, keys, by),
         source,
         keys,
         asked.tuning.io,
         partitions=asked.partitions,
     )
-    if found.result is not None:
-        return replace(found.result, seconds=time.perf_counter() - began)
-    if found.why_not and not asked.overwrite:
+    if before.result is not None:
+        return replace(before.result, seconds=time.perf_counter() - began)
+    if before.why_not and not asked.overwrite:
         msg = (
-            f"{asked.dst} is not the result of this sort: {found.why_not}. Pass overwrite=True "
-            "(--overwrite) to have it replaced where that is so, or choose another folder."
+            f"{asked.dst} is not the result of this sort: {before.why_not}. Pass "
+            "overwrite=True (--overwrite) to have it replaced where that is so, or choose "
+            "another folder."
         )
         raise DestinationExistsError(msg)
     return None
 
 
-def opened(source: ParquetSource, seconds: float) -> Opened:
+def opened(source: ParquetSource, asked: Asked, seconds: float) -> Opened:
     """Return the event that footers were read, in so many seconds."""
     return Opened(
         source.n_rows,
@@ -122,4 +129,6 @@ def opened(source: ParquetSource, seconds: float) -> Opened:
         source.changes,
         source.dropped,
         source.n_decrypted,
+        where=told_where(asked.where),
+        passed_groups=source.n_passed_groups,
     )

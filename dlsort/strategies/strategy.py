@@ -102,7 +102,7 @@ class Job:
     def fits(self) -> bool:
         """Whether a part of even size can be sorted as a whole."""
         most = self.tuning.strategies.surprise * self.n_parts * self.part_bytes
-        return self.source.arrow_bytes <= most
+        return self.source.kept_bytes <= most
 
 
 class Plan(Protocol):

@@ -166,7 +166,7 @@ def test_an_option_that_was_meant_is_named(given, meant):
         ("--part", "'--partitions' or '--partition-size'"),
         ("--Partition_", "'--partitions' or '--partition-size'"),
         ("--mem", "'--memory'"),
-        ("--re", "'--resume' or '--report'"),
+        ("--re", "'--rename', '--reverse', '--resume' or '--report'"),
     ],
 )
 def test_all_options_that_begin_so_are_named(given, meant):

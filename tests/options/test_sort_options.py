@@ -118,11 +118,19 @@ def test_a_wrong_value_is_told_alike_from_python_and_the_shell(
     assert not list(tmp_path.iterdir())
 
 
+SOME_VALUE = {"scheduler": "tcp://127.0.0.1:1", "collate": "de"}
+
+
 @pytest.mark.parametrize(("one", "other"), EXCLUDE)
 def test_what_excludes_each_other_is_told_alike(one, other):
-    values = {one: "tcp://127.0.0.1:1" if one == "scheduler" else 2, other: 2}
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+    some = {option.name: option for option in COMMANDS["sort"]}
+    values = {
+        name: True if some[name].kind.is_flag else SOME_VALUE.get(name, 2)
+        for name in (one, other)
+    }
+    given = {name: "" if value is True else f"={value}" for name, value in values.items()}
+    flags = [f"{some[name].flag}{text}" for name, text in given.items()]
     result = command("sort", "in", "out", "--by", "id", *flags)
-    expected = f"--{one} and --{other.replace('_', '-')} exclude each other; give one of them."
+    expected = f"{some[one].flag} and {some[other].flag} exclude each other; give one of them."
     assert result.stderr == f"Error: {expected}\n"
     assert told("sort", **values) == expected

@@ -27,6 +27,7 @@ from dlsort.io.parquet.decryption import opening
 from dlsort.io.parquet.joined_files import read_joined
 from dlsort.io.parquet.stored_schema import INT96, find_leaves, is_wanted, open_file
 from dlsort.io.schema.fit import fit_rows
+from dlsort.io.selection import Selection
 from dlsort.io.source import FileGroups, Piece, Stamp
 from dlsort.io.storage import is_store, open_to_read, read_range, stamp_of
 from dlsort.io.told import attach_told
@@ -72,7 +73,8 @@ def read_piece(
     Returns
     -------
     pyarrow.Table
-        ``piece.n_rows`` rows; dictionary columns differ from the schema's type.
+        ``piece.n_rows`` rows, or those that its selection keeps; dictionary columns differ from
+        the schema's type.
 
     Raises
     ------
@@ -83,6 +85,9 @@ def read_piece(
     SchemaMismatchError
         If a value would be another one in the dataset's type.
     """
+    if piece.selection is not None:
+        of = piece.selection, source_schema, columns
+        return _read_selected(piece, *of, tuning, as_dictionary, most_bytes)
     dictionaries = [c for c in as_dictionary if c in columns]
     if any(told.column in columns for file in piece.files for told in file.told):
         how = source_schema, columns, tuning, as_dictionary, most_bytes
@@ -121,6 +126,31 @@ def read_piece(
         for table in tables
     ]
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+
+
+def _read_selected(
+    piece: Piece,
+    selection: Selection,
+    travelling: pa.Schema,
+    columns: Sequence[str],
+    tuning: IoTuning,
+    as_dictionary: Iterable[str],
+    most_bytes: int,
+) -> pa.Table:
+    """Return the rows of a piece that are kept, as they travel."""
+    whole = replace(piece, selection=None)
+    schema = selection.stored_schema(travelling)
+    dictionaries = list(filter(None, map(selection.stored, as_dictionary)))
+
+    def read(names: Sequence[str], *, has_rows: bool) -> pa.Table:
+        of = whole if has_rows else whole.without_rows()
+        return read_piece(of, schema, list(names), tuning, dictionaries, most_bytes)
+
+    table = selection.read(read, columns)
+    nullable = [travelling.field(name).nullable for name in columns]
+    fields = zip(table.schema, nullable, strict=True)
+    made = pa.schema([field.with_nullable(is_nullable) for field, is_nullable in fields])
+    return pa.Table.from_arrays(table.columns, schema=made)
 
 
 def _read_told(

@@ -18,6 +18,7 @@ import pyarrow.types as pt
 
 from dlsort.arrow.kinds import holds
 from dlsort.arrow.paths import field_at
+from dlsort.arrow.same_names import given_name
 from dlsort.errors import SourceUnsupportedError
 from dlsort.io.find import Listing, SourceFile, find_files
 from dlsort.io.listing.hive import HiveTypes
@@ -28,7 +29,7 @@ from dlsort.io.parquet.files.row_groups import find_groups
 from dlsort.io.parquet.footers import Footer
 from dlsort.io.parquet.reader import read_piece
 from dlsort.io.parquet.statistics import compare_raw, range_of, raw_factor, raw_values
-from dlsort.io.parquet.stored_schema import is_wanted
+from dlsort.io.parquet.stored_schema import is_inside, is_wanted
 from dlsort.io.paths import Places, shown_places
 from dlsort.io.schema.metadata import FileSchema
 from dlsort.io.schema.told_types import ARROW, told_types
@@ -39,7 +40,7 @@ from dlsort.io.told import find_told, in_table_order, told_ranges, with_told
 from dlsort.keys import SortKey
 from dlsort.tuning import IoTuning
 
-__all__ = ["ParquetSource", "open_source"]
+__all__ = ["ParquetSource", "open_source", "top_columns"]
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class ParquetSource(Source):
 
         A column that is told of a file is the same in all of its rows, so it is in any order.
         """
-        places_of = [_top_columns(footer) for footer in self.footers]
+        places_of = [top_columns(footer) for footer in self.footers]
         told_of = [{told.column for told in of_file} for of_file in self.told]
         if any(None in self._factors(key.column) for key in keys):
             return False  # a file's order is of its own types
@@ -153,6 +154,7 @@ class ParquetSource(Source):
     def check_columns(self, columns: Collection[str], *, copied: bool) -> None:
         """Raise if some columns are encrypted; or, if copied, of types that Arrow changes."""
         names, seen = set(columns), set[int]()
+        given = set(map(given_name, names))
         for path, footer in zip(self.files, self.footers, strict=True):
             for leaf in footer.leaves if footer.encrypted and not footer.keys else ():
                 if leaf.path in footer.encrypted and is_wanted(leaf, names):
@@ -163,6 +165,8 @@ class ParquetSource(Source):
             if copied and id(footer.annotations) not in seen:
                 seen.add(id(footer.annotations))
                 for column, name in footer.annotations.lost.items():
+                    if not is_inside(column, given):
+                        continue
                     raise SourceUnsupportedError(
                         f"column {column!r} of {path} is {name}, which Arrow reads as another "
                         "type: a sorted copy would not have it. Write the column as text, "
@@ -197,6 +201,11 @@ class ParquetSource(Source):
         )
 
     @property
+    def n_passed_groups(self) -> int:
+        """Row groups that are not read, as no row of them is kept."""
+        return 0
+
+    @property
     def n_decrypted(self) -> int:
         """Files of which something is encrypted, and read by keys."""
         return sum(footer.keys is not None for footer in self.footers)
@@ -215,6 +224,7 @@ class ParquetSource(Source):
             in_utc: column
             for footer in self.footers
             for column, in_utc in footer.annotations.in_utc.items()
+            if is_inside(column, list(map(given_name, self.schema.names)))
         }
 
     def _factors(self, column: str) -> list[int | None]:
@@ -230,7 +240,7 @@ class ParquetSource(Source):
 
     def _places(self, column: str) -> list[int | None]:
         """Return a column's place in each file; None where it is nested."""
-        return [_top_columns(footer).get(column) for footer in self.footers]
+        return [top_columns(footer).get(column) for footer in self.footers]
 
 
 def open_source(
@@ -374,7 +384,7 @@ def _told_types(
     return told_types(told, schema, has_own=has_own)
 
 
-def _top_columns(footer: Footer) -> dict[str, int]:
+def top_columns(footer: Footer) -> dict[str, int]:
     """Return the places of the columns that are not nested, by name.
 
     Paths would not do: a column "a.b" has that of the field b of a struct a.

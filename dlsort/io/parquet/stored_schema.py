@@ -43,6 +43,7 @@ __all__ = [
     "find_chunks",
     "find_leaves",
     "footer_in",
+    "is_inside",
     "is_wanted",
     "open_file",
     "schema_of",
@@ -254,9 +255,12 @@ def end_width(leaf: Leaf) -> int:
 
 def is_wanted(leaf: Leaf, columns: Collection[str]) -> bool:
     """Return whether a leaf is, or is inside of, one of the columns."""
-    if leaf.is_top:
-        return leaf.path in columns
-    names = leaf.path.split(".")
+    return leaf.path in columns if leaf.is_top else is_inside(leaf.path, columns)
+
+
+def is_inside(path: str, columns: Collection[str]) -> bool:
+    """Return whether a path is that of one of the columns, or of what is inside of one."""
+    names = path.split(".")
     return any(".".join(names[:i]) in columns for i in range(1, len(names) + 1))
 
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
+from dlsort.arrow.hidden import is_hidden, without_hidden
 from dlsort.arrow.layouts import with_names_of
 from dlsort.arrow.paths import field_at, find_path
 from dlsort.arrow.same_names import given_name
@@ -87,7 +89,7 @@ class PartFile:
 
     def write(self, table: pa.Table) -> None:
         """Write the next rows, in order and checked; the last may wait for their row group."""
-        self._waiting.append(table)
+        self._waiting.append(without_hidden(table))
         size = self._group_rows
         n_rows = sum(waiting.num_rows for waiting in self._waiting)
         n_bytes = sum(map(value_bytes, self._waiting))
@@ -145,7 +147,7 @@ class Writer:
         Where parts and their records go (:mod:`dlsort.publish.finished`), the same path
         on every worker.
     schema : pyarrow.Schema
-        The source's schema, which the parts keep.
+        The source's schema, which the parts keep, without hidden columns.
     keys : tuple of SortKey
         The key, written as ``sorting_columns``; parts are checked before.
     encodings : Encodings
@@ -171,6 +173,8 @@ class Writer:
         Of the source's files, for the first part's footer.
     growth : Growth or None
         The parts that those of this job are put among; None: they are all.
+    made_fields : tuple of pyarrow.Field
+        Hidden key columns that can be made anew of the parts'.
     """
 
     folder: str
@@ -187,6 +191,20 @@ class Writer:
     has_elements: bool = False
     marks: tuple[str, ...] = ()
     growth: Growth | None = None
+    made_fields: tuple[pa.Field, ...] = ()
+
+    @property
+    def manifest_keys(self) -> tuple[SortKey, ...]:
+        """The key as far as the parts can tell it: columns they have, or that are made anew."""
+        made = {field.name for field in self.made_fields}
+        return tuple(
+            takewhile(lambda key: not is_hidden(key.column) or key.column in made, self.keys)
+        )
+
+    @property
+    def told_keys(self) -> tuple[SortKey, ...]:
+        """The key as far as the parts have it: its columns before the first hidden one."""
+        return tuple(takewhile(lambda key: not is_hidden(key.column), self.keys))
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled; pyarrow's pickles lose names inside of fixed-size lists."""
@@ -270,7 +288,7 @@ class Writer:
         nor what comes after it.
         """
         claimed = []
-        for key in self.keys:
+        for key in self.told_keys:
             kind = field_at(self.schema, key.column).type
             if isinstance(kind, pa.BaseExtensionType):
                 kind = kind.storage_type

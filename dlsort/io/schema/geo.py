@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dlsort.errors import SchemaMismatchError
 
-__all__ = ["GEO", "unite_geo"]
+__all__ = ["GEO", "chosen_geo", "unite_geo"]
 
 GEO = b"geo"
 # What nobody says: longitude and latitude.
@@ -117,3 +117,24 @@ def _box(left: Sequence[float] | None, right: Sequence[float] | None) -> list[fl
         return None
     low = [min(pair) for pair in zip(left[:n], right[:n], strict=True)]
     return low + [max(pair) for pair in zip(left[n:], right[n:], strict=True)]
+
+
+def chosen_geo(told: bytes, names: Mapping[str, str]) -> bytes | None:
+    """Return what a file says of some of its shapes; None if the first of them is not kept.
+
+    Parameters
+    ----------
+    told : bytes
+        What it says of all of them.
+    names : mapping of str to str
+        What the columns are called that are kept, by the names that they had.
+    """
+    try:
+        found = dict(json.loads(told))
+        kept = {names[old]: dict(one) for old, one in found["columns"].items() if old in names}
+        primary = names[found["primary_column"]]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+    for one in kept.values():
+        one.pop("covering", None)  # names other columns
+    return json.dumps({**found, "columns": kept, "primary_column": primary}).encode()

@@ -7,14 +7,14 @@ labels that belong to their rows, so they become a column, as pandas writes othe
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.types as pt
 
-__all__ = ["PANDAS", "Labels", "find_labels", "read_pandas", "unite_pandas"]
+__all__ = ["PANDAS", "Labels", "chosen_pandas", "find_labels", "read_pandas", "unite_pandas"]
 
 PANDAS = b"pandas"
 
@@ -177,3 +177,30 @@ def _label_entry(column: str, told: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
     name = names.pop() if len(names) == 1 else None
     return {"name": name, "field_name": column, **_types(pa.int64())}
+
+
+def chosen_pandas(told: bytes, names: Mapping[str, str]) -> bytes:
+    """Return what pandas is told of some columns.
+
+    Parameters
+    ----------
+    told : bytes
+        What it is told of all of them.
+    names : mapping of str to str
+        What those are called that are kept, by the names that they had.
+    """
+    found = read_pandas(told)
+    if not found:
+        return told
+    index = [
+        names[each] if isinstance(each, str) else each
+        for each in found["index_columns"]
+        if not isinstance(each, str) or each in names
+    ]
+    columns = []
+    for entry in found["columns"]:
+        old = entry.get("field_name", entry.get("name"))
+        if old in names:
+            name = names[old] if entry.get("name") == old else entry.get("name")
+            columns.append({**entry, "name": name, "field_name": names[old]})
+    return json.dumps({**found, "index_columns": index, "columns": columns}).encode()

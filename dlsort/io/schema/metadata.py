@@ -19,19 +19,19 @@ What is left out is told in the report.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pyarrow as pa
 
 from dlsort.io.parts import MANIFEST
-from dlsort.io.schema.geo import GEO, unite_geo
-from dlsort.io.schema.labels import PANDAS
+from dlsort.io.schema.geo import GEO, chosen_geo, unite_geo
+from dlsort.io.schema.labels import PANDAS, chosen_pandas
 from dlsort.io.schema.table_types import table_types
 from dlsort.io.schema.told_types import ARROW
 
-__all__ = ["FileSchema", "calendar_of", "is_julian", "unite_metadata"]
+__all__ = ["FileSchema", "calendar_of", "chosen_metadata", "is_julian", "unite_metadata"]
 
 _HUDI = (b"hoodie_", b"org.apache.hudi.", b"com.uber.hoodie.")
 _SPARK = b"org.apache.spark."
@@ -138,4 +138,36 @@ def unite_metadata(
             kept[key] = value
     if pandas is not None:
         kept[PANDAS] = pandas
+    return kept, dropped
+
+
+def chosen_metadata(
+    schema: pa.Schema, names: Mapping[str, str]
+) -> tuple[dict[bytes, bytes], list[str]]:
+    """Return what is true of a result of some columns, and the keys that are left out.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        The source's, with its metadata.
+    names : mapping of str to str
+        What the columns are called in the result, in order, by the source's names.
+    """
+    told = schema.metadata or {}
+    if list(names.items()) == [(name, name) for name in schema.names]:
+        return dict(told), []
+    kept: dict[bytes, bytes] = {}
+    dropped = []
+    for key, value in told.items():
+        found: bytes | None = value
+        if key == PANDAS:
+            found = chosen_pandas(value, names)
+        elif key == GEO:
+            found = chosen_geo(value, names)
+        elif key in _OF_TYPES or key == ARROW:
+            found = None
+        if found is not None:
+            kept[key] = found
+        elif key != ARROW:
+            dropped.append(key.decode("utf-8", "replace"))
     return kept, dropped
