@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import fsspec
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -26,6 +29,7 @@ from dlsort.publish.staging import Staging
 from dlsort.tuning import TUNING
 from dlsort_cluster.exchange import ExchangeError
 from ordered_sources import MAKERS, rows_of, write
+from patience import PATIENCE_S
 
 # Parts of 64 KiB.
 SMALL_PARTS = replace(TUNING, budget=replace(TUNING.budget, partition_bytes=2**16))
@@ -392,3 +396,42 @@ def test_the_command_chooses_as_python_does(source, tmp_path):
     checked = command("check", str(tmp_path / "out"), "--against", str(source), *options[2:],
                       "--by", "n")  # fmt: skip
     assert "same rows" in checked.stdout + checked.stderr
+
+
+def test_labels_of_rows_are_those_of_the_row_groups_that_are_read(tmp_path):
+    k = np.repeat([1, 9, 2, 8], 50)
+    frame = pd.DataFrame({"k": k, "v": np.arange(200)[::-1]}, pd.RangeIndex(1000, 1400, 2))
+    (tmp_path / "in").mkdir()
+    frame.to_parquet(tmp_path / "in" / "0.parquet", row_group_size=50)
+    how = {"by": "v", "where": "k < 5 and v <> 7", "threads": 1, "partitions": 2}
+    report = dlsort.sort_dataset(tmp_path / "in", tmp_path / "out", **how)
+    expected = frame[(frame["k"] < 5) & (frame["v"] != 7)].sort_values("v")
+    found = pq.read_table(tmp_path / "out").to_pandas()
+    assert report.passed_row_groups == 2
+    assert found.index.tolist() == expected.index.tolist()
+    assert found["v"].tolist() == expected["v"].tolist()
+
+
+def test_rows_that_lie_in_one_row_group_alone_are_parted_evenly(tmp_path):
+    rng = np.random.default_rng(5)
+    price = np.where(np.arange(20_000) // 1000 == 13, 1.0, 0.0)  # floats: nothing is pruned
+    table = pa.table({"k": rng.permutation(20_000), "price": price})
+    source = write(tmp_path / "in", [table], row_group_size=1000)
+    how = {"by": "k", "where": "price > 0.5", "threads": 2, "partitions": 4}
+    report = dlsort.sort_dataset(source, tmp_path / "out", **how)
+    assert rows_of(tmp_path / "out")["k"].to_pylist() == sorted(
+        table["k"].to_pylist()[13_000:14_000]
+    )
+    assert (report.rows_read, max(report.part_rows) < 300) == (20_000, True)
+
+
+def test_a_sort_of_all_rows_loads_nothing_that_conditions_need(source, tmp_path):
+    code = (
+        "import sys, dlsort\n"
+        "dlsort.sort_dataset(*sys.argv[1:], by='day', threads=1)\n"
+        "heavy = 'sqlglot', 'pyarrow.acero', 'pyarrow.dataset'\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    run = [sys.executable, "-c", code, str(source), str(tmp_path / "out")]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.stdout == "[]\n", done.stderr

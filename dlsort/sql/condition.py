@@ -25,7 +25,14 @@ from dlsort.arrow.kinds import is_text
 from dlsort.arrow.paths import field_at, find_path
 from dlsort.errors import BadOptionError, UnknownColumnError, shown
 from dlsort.sql.functions import NAMES, call, part_of, truncated
-from dlsort.sql.operators import ARITHMETIC, COMPARED, type_named
+from dlsort.sql.operators import (
+    ARITHMETIC,
+    COMPARED,
+    arguments_of,
+    interval_of,
+    names_of,
+    type_named,
+)
 from dlsort.sql.values import NO_VALUE, Interval, Refused, Value, as_kind, family, paired
 from dlsort.wording import did_you_mean
 
@@ -33,10 +40,6 @@ __all__ = ["Condition", "read_condition"]
 
 _MOSTCOMPARED = 16  # values of a list that are compared one by one
 _UNKNOWN = pc.scalar(pa.scalar(None, pa.bool_()))
-
-_SPANS = {"WEEK": 604_800, "DAY": 86_400, "HOUR": 3_600, "MINUTE": 60, "SECOND": 1}
-_MONTHS = {"YEAR": 12, "QUARTER": 3, "MONTH": 1}
-
 
 # What nodes may have: with anything else they would mean something else.
 _ARGUMENTS = frozenset(
@@ -163,7 +166,7 @@ class _Reader:
                 return made
         if isinstance(node, exp.Func) and not isinstance(node, exp.Case):
             name = node.name if isinstance(node, exp.Anonymous) else node.sql_names()[0]
-            return self._typed(call(name.lower(), list(map(self.value, _arguments(node)))))
+            return self._typed(call(name.lower(), list(map(self.value, arguments_of(node)))))
         msg = f"{shown(node.sql())} is not known here; expected comparisons, AND, OR, NOT, "
         raise Refused(msg + f"IN, BETWEEN, LIKE, IS NULL, arithmetic, or {', '.join(NAMES)}")
 
@@ -172,7 +175,7 @@ class _Reader:
         return Value(made, type_of(made, pa.schema(fields)))
 
     def column(self, node: Any) -> Value:
-        parts = _names(node)
+        parts = names_of(node)
         path = self._path(parts)
         top = self.schema.field(path[0])
         names, kind = [top.name], plain_schema(pa.schema([top])).field(0).type
@@ -305,20 +308,6 @@ class _Reader:
             return Value(moved.cast(pa.date32()), pa.date32())
         return self._typed(moved)
 
-    def interval(self, node: Any) -> Interval:
-        unit = node.args["unit"].name.upper().removesuffix("S") if node.args.get("unit") else ""
-        try:
-            amount = int(node.this.name)
-        except (ValueError, AttributeError) as error:
-            msg = f"{shown(node.sql())}: an interval has a whole number, as in interval '3' day"
-            raise Refused(msg) from error
-        if unit in _MONTHS:
-            return Interval(amount * _MONTHS[unit], datetime.timedelta())
-        if unit in _SPANS:
-            return Interval(0, datetime.timedelta(seconds=amount * _SPANS[unit]))
-        units = ", ".join([*_MONTHS, *_SPANS]).lower()
-        raise Refused(f"{shown(node.sql())}: an interval is of {units}")
-
     def cast(self, node: Any) -> Value:
         value, kind = self.value(node.this), type_named(node)
         if value.literal is not None or value.kind == kind:
@@ -374,19 +363,6 @@ class _Reader:
         return self._typed(pc.negate_checked(value.made))
 
 
-def _names(node: Any) -> list[str]:
-    if isinstance(node, exp.Dot):
-        return [*_names(node.this), *_names(node.expression)]
-    return [part.name for part in node.parts] if isinstance(node, exp.Column) else [node.name]
-
-
-def _arguments(node: Any) -> list[Any]:
-    if isinstance(node, exp.Anonymous):
-        return list(node.expressions)
-    found = (node.args.get(name) for name in node.arg_types)
-    return [each for each in found if isinstance(each, exp.Expression)]
-
-
 _NODES: Mapping[Any, Callable[[_Reader, Any], Value | Interval]] = {
     exp.Paren: lambda reader, node: reader.read(node.this),
     exp.Column: _Reader.column,
@@ -402,7 +378,7 @@ _NODES: Mapping[Any, Callable[[_Reader, Any], Value | Interval]] = {
     exp.Between: _Reader.between,
     exp.Like: _Reader.like,
     exp.ILike: _Reader.like,
-    exp.Interval: _Reader.interval,
+    exp.Interval: lambda _, node: interval_of(node),
     exp.Cast: _Reader.cast,
     exp.Coalesce: _Reader.coalesce,
     exp.Nullif: _Reader.nullif,

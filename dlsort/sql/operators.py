@@ -1,7 +1,8 @@
-"""Operators: comparisons, arithmetic, and the types that CAST names."""
+"""Operators: comparisons, arithmetic, intervals, and the types that CAST names."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,9 +12,16 @@ import pyarrow.types as pt
 from sqlglot import exp
 
 from dlsort.errors import shown
-from dlsort.sql.values import Refused, Value, as_kind
+from dlsort.sql.values import Interval, Refused, Value, as_kind
 
-__all__ = ["ARITHMETIC", "COMPARED", "type_named"]
+__all__ = [
+    "ARITHMETIC",
+    "COMPARED",
+    "arguments_of",
+    "interval_of",
+    "names_of",
+    "type_named",
+]
 
 _TYPES: Mapping[str, pa.DataType] = {
     "BOOLEAN": pa.bool_(),
@@ -35,6 +43,9 @@ _TYPES: Mapping[str, pa.DataType] = {
     "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
 }
 
+_SPANS = {"WEEK": 604_800, "DAY": 86_400, "HOUR": 3_600, "MINUTE": 60, "SECOND": 1}
+_MONTHS = {"YEAR": 12, "QUARTER": 3, "MONTH": 1}
+
 
 def type_named(node: Any) -> pa.DataType:
     """Return the type that a CAST names.
@@ -52,6 +63,43 @@ def type_named(node: Any) -> pa.DataType:
         return _TYPES[wanted]
     names = ", ".join(_TYPES).lower()
     raise Refused(f"{shown(node.sql())} is not known here; types are {names}, decimal")
+
+
+def interval_of(node: Any) -> Interval:
+    """Return the interval that a node is.
+
+    Raises
+    ------
+    Refused
+        If it has no whole number, or no unit that is known.
+    """
+    unit = node.args["unit"].name.upper().removesuffix("S") if node.args.get("unit") else ""
+    try:
+        amount = int(node.this.name)
+    except (ValueError, AttributeError) as error:
+        msg = f"{shown(node.sql())}: an interval has a whole number, as in interval '3' day"
+        raise Refused(msg) from error
+    if unit in _MONTHS:
+        return Interval(amount * _MONTHS[unit], datetime.timedelta())
+    if unit in _SPANS:
+        return Interval(0, datetime.timedelta(seconds=amount * _SPANS[unit]))
+    units = ", ".join([*_MONTHS, *_SPANS]).lower()
+    raise Refused(f"{shown(node.sql())}: an interval is of {units}")
+
+
+def names_of(node: Any) -> list[str]:
+    """Return the parts of a column's name, as dots part them."""
+    if isinstance(node, exp.Dot):
+        return [*names_of(node.this), *names_of(node.expression)]
+    return [part.name for part in node.parts] if isinstance(node, exp.Column) else [node.name]
+
+
+def arguments_of(node: Any) -> list[Any]:
+    """Return the arguments of a function, in order."""
+    if isinstance(node, exp.Anonymous):
+        return list(node.expressions)
+    found = (node.args.get(name) for name in node.arg_types)
+    return [each for each in found if isinstance(each, exp.Expression)]
 
 
 def _divided(left: Value, right: Value) -> Any:

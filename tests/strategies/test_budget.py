@@ -148,7 +148,7 @@ def test_a_memory_of_next_to_nothing_is_refused_too(memory):
 
 
 def source(n_rows: int, arrow_bytes: int) -> SimpleNamespace:
-    return SimpleNamespace(n_rows=n_rows, arrow_bytes=arrow_bytes)
+    return SimpleNamespace(n_rows=n_rows, kept_bytes=arrow_bytes)
 
 
 @given(st.integers(10**6, 10**12), st.integers(0, 2**36), st.integers(MIB, GIB), threads)

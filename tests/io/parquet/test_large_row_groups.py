@@ -15,6 +15,7 @@ from dlsort import check_dataset, sort_dataset
 from dlsort.errors import BadOptionError, SourceUnsupportedError
 from dlsort.io.parquet.source import open_source
 from dlsort.io.source import cut_pieces
+from dlsort.strategies import to_check
 from dlsort.tuning import TUNING
 
 MIB = 2**20
@@ -85,7 +86,7 @@ def test_check_reads_slices_too_and_tells_places_in_the_row_group(tmp_path, monk
     pq.write_table(pa.table({"k": keys, "v": keys}), path)
     budget = replace(TUNING.budget, input_bytes=1_000)
     monkeypatch.setattr(dlsort.check, "TUNING", replace(TUNING, budget=budget))
-    monkeypatch.setattr(dlsort.check, "machine_memory_bytes", lambda: 80_000)
+    monkeypatch.setattr(to_check, "machine_memory_bytes", lambda: 80_000)
     report = check_dataset(path, by="k", threads=1, against=path)
     assert (report.disorder.row.row_group, report.disorder.row.row) == (0, 777)
     assert report.disorder.above.row == 776
