@@ -247,8 +247,8 @@ def _check_fewer(asked: Asked) -> None:
         raise BadOptionError(msg)
     if asked.merge and asked.where is not None:
         msg = (
-            "merge and where are given: a file's order is shown by all of its rows. Leave merge "
-            "out; the order is found anyway."
+            "merge and where are given: a file's order is shown by all of its rows. Leave "
+            "merge out; the order is found anyway."
         )
         raise BadOptionError(msg)
     is_fewer = asked.unique is not None or asked.limit is not None or bool(asked.offset)
