@@ -11,8 +11,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import accumulate
 from os import PathLike
 from typing import Any
@@ -23,11 +24,14 @@ from dask.system import CPU_COUNT
 from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows, free_rows
+from dlsort.ingest.csv_options import read_csv_options
+from dlsort.ingest.sources import Incoming, take_in
+from dlsort.io.find import Listing
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
 from dlsort.io.parquet.source import ParquetSource, open_source
-from dlsort.io.paths import Places, read_places, shown_places
+from dlsort.io.paths import read_places, shown_places
 from dlsort.io.schema.differences import find_differences
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
@@ -159,7 +163,11 @@ class _Order:
         values = zip(key.column_names, key, strict=True)
         shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values)
         row += (group.first_row or 0) - first
-        return Place(self.source.files[group.file], group.index, row, shown)
+        path, number = self.source.files[group.file], group.index
+        if (origin := self.source.origin) is not None:  # its pieces stand for row groups
+            of = origin.of[group.file]
+            path, number = origin.files[of], number + group.file - origin.of.index(of)
+        return Place(path, number, row, shown)
 
 
 def check_dataset(
@@ -167,10 +175,12 @@ def check_dataset(
     *,
     by: By | None = None,
     against: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
-    schema: str | PathLike[str] | pa.Schema = "union",
+    schema: str | PathLike[str] | Mapping[str, Any] | pa.Schema = "union",
     threads: int | None = None,
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
+    input_format: str | None = None,
+    csv_options: str | PathLike[str] | Mapping[str, Any] | None = None,
     decryption: str | Callable[[], Any] | None = None,
     progress: Progress | bool | None = None,
 ) -> CheckReport:
@@ -188,7 +198,7 @@ def check_dataset(
     against : str, path-like or a sequence of these, optional
         A dataset that should hold the same rows, in any order: row count, columns and checksum
         are compared, whatever their order, nullability and layout (dictionary or not).
-    schema : str, path-like or pyarrow.Schema
+    schema : str, path-like, mapping or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`, of both datasets.
     threads : int, optional
         Threads that read; by default one a core.
@@ -196,6 +206,10 @@ def check_dataset(
         Patterns of files to leave out, of both datasets.
     hive_types : str, mapping or Schema, optional
         Types of the columns that folders give, in either dataset.
+    input_format : {"parquet", "csv", "jsonl", "arrow"}, optional
+        As of :func:`dlsort.sort_dataset`, of ``against`` if that is given.
+    csv_options : str, path-like or mapping, optional
+        As of :func:`dlsort.sort_dataset`.
     decryption : str or callable, optional
         Gives the keys of encrypted files, as of :func:`dlsort.sort_dataset`.
     progress : bool or Progress, optional
@@ -228,10 +242,16 @@ def check_dataset(
     if against is not None:
         places.append(read_places(against, "source to compare (against)"))
     types = read_hive_types(hive_types)
-    how = read_schema(schema), read_ignore(ignore), types, asked["decryption"]
-    with progress_for(progress) as display:
+    how = read_ignore(ignore), types, asked["decryption"]
+    written = asked["input_format"], read_csv_options(csv_options)
+    wanted = read_schema(schema)
+    with progress_for(progress) as display, ExitStack() as stack:
         n = asked["threads"] or CPU_COUNT
-        sources = [_open(place, n, how) for place in places]
+        sources = []
+        for i, place in enumerate(places, 1):
+            format_ = written[0] if i == len(places) else None
+            incoming = Incoming(place, how[0], wanted, format_, written[1])
+            sources.append(stack.enter_context(_open(incoming, n, how)))
         check_all_told(types, *sources)
         names = [shown_places(place) for place in places]
         return _check(names, sources, asked["by"], n, display)
@@ -289,7 +309,7 @@ def _check(
     return CheckReport(
         src,
         format_by(keys),
-        len(source.files),
+        len(source.given[0]),
         len(source.row_groups),
         source.n_rows,
         order.first,
@@ -333,17 +353,21 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
 def _open(
-    src: Places,
-    threads: int,
-    how: tuple[SchemaWanted, Sequence[str], HiveTypes, str | None],
-) -> ParquetSource:
-    """Return a source whose row groups fit the memory."""
+    incoming: Incoming, threads: int, how: tuple[Sequence[str], HiveTypes, str | None]
+) -> Iterator[ParquetSource]:
+    """Give a source whose row groups fit the memory."""
     tuning = TUNING.budget
     most_bytes = int(machine_memory_bytes() * tuning.job_memory_share)
-    source = open_source(src, TUNING.io, *how)
-    source = replace(source, most_bytes=most_bytes)
-    return source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
+
+    def open_listing(listing: Listing, schema: SchemaWanted) -> ParquetSource:
+        return open_source(incoming.src, TUNING.io, schema, *how, listing)
+
+    how_made = partial(take_in, threads=threads, temp_dir=None, key_columns=lambda _: [])
+    with how_made(incoming, TUNING) as taken:
+        source = replace(taken.open(open_listing), most_bytes=most_bytes)
+        yield source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
 
 
 def _read(

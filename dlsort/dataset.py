@@ -21,6 +21,7 @@ from dlsort.errors import (
 )
 from dlsort.events import Opened, Published, Started
 from dlsort.io.find import find_files
+from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.paths import shown_places
 from dlsort.io.schema.wanted import told_of
 from dlsort.io.source import Source
@@ -35,7 +36,7 @@ from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
 from dlsort.strategies.earlier import known_model
-from dlsort.strategies.opened import check_source, open_asked
+from dlsort.strategies.opened import check_source, check_taken_in, open_asked
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes, remember
 from dlsort.strategies.strategy import Job
@@ -66,16 +67,18 @@ def sort_dataset(
     row_group_rows: int | None = None,
     overwrite: Overwrite = False,
     resume: bool = False,
-    schema: str | PathLike[str] | pa.Schema = "union",
+    schema: str | PathLike[str] | Mapping[str, Any] | pa.Schema = "union",
     manifest: bool = True,
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
+    input_format: str | None = None,
+    csv_options: str | PathLike[str] | Mapping[str, Any] | None = None,
     decryption: str | Callable[[], Any] | None = None,
     model: str | PathLike[str] | None = None,
     progress: Progress | bool | None = None,
     _tuning: Tuning = TUNING,
 ) -> SortReport:
-    """Sort a Parquet dataset into another one.
+    """Sort a dataset into one of Parquet files.
 
     The sort is stable: equal keys keep the order of the source, files taken in natural order of
     their names. The result is proved (row count, checksum of whole rows, order) before it is
@@ -84,10 +87,11 @@ def sort_dataset(
     Parameters
     ----------
     src : str, path-like or a sequence of these
-        A Parquet file, a folder of them at any depth, a glob, a Delta or Iceberg table, which
-        gives its current rows, or a list of such. Folders named ``column=value`` give columns.
-        Names that begin with ``_`` or ``.`` are passed over; another file that is no Parquet
-        is an error, unless ``ignore`` names it.
+        A file of Parquet, CSV, JSON lines or Arrow IPC, a folder of them at any depth, a glob,
+        a Delta or Iceberg table, which gives its current rows; ``"-"``, standard input;
+        ``"@file"``, what a file lists; or a list of such. Folders named ``column=value``
+        give columns. Names that begin with ``_`` or ``.`` are passed over; a file of another
+        kind is an error, unless ``ignore`` names it.
     dst : str or path-like
         A folder to make. Its parts' name order is the sort order. Source and destination may
         be in object stores that fsspec knows (``s3://bucket/folder``); there parts are copied
@@ -139,10 +143,11 @@ def sort_dataset(
         Resume from what an earlier attempt has kept that was killed, or lost its cluster, and
         keep what is finished if this one fails too. The result is the same, byte for byte.
         With nothing to resume it is a sort like any other.
-    schema : str, path-like or pyarrow.Schema
+    schema : str, path-like, mapping or pyarrow.Schema
         ``"union"``: columns that differ between files get a type that holds all values; what a
         file has not is null. ``"strict"``: a difference is refused. A schema, or a Parquet or
-        Arrow file that has one: it is taken, and refused where it can't hold a value.
+        Arrow file that has one: it is taken, and refused where it can't hold a value. Types of
+        some columns, as in ``"id:string,price:decimal(9,2)"``: the others go by union.
     manifest : bool
         Write into each part's footer what it is: the job, the key, its place among the parts,
         its checksum, and some hundred of its keys. :func:`dlsort.check_dataset` takes the key
@@ -152,6 +157,13 @@ def sort_dataset(
     hive_types : str, mapping or Schema, optional
         Types of the columns that folders give, as in ``"day:date32,region:string"``. By
         default int32 if all values are such numbers, else text.
+    input_format : {"parquet", "csv", "jsonl", "arrow"}, optional
+        What the source's files are; by default what their names end with says, as ``.csv.gz``,
+        ``.jsonl.zst`` or ``.feather`` do, else Parquet.
+    csv_options : str, path-like or mapping, optional
+        How CSV is written, as in ``"delimiter=;,header=false"``, a YAML or JSON file, or a
+        mapping: ``delimiter``, ``quote``, ``escape``, ``header``, ``names``, ``null_values``,
+        ``encoding``, ``decimal``, ``timestamp_formats``.
     decryption : str or callable, optional
         Gives the keys of encrypted files: a function without arguments, or its name as
         ``"module:function"``, that returns pyarrow's ``FileDecryptionProperties``. Each process
@@ -202,15 +214,29 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
         return finished
     # open
     destination, held = _look_at_destination(asked)
-    source = open_asked(asked)
+    with open_asked(asked) as source:
+        return _sort_source(source, asked, destination, held, progress, began)
+
+
+def _sort_source(
+    source: ParquetSource,
+    asked: Asked,
+    destination: str,
+    held: Held,
+    progress: Progress,
+    began: float,
+) -> SortReport:
     keys = asked.keys(source.schema.names)
     report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
     check_source(source, asked, keys, destination)
     known = known_model(asked, destination, held, source, keys)
     opened = time.perf_counter()
-    n_files, n_bytes = len(source.files), (source.stored_bytes, source.arrow_bytes)
+    n_files, n_bytes = len(source.given[0]), (source.stored_bytes, source.arrow_bytes)
     told = Opened(source.n_rows, n_files, *n_bytes, opened - began, source.passed)
     told = replace(told, changes=source.changes, dropped=source.dropped)
+    if source.origin is not None:
+        n_given = sum(stamp.n_bytes for stamp in source.origin.stamps)
+        told = replace(told, stored_bytes=n_given, read_as=source.origin.told)
     report.note(replace(told, decrypted=source.n_decrypted))
     # plan
     is_planned = asked.scheduler is None and not asked.workers
@@ -243,6 +269,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
             # make
             with _in_sight(place.client, job, asked, destination, stage.folder):
                 outcome = make_parts(place.client, stage, job, progress, report.note)
+                check_taken_in(source, outcome)
                 # publish
                 progress.phase("publish", source.n_rows)
                 publishing = time.perf_counter()
@@ -261,8 +288,8 @@ def _finished_before(asked: Asked, began: float) -> SortReport | None:
     if settled is None or not asked.resume:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
-        source = open_asked(asked)
-        wanted = _wanted(source, asked, asked.keys(source.schema.names))
+        with open_asked(asked) as source:
+            wanted = _wanted(source, asked, asked.keys(source.schema.names))
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None
@@ -297,6 +324,8 @@ def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
         partition_size=asked.partition_size,
         schema=told_of(asked.schema),
         manifest=asked.manifest,
+        input_format=asked.input_format or "",
+        csv_options=asked.csv_options.told(),
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
     )
 

@@ -52,6 +52,7 @@ class Opened:
     changes: Sequence[str] = ()
     dropped: Sequence[str] = ()
     decrypted: int = 0
+    read_as: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

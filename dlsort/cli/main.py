@@ -26,7 +26,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -73,13 +73,13 @@ class SortCommand(Command):
         """Have what follows a plain ``--overwrite`` not taken for its value."""
         n = args.index("--") if "--" in args else len(args)
         known = ["--overwrite=" if arg == "--overwrite" else arg for arg in args[:n]]
+        if ("--overwrite=", "force") in pairwise(known):  # else it would be the destination
+            msg = (
+                "1 more than the expected arguments: force. Write --overwrite=force, with an "
+                "equals sign."
+            )
+            raise click.UsageError(msg, ctx)
         return super().parse_args(ctx, known + args[n:])
-
-    def advice(self, args: Sequence[str]) -> str:
-        """Return what to do about more arguments than are expected."""
-        if ("--overwrite=", "force") in pairwise(args):
-            return "Write --overwrite=force, with an equals sign."
-        return super().advice(args)
 
 
 @click.group("dlsort", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -96,22 +96,23 @@ def main() -> None:
 
 
 @main.command("sort", cls=SortCommand)
-@click.argument("src")
+@click.argument("src", nargs=-1, required=True)
 @click.argument("dst")
 @options_of("sort")
 def sort_command(
-    src: str,
+    src: tuple[str, ...],
     dst: str,
     *,
     report: str | None,
     progress: bool,
     **options: Any,
 ) -> None:
-    """Sort the Parquet dataset SRC into the folder DST.
+    """Sort what is in SRC, one or more of them, into the folder DST.
 
-    SRC is a Parquet file, a folder of them at any depth, a quoted glob, or a Delta
-    or Iceberg table, which gives its current rows. Folders such as day=2024-01-01
-    give columns. Files that are no Parquet have to be named by --ignore. DST
+    SRC is a file of Parquet, CSV, JSON lines (.gz and .zst too) or Arrow IPC, a
+    folder of them at any depth, a quoted glob, a Delta or Iceberg table, which gives
+    its current rows, - for standard input, or @FILE for what a file lists. Folders
+    such as day=2024-01-01 give columns. Other files have to be named by --ignore. DST
     becomes a folder of files whose name order is the sort order. The sort is
     stable. The result is proved (row count, checksum of whole rows, order) before
     it is published; if anything fails, DST stays as it was.
@@ -123,7 +124,8 @@ def sort_command(
         --by "day,price:desc,note:asc:nulls_first"
     """
     check_together(options)
-    report_path = None if report is None else check_report_path(report, src, dst)
+    paths = [check_report_path(report, each, dst) for each in src if report is not None]
+    report_path = paths[0] if paths else None
     if report_path is not None and report_path.suffix.lower() in (".html", ".htm"):
         from dlsort.page.run_page import check_bokeh
 
@@ -143,7 +145,8 @@ def sort_command(
                     _own_warnings(),
                     live_progress(show=progress) as watched.progress,
                 ):
-                    done = sort_dataset(src, dst, progress=watched, **options)
+                    places = src[0] if len(src) == 1 else src
+                    done = sort_dataset(places, dst, progress=watched, **options)
             except Exception as error:
                 if not watched.is_decided:
                     raise

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dlsort.explained.explanation import Explanation, Phase
+from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.paths import shown_places
 from dlsort.keys import format_by
 from dlsort.planner.decide import Alternative
@@ -33,7 +34,13 @@ def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Ex
     began : float
         When that was asked, by ``time.perf_counter``.
     """
-    source = open_asked(asked)
+    with open_asked(asked) as source:
+        return _explain(source, asked, pinned, began)
+
+
+def _explain(
+    source: ParquetSource, asked: Asked, pinned: Mapping[str, Any], began: float
+) -> Explanation:
     keys = asked.keys(source.schema.names)
     check_source(source, asked, keys, asked.dst)
     opened_s = time.perf_counter() - began
@@ -64,7 +71,7 @@ def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Ex
         predicted_seconds=taken.predicted.seconds,
         source={
             "rows": source.n_rows,
-            "files": len(source.files),
+            "files": len(source.given[0]),
             "stored_bytes": stored,
             "arrow_bytes": source.arrow_bytes,
         },

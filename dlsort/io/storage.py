@@ -46,6 +46,15 @@ __all__ = [
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+# What is to be installed for the stores of a protocol.
+_EXTRAS = {
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure"),
+    **dict.fromkeys(("http", "https"), "http"),
+}
+
+
 def is_store(path: object) -> bool:
     """Return whether a path is an object's."""
     return "://" in str(path)
@@ -73,7 +82,10 @@ def filesystem(url: str) -> tuple[Any, str]:
     try:
         fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ValueError, ImportError) as error:
-        msg = f"{url} can't be used: {str(error).rstrip('.')}."
+        extra = _EXTRAS.get(url.partition("://")[0])
+        is_missing = isinstance(error, ImportError) and extra is not None
+        how = f" Install it by pip install 'dlsort[{extra}]'." if is_missing else ""
+        msg = f"{url} can't be used: {str(error).rstrip('.')}.{how}"
         raise BadOptionError(msg) from error
     return _Store(fs), path
 

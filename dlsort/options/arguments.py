@@ -24,6 +24,7 @@ __all__ = [
     "CODEC",
     "COMPRESSIONS",
     "COUNT",
+    "CSV_FORM",
     "DATASET",
     "DISPLAY",
     "FLAG",
@@ -214,6 +215,7 @@ FRAMES = replace(PATH, type="str, path-like, a sequence of these, or a Dask fram
 PATTERNS = Kind("str or a sequence of str", metavar="GLOB", of_text=list, is_many=True)
 TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
 DATASET = Kind("str or path-like", metavar="DATASET")
+CSV_FORM = Kind("str, path-like or mapping", metavar="NAME=VALUE,…")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
 FUNCTION = Kind("str or callable", read_function, "one that can be imported", "MODULE:FUNCTION")
 CLUSTER = Kind("str, Client or Cluster", metavar="ADDR")
@@ -239,8 +241,8 @@ VALUE = Kind("value of the key", metavar="VALUE")
 VALUE_PAIR = Kind("two values of the key", metavar="A B", of_text=tuple, n_texts=2)
 QUANTILE = Kind("float", _read_share_of_rows, "from 0 to 1", "Q", _decimal_number)
 SCHEMA = Kind(
-    "str, path-like or pyarrow.Schema",
-    range='"union", "strict", or a Parquet or Arrow file',
+    "str, path-like, mapping or pyarrow.Schema",
+    range='"union", "strict", a Parquet or Arrow file, or types of columns',
     metavar="SCHEMA",
 )
 DISPLAY = Kind("bool or Progress", is_flag=True)

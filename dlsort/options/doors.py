@@ -23,11 +23,13 @@ from dlsort.options.sort_options import (
     AGAINST,
     BY,
     COMPRESSION,
+    CSV_OPTIONS,
     DECRYPTION,
     DST,
     FILES_SCHEMA,
     HIVE_TYPES,
     IGNORE,
+    INPUT_FORMAT,
     INPUT_SIZE,
     MANIFEST,
     MEMORY,
@@ -86,6 +88,10 @@ def _is_embedded(scheduler: object) -> bool:
 
 
 _ALL_THREADS = replace(THREADS, otherwise="one a core")
+_PARQUET = (
+    "A Parquet file, a folder of them at any depth, a glob, a Delta or Iceberg table; or a "
+    "list of such."
+)
 _THREADS_HERE = replace(_ALL_THREADS, help="At most so many; the result does not depend on it.")
 
 #: Each function's options, in the order of its signature.
@@ -111,6 +117,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         MANIFEST,
         IGNORE,
         HIVE_TYPES,
+        INPUT_FORMAT,
+        CSV_OPTIONS,
         DECRYPTION,
         MODEL,
         PROGRESS,
@@ -123,11 +131,13 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         replace(_ALL_THREADS, help="Threads that read."),
         IGNORE,
         HIVE_TYPES,
+        replace(INPUT_FORMAT, help=f"{INPUT_FORMAT.help} Of ``against`` if that is given."),
+        CSV_OPTIONS,
         DECRYPTION,
         PROGRESS,
     ),
     "distribution": (
-        replace(SRC, kind=FRAMES, help=f"{SRC.help} Or a Dask frame."),
+        replace(SRC, kind=FRAMES, help=f"{_PARQUET} Or a Dask frame."),
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
         FILES_SCHEMA,
         IGNORE,
@@ -148,6 +158,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         FILES_SCHEMA,
         IGNORE,
         HIVE_TYPES,
+        INPUT_FORMAT,
+        CSV_OPTIONS,
         DECRYPTION,
     ),
     "sort_table": (BY, _THREADS_HERE),

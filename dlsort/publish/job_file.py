@@ -42,6 +42,8 @@ class Wanted:
         Whether parts have a manifest in their footers.
     hive_types : str
         Types that were given for columns that folders hold.
+    input_format, csv_options : str
+        What was said of files that are no Parquet.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -54,13 +56,15 @@ class Wanted:
     schema: str
     manifest: bool
     hive_types: str = ""
+    input_format: str = ""
+    csv_options: str = ""
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
     @staticmethod
     def files_of(source: Source) -> list[list[Any]]:
         """Return ``files`` of a source."""
-        return [[path, *stamp] for path, stamp in zip(source.files, source.stamps, strict=True)]
+        return [[path, *stamp] for path, stamp in zip(*source.given, strict=True)]
 
     def check_same(self, kept: JobFile, *, partitions: int | None) -> None:
         """Raise unless an earlier attempt was at the same.
@@ -89,6 +93,8 @@ class Wanted:
             ),
             "manifest": ("manifest", self.manifest, kept.manifest),
             "hive_types": ("hive_types (--hive-types)", self.hive_types, kept.hive_types),
+            "format": ("input_format (--input-format)", self.input_format, kept.input_format),
+            "csv": ("csv_options (--csv-options)", self.csv_options, kept.csv_options),
         }
         if partitions is not None:
             options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlsort.errors import BadOptionError, ClusterError, shown
+from dlsort.ingest.csv_options import CsvOptions, read_csv_options
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.parquet.writer import check_compression
@@ -54,6 +55,10 @@ class Asked:
         Patterns.
     hive_types : dict of str to pyarrow.DataType
         By column.
+    input_format : str or None
+        What the source's files are; None: what their names say.
+    csv_options : CsvOptions
+        How CSV is written.
     decryption : str or None
         Names the function that gives the keys of encrypted files.
     model : str or None
@@ -84,6 +89,8 @@ class Asked:
     manifest: bool
     ignore: tuple[str, ...]
     hive_types: HiveTypes
+    input_format: str | None
+    csv_options: CsvOptions
     decryption: str | None
     model: str | None
     memory_bytes: int
@@ -132,6 +139,7 @@ def read_arguments(
         "ignore": read_ignore(values["ignore"]),
         "hive_types": read_hive_types(values["hive_types"]),
         "schema": read_schema(values["schema"]),
+        "csv_options": read_csv_options(values["csv_options"]),
         "dst": ""
         if dst is None and door == "explain"
         else str(without_scheme(read_path(dst, "destination (dst)"))),
@@ -140,6 +148,15 @@ def read_arguments(
     if values["model"] not in (None, NO_MODEL):
         values["model"] = str(without_scheme(read_path(values["model"], "model")))
     check_compression(values["compression"])
+    if values["dst"].startswith(("http://", "https://")):
+        msg = f"{values['dst']} can't be written: web servers are read only. Choose a folder."
+        raise BadOptionError(msg)
+    if values["resume"] and "-" in list_of(values["src"]):
+        msg = (
+            "standard input can't be read again, so that no attempt can be resumed: leave "
+            "resume (--resume) out, or keep the rows in a file."
+        )
+        raise BadOptionError(msg)
     asked = Asked(**values, memory_bytes=memory_bytes, tuning=tuning)
     if asked.workers and asked.threads and asked.threads < asked.workers:
         msg = (

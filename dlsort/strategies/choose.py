@@ -182,8 +182,8 @@ def _writer(
 
 def _marks(job: Job) -> tuple[str, ...]:
     """Return what the source's files are recognised by, unless they are too many."""
-    if len(job.source.files) > job.tuning.sample.most_marks:
-        return ()
+    if len(job.source.files) > job.tuning.sample.most_marks or job.source.origin:
+        return ()  # files that are gone after the job are none to be recognised
     both = zip(job.source.files, job.source.stamps, strict=True)
     return tuple(file_mark(path, *stamp) for path, stamp in both)
 
