@@ -46,6 +46,7 @@ class CsvRows(TextRows):
     ) -> None:
         super().__init__(types)
         self.encoding = options.encoding
+        self.has_names = options.header
         self._options = options
         self._delimiter = options.delimiter or ("\t" if is_tabbed else ",")
         quote = options.quote

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pyarrow.types as pt
 
 from dlsort.errors import DestinationFullError
 from dlsort.io.storage import FULL, join
@@ -89,6 +90,10 @@ def write_piece(table: pa.Table, path: str, making: Making) -> Piece:
     DestinationFullError
         If there is no space.
     """
+    kinds = [_kept(kind) for kind in table.schema.types]
+    if kinds != table.schema.types:
+        fields = [f.with_type(kind) for f, kind in zip(table.schema, kinds, strict=True)]
+        table = table.cast(pa.schema(fields, table.schema.metadata))
     proof = prove(table, making.tuning.proof)
     try:
         pq.write_table(
@@ -108,6 +113,19 @@ def write_piece(table: pa.Table, path: str, making: Making) -> Piece:
             raise DestinationFullError(msg) from error
         raise
     return Piece(path, proof)
+
+
+def _kept(kind: pa.DataType) -> pa.DataType:
+    """Return as what Parquet keeps a type: times of day have milliseconds, dates none."""
+    if pt.is_date64(kind):
+        return pa.date32()
+    if kind == pa.time32("s"):
+        return pa.time32("ms")
+    if pt.is_struct(kind):
+        return pa.struct([field.with_type(_kept(field.type)) for field in kind])
+    if pt.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_kept(kind.value_type)))
+    return kind
 
 
 def in_order(

@@ -144,7 +144,7 @@ def _take(file: TextFile, making: Making, schema: pa.Schema | None) -> Pieces:
             schema = rows.infer(sample, is_first=True)
         except pa.ArrowException as error:
             raise _MisfitError(0, sample, pa.schema([]), error) from error
-        n_sampled = None if sample is first else sample.count(b"\n")
+        n_sampled = None if sample is first else sample.count(b"\n") - rows.has_names
     types = schema
 
     def convert(number: int, text: bytes) -> Piece:
@@ -203,7 +203,7 @@ def _refused(file: TextFile, making: Making, misfit: _MisfitError) -> DlsortErro
         text = f"column {column!r} changes from {changed[2]} to {changed[3]}"
     else:
         column = getattr(why, "column", "")
-        text = _WHERE.sub("", text)
+        text = _WHERE.sub("", text).rstrip(".")
     if found or changed or column:
         msg = (
             f"{where}: {text}. Correct the value, or give a type that holds all of them by "

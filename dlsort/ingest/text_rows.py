@@ -36,6 +36,8 @@ class TextRows(ABC):
     name: str
     #: The encoding of its text.
     encoding = "utf-8"
+    #: Whether names stand above the first rows.
+    has_names = False
 
     def __init__(self, types: Mapping[str, pa.DataType]) -> None:
         self.types = types
@@ -91,14 +93,10 @@ class TextRows(ABC):
 
     def _first_end(self, text: bytes) -> int:
         """Return where the first row ends."""
-        n_bytes = 64
-        while n_bytes < len(text):
-            at = text.find(b"\n", n_bytes // 2)
-            if at < 0:
-                break
+        at = -1
+        while (at := text.find(b"\n", at + 1)) >= 0:
             if end := self.row_end(text[: at + 1]):
                 return end
-            n_bytes = 2 * at + 2
         return len(text)
 
 
