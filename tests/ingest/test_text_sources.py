@@ -89,7 +89,7 @@ WRITERS = {"csv": pa_csv.write_csv, "jsonl": write_jsonl, "arrow": feather.write
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(found=TABLES)
 def test_any_table_comes_back_as_pandas_sorts_it(tmp_path_factory, kind, found):
     folder = tmp_path_factory.mktemp("any")
@@ -117,7 +117,12 @@ def test_every_type_of_arrow_comes_back_from_ipc(tmp_path):
     by = "key_int8,id"
     sort(tmp_path / "in.arrow", tmp_path / "one", by)
     sort(tmp_path / "in.parquet", tmp_path / "two", by)
-    assert pq.read_table(tmp_path / "one").equals(pq.read_table(tmp_path / "two"))
+    one, two = (pq.read_table(tmp_path / name) for name in ("one", "two"))
+    for name in ("key_date64", "key_time32"):  # which Parquet keeps as date32 and milliseconds
+        assert one[name].to_pylist() == two[name].to_pylist()
+        one, two = one.drop_columns(name), two.drop_columns(name)
+    assert one.schema.equals(two.schema)
+    assert repr(one.to_pylist()) == repr(two.to_pylist())  # NaN too
 
 
 def test_a_stream_of_ipc_that_is_packed(tmp_path):
