@@ -214,7 +214,7 @@ def read_range(path: str, start: int, n_bytes: int) -> bytes:
         finally:
             os.close(fd)
     fs, inner = filesystem(path)
-    return bytes(fs.cat_file(inner, start, start + n_bytes))
+    return bytes(fs.cat_file(inner, start=start, end=start + n_bytes))
 
 
 def replace(path: str, data: Any) -> None:
