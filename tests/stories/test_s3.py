@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import s3fs
 
 import dlsort
 from dlsort.errors import DlsortError
@@ -45,6 +46,7 @@ def bucket(server, faults, monkeypatch):
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "3",
     }.items():
         monkeypatch.setenv(name, value)
     name = f"b{uuid.uuid4().hex}"
@@ -108,8 +110,9 @@ def test_requests_that_fail_twice_are_made_again(server, bucket, faults, kind, w
 
 @pytest.mark.parametrize("wanted", [is_read, is_write], ids=["reads", "writes"])
 def test_a_store_that_stays_away_leaves_the_destination_as_it_was(
-    server, bucket, faults, wanted
+    server, bucket, faults, wanted, monkeypatch
 ):
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     sort(bucket)
     before = {
         name: client(server).head_object(Bucket=bucket, Key=name)["ETag"]
