@@ -338,7 +338,8 @@ def write_error(error: OSError, path: Path | str) -> DestinationError:
             f"no space left while writing {path}{free}. Nothing was published; free some space "
             "or choose another destination."
         )
-    return DestinationError(f"{path} can't be written: {error.strerror or error}.")
+    why = str(error.strerror or error).rstrip(".")
+    return DestinationError(f"{path} can't be written: {why}.")
 
 
 def existing(path: Path) -> Path:

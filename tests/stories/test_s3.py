@@ -108,7 +108,11 @@ def test_requests_that_fail_twice_are_made_again(server, bucket, faults, kind, w
     assert uploads(server, bucket) == []
 
 
-@pytest.mark.parametrize("wanted", [is_read, is_write], ids=["reads", "writes"])
+def is_of_the_job(environ):
+    return environ["REQUEST_METHOD"] in ("PUT", "POST") and "/.out" in environ["PATH_INFO"]
+
+
+@pytest.mark.parametrize("wanted", [is_read, is_of_the_job], ids=["reads", "writes"])
 def test_a_store_that_stays_away_leaves_the_destination_as_it_was(
     server, bucket, faults, wanted, monkeypatch
 ):
@@ -128,4 +132,25 @@ def test_a_store_that_stays_away_leaves_the_destination_as_it_was(
         for name in names(server, bucket)
     }
     assert after == before
+    assert uploads(server, bucket) == []
+
+
+def test_a_store_that_stays_away_while_the_new_is_published(
+    server, bucket, faults, monkeypatch
+):
+    """What takes the place of the old can't be put back there either: it waits beside it."""
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
+    sort(bucket)
+    faults.set("slow down", is_write, 10**9)
+    with pytest.raises(DlsortError) as error:
+        sort(bucket, overwrite=True)
+    faults.set("", lambda _: False, 0)
+    assert str(error.value).endswith("/out can't be written: Reduce your rate.")
+    sort(bucket, overwrite=True, resume=True)
+    assert whole(bucket)
+    assert {name.partition("/")[0] for name in names(server, bucket, "")} == {
+        "in",
+        "out",
+        "text",
+    }
     assert uploads(server, bucket) == []
