@@ -42,7 +42,7 @@ def distribution(
     src: str | PathLike[str] | Sequence[str | PathLike[str]] | Any,
     by: By | None = None,
     *,
-    schema: str | PathLike[str] | pa.Schema = "union",
+    schema: str | PathLike[str] | Mapping[str, Any] | pa.Schema = "union",
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
 ) -> Distribution:
@@ -57,7 +57,7 @@ def distribution(
         The key, as in ``"day,price:desc"``. By default the one that dlsort has sorted the
         dataset by. With that, or its first columns, answers come from the parts' footers; with
         another, from row groups' statistics, which tell much if the data lie in that order.
-    schema : str, path-like or pyarrow.Schema
+    schema : str, path-like, mapping or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`.
     ignore : str or a sequence of str
         Patterns of files to leave out.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
 from os import PathLike
@@ -25,6 +25,8 @@ from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows, free_rows
 from dlsort.events import Event
+from dlsort.ingest.csv_options import read_csv_options
+from dlsort.ingest.sources import Incoming
 from dlsort.io.listing.hive import read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
@@ -164,7 +166,11 @@ class _Order:
         values = zip(key.column_names, key, strict=True)
         shown = ", ".join(f"{name}={shown_value(value)}" for name, value in values)
         row += (group.first_row or 0) - first
-        return Place(self.source.files[group.file], group.index, row, shown)
+        path, number = self.source.files[group.file], group.index
+        if (origin := self.source.origin) is not None:  # its pieces stand for row groups
+            of = origin.of[group.file]
+            path, number = origin.files[of], number + group.file - origin.of.index(of)
+        return Place(path, number, row, shown)
 
 
 @with_settings("check_dataset")
@@ -183,10 +189,12 @@ def check_dataset(
     columns: str | Sequence[str] | None = None,
     rename: str | Mapping[str, str] | None = None,
     where: str | Expression | None = None,
-    schema: str | PathLike[str] | pa.Schema = "union",
+    schema: str | PathLike[str] | Mapping[str, Any] | pa.Schema = "union",
     threads: int | None = None,
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
+    input_format: str | None = None,
+    csv_options: str | PathLike[str] | Mapping[str, Any] | None = None,
     decryption: str | Callable[[], Any] | None = None,
     progress: Progress | Callable[[Event], object] | bool | None = None,
 ) -> CheckReport:
@@ -212,7 +220,7 @@ def check_dataset(
         What it was to call them.
     where : str or pyarrow.compute.Expression, optional
         The rows of ``against`` that it was to keep.
-    schema : str, path-like or pyarrow.Schema
+    schema : str, path-like, mapping or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`, of both datasets.
     threads : int, optional
         Threads that read; by default one a core.
@@ -220,6 +228,10 @@ def check_dataset(
         Patterns of files to leave out, of both datasets.
     hive_types : str, mapping or Schema, optional
         Types of the columns that folders give, in either dataset.
+    input_format : {"parquet", "csv", "jsonl", "arrow"}, optional
+        As of :func:`dlsort.sort_dataset`, of ``against`` if that is given.
+    csv_options : str, path-like or mapping, optional
+        As of :func:`dlsort.sort_dataset`.
     decryption : str or callable, optional
         Gives the keys of encrypted files, as of :func:`dlsort.sort_dataset`.
     progress : bool, Progress or callable, optional
@@ -253,10 +265,16 @@ def check_dataset(
     if against is not None:
         places.append(read_places(against, "source to compare (against)"))
     types = read_hive_types(hive_types)
-    how = read_schema(schema), read_ignore(ignore), types, asked["decryption"]
-    with progress_for(progress) as display:
+    how = read_ignore(ignore), types, asked["decryption"]
+    written = asked["input_format"], read_csv_options(csv_options)
+    wanted = read_schema(schema)
+    with progress_for(progress) as display, ExitStack() as stack:
         n = asked["threads"] or CPU_COUNT
-        sources = [open_to_check(place, how) for place in places]
+        sources = []
+        for i, place in enumerate(places, 1):
+            format_ = written[0] if i == len(places) else None
+            incoming = Incoming(place, how[0], wanted, format_, written[1])
+            sources.append(stack.enter_context(open_to_check(incoming, how, n)))
         check_all_told(types, *sources)
         wanted = asked["columns"], asked["rename"]
         sources[1:] = [chosen_of(each, wanted, asked["where"]) for each in sources[1:]]
@@ -316,7 +334,7 @@ def _check(
     return CheckReport(
         src,
         format_by(keys),
-        len(source.files),
+        len(source.given[0]),
         len(source.row_groups),
         source.n_rows,
         order.first,

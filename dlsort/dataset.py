@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike
@@ -21,12 +21,19 @@ from dlsort.publish.destination import Overwrite
 from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile
 from dlsort.publish.recover import recover
+from dlsort.publish.replaceable import Held
 from dlsort.publish.staging import staging
 from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
 from dlsort.strategies.earlier import known_model
-from dlsort.strategies.opened import check_source, open_asked, open_selected
+from dlsort.strategies.opened import (
+    Selected,
+    check_source,
+    check_taken_in,
+    open_asked,
+    open_selected,
+)
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes, remember
 from dlsort.strategies.standing import (
@@ -83,16 +90,18 @@ def sort_dataset(
     overwrite: Overwrite = False,
     resume: bool = False,
     if_exists: str | None = None,
-    schema: str | PathLike[str] | pa.Schema = "union",
+    schema: str | PathLike[str] | Mapping[str, Any] | pa.Schema = "union",
     manifest: bool = True,
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
+    input_format: str | None = None,
+    csv_options: str | PathLike[str] | Mapping[str, Any] | None = None,
     decryption: str | Callable[[], Any] | None = None,
     model: str | PathLike[str] | None = None,
     progress: Progress | Callable[[Event], object] | bool | None = None,
     _tuning: Tuning = TUNING,
 ) -> SortReport:
-    """Sort a Parquet dataset into another one.
+    """Sort a dataset into one of Parquet files.
 
     The sort is stable: equal keys keep the order of the source, files taken in natural order of
     their names. The result is proved (row count, checksum of whole rows, order) before it is
@@ -101,10 +110,11 @@ def sort_dataset(
     Parameters
     ----------
     src : str, path-like or a sequence of these
-        A Parquet file, a folder of them at any depth, a glob, a Delta or Iceberg table, which
-        gives its current rows, or a list of such. Folders named ``column=value`` give columns.
-        Names that begin with ``_`` or ``.`` are passed over; another file that is no Parquet
-        is an error, unless ``ignore`` names it.
+        A file of Parquet, CSV, JSON lines or Arrow IPC, a folder of them at any depth, a glob,
+        a Delta or Iceberg table, which gives its current rows; ``"-"``, standard input;
+        ``"@file"``, what a file lists; or a list of such. Folders named ``column=value``
+        give columns. Names that begin with ``_`` or ``.`` are passed over; a file of another
+        kind is an error, unless ``ignore`` names it.
     dst : str or path-like
         A folder to make. Its parts' name order is the sort order. Source and destination may
         be in object stores that fsspec knows (``s3://bucket/folder``); there parts are copied
@@ -196,10 +206,11 @@ def sort_dataset(
         file, the same key and options. Else it is refused, or with ``overwrite`` sorted anew.
         ``"fail"`` refuses any; ``"resume"`` and ``"replace"`` are ``resume=True`` and
         ``overwrite=True``. By default what these two say.
-    schema : str, path-like or pyarrow.Schema
+    schema : str, path-like, mapping or pyarrow.Schema
         ``"union"``: columns that differ between files get a type that holds all values; what a
         file has not is null. ``"strict"``: a difference is refused. A schema, or a Parquet or
-        Arrow file that has one: it is taken, and refused where it can't hold a value.
+        Arrow file that has one: it is taken, and refused where it can't hold a value. Types of
+        some columns, as in ``"id:string,price:decimal(9,2)"``: the others go by union.
     manifest : bool
         Write into each part's footer what it is: the job, the key, its place among the parts,
         its checksum, and some hundred of its keys. :func:`dlsort.check_dataset` takes the key
@@ -209,6 +220,13 @@ def sort_dataset(
     hive_types : str, mapping or Schema, optional
         Types of the columns that folders give, as in ``"day:date32,region:string"``. By
         default int32 if all values are such numbers, else text.
+    input_format : {"parquet", "csv", "jsonl", "arrow"}, optional
+        What the source's files are; by default what their names end with says, as ``.csv.gz``,
+        ``.jsonl.zst`` or ``.feather`` do, else Parquet.
+    csv_options : str, path-like or mapping, optional
+        How CSV is written, as in ``"delimiter=;,header=false"``, a YAML or JSON file, or a
+        mapping: ``delimiter``, ``quote``, ``escape``, ``header``, ``names``, ``null_values``,
+        ``encoding``, ``decimal``, ``timestamp_formats``.
     decryption : str or callable, optional
         Gives the keys of encrypted files: a function without arguments, or its name as
         ``"module:function"``, that returns pyarrow's ``FileDecryptionProperties``. Each process
@@ -273,23 +291,37 @@ def _sort(
     if (finished := _finished_before(asked, began)) is not None:
         return finished
     # open
-    selection = skipped = None
-    if asked.if_exists == "skip":
-        selection = open_selected(asked)
-        skipped = result_before(asked, selection, began)
-    if skipped is None:
-        destination, held = look_at_destination(asked)
-    source, keys, by = selection or open_selected(asked)
+    with ExitStack() as stack:
+        selection = None
+        if asked.if_exists == "skip":
+            selection = stack.enter_context(open_selected(asked))
+            skipped = result_before(asked, selection, began)
+            if skipped is not None:
+                report = SortReport(shown_places(asked.src), asked.dst, selection.by)
+                for event in (opened(selection.source, asked, skipped.seconds), skipped):
+                    report.note(event)
+                    tell(event)
+                return report
+        standing = look_at_destination(asked)
+        selection = selection or stack.enter_context(open_selected(asked))
+        return _sort_source(selection, asked, standing, progress, tell, began)
+
+
+def _sort_source(
+    selection: Selected,
+    asked: Asked,
+    standing: tuple[str, Held],
+    progress: Progress,
+    tell: Callable[[Event], None],
+    began: float,
+) -> SortReport:
+    (source, keys, by), (destination, held) = selection, standing
     report = SortReport(shown_places(asked.src), asked.dst, by)
 
     def note(event: Event) -> None:
         report.note(event)
         tell(event)
 
-    if skipped is not None:
-        note(opened(source, asked, skipped.seconds))
-        note(skipped)
-        return report
     check_source(source, asked, keys, destination)
     known = None
     if asked.fewer(keys) is None:
@@ -327,6 +359,7 @@ def _sort(
             # make
             with _in_sight(place.client, job, asked, destination, stage.folder):
                 outcome = make_parts(place.client, stage, job, progress, note)
+                check_taken_in(source, outcome)
                 # publish
                 progress.phase("publish", report.rows)
                 publishing = time.perf_counter()
@@ -345,9 +378,9 @@ def _finished_before(asked: Asked, began: float) -> SortReport | None:
     if settled is None or not asked.resume:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
-        source = open_asked(asked)
-        keys = asked.order(source.schema)[0]
-        wanted = wanted_of(source, asked, keys, format_by(keys))
+        with open_asked(asked) as source:
+            keys = asked.order(source.schema)[0]
+            wanted = wanted_of(source, asked, keys, format_by(keys))
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None

@@ -71,6 +71,7 @@ class Opened:
     decrypted: int = 0
     where: str = ""
     passed_groups: int = 0
+    read_as: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,9 @@ class SortReport:
         ``told_by``, what that was known from.
     decrypted_files : int
         Files of the source that are encrypted; the result is not.
+    read_as : list of str
+        What files that are no Parquet were read as: their format, and the types that were
+        inferred from how many rows.
     timeline : list of Span
         Which thread did what when; some thousand spans at the most. For :meth:`to_html` alone.
     learned : dict
@@ -161,6 +164,7 @@ class SortReport:
     dropped_metadata: list[str] = field(default_factory=list)
     predicted: dict[str, Any] = field(default_factory=dict)
     decrypted_files: int = 0
+    read_as: list[str] = field(default_factory=list)
     timeline: list[Span] = field(default_factory=list, repr=False)
     learned: dict[str, Any] = field(default_factory=dict, repr=False)
     model: str = "learned"
@@ -195,6 +199,7 @@ class SortReport:
                 self.united_columns = list(event.changes)
                 self.dropped_metadata = list(event.dropped)
                 self.decrypted_files = event.decrypted
+                self.read_as = list(event.read_as)
                 phases.open_s = event.seconds
                 self.passed_over = {why: len(names) for why, names in event.passed.items()}
             case Started():
@@ -339,6 +344,7 @@ class SortReport:
                 f"where      {printable(self.where)}: {self.rows:,} of "
                 f"{count(self.rows_read, 'row')} read; {passed} not read, by their statistics"
             )
+        lines += [f"read as    {printable(each)}" for each in self.read_as]
         if self.passed_over:
             counts = ", ".join(f"{n:,} {why}" for why, n in self.passed_over.items())
             lines.append(f"not read   {counts}")

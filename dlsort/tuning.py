@@ -201,6 +201,10 @@ class IoTuning(Tunables):
     # A column of more bytes a value is not looked at: a sample would copy megabytes.
     encoding_value_bytes: int = 256
     costs: WriteCosts = field(default_factory=WriteCosts)
+    # CSV and JSON lines are read in blocks of so much text, and Arrow IPC of so much memory, a
+    # thread and a row group each. As it fixes the row groups, it follows from nothing else.
+    text_block_bytes: int = 16 * MIB
+    text_sample_bytes: int = MIB  # of text whose rows say which types columns have
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -72,13 +71,13 @@ class SortCommand(Command):
         """Have what follows a plain ``--overwrite`` not taken for its value."""
         n = args.index("--") if "--" in args else len(args)
         known = ["--overwrite=" if arg == "--overwrite" else arg for arg in args[:n]]
+        if ("--overwrite=", "force") in pairwise(known):  # else it would be the destination
+            msg = (
+                "1 more than the expected arguments: force. Write --overwrite=force, with an "
+                "equals sign."
+            )
+            raise click.UsageError(msg, ctx)
         return super().parse_args(ctx, known + args[n:])
-
-    def advice(self, args: Sequence[str]) -> str:
-        """Return what to do about more arguments than are expected."""
-        if ("--overwrite=", "force") in pairwise(args):
-            return "Write --overwrite=force, with an equals sign."
-        return super().advice(args)
 
 
 @click.group(
@@ -100,11 +99,11 @@ def main() -> None:
 
 
 @main.command("sort", cls=SortCommand)
-@click.argument("src", shell_complete=path_names)
+@click.argument("src", nargs=-1, required=True, shell_complete=path_names)
 @click.argument("dst", shell_complete=path_names)
 @options_of("sort")
 def sort_command(
-    src: str,
+    src: tuple[str, ...],
     dst: str,
     *,
     report: str | None,
@@ -113,11 +112,12 @@ def sort_command(
     log_format: str,  # looked at before anything else
     **options: Any,
 ) -> None:
-    """Sort the Parquet dataset SRC into the folder DST.
+    """Sort what is in SRC, one or more of them, into the folder DST.
 
-    SRC is a Parquet file, a folder of them at any depth, a quoted glob, or a Delta
-    or Iceberg table, which gives its current rows. Folders such as day=2024-01-01
-    give columns. Files that are no Parquet have to be named by --ignore. DST
+    SRC is a file of Parquet, CSV, JSON lines (.gz and .zst too) or Arrow IPC, a
+    folder of them at any depth, a quoted glob, a Delta or Iceberg table, which gives
+    its current rows, - for standard input, or @FILE for what a file lists. Folders
+    such as day=2024-01-01 give columns. Other files have to be named by --ignore. DST
     becomes a folder of files whose name order is the sort order. The sort is
     stable. The result is proved (row count, checksum of whole rows, order) before
     it is published; if anything fails, DST stays as it was.
@@ -129,12 +129,14 @@ def sort_command(
         --by "day,price:desc,note:asc:nulls_first"
     """
     check_together(options)
+    places = src[0] if len(src) == 1 else src
     if dry_run:
         if report is not None:
             raise Failure("--dry-run makes no report: leave --report out.")
-        _show_plan(src, dst, options)
+        _show_plan(places, dst, options)
         return
-    report_path = None if report is None else check_report_path(report, src, dst)
+    paths = [check_report_path(report, each, dst) for each in src if report is not None]
+    report_path = paths[0] if paths else None
     if report_path is not None and report_path.suffix.lower() in (".html", ".htm"):
         from dlsort.page.run_page import check_bokeh
 
@@ -157,7 +159,7 @@ def sort_command(
                     else live_progress(show=progress)
                 )
                 with own_warnings(), shown as watched.progress:
-                    done = sort_dataset(src, dst, progress=watched, **options)
+                    done = sort_dataset(places, dst, progress=watched, **options)
             except Exception as error:
                 if not watched.is_decided:
                     raise
@@ -176,7 +178,7 @@ def sort_command(
             _give_report(done, report, report_path)
 
 
-def _show_plan(src: str, dst: str, options: dict[str, Any]) -> None:
+def _show_plan(src: str | tuple[str, ...], dst: str, options: dict[str, Any]) -> None:
     """Tell what the sort would do; nothing is written."""
     with on_signal(leave):
         from dlsort.explained.door import explain_sort

@@ -67,9 +67,11 @@ def explain(
     input_size: int | str | None = None,
     strategy: str = "auto",
     memory: int | str | None = None,
-    schema: str | PathLike[str] | pa.Schema = "union",
+    schema: str | PathLike[str] | Mapping[str, Any] | pa.Schema = "union",
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
+    input_format: str | None = None,
+    csv_options: str | PathLike[str] | Mapping[str, Any] | None = None,
     decryption: str | Callable[[], Any] | None = None,
     _tuning: Tuning = TUNING,
 ) -> Explanation:
@@ -96,12 +98,16 @@ def explain(
         As of :func:`dlsort.sort_dataset`.
     memory : int or str, optional
         As of :func:`dlsort.sort_dataset`.
-    schema : str, path-like or pyarrow.Schema
+    schema : str, path-like, mapping or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`.
     ignore : str or a sequence of str
         Patterns of files to leave out.
     hive_types : str, mapping or Schema, optional
         Types of the columns that folders give.
+    input_format : {"parquet", "csv", "jsonl", "arrow"}, optional
+        As of :func:`dlsort.sort_dataset`. What is no Parquet is read to be explained.
+    csv_options : str, path-like or mapping, optional
+        As of :func:`dlsort.sort_dataset`.
     decryption : str or callable, optional
         Gives the keys of encrypted files.
 
@@ -157,7 +163,8 @@ def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanat
     notes = ["a dry run: nothing is sorted or written"]
     done = None
     if asked.if_exists == "skip":
-        done = result_before(asked, open_selected(asked), began)
+        with open_selected(asked) as selection:
+            done = result_before(asked, selection, began)
     if done is None:
         _, held = look_at_destination(asked)
         notes += [f"{asked.dst} would be replaced"] if held else []

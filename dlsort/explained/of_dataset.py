@@ -12,7 +12,7 @@ from dlsort.planner.decide import Alternative
 from dlsort.planner.work import Facts
 from dlsort.strategies.asked import Asked
 from dlsort.strategies.choose import rank_plans
-from dlsort.strategies.opened import check_source, open_selected
+from dlsort.strategies.opened import Selected, check_source, open_selected
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes
 from dlsort_cluster.machine import ClusterSize, machine_cores
@@ -32,7 +32,14 @@ def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Ex
     began : float
         When that was asked, by ``time.perf_counter``.
     """
-    source, keys, by = open_selected(asked)
+    with open_selected(asked) as selection:
+        return _explain(selection, asked, pinned, began)
+
+
+def _explain(
+    selection: Selected, asked: Asked, pinned: Mapping[str, Any], began: float
+) -> Explanation:
+    source, keys, by = selection
     check_source(source, asked, keys, asked.dst)
     opened_s = time.perf_counter() - began
     size = None
@@ -62,7 +69,7 @@ def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Ex
         predicted_seconds=taken.predicted.seconds,
         source={
             "rows": source.n_rows,
-            "files": len(source.files),
+            "files": len(source.given[0]),
             "stored_bytes": stored,
             "arrow_bytes": source.arrow_bytes,
         },

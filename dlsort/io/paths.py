@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import re
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from dlsort.errors import BadOptionError, shown
+from dlsort.io.path_list import read_list
 from dlsort.io.storage import is_store, without_scheme
 from dlsort.options.arguments import data_name, is_dasks
 
@@ -87,17 +89,21 @@ def read_path(value: Any, what: str) -> str:
 def read_places(value: Any, what: str) -> Places:
     """Return a path or a URL as text, or several of them; those of ``file://`` as paths.
 
+    ``"@file"`` stands for the paths that a file lists.
+
     Raises
     ------
     BadOptionError
         If one is empty, or no path at all, or there is none.
     """
     if not isinstance(value, list | tuple):
-        return str(without_scheme(read_path(value, what)))
+        path = read_path(value, what)
+        return read_list(path[1:]) if path.startswith("@") else str(without_scheme(path))
     if not value:
         msg = f"the {what} is an empty list; expected paths of files or folders."
         raise BadOptionError(msg)
-    return tuple(str(without_scheme(read_path(one, what))) for one in value)
+    found = (list_of(read_places(read_path(one, what), what)) for one in value)
+    return tuple(chain.from_iterable(found))
 
 
 def list_of(places: Places) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from dlsort.tuning import IoTuning
 
 __all__ = [
     "FileGroups",
+    "Origin",
     "Piece",
     "Range",
     "RowGroup",
@@ -74,6 +75,33 @@ class Stamp(NamedTuple):
     mark: str
 
 
+class Origin(NamedTuple):
+    """What a source's files were made from, where they are not the caller's own.
+
+    Attributes
+    ----------
+    files : tuple of str
+        The caller's files.
+    stamps : tuple of Stamp
+        One each.
+    of : tuple of int
+        For each file of the source, the number of the one that it was made from.
+    told : tuple of str
+        What they were read as, for people.
+    checksum : str
+        Of all rows as they were read; empty if that says nothing of the source's rows.
+    n_rows : int
+        How many were read; -1 if that was not counted.
+    """
+
+    files: tuple[str, ...]
+    stamps: tuple[Stamp, ...]
+    of: tuple[int, ...]
+    told: tuple[str, ...]
+    checksum: str
+    n_rows: int
+
+
 class Told(NamedTuple):
     """A column that the folders of a file, or its table, tell of all its rows.
 
@@ -121,6 +149,8 @@ class Source(ABC):
         What is done to each file's rows to have the schema; empty: nothing to any.
     changes, dropped : tuple of str
         Columns that are not the same in all files, and metadata that is left out.
+    origin : Origin or None
+        What the files were made from, if they are not the caller's own.
     """
 
     files: tuple[str, ...]
@@ -134,6 +164,13 @@ class Source(ABC):
     fits: tuple[Fit | None, ...] = ()
     changes: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+    @property
+    def given(self) -> tuple[tuple[str, ...], tuple[Stamp, ...]]:
+        """The caller's own files, and their stamps."""
+        origin = self.origin
+        return (self.files, self.stamps) if origin is None else origin[:2]
 
     @abstractmethod
     def read(self, piece: Piece, columns: Sequence[str]) -> pa.Table:

@@ -46,6 +46,15 @@ __all__ = [
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+# What is to be installed for the stores of a protocol.
+_EXTRAS = {
+    **dict.fromkeys(("s3", "s3a"), "s3"),
+    **dict.fromkeys(("gs", "gcs"), "gcs"),
+    **dict.fromkeys(("az", "abfs", "abfss", "adl"), "azure"),
+    **dict.fromkeys(("http", "https"), "http"),
+}
+
+
 def is_store(path: object) -> bool:
     """Return whether a path is an object's."""
     return "://" in str(path)
@@ -73,7 +82,10 @@ def filesystem(url: str) -> tuple[Any, str]:
     try:
         fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except (ValueError, ImportError) as error:
-        msg = f"{url} can't be used: {str(error).rstrip('.')}."
+        extra = _EXTRAS.get(url.partition("://")[0])
+        is_missing = isinstance(error, ImportError) and extra is not None
+        how = f" Install it by pip install 'dlsort[{extra}]'." if is_missing else ""
+        msg = f"{url} can't be used: {str(error).rstrip('.')}.{how}"
         raise BadOptionError(msg) from error
     return _Store(fs), path
 
@@ -202,7 +214,7 @@ def read_range(path: str, start: int, n_bytes: int) -> bytes:
         finally:
             os.close(fd)
     fs, inner = filesystem(path)
-    return bytes(fs.cat_file(inner, start, start + n_bytes))
+    return bytes(fs.cat_file(inner, start=start, end=start + n_bytes))
 
 
 def replace(path: str, data: Any) -> None:
@@ -329,7 +341,8 @@ def write_error(error: OSError, path: Path | str) -> DestinationError:
             f"no space left while writing {path}{free}. Nothing was published; free some space "
             "or choose another destination."
         )
-    return DestinationError(f"{path} can't be written: {error.strerror or error}.")
+    why = str(error.strerror or error).rstrip(".")
+    return DestinationError(f"{path} can't be written: {why}.")
 
 
 def existing(path: Path) -> Path:

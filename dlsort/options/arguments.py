@@ -26,6 +26,7 @@ __all__ = [
     "COLUMNS",
     "COMPRESSIONS",
     "COUNT",
+    "CSV_FORM",
     "DATASET",
     "DEPTH",
     "DISPLAY",
@@ -240,6 +241,7 @@ RENAMED = Kind("str or mapping", read_rename, metavar="OLD=NEW,…")
 PREDICATE = Kind("str or pyarrow.compute.Expression", read_where, metavar="CONDITION")
 TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
 DATASET = Kind("str or path-like", metavar="DATASET")
+CSV_FORM = Kind("str, path-like or mapping", metavar="NAME=VALUE,…")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
 FUNCTION = Kind("str or callable", read_function, "one that can be imported", "MODULE:FUNCTION")
 CLUSTER = Kind("str, Client or Cluster", metavar="ADDR")
@@ -270,8 +272,8 @@ VALUE_PAIR = Kind("two values of the key", metavar="A B", of_text=tuple, n_texts
 QUANTILE = Kind("float", _read_share_of_rows, "from 0 to 1", "Q", _decimal_number)
 DEPTH = Kind("float", _read_depth, "at least 1", "N", _decimal_number)
 SCHEMA = Kind(
-    "str, path-like or pyarrow.Schema",
-    range='"union", "strict", or a Parquet or Arrow file',
+    "str, path-like, mapping or pyarrow.Schema",
+    range='"union", "strict", a Parquet or Arrow file, or types of columns',
     metavar="SCHEMA",
 )
 LOCALE = Kind("str", _read_locale, range="a locale of ICU", metavar="LOCALE")

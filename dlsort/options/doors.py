@@ -27,6 +27,7 @@ from dlsort.options.sort_options import (
     COLLATE,
     COLUMNS,
     COMPRESSION,
+    CSV_OPTIONS,
     DECRYPTION,
     DRY_RUN,
     DST,
@@ -35,6 +36,7 @@ from dlsort.options.sort_options import (
     IF_EXISTS,
     IGNORE,
     IGNORE_CASE,
+    INPUT_FORMAT,
     INPUT_SIZE,
     LIMIT,
     LOG_FORMAT,
@@ -107,6 +109,10 @@ def _is_embedded(scheduler: object) -> bool:
 
 _OF_SORT = "what the sort was told, so that it is compared with what the result is to be."
 _ALL_THREADS = replace(THREADS, otherwise="one a core")
+_PARQUET = (
+    "A Parquet file, a folder of them at any depth, a glob, a Delta or Iceberg table; or a "
+    "list of such."
+)
 _THREADS_HERE = replace(_ALL_THREADS, help="At most so many; the result does not depend on it.")
 
 _SORTED = replace(DST, help="A dataset that dlsort has sorted: it says by which key.")
@@ -150,6 +156,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         MANIFEST,
         IGNORE,
         HIVE_TYPES,
+        INPUT_FORMAT,
+        CSV_OPTIONS,
         DECRYPTION,
         MODEL,
         PROGRESS,
@@ -203,6 +211,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         replace(_ALL_THREADS, help="Threads that read."),
         IGNORE,
         HIVE_TYPES,
+        replace(INPUT_FORMAT, help=f"{INPUT_FORMAT.help} Of ``against`` if that is given."),
+        CSV_OPTIONS,
         DECRYPTION,
         PROGRESS,
     ),
@@ -216,7 +226,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         DECRYPTION,
     ),
     "distribution": (
-        replace(SRC, kind=FRAMES, help=f"{SRC.help} Or a Dask frame."),
+        replace(SRC, kind=FRAMES, help=f"{_PARQUET} Or a Dask frame."),
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
         FILES_SCHEMA,
         IGNORE,
@@ -238,6 +248,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         FILES_SCHEMA,
         IGNORE,
         HIVE_TYPES,
+        INPUT_FORMAT,
+        CSV_OPTIONS,
         DECRYPTION,
     ),
     "inspect_dataset": (

@@ -17,6 +17,7 @@ from dlsort.options.arguments import (
     CODEC,
     COMPRESSIONS,
     COUNT,
+    CSV_FORM,
     DATASET,
     DISPLAY,
     FLAG,
@@ -51,6 +52,7 @@ __all__ = [
     "COLLATE",
     "COLUMNS",
     "COMPRESSION",
+    "CSV_OPTIONS",
     "DECRYPTION",
     "DRY_RUN",
     "DST",
@@ -59,6 +61,7 @@ __all__ = [
     "IF_EXISTS",
     "IGNORE",
     "IGNORE_CASE",
+    "INPUT_FORMAT",
     "INPUT_SIZE",
     "LIMIT",
     "LOG_FORMAT",
@@ -99,8 +102,9 @@ __all__ = [
 SRC = SortOption(
     "src",
     PATHS,
-    "A Parquet file, a folder of them at any depth, a glob, a Delta or Iceberg table; or a "
-    "list of such.",
+    "A file of Parquet, CSV, JSON lines or Arrow IPC, a folder of them at any depth, a glob, a "
+    "Delta or Iceberg table; ``-``: standard input; @FILE: what that file lists; or a list of "
+    "such.",
     REQUIRED,
 )
 DST = SortOption(
@@ -314,7 +318,8 @@ FILES_SCHEMA = SortOption(
     SCHEMA,
     "union: columns that differ between files get a type that holds the values of all, and "
     "what a file has not is null. strict: a difference is refused. A file: its schema is "
-    "taken, and refused where it can't hold a value.",
+    "taken, and refused where it can't hold a value. name:type,…: these columns have these "
+    "types, and the others go by union.",
     default="union",
 )
 MANIFEST = SortOption(
@@ -381,6 +386,20 @@ HIVE_TYPES = SortOption(
     "Types of the columns that folders such as day=2024-01-01 tell, as in "
     "day:date32,region:string.",
     otherwise="int32 if all values are such numbers, else text",
+)
+INPUT_FORMAT = SortOption(
+    "input_format",
+    one_of("parquet", "csv", "jsonl", "arrow"),
+    "What the source's files are: Parquet, CSV, JSON lines, or Arrow IPC (Feather too).",
+    otherwise="by the ends of their names, such as .csv.gz",
+)
+CSV_OPTIONS = SortOption(
+    "csv_options",
+    CSV_FORM,
+    "How CSV is written, as in delimiter=;,header=false, or a YAML or JSON file: delimiter, "
+    "quote, escape, header, names, null_values, encoding, decimal, timestamp_formats; several "
+    "values are parted by |.",
+    otherwise="commas, double quotes, a header, null as nothing without quotes",
 )
 DECRYPTION = SortOption(
     "decryption",

@@ -54,6 +54,8 @@ class Wanted:
         What they are called there.
     where : str
         Which rows are sorted; empty: all.
+    input_format, csv_options : str
+        What was said of files that are no Parquet.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -75,13 +77,15 @@ class Wanted:
     columns: list[str] | None = None
     rename: dict[str, str] = field(default_factory=dict)
     where: str = ""
+    input_format: str = ""
+    csv_options: str = ""
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
     @staticmethod
     def files_of(source: Source) -> list[list[Any]]:
         """Return ``files`` of a source."""
-        return [[path, *stamp] for path, stamp in zip(source.files, source.stamps, strict=True)]
+        return [[path, *stamp] for path, stamp in zip(*source.given, strict=True)]
 
     @property
     def mark(self) -> str:
@@ -134,6 +138,8 @@ class Wanted:
             "columns": ("columns (--columns)", self.columns, kept.columns),
             "rename": ("rename (--rename)", self.rename, kept.rename),
             "where": ("where (--where)", self.where, kept.where),
+            "format": ("input_format (--input-format)", self.input_format, kept.input_format),
+            "csv": ("csv_options (--csv-options)", self.csv_options, kept.csv_options),
         }
         if partitions is not None:
             options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from dlsort.errors import BadOptionError, ClusterError, shown
+from dlsort.ingest.csv_options import CsvOptions, read_csv_options
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.parquet.writer import check_compression
@@ -69,6 +70,10 @@ class Asked:
         By column.
     compression : str
         Empty: as the parts that are there.
+    input_format : str or None
+        What the source's files are; None: what their names say.
+    csv_options : CsvOptions
+        How CSV is written.
     decryption : str or None
         Names the function that gives the keys of encrypted files.
     model : str or None
@@ -111,6 +116,8 @@ class Asked:
     manifest: bool
     ignore: tuple[str, ...]
     hive_types: HiveTypes
+    input_format: str | None
+    csv_options: CsvOptions
     decryption: str | None
     model: str | None
     memory_bytes: int
@@ -187,6 +194,7 @@ def read_arguments(
         "ignore": read_ignore(values["ignore"]),
         "hive_types": read_hive_types(values["hive_types"]),
         "schema": read_schema(values["schema"]),
+        "csv_options": read_csv_options(values["csv_options"]),
         "dst": ""
         if dst is None and door == "explain"
         else str(without_scheme(read_path(dst, "destination (dst)"))),
@@ -197,6 +205,15 @@ def read_arguments(
     values["compression"] = values["compression"] or ""
     if values["compression"]:
         check_compression(values["compression"])
+    if values["dst"].startswith(("http://", "https://")):
+        msg = f"{values['dst']} can't be written: web servers are read only. Choose a folder."
+        raise BadOptionError(msg)
+    if values["resume"] and "-" in list_of(values["src"]):
+        msg = (
+            "standard input can't be read again, so that no attempt can be resumed: leave "
+            "resume (--resume) out, or keep the rows in a file."
+        )
+        raise BadOptionError(msg)
     asked = Asked(**values, memory_bytes=memory_bytes, tuning=tuning)
     _check_fewer(asked)
     if asked.workers and asked.threads and asked.threads < asked.workers:

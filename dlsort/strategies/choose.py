@@ -199,8 +199,8 @@ def _writer(
 def _marks(job: Job) -> tuple[str, ...]:
     """Return what the source's files are recognised by, if all rows of few are in the parts."""
     is_many = len(job.source.files) > job.tuning.sample.most_marks
-    if is_many or job.fewer is not None or job.source.is_filtered:
-        return ()
+    if is_many or job.fewer is not None or job.source.is_filtered or job.source.origin:
+        return ()  # files that are gone after the job are none to be recognised
     both = zip(job.source.files, job.source.stamps, strict=True)
     return tuple(file_mark(path, *stamp) for path, stamp in both)
 

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 from dlsort.arrow.hidden import is_hidden
+from dlsort.errors import DlsortError, RowsLostError
+from dlsort.ingest.formats import is_direct
+from dlsort.ingest.sources import Incoming, take_in
+from dlsort.io.find import Listing
 from dlsort.io.parquet.selected import selected
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import list_of
-from dlsort.io.source import Source
+from dlsort.io.schema.united import SchemaWanted
+from dlsort.io.source import Origin, Source
+from dlsort.io.storage import existing, is_store
 from dlsort.io.told import check_all_told
-from dlsort.keys import SortKey, format_by
+from dlsort.keys import SortKey, format_by, parse_by
 from dlsort.order.key_types import check_key_types
+from dlsort.proof.checksum import total
+from dlsort.proof.outcome import Outcome
 from dlsort.publish.destination import check_apart
 from dlsort.strategies.asked import Asked
 from dlsort.strategies.budget import check_partitions, check_row_groups, plan_budget
 from dlsort.strategies.kept import with_kept_share
 from dlsort.strategies.sizes import default_of
 from dlsort.strategies.where import choose_rows
+from dlsort_cluster.machine import machine_cores
 
-__all__ = ["Selected", "check_source", "open_asked", "open_selected"]
+__all__ = ["Selected", "check_source", "check_taken_in", "open_asked", "open_selected"]
 
 
 class Selected(NamedTuple):
@@ -40,16 +53,76 @@ class Selected(NamedTuple):
     by: str
 
 
-def open_asked(asked: Asked) -> ParquetSource:
-    """Read the footers of what is to be sorted."""
-    how = asked.schema, asked.ignore, asked.hive_types, asked.decryption
-    source = open_source(asked.src, asked.tuning.io, *how)
-    check_all_told(asked.hive_types, source)
-    return source
+@contextmanager
+def open_asked(asked: Asked) -> Iterator[ParquetSource]:
+    """Give what is to be sorted, its footers read; what is no Parquet is made so meanwhile."""
+    incoming = Incoming(
+        asked.src, asked.ignore, asked.schema, asked.input_format, asked.csv_options
+    )
+
+    def open_listing(listing: Listing, schema: SchemaWanted) -> ParquetSource:
+        how = asked.ignore, asked.hive_types, asked.decryption, listing
+        return open_source(asked.src, asked.tuning.io, schema, *how)
+
+    def key_columns(names: list[str]) -> list[str]:
+        with suppress(DlsortError):  # told once all columns are known
+            tops = {key.column.partition(".")[0] for key in parse_by(asked.by, names)}
+            return [name for name in names if name in tops]
+        return []
+
+    with take_in(
+        incoming,
+        asked.tuning,
+        threads=asked.threads or machine_cores(),
+        temp_dir=_temp_dir(asked),
+        key_columns=key_columns,
+    ) as taken:
+        source = taken.open(open_listing)
+        check_all_told(asked.hive_types, source)
+        yield source
 
 
-def open_selected(asked: Asked) -> Selected:
-    """Read the footers of what is to be sorted, and choose the rows and columns of it.
+def _temp_dir(asked: Asked) -> str | None:
+    """Return where pieces go: on a cluster, to a folder that its workers see."""
+    if asked.temp_dir or asked.scheduler is None or not asked.dst or is_store(asked.dst):
+        return asked.temp_dir
+    return str(existing(Path(asked.dst).absolute().parent))
+
+
+def check_taken_in(source: Source, outcome: Outcome) -> None:
+    """Compare the rows that were read of other formats with those that were sorted.
+
+    Parameters
+    ----------
+    source : Source
+        What was sorted.
+    outcome : Outcome
+        What was read of its files.
+
+    Raises
+    ------
+    RowsLostError
+        If they are not the same.
+    """
+    origin = source.origin
+    if origin is None or origin.n_rows < 0:
+        return
+    proof = total(each.proof for each in outcome.inputs)
+    n_read = sum(each.n_read for each in outcome.inputs)
+    if n_read != origin.n_rows or (
+        proof.rows == n_read and origin.checksum not in ("", proof.checksum)
+    ):
+        msg = (
+            f"{origin.n_rows:,} rows of checksum {origin.checksum or '?'} were read, and "
+            f"{n_read:,} of checksum {proof.checksum} sorted. Nothing was published. This is a "
+            "bug, or bad memory: please report it."
+        )
+        raise RowsLostError(msg)
+
+
+@contextmanager
+def open_selected(asked: Asked) -> Iterator[Selected]:
+    """Give what :func:`open_asked` does, with the rows and columns of it that are chosen.
 
     Parameters
     ----------
@@ -61,7 +134,11 @@ def open_selected(asked: Asked) -> Selected:
     DlsortError
         If there is no such source, key or column.
     """
-    source = open_asked(asked)
+    with open_asked(asked) as source:
+        yield _selected(source, asked)
+
+
+def _selected(source: ParquetSource, asked: Asked) -> Selected:
     keys, computed = asked.order(source.schema)
     by = format_by(keys)
     wanted = asked.columns, asked.rename
@@ -70,7 +147,16 @@ def open_selected(asked: Asked) -> Selected:
     check_key_types(source.schema, tuple(key for key in keys if not is_hidden(key.column)))
     chosen = choose_rows(source.schema, keys, wanted, asked.where, computed)
     found = with_kept_share(selected(source, chosen), asked.tuning.strategies)
+    if found.origin is not None:  # what was read is compared as far as all of it is sorted
+        is_whole = wanted == (None, None)
+        origin = found.origin._replace(checksum=found.origin.checksum if is_whole else "")
+        found = replace(found, origin=origin if asked.where is None else _uncounted(origin))
     return Selected(found, chosen.keys, by)
+
+
+def _uncounted(origin: Origin) -> Origin:
+    """Return an origin whose rows are not compared: row groups may be passed over."""
+    return origin._replace(n_rows=-1)
 
 
 def check_source(
@@ -90,7 +176,8 @@ def check_source(
         Where the parts are to go; empty: nobody has said.
     """
     for place in list_of(asked.src) if destination else ():
-        check_apart(destination, place, source.files)
+        if not is_direct(place):
+            check_apart(destination, place, source.given[0])
     source.check_columns(source.schema.names, copied=True)
     check_key_types(source.schema, keys)
     tuning = asked.tuning.budget

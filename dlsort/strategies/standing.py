@@ -62,6 +62,8 @@ def wanted_of(source: Source, asked: Asked, keys: tuple[SortKey, ...], by: str) 
         partition_size=asked.partition_size,
         schema=told_of(asked.schema),
         manifest=asked.manifest,
+        input_format=asked.input_format or "",
+        csv_options=asked.csv_options.told(),
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
         columns=None if asked.columns is None else list(asked.columns),
         rename=asked.rename or {},
@@ -119,10 +121,11 @@ def result_before(asked: Asked, found: Selected, began: float) -> Skipped | None
 
 def opened(source: ParquetSource, asked: Asked, seconds: float) -> Opened:
     """Return the event that footers were read, in so many seconds."""
+    origin = source.origin
     return Opened(
         source.n_rows,
-        len(source.files),
-        source.stored_bytes,
+        len(source.given[0]),
+        source.stored_bytes if origin is None else sum(s.n_bytes for s in origin.stamps),
         source.arrow_bytes,
         seconds,
         source.passed,
@@ -131,4 +134,5 @@ def opened(source: ParquetSource, asked: Asked, seconds: float) -> Opened:
         source.n_decrypted,
         where=told_where(asked.where),
         passed_groups=source.n_passed_groups,
+        read_as=() if origin is None else origin.told,
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from dlsort.ingest.sources import Incoming, take_in
+from dlsort.io.find import Listing
 from dlsort.io.listing.hive import HiveTypes
 from dlsort.io.parquet.selected import selected
 from dlsort.io.parquet.source import ParquetSource, open_source
-from dlsort.io.paths import Places
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.strategies.where import choose_rows
 from dlsort.tuning import TUNING
@@ -18,12 +21,19 @@ from dlsort_cluster.machine import machine_memory_bytes
 __all__ = ["chosen_of", "cut_to_check", "open_to_check"]
 
 
+@contextmanager
 def open_to_check(
-    src: Places, how: tuple[SchemaWanted, Sequence[str], HiveTypes, str | None]
-) -> ParquetSource:
-    """Return a source, its row groups whole, and the memory for it."""
+    incoming: Incoming, how: tuple[Sequence[str], HiveTypes, str | None], threads: int
+) -> Iterator[ParquetSource]:
+    """Give a source, its row groups whole, and the memory for it."""
     most_bytes = int(machine_memory_bytes() * TUNING.budget.job_memory_share)
-    return replace(open_source(src, TUNING.io, *how), most_bytes=most_bytes)
+
+    def open_listing(listing: Listing, schema: SchemaWanted) -> ParquetSource:
+        return open_source(incoming.src, TUNING.io, schema, *how, listing)
+
+    how_made = partial(take_in, threads=threads, temp_dir=None, key_columns=lambda _: [])
+    with how_made(incoming, TUNING) as taken:
+        yield replace(taken.open(open_listing), most_bytes=most_bytes)
 
 
 def chosen_of(

@@ -24,6 +24,7 @@ from dlsort.order.key_types import check_key_types
 from dlsort.proof.checksum import Proof
 from dlsort.publish.destination import check_apart
 from dlsort.publish.job_file import Wanted
+from dlsort.publish.replaceable import Held
 from dlsort.publish.staging import Staging
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.opened import open_asked
@@ -139,16 +140,21 @@ def append_dataset(
     began = time.perf_counter()
     asked = read_arguments(given, _tuning, "append_dataset")
     with progress_for(progress) as display:
-        return _append(asked, display, began)
+        if (finished := finished_before(asked, "append", _files_of(asked), began)) is not None:
+            return finished
+        opened = open_destination(asked)
+        with open_asked(asked) as batch:
+            return _append(asked, opened, batch, display, began)
 
 
-def _append(asked: Asked, progress: Progress, began: float) -> UpkeepReport:
-    # recover
-    if (finished := finished_before(asked, "append", _files_of(asked), began)) is not None:
-        return finished
-    # open
-    destination, held, dataset = open_destination(asked)
-    batch = open_asked(asked)
+def _append(
+    asked: Asked,
+    opened: tuple[str, Held, SortedDataset],
+    batch: ParquetSource,
+    progress: Progress,
+    began: float,
+) -> UpkeepReport:
+    destination, held, dataset = opened
     _check_batch(asked, dataset, batch, destination)
     schema = _fitting_schema(asked, dataset, batch)
     marks = _marks(batch, asked.tuning)
@@ -186,7 +192,11 @@ def _marks(batch: ParquetSource, tuning: Tuning) -> tuple[str, ...]:
 
 
 def _files_of(asked: Asked) -> Callable[[], list[list[Any]]]:
-    return lambda: Wanted.files_of(open_asked(asked))
+    def files_of() -> list[list[Any]]:
+        with open_asked(asked) as batch:
+            return Wanted.files_of(batch)
+
+    return files_of
 
 
 def _check_batch(

@@ -2,7 +2,8 @@
 
 ::
 
-    source       page_text    how long the texts of a Parquet page are
+    source       row_ends     where the rows of comma-separated text end
+                 page_text    how long the texts of a Parquet page are
                  thrift_bytes   Thrift's compact protocol
                  parquet_bytes  whether footers are as most are
                  parquet_pages  what pages unpack to, by their headers
@@ -71,6 +72,7 @@ from dlsort_kernels.parquet_pages import chunk_sizes, page_sizes
 from dlsort_kernels.prefix import common_prefix, prefix_words
 from dlsort_kernels.refine import refine, run_rows
 from dlsort_kernels.refine_bytes import refine_bytes
+from dlsort_kernels.row_ends import last_row_end
 from dlsort_kernels.scatter import (
     Scratch,
     Spread,
@@ -138,6 +140,7 @@ __all__ = [
     "hash_words",
     "int_words",
     "join_files",
+    "last_row_end",
     "limb_words",
     "longest_text",
     "lowest_rows",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import dlsort
@@ -197,10 +198,19 @@ def test_a_command_that_was_meant_is_named():
     assert f"no such command 'Srot'. Did you mean 'sort'? {commands}" in result.stderr
 
 
-def test_a_glob_that_the_shell_has_opened():
-    result = command("sort", "a.parquet", "b.parquet", "out", "--by", "id")
-    assert result.exit_code == 2
-    assert "1 more than the expected arguments: out. Put a glob in quotes" in result.stderr
+def test_a_glob_that_the_shell_has_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.parquet", "b.parquet"):
+        write(Path(name), KEYS)
+    assert sort("a.parquet", "b.parquet", "out", by="a").exit_code == 0
+    assert pq.read_table("out").num_rows == 2 * KEYS.num_rows
+    before = Path("b.parquet").read_bytes()
+    forgotten = sort("a.parquet", "b.parquet", "--overwrite", by="a")
+    assert forgotten.exit_code == 2
+    assert "b.parquet is not a folder" in forgotten.stderr
+    assert Path("b.parquet").read_bytes() == before
+    stats = command("stats", "a.parquet", "b.parquet", "--by", "a")
+    assert "1 more than the expected arguments: b.parquet. Put a glob in quot" in stats.stderr
 
 
 @pytest.mark.parametrize("given", ["L_ShipDate", "l-shipdate", "L SHIPDATE", "shipdate"])

@@ -61,7 +61,7 @@ def test_the_package_runs_as_the_command():
     line = [sys.executable, "-m", "dlsort", "sort", "--help"]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0
-    assert done.stdout.startswith("Usage: dlsort sort [OPTIONS] SRC DST")
+    assert done.stdout.startswith("Usage: dlsort sort [OPTIONS] SRC... DST")
 
 
 def test_without_a_word_it_helps():

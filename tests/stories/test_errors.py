@@ -100,7 +100,7 @@ def test_a_glob_that_matches_nothing(work):
 
 def test_a_folder_without_parquet(work):
     (work / "texts").mkdir()
-    (work / "texts" / "a.csv").write_text("id\n1\n")
+    (work / "texts" / "a.txt").write_text("id\n1\n")
     refused("texts", "out", says=("texts holds no Parquet file", "at least one in it"))
 
 

@@ -18,7 +18,15 @@ import pyarrow as pa
 from dlsort.errors import BadOptionError, SchemaMismatchError, shown
 from dlsort.keys import quoted
 
-__all__ = ["NULL", "HiveTypes", "cast_text", "column_types", "folder_values", "read_hive_types"]
+__all__ = [
+    "NULL",
+    "HiveTypes",
+    "cast_text",
+    "column_types",
+    "folder_values",
+    "read_hive_types",
+    "read_types",
+]
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -91,21 +99,30 @@ def read_hive_types(value: Any) -> dict[str, pa.DataType]:
     >>> read_hive_types('"a,b":int8')
     {'a,b': DataType(int8)}
     """
-    if value is None:
-        return {}
+    return {} if value is None else read_types(value, "hive_types")
+
+
+def read_types(value: Any, option: str) -> dict[str, pa.DataType]:
+    """Return the types of columns that an option gives, as of :func:`read_hive_types`.
+
+    Raises
+    ------
+    BadOptionError
+        If it gives none, or there is no such type.
+    """
     if isinstance(value, str):
         pairs = list(_pairs(value))
         if not all(name for name, _ in pairs):
-            msg = f"hive_types is {shown(value)}; expected types such as 'day:date32,n:int64'."
+            msg = f"{option} is {shown(value)}; expected types such as 'day:date32,n:int64'."
             raise BadOptionError(msg)
     elif isinstance(value, pa.Schema):
         pairs = [(one.name, one.type) for one in value]
     elif isinstance(value, Mapping):
         pairs = list(value.items())
     else:
-        msg = f"hive_types is {shown(value)}; expected text such as 'day:date32', or a mapping."
+        msg = f"{option} is {shown(value)}; expected text such as 'day:date32', or a mapping."
         raise BadOptionError(msg)
-    return {name: _read_type(name, kind) for name, kind in pairs}
+    return {name: _read_type(name, kind, option) for name, kind in pairs}
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
@@ -119,7 +136,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
         end, is_last = match.end(), not match[0].endswith(",")
 
 
-def _read_type(name: str, kind: Any) -> pa.DataType:
+def _read_type(name: str, kind: Any, option: str) -> pa.DataType:
     text = str(kind).strip().lower()
     try:
         if isinstance(kind, pa.DataType):
@@ -133,9 +150,9 @@ def _read_type(name: str, kind: Any) -> pa.DataType:
         pa.nulls(1, pa.string()).cast(made)
     except (ValueError, pa.ArrowException) as error:
         msg = (
-            f"hive_types (--hive-types) says {shown(kind)} for {name!r}; expected the name of "
-            "a type that text can be read as, such as int64, date32, timestamp[us], string or "
-            "decimal(9,2)."
+            f"{option} (--{option.replace('_', '-')}) says {shown(kind)} for {name!r}; "
+            "expected the name of a type that text can be read as, such as int64, date32, "
+            "timestamp[us], string or decimal(9,2)."
         )
         raise BadOptionError(msg) from error
     return made

@@ -250,6 +250,7 @@ def open_source(
     ignore: Sequence[str] = (),
     hive_types: HiveTypes | None = None,
     decryption: str | None = None,
+    listing: Listing | None = None,
 ) -> ParquetSource:
     """Read the footers of a dataset.
 
@@ -259,7 +260,7 @@ def open_source(
         A Parquet file, a folder of them or a glob, or a list of such; or files listed already.
     tuning : IoTuning
         How it, and its rows later, are read.
-    schema : "union", "strict" or pyarrow.Schema
+    schema : "union", "strict", pyarrow.Schema or ColumnTypes
         The schema that files are to have.
     ignore : sequence of str
         Patterns of names to leave out.
@@ -267,6 +268,8 @@ def open_source(
         Types of columns that folders tell.
     decryption : str, optional
         Names the function that gives the keys of encrypted files.
+    listing : Listing, optional
+        Its files, if they have been found.
 
     Raises
     ------
@@ -282,7 +285,7 @@ def open_source(
         listing = src
     else:
         places = src if isinstance(src, tuple) else str(src)
-        listing = find_files(places, ignore)
+        listing = listing or find_files(places, ignore)
     with _no_collection():
         read = _read_all(shown_places(places), listing, tuning, decryption)
         return _make_source(*read, tuning, schema, hive_types or {})
@@ -355,7 +358,8 @@ def _make_source(
         ),
     )
     schema = united.schema
-    if not isinstance(wanted, pa.Schema):
+    has_own = isinstance(wanted, pa.Schema)
+    if not has_own:
         schema = in_table_order(schema, files, told)
     return ParquetSource(
         tuple(file.path for file in files),
@@ -371,7 +375,7 @@ def _make_source(
         layouts=layouts_of(footers, united.fits, types),
         footers=tuple(footers),
         told_types=_told_types(
-            footers, schema, has_own=isinstance(wanted, pa.Schema) or bool(types)
+            footers, schema, has_own=has_own or isinstance(wanted, dict) or bool(types)
         ),
     )
 

@@ -13,15 +13,44 @@ import pyarrow.types as pt
 from dlsort.arrow.layouts import with_null_fields
 from dlsort.arrow.same_names import given_name, named
 from dlsort.arrow.unite import UnlikeError, spelled, unite_all, unite_fields
-from dlsort.errors import SchemaMismatchError
+from dlsort.errors import SchemaMismatchError, UnknownColumnError
 from dlsort.io.schema.asked import check_asked, with_file_names
 from dlsort.io.schema.fit import ASKED, Difference, Fit
 from dlsort.io.schema.labels import PANDAS, Labels, find_labels, unite_pandas
 from dlsort.io.schema.metadata import FileSchema, calendar_of, is_julian, unite_metadata
+from dlsort.wording import did_you_mean
 
-__all__ = ["SchemaWanted", "United", "unite"]
+__all__ = ["ColumnTypes", "SchemaWanted", "United", "unite"]
 
-SchemaWanted: TypeAlias = "Literal['union', 'strict'] | pa.Schema"
+
+class ColumnTypes(dict[str, pa.DataType]):
+    """Types of some columns, by name; the others go by union."""
+
+    def over(self, files: Sequence[FileSchema]) -> pa.Schema:
+        """Return the schema that files are asked for.
+
+        Raises
+        ------
+        UnknownColumnError
+            If no file has one of the columns.
+        """
+        names = dict.fromkeys(name for file in files for name in file.schema.names)
+        for name in self:
+            if name not in names:
+                msg = (
+                    f"schema (--schema) gives a type for {name!r}, which no file has."
+                    f"{did_you_mean(name, names)}"
+                )
+                raise UnknownColumnError(msg)
+        typed = [replace(file, schema=self._typed(file.schema)) for file in files]
+        return unite(typed, "union").schema
+
+    def _typed(self, schema: pa.Schema) -> pa.Schema:
+        fields = [f.with_type(self[f.name]) if f.name in self else f for f in schema]
+        return pa.schema(fields, schema.metadata)
+
+
+SchemaWanted: TypeAlias = "Literal['union', 'strict'] | pa.Schema | ColumnTypes"
 
 
 @dataclass(frozen=True)
@@ -55,8 +84,9 @@ def unite(
     ----------
     files : sequence of FileSchema
         The files, in order, at least one.
-    wanted : "union", "strict" or pyarrow.Schema
-        One that holds the values of all; the same in all of them; or this one.
+    wanted : "union", "strict", pyarrow.Schema or ColumnTypes
+        One that holds the values of all; the same in all of them; this one; or one with these
+        types.
     are_stored : bool
         The columns are those in the files: no folder and no table tells further ones.
 
@@ -69,6 +99,8 @@ def unite(
     -----
     Time O(columns) for each schema that is not another file's, and O(files).
     """
+    if isinstance(wanted, ColumnTypes):
+        wanted = wanted.over(files)
     filled = [file for file in files if file.n_rows] or files
     told = list({id(file.schema): file for file in filled}.values())
     labels: list[Labels | None] = [None] * len(files)

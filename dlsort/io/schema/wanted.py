@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +14,9 @@ import pyarrow.parquet as pq
 
 from dlsort.arrow.same_names import with_own_names
 from dlsort.errors import BadOptionError, shown
-from dlsort.io.schema.united import SchemaWanted
-from dlsort.io.storage import open_to_read, without_scheme
+from dlsort.io.listing.hive import read_types
+from dlsort.io.schema.united import ColumnTypes, SchemaWanted
+from dlsort.io.storage import is_store, open_to_read, without_scheme
 
 __all__ = ["read_schema", "told_of"]
 
@@ -27,8 +30,9 @@ def read_schema(value: Any) -> SchemaWanted:
 
     Parameters
     ----------
-    value : str, path-like or pyarrow.Schema
+    value : str, path-like, mapping or pyarrow.Schema
         ``"union"``, ``"strict"``, a schema, or a file: Parquet, or Arrow's IPC file or stream.
+        Or types of some columns, as a mapping or as in ``"x:string,y:decimal(9,2)"``.
 
     Raises
     ------
@@ -39,6 +43,8 @@ def read_schema(value: Any) -> SchemaWanted:
         return _checked(value, "schema")
     if isinstance(value, str) and value in ("union", "strict"):
         return "union" if value == "union" else "strict"
+    if isinstance(value, Mapping) or _is_types(value):
+        return ColumnTypes(read_types(value, "schema"))
     if not isinstance(value, str | PathLike):
         msg = f"schema (--schema) is {shown(value)}; {EXPECTED}."
         raise BadOptionError(msg)
@@ -54,6 +60,11 @@ def read_schema(value: Any) -> SchemaWanted:
         msg = f"schema (--schema) is {shown(path)}, which can't be read ({why}); {EXPECTED}."
         raise BadOptionError(msg) from error
     return _checked(found, path)
+
+
+def _is_types(value: Any) -> bool:
+    is_text = isinstance(value, str) and ":" in value
+    return is_text and not is_store(value) and not Path(value).exists()
 
 
 def _read(where: Any) -> pa.Schema:
@@ -81,4 +92,6 @@ def _checked(schema: pa.Schema, name: str) -> pa.Schema:
 
 def told_of(wanted: SchemaWanted) -> str:
     """Return what is asked for as a text that is the same whenever that is the same."""
+    if isinstance(wanted, ColumnTypes):
+        return ",".join(f"{name}:{kind}" for name, kind in wanted.items())
     return wanted if isinstance(wanted, str) else wanted.serialize().to_pybytes().hex()
