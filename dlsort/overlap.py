@@ -149,7 +149,7 @@ def measure_overlap(
     max_depth : float, optional
         More row groups than that a lookup may not touch, on average: else the report is not
         ``ok``.
-    schema : str, path-like or pyarrow.Schema
+    schema : str, path-like, mapping or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`.
     ignore : str or a sequence of str
         Patterns of files to leave out.

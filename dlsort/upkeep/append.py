@@ -96,7 +96,7 @@ def append_dataset(
     resume : bool
         Resume from what an earlier attempt at the same has kept that was killed. If the files
         are those that were appended last, nothing is done: no row is there twice.
-    schema : str, path-like or pyarrow.Schema
+    schema : str, path-like, mapping or pyarrow.Schema
         As of :func:`dlsort.sort_dataset`. Columns that the batch has not are null in its rows.
         What would change columns or types of the dataset is refused.
     ignore : str or a sequence of str
@@ -105,7 +105,7 @@ def append_dataset(
         Types of the columns that its folders give.
     decryption : str or callable, optional
         Gives the keys of encrypted files.
-    progress : bool or Progress, optional
+    progress : bool, Progress or callable, optional
         True: a live display on standard error. An object's methods are called as the job goes.
 
     Returns

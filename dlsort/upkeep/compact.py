@@ -65,7 +65,7 @@ def compact_dataset(
         Rows of their row groups; by default as the others.
     resume : bool
         Resume from what an earlier attempt at the same has kept that was killed.
-    progress : bool or Progress, optional
+    progress : bool, Progress or callable, optional
         True: a live display on standard error. An object's methods are called as the job goes.
 
     Returns
