@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
+from itertools import accumulate, groupby
 from os import PathLike
 from typing import Any
 
@@ -31,7 +31,7 @@ from dlsort.io.paths import Places, read_places, shown_places
 from dlsort.io.schema.differences import find_differences
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
-from dlsort.io.source import Piece, Source, cut_pieces
+from dlsort.io.source import Piece, Source, cut_groups, cut_pieces
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options.doors import read_options
@@ -41,7 +41,7 @@ from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.nan_places import has_nan, other_places
 from dlsort.proof.ordered import first_break
-from dlsort.publish.manifest import key_of_parts
+from dlsort.publish.manifest import key_of_parts, read_manifest
 from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
@@ -126,11 +126,14 @@ class _Order:
     keys: tuple[SortKey, ...]
     first: Disorder | None = None
     last: tuple[pa.Table, Piece] | None = field(default=None, repr=False)
+    is_by_folder: bool = False
 
     def feed(self, piece: Piece, result: _Checked) -> None:
         """Take one more piece into account."""
         if self.first is not None or result.edges is None:
             return
+        if self.is_by_folder and self.last and _folder(self.last[1]) != _folder(piece):
+            self.last = None
         if self.last is not None:
             above, of = self.last
             below = result.edges.slice(0, 1)
@@ -248,8 +251,10 @@ def _check(
     src, against = called[0], called[1] if len(called) > 1 else None
     source, other = sources[0], sources[1] if len(sources) > 1 else None
     problems: list[str] = []
+    told = [footer.metadata.metadata for footer in source.footers]
+    first = read_manifest(told[0]) if told else None
+    is_by_folder = first is not None and bool(first.partition_by)
     if by is None:
-        told = (footer.metadata.metadata for footer in source.footers)
         n_rows = (int(footer.rows.sum()) for footer in source.footers)
         keys, problems = key_of_parts(src, list(zip(source.files, n_rows, told, strict=True)))
     else:
@@ -264,20 +269,22 @@ def _check(
     whole = other is not None and not differences
     columns = source.schema.names if whole else top_columns_of(source.schema, keys)
     source.check_columns(columns, copied=False)
-    order = _Order(source, keys)
+    order = _Order(source, keys, is_by_folder=is_by_folder)
     progress.phase("check", source.n_rows)
     if whole and other is not None:
         other.check_columns(columns, copied=False)
         progress.phase("against", other.n_rows)
     proof, other_proof = Proof(), Proof()
     with _pool(threads) as pool:
-        for piece, result in _read(source, keys, pool, progress, "check", whole=whole):
+        pieces = _pieces(source, is_by_folder=is_by_folder)
+        for piece, result in _read(source, pieces, keys, pool, progress, "check", whole=whole):
             order.feed(piece, result)
             proof += result.proof
             if order.first is not None and not whole:
                 break
         if whole and other is not None:
-            for _, result in _read(other, (), pool, progress, "against", whole=True):
+            pieces = _pieces(other)
+            for _, result in _read(other, pieces, (), pool, progress, "against", whole=True):
                 other_proof += result.proof
             if proof != other_proof:
                 differences.append(
@@ -312,9 +319,11 @@ def _sorted_if(order: _Order, threads: int) -> str | None:
     if order.first is None or not order.first.has_nan:
         return None
     for rule, keys in other_places(order.keys, order.source.schema):
-        other = _Order(order.source, keys)
+        other = _Order(order.source, keys, is_by_folder=order.is_by_folder)
+        pieces = _pieces(order.source, is_by_folder=order.is_by_folder)
+        how = NoProgress(), ""
         with _pool(threads) as pool:
-            for piece, found in _read(order.source, keys, pool, NoProgress(), "", whole=False):
+            for piece, found in _read(order.source, pieces, keys, pool, *how, whole=False):
                 other.feed(piece, found)
                 if other.first is not None:
                     break
@@ -346,8 +355,27 @@ def _open(
     return source.within(most_bytes // threads // tuning.reading_copies, tuning.input_bytes)
 
 
+def _folder(piece: Piece) -> str:
+    return piece.files[0].path.rpartition("/")[0]
+
+
+def _pieces(source: Source, *, is_by_folder: bool = False) -> list[Piece]:
+    """Return what is read at once, in order; if need be, of one folder each."""
+    if not is_by_folder:
+        return cut_pieces(source, TUNING.budget.input_bytes)
+    groups, pieces, begin = source.row_groups, list[Piece](), 0
+    folders = [source.files[group.file].rpartition("/")[0] for group in groups]
+    for _, same in groupby(folders):
+        end = begin + sum(1 for _ in same)
+        runs = cut_groups(source, groups[begin:end], TUNING.budget.input_bytes)
+        pieces += [source.piece(begin + first, begin + last) for first, last in runs]
+        begin = end
+    return pieces or cut_pieces(source, TUNING.budget.input_bytes)
+
+
 def _read(
     source: Source,
+    pieces: Sequence[Piece],
     keys: tuple[SortKey, ...],
     pool: ThreadPoolExecutor,
     progress: Progress,
@@ -363,7 +391,6 @@ def _read(
         proof = prove(table, TUNING.proof) if whole else Proof()
         return _look(table, keys, proof) if keys and table.num_rows else _Checked(proof)
 
-    pieces = cut_pieces(source, TUNING.budget.input_bytes)
     done = 0
     for piece, result in zip(pieces, pool.map(look, pieces), strict=True):
         yield piece, result

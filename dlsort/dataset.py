@@ -24,7 +24,7 @@ from dlsort.io.find import find_files
 from dlsort.io.paths import shown_places
 from dlsort.io.schema.wanted import told_of
 from dlsort.io.source import Source
-from dlsort.keys import By, SortKey, format_by
+from dlsort.keys import By, format_by
 from dlsort.publish.destination import Overwrite, check_destination
 from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile, Wanted
@@ -35,6 +35,7 @@ from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
 from dlsort.strategies.earlier import known_model
+from dlsort.strategies.file_sizes import written_row_bytes
 from dlsort.strategies.opened import check_source, open_asked
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes, remember
@@ -58,6 +59,8 @@ def sort_dataset(
     threads: int | None = None,
     partitions: int | None = None,
     partition_size: int | str | None = None,
+    target_file_size: int | str | None = None,
+    partition_by: str | Sequence[str] | None = None,
     input_size: int | str | None = None,
     strategy: str = "auto",
     memory: int | str | None = None,
@@ -112,6 +115,15 @@ def sort_dataset(
         Number of parts.
     partition_size : int or str, optional
         Size of a part in memory, in bytes or as in ``"128MiB"``; not with ``partitions``.
+    target_file_size : int or str, optional
+        Size of a file as it is written, in bytes or as in ``"256MiB"``: as many files are made
+        as have about this size each; not with ``partitions`` or ``partition_size``.
+    partition_by : str or a sequence of str, optional
+        Columns that become folders, as in ``"day,country"``: ``day=2024-01-01/country=de/``.
+        They are not in the files. Each file is sorted, and so are the files of a folder
+        together, by their names. Values are percent-encoded, null is
+        ``__HIVE_DEFAULT_PARTITION__``; floats, binary and nested columns, empty text and
+        what else would not be read as it was are refused. Not with ``partitions``.
     input_size : int or str, optional
         Size in memory of what a thread reads at once; by default what is predicted to cost
         least.
@@ -128,7 +140,8 @@ def sort_dataset(
     temp_dir : str or path-like, optional
         Where rows go that don't fit the memory.
     compression : str
-        ``snappy``, ``zstd``, ``gzip``, ``lz4``, ``brotli`` or ``none``.
+        ``snappy``, ``zstd``, ``gzip``, ``lz4``, ``brotli`` or ``none``; with a level as in
+        ``"zstd:7"``, but for ``snappy``.
     row_group_rows : int, optional
         Rows of each row group of the parts; by default 262,144.
     overwrite : bool or "force"
@@ -203,9 +216,11 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
     # open
     destination, held = _look_at_destination(asked)
     source = open_asked(asked)
-    keys = asked.keys(source.schema.names)
-    report = SortReport(shown_places(asked.src), asked.dst, format_by(keys))
+    by, keys = asked.keys(source.schema.names), asked.sort_keys(source.schema.names)
+    report = SortReport(shown_places(asked.src), asked.dst, format_by(by))
     check_source(source, asked, keys, destination)
+    if asked.target_file_size:
+        asked = replace(asked, row_bytes=written_row_bytes(source, asked, keys))
     known = known_model(asked, destination, held, source, keys)
     opened = time.perf_counter()
     n_files, n_bytes = len(source.files), (source.stored_bytes, source.arrow_bytes)
@@ -246,7 +261,7 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
                 # publish
                 progress.phase("publish", source.n_rows)
                 publishing = time.perf_counter()
-                parts = check_visible(stage.parts, outcome.outputs, n_parts)
+                parts = check_visible(stage.parts, outcome.outputs)
             summary = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
             stage.prove(parts, summary, report.to_dict())
         published_s = time.perf_counter() - publishing
@@ -262,7 +277,7 @@ def _finished_before(asked: Asked, began: float) -> SortReport | None:
         return None
     with suppress(DlsortError):  # another job; what is wrong with this one is reported later
         source = open_asked(asked)
-        wanted = _wanted(source, asked, asked.keys(source.schema.names))
+        wanted = _wanted(source, asked)
         wanted.check_same(settled.job, partitions=asked.partitions)
         return SortReport.of_finished(settled.report, time.perf_counter() - began)
     return None
@@ -288,9 +303,9 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
         raise
 
 
-def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
+def _wanted(source: Source, asked: Asked) -> Wanted:
     return Wanted(
-        by=format_by(keys),
+        by=format_by(asked.keys(source.schema.names)),
         files=Wanted.files_of(source),
         compression=asked.compression,
         row_group_rows=asked.row_group_rows or asked.tuning.io.row_group_rows,
@@ -298,17 +313,20 @@ def _wanted(source: Source, asked: Asked, keys: tuple[SortKey, ...]) -> Wanted:
         schema=told_of(asked.schema),
         manifest=asked.manifest,
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
+        target_file_size=asked.target_file_size,
+        partition_by=list(asked.partition_by),
     )
 
 
 def _job_file(job: Job, asked: Asked) -> JobFile:
     return JobFile(
-        **vars(_wanted(job.source, asked, job.keys)),
+        **vars(_wanted(job.source, asked)),
         n_parts=job.n_parts,
         piece_bytes=job.piece_bytes,
         part_bytes=job.part_bytes,
         model=job.known.name if job.known else "",
         costs=job.tuning.io.costs.changed(),
+        row_bytes=asked.row_bytes,
     )
 
 

@@ -302,7 +302,9 @@ class Output:
             n_bytes = os.fstat(fd).st_size
         finally:
             os.close(fd)
-        Path(self._attempt).replace(self._path)
+        whole = Path(self._path)
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        Path(self._attempt).replace(whole)
         return n_bytes
 
     def discard(self) -> None:

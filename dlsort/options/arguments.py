@@ -22,6 +22,7 @@ from dlsort.sizes import GIB, parse_bytes
 __all__ = [
     "CLUSTER",
     "CODEC",
+    "COLUMNS",
     "COMPRESSIONS",
     "COUNT",
     "DATASET",
@@ -32,6 +33,7 @@ __all__ = [
     "FRAMES",
     "FUNCTION",
     "KEY",
+    "LEVELS",
     "PATH",
     "PATHS",
     "PATTERNS",
@@ -50,9 +52,12 @@ __all__ = [
     "read_choice",
     "read_count",
     "read_flag",
+    "split_codec",
 ]
 
 COMPRESSIONS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none")
+# The least and the greatest level of those that have levels.
+LEVELS = {"zstd": (1, 22), "gzip": (1, 9), "lz4": (1, 12), "brotli": (0, 11)}
 MOST_COUNT = 2**63 - 1  # of 64 bits
 
 _MOST_DIGITS = 80
@@ -140,13 +145,48 @@ def _read_share(value: Any, name: str) -> Any:
     return value
 
 
+def split_codec(codec: str) -> tuple[str, int | None]:
+    """Return a codec's name, and its level if it has one.
+
+    Examples
+    --------
+    >>> split_codec("zstd:7"), split_codec("snappy")
+    (('zstd', 7), ('snappy', None))
+    """
+    codec, colon, level = codec.partition(":")
+    return codec, int(level) if colon else None
+
+
 def _read_codec(value: Any, name: str) -> str:
-    codec = value.lower() if isinstance(value, str) else ""
+    text = value.lower() if isinstance(value, str) else ""
+    codec, colon, level = text.partition(":")
     codec = "none" if codec == "uncompressed" else codec
     if codec not in COMPRESSIONS:
         msg = f"{name} is {shown(value)}; expected one of {', '.join(COMPRESSIONS)}."
         raise BadOptionError(msg)
-    return codec
+    if not colon:
+        return codec
+    if codec not in LEVELS:
+        msg = f"{name} is {shown(value)}, but {codec} has no levels; leave it out."
+        raise BadOptionError(msg)
+    least, most = LEVELS[codec]
+    number = _number(level)
+    if not isinstance(number, int) or not least <= number <= most:
+        msg = f"{name} is {shown(value)}; expected a level of {codec} from {least} to {most}."
+        raise BadOptionError(msg)
+    return f"{codec}:{number}"
+
+
+def _read_columns(value: Any, name: str) -> tuple[str, ...]:
+    names = [n.strip() for n in value.split(",")] if isinstance(value, str) else value
+    is_list = isinstance(names, list | tuple) and len(names) > 0
+    if not is_list or not all(isinstance(n, str) and n for n in names):
+        msg = f"{name} is {shown(value)}; expected columns, as in 'day,country'."
+        raise BadOptionError(msg)
+    if len(set(names)) < len(names):
+        msg = f"{name} is {shown(value)}, which names a column twice; name it once."
+        raise BadOptionError(msg)
+    return tuple(names)
 
 
 def _as_given(value: Any, _: str) -> Any:
@@ -224,6 +264,7 @@ KEY = Kind(
     of_text=Texts,
     is_many=True,
 )
+COLUMNS = Kind("str or a sequence of str", _read_columns, metavar="COLUMN,…")
 COUNT = Kind("int", read_count, "at least 1", "N", _number)
 SIZE = Kind("int or str", parse_bytes, "at least 1 byte", "SIZE")
 SHARE = replace(SIZE, read=_read_share, range="at least 1 byte, or a share up to 100%")

@@ -33,6 +33,7 @@ from dlsort.options.sort_options import (
     MEMORY,
     MODEL,
     OVERWRITE,
+    PARTITION_BY,
     PARTITION_SIZE,
     PARTITIONS,
     PROGRESS,
@@ -44,6 +45,7 @@ from dlsort.options.sort_options import (
     SHOW,
     SRC,
     STRATEGY,
+    TARGET_FILE_SIZE,
     TEMP_DIR,
     THREADS,
     WORKERS,
@@ -99,6 +101,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         THREADS,
         PARTITIONS,
         PARTITION_SIZE,
+        TARGET_FILE_SIZE,
+        PARTITION_BY,
         INPUT_SIZE,
         STRATEGY,
         MEMORY,
@@ -187,4 +191,11 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
     ),
 }
 
-EXCLUDE = (("partitions", "partition_size"), ("scheduler", "workers"), ("scheduler", "threads"))
+EXCLUDE = (
+    ("partitions", "partition_size"),
+    ("target_file_size", "partitions"),
+    ("target_file_size", "partition_size"),
+    ("partition_by", "partitions"),
+    ("scheduler", "workers"),
+    ("scheduler", "threads"),
+)

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dlsort.options.arguments import (
     CLUSTER,
     CODEC,
+    COLUMNS,
     COMPRESSIONS,
     COUNT,
     DATASET,
@@ -24,6 +25,7 @@ from dlsort.options.arguments import (
     FOLDER,
     FUNCTION,
     KEY,
+    LEVELS,
     PATH,
     PATHS,
     PATTERNS,
@@ -52,6 +54,7 @@ __all__ = [
     "MODEL",
     "OVERWRITE",
     "PARTITIONS",
+    "PARTITION_BY",
     "PARTITION_SIZE",
     "PROGRESS",
     "REPORT",
@@ -62,6 +65,7 @@ __all__ = [
     "SHOW",
     "SRC",
     "STRATEGY",
+    "TARGET_FILE_SIZE",
     "TEMP_DIR",
     "THREADS",
     "WORKERS",
@@ -123,6 +127,19 @@ PARTITION_SIZE = SortOption(
     "Size of a file's rows in memory, as in 128MiB; not with ``partitions``.",
     unit="bytes",
 )
+TARGET_FILE_SIZE = SortOption(
+    "target_file_size",
+    SIZE,
+    "Size of a file as it is written, as in 256MiB: files of about this size are made; not "
+    "with ``partitions`` or ``partition_size``.",
+    unit="bytes",
+)
+PARTITION_BY = SortOption(
+    "partition_by",
+    COLUMNS,
+    "Columns that become folders, as in day=2024-01-01/country=de: they are not in the files, "
+    "each of which is sorted, as the files of a folder are together. Not with ``partitions``.",
+)
 INPUT_SIZE = SortOption(
     "input_size",
     SIZE,
@@ -152,7 +169,12 @@ TEMP_DIR = SortOption(
     otherwise="the system's",
 )
 COMPRESSION = SortOption(
-    "compression", CODEC, f"{', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}.", "snappy"
+    "compression",
+    CODEC,
+    f"{', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}; with a level, as in zstd:7, of "
+    + ", ".join(f"{codec} {least} to {most}" for codec, (least, most) in LEVELS.items())
+    + ".",
+    "snappy",
 )
 ROW_GROUP_ROWS = SortOption(
     "row_group_rows",

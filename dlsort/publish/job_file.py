@@ -42,6 +42,10 @@ class Wanted:
         Whether parts have a manifest in their footers.
     hive_types : str
         Types that were given for columns that folders hold.
+    target_file_size : int or None
+        As the user gave it, in bytes.
+    partition_by : list of str
+        Columns that are folders.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -54,6 +58,8 @@ class Wanted:
     schema: str
     manifest: bool
     hive_types: str = ""
+    target_file_size: int | None = None
+    partition_by: list[str] = field(default_factory=list)
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -89,6 +95,16 @@ class Wanted:
             ),
             "manifest": ("manifest", self.manifest, kept.manifest),
             "hive_types": ("hive_types (--hive-types)", self.hive_types, kept.hive_types),
+            "file_size": (
+                "target_file_size (--target-file-size)",
+                self.target_file_size,
+                kept.target_file_size,
+            ),
+            "folders": (
+                "partition_by (--partition-by)",
+                ",".join(self.partition_by),
+                ",".join(kept.partition_by),
+            ),
         }
         if partitions is not None:
             options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)
@@ -147,6 +163,8 @@ class JobFile(Wanted):
         The known model that may cut the parts; empty if there is none.
     costs : dict of str to float or list of float
         What encodings were chosen by, where it is not what is built in.
+    row_bytes : float
+        What a row was taken to need in a file, where files are to have a size.
     """
 
     n_parts: int
@@ -154,6 +172,7 @@ class JobFile(Wanted):
     part_bytes: int
     model: str = ""
     costs: dict[str, Any] = field(default_factory=dict)
+    row_bytes: float = 0.0
 
     @property
     def name(self) -> str:
@@ -164,7 +183,8 @@ class JobFile(Wanted):
         if not self.manifest:
             return ""
         identity = {**vars(self), "files": [stamp for _, *stamp in self.files]}
-        for chosen in ("piece_bytes", "part_bytes", "partition_size", "costs"):
+        chosen_by = "piece_bytes", "part_bytes", "partition_size", "costs", "row_bytes"
+        for chosen in chosen_by:
             del identity[chosen]
         return _checksum(identity)[:32]
 
@@ -210,6 +230,7 @@ class JobFile(Wanted):
             partition_size=kept.partition_size,
             model=kept.model,
             costs=kept.costs,
+            row_bytes=kept.row_bytes,
         )
 
 

@@ -14,7 +14,7 @@ from dlsort.arrow.transport import concat_rows, transport_schema
 from dlsort.keys import SortKey
 from dlsort.model.known_model import KnownModel, weights_of
 from dlsort.publish.known_parts import is_cut
-from dlsort.publish.manifest import Manifest, quantile_rows, value_type
+from dlsort.publish.manifest import Manifest, value_type
 
 __all__ = ["model_of_parts"]
 
@@ -48,7 +48,7 @@ def model_of_parts(
         return None
     tables, ranks, cut, n_rows = [], [], [np.empty(0, np.bool_)], 0
     for manifest in manifests:
-        places = quantile_rows(manifest.rows)
+        places = manifest.told_rows
         try:
             columns = [
                 _column(values, kind)

@@ -18,7 +18,6 @@ from dlsort.publish.manifest import (
     MOST_BYTES,
     MOST_ELEMENTS,
     Manifest,
-    quantile_rows,
     read_manifest,
     value_type,
 )
@@ -42,7 +41,7 @@ def manifests_of(source: ParquetSource) -> list[Manifest] | None:
         found.append(manifest)
     is_one_sort = all(
         (one.job, one.keys, one.key_types) == (other.job, other.keys, other.key_types)
-        and one.part < other.part
+        and (one.part, one.first_row) < (other.part, other.first_row)
         for one, other in pairwise(found)
     )
     return found if found and is_one_sort else None
@@ -77,7 +76,7 @@ def ranks_of_parts(
             table = manifest.table(schema).select(range(n_columns)).rename_columns(names)
         except (pa.ArrowException, ValueError, TypeError, LookupError, OverflowError):
             return None
-        places = quantile_rows(manifest.rows)
+        places = manifest.told_rows
         if table.num_rows != len(places):
             return None
         kept: Sequence[int] = range(len(places))

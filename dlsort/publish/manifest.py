@@ -10,8 +10,9 @@ See ``dlsort/publish/README.md`` for the format.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,14 @@ class Manifest:
         elements, a map that of its entries.
     source : list of str
         Marks of the files that the job's rows came from; in the first part only.
+    first_row : int
+        Rows of the part that are in files before this one.
+    is_last : bool
+        No rows of the part are in files after it.
+    partition_by : list of str
+        Columns that the file's folders tell; only within them it is sorted.
+    places : list of int
+        The rows whose keys ``quantiles`` are, where they are others.
     """
 
     job: str
@@ -88,10 +97,16 @@ class Manifest:
     key_types: list[str]
     quantiles: list[list[Any]]
     source: list[str] = field(default_factory=list)
+    first_row: int = 0
+    is_last: bool = True
+    partition_by: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
 
     def to_json(self) -> bytes:
         """Return it as the footer has it."""
-        content = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        usual = {"first_row": 0, "is_last": True, "partition_by": [], "places": []}
+        told = {n: v for n, v in asdict(self).items() if n not in usual or v != usual[n]}
+        content = {"format": FORMAT, "version": VERSION, **told}
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
@@ -105,6 +120,11 @@ class Manifest:
         schema: pa.Schema,
         picked: Sequence[pa.Table],
         source: Sequence[str] = (),
+        places: Sequence[int] = (),
+        *,
+        first_row: int = 0,
+        is_last: bool = True,
+        partition_by: Sequence[str] = (),
     ) -> Manifest:
         """Return the manifest of a part.
 
@@ -115,10 +135,15 @@ class Manifest:
         schema : pyarrow.Schema
             The dataset's.
         picked : sequence of pyarrow.Table
-            The key columns of the rows that :func:`quantile_rows` names, in order.
+            The key columns of some rows, in order.
         source : sequence of str
             Marks of the source's files.
+        places : sequence of int
+            The rows' numbers, if they are not those that :func:`quantile_rows` names.
+        first_row, is_last, partition_by
+            As of a manifest.
         """
+        is_usual = list(places) == quantile_rows(proof.rows)
         return cls(
             job,
             [_key_told(key) for key in keys],
@@ -128,13 +153,22 @@ class Manifest:
             proof.checksum,
             [str(field_at(schema, key.column).type) for key in keys],
             [_to_plain(column) for column in concat_rows(picked).columns],
-            list(source) if part == 0 else [],
+            list(source) if part == 0 and first_row == 0 else [],
+            first_row,
+            is_last,
+            list(partition_by),
+            [] if is_usual else list(places),
         )
 
     @property
     def by(self) -> tuple[SortKey, ...]:
         """The key."""
         return tuple(SortKey(*key) for key in self.keys)
+
+    @property
+    def told_rows(self) -> list[int]:
+        """The numbers of the rows whose keys it tells."""
+        return self.places or quantile_rows(self.rows)
 
     def values(self, kinds: Sequence[pa.DataType]) -> list[pa.Array]:
         """Return the quantiles of the first key columns, which have these types."""
@@ -177,18 +211,30 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
     except (LookupError, ValueError, TypeError, AttributeError, RecursionError):
         return None
     job: object = manifest.job
+    is_last: object = manifest.is_last
     sound = (
         isinstance(job, str)
         and all(type(n) is int and n >= 0 for n in (manifest.part, manifest.rows))
         and type(manifest.n_parts) is int
         and manifest.part < manifest.n_parts
+        and type(manifest.first_row) is int
+        and manifest.first_row >= 0
+        and isinstance(is_last, bool)
+        and _are_places(manifest.places, manifest.rows)
+        and all(isinstance(name, str) for name in manifest.partition_by)
         and all([type(v) for v in key] in _KEY_FORMS for key in manifest.keys)
     )
     return manifest if sound and keys else None
 
 
 def _is_needed(one: Any) -> bool:
-    return one.default_factory is MISSING  # older parts do not tell the others
+    # Older parts do not tell the others.
+    return one.default_factory is MISSING and one.default is MISSING
+
+
+def _are_places(places: Sequence[Any], n_rows: int) -> bool:
+    whole = all(type(place) is int and 0 <= place < n_rows for place in places)
+    return whole and all(one < other for one, other in pairwise(places))
 
 
 def key_of_parts(
@@ -229,8 +275,8 @@ def find_problems(parts: Iterable[tuple[str, int, Manifest | None]]) -> list[str
     """
     problems: list[str] = []
     first: tuple[str, Manifest] | None = None
-    seen: dict[int, str] = {}
-    last = -1
+    seen: dict[int, dict[int, tuple[str, Manifest]]] = {}
+    last = -1, -1
     for path, n_rows, manifest in parts:
         if manifest is None:
             problems.append(f"{path} does not say which part of what it is: no manifest.")
@@ -240,21 +286,37 @@ def find_problems(parts: Iterable[tuple[str, int, Manifest | None]]) -> list[str
         if (manifest.job, manifest.n_parts) != (first[1].job, first[1].n_parts):
             problems.append(f"{path} is a part of another sort than {first[0]}.")
             continue
-        if manifest.part in seen:
-            both = f"{seen[manifest.part]} and {path}"
+        files = seen.setdefault(manifest.part, {})
+        if manifest.first_row in files:
+            both = f"{files[manifest.first_row][0]} and {path}"
             problems.append(f"part {manifest.part} is there twice: {both}.")
-        elif manifest.part < last:
-            problems.append(f"{path} is part {manifest.part}, but stands after part {last}.")
+        # Folders' names need not be in the order of the values that they tell.
+        elif (manifest.part, manifest.first_row) < last and not manifest.partition_by:
+            after = f"but stands after part {last[0]}"
+            problems.append(f"{path} is part {manifest.part}, {after}.")
         if manifest.rows != n_rows:
             problems.append(f"{path} has {n_rows:,} rows, but had {manifest.rows:,}.")
-        seen.setdefault(manifest.part, path)
-        last = max(last, manifest.part)
+        files.setdefault(manifest.first_row, (path, manifest))
+        last = max(last, (manifest.part, manifest.first_row))
     if first is not None:
-        problems += _missing(first[1].n_parts, seen)
+        # Of a part without rows there is no file in a folder.
+        problems += [] if first[1].partition_by else _missing(first[1].n_parts, seen)
+        problems += [why for part, files in sorted(seen.items()) for why in _gaps(part, files)]
     return problems
 
 
-def _missing(n_parts: int, seen: Mapping[int, str]) -> list[str]:
+def _gaps(part: int, files: Mapping[int, tuple[str, Manifest]]) -> Iterator[str]:
+    """Yield what is missing of a part of one or more files, by their first rows."""
+    stop, is_whole = 0, False
+    for first_row, (path, manifest) in sorted(files.items()):
+        if first_row > stop:
+            yield f"rows {stop:,} to {first_row:,} of part {part} are missing, before {path}."
+        stop, is_whole = first_row + manifest.rows, manifest.is_last
+    if not is_whole:
+        yield f"rows from {stop:,} on of part {part} are missing: its last file is not there."
+
+
+def _missing(n_parts: int, seen: Collection[int]) -> list[str]:
     missing = [part for part in range(min(n_parts, len(seen) + 1_000_000)) if part not in seen]
     if not missing:
         return []

@@ -48,8 +48,12 @@ def publish(publication: Publication, on_decided: Callable[[], None]) -> None:
         if destination.is_dir():  # who may read the old may read the new
             parts.chmod(stat.S_IMODE(destination.stat().st_mode))
         _keep_record(publication, identity)
+        folders = {parts.joinpath(name).parent for name in publication.sizes}
         for path in (Path(publication.stage, RECORD), Path(publication.stage), parts):
             _sync(path)
+        for path in sorted(folders | {above for each in folders for above in each.parents}):
+            if path != parts and path.is_relative_to(parts):
+                _sync(path)
         if not (publication.held and destination.is_dir()):
             is_done = True
             parts.rename(destination)  # also in place of an empty folder
@@ -117,7 +121,9 @@ def settle(stage: str, destination: str) -> Settlement | None:
 
 def _sizes(folder: Path) -> dict[str, int] | None:
     with suppress(OSError):
-        return {path.name: path.lstat().st_size for path in folder.iterdir()}
+        if folder.is_dir():
+            held = look(str(folder))
+            return {name: size for name, (size, _) in held.items() if name[-1:] != "/"}
     return None
 
 

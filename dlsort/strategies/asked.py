@@ -62,6 +62,8 @@ class Asked:
         What ``memory`` comes to on this machine.
     tuning : Tuning
         The tunables.
+    row_bytes : float
+        What a row takes in a file, by a sample; only where files are to have a size.
     """
 
     src: Places
@@ -72,6 +74,8 @@ class Asked:
     threads: int | None
     partitions: int | None
     partition_size: int | None
+    target_file_size: int | None
+    partition_by: tuple[str, ...]
     input_size: int | None
     strategy: str
     memory: int | str | None
@@ -88,10 +92,16 @@ class Asked:
     model: str | None
     memory_bytes: int
     tuning: Tuning
+    row_bytes: float = 0.0
 
     def keys(self, names: Iterable[str]) -> tuple[SortKey, ...]:
         """Return the key, of a source with columns of these names."""
         return parse_by(self.by, names)
+
+    def sort_keys(self, names: Iterable[str]) -> tuple[SortKey, ...]:
+        """Return what rows are sorted by: the columns that are folders first, then the key."""
+        folders, keys = self.partition_by, self.keys(names)
+        return *map(SortKey, folders), *(key for key in keys if key.column not in folders)
 
 
 def read_arguments(
@@ -129,6 +139,7 @@ def read_arguments(
     values |= {
         "scheduler": scheduler,
         "src": read_places(values["src"], "source (src)"),
+        "partition_by": values["partition_by"] or (),
         "ignore": read_ignore(values["ignore"]),
         "hive_types": read_hive_types(values["hive_types"]),
         "schema": read_schema(values["schema"]),

@@ -174,6 +174,9 @@ def _writer(
         told_types=source.told_types,
         has_elements=source.has_elements,
         marks=_marks(job),
+        partition_by=tuple(how.partition_by),
+        target_bytes=how.target_file_size or 0,
+        row_bytes=how.row_bytes,
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer, job.n_threads)))

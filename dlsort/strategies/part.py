@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dlsort.io.parquet.writer import Writer
-from dlsort.io.parts import MANIFEST
 from dlsort.proof.checksum import Proof
 from dlsort.proof.ordered import Ordered
 from dlsort.proof.stats import Clock, InputStats, OutputStats
 from dlsort.publish.finished import find_finished, keep_finished
-from dlsort.publish.manifest import Manifest, quantile_rows
 from dlsort.strategies.oversized import sort_in_pieces
+from dlsort.strategies.part_files import PartFiles
 from dlsort_cluster.exchange import Layer, Shards, Slot, Transferred
 from dlsort_cluster.tasks import call, ref
 
@@ -49,41 +48,20 @@ def write_partition(
     keys, tuning = writer.keys, writer.tuning
     place = slot.part, slot.n_parts
     pieces = sort_in_pieces(shards, keys, *place, writer.part_bytes, tuning)
-    wanted = quantile_rows(slot.n_rows) if writer.job else ()
-    checked = Ordered(keys, slot.part, tuning, wanted)
-    with writer.open(slot.part, slot.n_parts, slot.n_rows) as file:
+    checked = Ordered(keys, slot.part, tuning)
+    with PartFiles(writer, slot, checked, clock) as files:
         while True:
             with clock.step("sort"):
                 table = next(pieces, None)
             if table is None:
                 break
-            with clock.step("prove"):
-                checked.add(table)
-            with clock.step("write"):
-                file.write(table)
+            files.write(table)
             del table  # before there is another
-        with clock.step("write"):
-            file.close(_manifest(writer, checked, slot))
-    written = OutputStats(slot.part, checked.proof, file.n_bytes, checked.edges(), clock)
-    keep_finished(writer.folder, file.name, written, read)
+        files.close()
+    made, edges = tuple(files.made), checked.edges()
+    written = OutputStats(slot.part, checked.proof, files.n_bytes, edges, clock, files=made)
+    keep_finished(writer.folder, written, read)
     return written
-
-
-def _manifest(writer: Writer, checked: Ordered, slot: Slot) -> dict[bytes, bytes]:
-    """Return what a part says of itself in its footer, if it is to say anything."""
-    if not writer.job:
-        return {}
-    manifest = Manifest.of(
-        writer.job,
-        writer.keys,
-        slot.part,
-        slot.n_parts,
-        checked.proof,
-        writer.schema,
-        checked.picked,
-        writer.marks,
-    )
-    return {MANIFEST: manifest.to_json()}
 
 
 class Moved(NamedTuple):

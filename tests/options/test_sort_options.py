@@ -119,9 +119,11 @@ def test_a_wrong_value_is_told_alike_from_python_and_the_shell(
 
 @pytest.mark.parametrize(("one", "other"), EXCLUDE)
 def test_what_excludes_each_other_is_told_alike(one, other):
-    values = {one: "tcp://127.0.0.1:1" if one == "scheduler" else 2, other: 2}
+    text = {"scheduler": "tcp://127.0.0.1:1", "partition_by": "id"}
+    values = {one: text.get(one, 2), other: 2}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
     result = command("sort", "in", "out", "--by", "id", *flags)
-    expected = f"--{one} and --{other.replace('_', '-')} exclude each other; give one of them."
+    both = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
+    expected = f"{both} exclude each other; give one of them."
     assert result.stderr == f"Error: {expected}\n"
     assert told("sort", **values) == expected
