@@ -61,6 +61,7 @@ def sort_dataset(
     partition_size: int | str | None = None,
     target_file_size: int | str | None = None,
     partition_by: str | Sequence[str] | None = None,
+    single_file: bool = False,
     input_size: int | str | None = None,
     strategy: str = "auto",
     memory: int | str | None = None,
@@ -92,9 +93,10 @@ def sort_dataset(
         Names that begin with ``_`` or ``.`` are passed over; another file that is no Parquet
         is an error, unless ``ignore`` names it.
     dst : str or path-like
-        A folder to make. Its parts' name order is the sort order. Source and destination may
-        be in object stores that fsspec knows (``s3://bucket/folder``); there parts are copied
-        to their place, and ``_SUCCESS`` is written last.
+        A folder to make. Its parts' name order is the sort order. Or a file, if it ends in
+        ``.parquet`` and is no folder. Source and destination may be in object stores that
+        fsspec knows (``s3://bucket/folder``); there parts are copied to their place, and
+        ``_SUCCESS`` is written last.
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc,note:asc:nulls_first"``; or a list of names, of
         tuples such as ``("price, USD", "desc")``, and of :class:`SortKey`. A column's exact
@@ -124,6 +126,10 @@ def sort_dataset(
         together, by their names. Values are percent-encoded, null is
         ``__HIVE_DEFAULT_PARTITION__``; floats, binary and nested columns, empty text and
         what else would not be read as it was are refused. Not with ``partitions``.
+    single_file : bool
+        Write one file, not a folder; so does a ``dst`` that ends in ``.parquet``, unless it is
+        a folder. Parts are made as ever, and then put behind one another, undecoded. Not with
+        ``partition_by`` or ``target_file_size``, nor in an object store.
     input_size : int or str, optional
         Size in memory of what a thread reads at once; by default what is predicted to cost
         least.
@@ -262,6 +268,8 @@ def _sort(asked: Asked, progress: Progress, began: float) -> SortReport:
                 progress.phase("publish", source.n_rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs)
+                if asked.single_file:
+                    parts = stage.join(list(parts))
             summary = {"by": report.by, "rows": report.rows, "checksum": report.checksum}
             stage.prove(parts, summary, report.to_dict())
         published_s = time.perf_counter() - publishing
@@ -292,7 +300,12 @@ def _look_at_destination(asked: Asked) -> tuple[str, Held]:
         If it can't be that.
     """
     try:
-        return check_destination(asked.dst, asked.tuning.io, overwrite=asked.overwrite)
+        return check_destination(
+            asked.dst,
+            asked.tuning.io,
+            overwrite=asked.overwrite,
+            single_file=asked.single_file,
+        )
     except DestinationError as error:
         # That a source is not there says more than what is wrong with the destination.
         try:
@@ -315,6 +328,7 @@ def _wanted(source: Source, asked: Asked) -> Wanted:
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
         target_file_size=asked.target_file_size,
         partition_by=list(asked.partition_by),
+        single_file=asked.single_file,
     )
 
 

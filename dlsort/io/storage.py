@@ -237,9 +237,11 @@ def remove(path: str) -> None:
 
 
 def remove_all(folder: str) -> None:
-    """Remove a folder with all that is in it, as far as that can be done."""
+    """Remove a folder with all that is in it, or a file, as far as that can be done."""
     if not is_store(folder):
         shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            Path(folder).unlink()
         return
     fs, inner = filesystem(folder)
     with suppress(OSError):

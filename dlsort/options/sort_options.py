@@ -63,6 +63,7 @@ __all__ = [
     "ROW_GROUP_ROWS",
     "SCHEDULER",
     "SHOW",
+    "SINGLE_FILE",
     "SRC",
     "STRATEGY",
     "TARGET_FILE_SIZE",
@@ -82,7 +83,11 @@ SRC = SortOption(
     REQUIRED,
 )
 DST = SortOption(
-    "dst", PATH, "A folder to make. The order of its files' names is the sort order.", REQUIRED
+    "dst",
+    PATH,
+    "A folder to make: the order of its files' names is the sort order; or one file, if it "
+    "ends in .parquet.",
+    REQUIRED,
 )
 BY = SortOption(
     "by",
@@ -139,6 +144,13 @@ PARTITION_BY = SortOption(
     COLUMNS,
     "Columns that become folders, as in day=2024-01-01/country=de: they are not in the files, "
     "each of which is sorted, as the files of a folder are together. Not with ``partitions``.",
+)
+SINGLE_FILE = SortOption(
+    "single_file",
+    FLAG,
+    "Write one file, not a folder; so does a ``dst`` that ends in .parquet and is no folder. "
+    "Not with ``partition_by`` or ``target_file_size``, nor in an object store.",
+    default=False,
 )
 INPUT_SIZE = SortOption(
     "input_size",

@@ -46,6 +46,8 @@ class Wanted:
         As the user gave it, in bytes.
     partition_by : list of str
         Columns that are folders.
+    single_file : bool
+        Whether the parts become one file.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -60,6 +62,7 @@ class Wanted:
     hive_types: str = ""
     target_file_size: int | None = None
     partition_by: list[str] = field(default_factory=list)
+    single_file: bool = False
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -105,6 +108,7 @@ class Wanted:
                 ",".join(self.partition_by),
                 ",".join(kept.partition_by),
             ),
+            "one": ("single_file (--single-file)", self.single_file, kept.single_file),
         }
         if partitions is not None:
             options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)

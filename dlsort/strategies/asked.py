@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_MODEL", "Asked", "read_arguments"]
 
 NO_MODEL = "none"
+ONE_FILE = ".parquet"  # a destination whose name ends so is a file, unless it is a folder
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Asked:
     partition_size: int | None
     target_file_size: int | None
     partition_by: tuple[str, ...]
+    single_file: bool
     input_size: int | None
     strategy: str
     memory: int | str | None
@@ -151,6 +153,7 @@ def read_arguments(
     if values["model"] not in (None, NO_MODEL):
         values["model"] = str(without_scheme(read_path(values["model"], "model")))
     check_compression(values["compression"])
+    values["single_file"] = _is_single_file(values)
     asked = Asked(**values, memory_bytes=memory_bytes, tuning=tuning)
     if asked.workers and asked.threads and asked.threads < asked.workers:
         msg = (
@@ -165,6 +168,33 @@ def read_arguments(
         folder = Path(os.path.realpath(asked.temp_dir))
         _check_temp_dir(folder, str(temp_dir), list_of(asked.src), asked.dst)
     return asked
+
+
+def _is_single_file(values: Mapping[str, Any]) -> bool:
+    """Return whether one file is wanted, by its flag or the destination's name.
+
+    Raises
+    ------
+    BadOptionError
+        If that can't be.
+    """
+    dst = values["dst"]
+    by_name = dst.endswith(ONE_FILE) and not is_store(dst) and not Path(dst).is_dir()
+    if not (values["single_file"] or by_name):
+        return False
+    for other in ("partition_by", "target_file_size"):
+        if values[other]:
+            msg = f"single_file and {other} exclude each other; give one of them."
+            if not values["single_file"]:
+                msg = (
+                    f"the destination {dst} is to be one file, as it ends in {ONE_FILE}, which "
+                    f"{other} (--{other.replace('_', '-')}) excludes; name a folder."
+                )
+            raise BadOptionError(msg)
+    if is_store(dst):
+        msg = f"single_file is given for {dst}; in an object store a folder is written."
+        raise BadOptionError(msg)
+    return True
 
 
 def _check_temp_dir(folder: Path, named: str, src: Sequence[str], dst: str) -> None:

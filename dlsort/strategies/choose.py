@@ -8,7 +8,7 @@ from typing import Any
 
 from dlsort.events import Event, Learned, Made, Planned, Resumed
 from dlsort.io.parquet.encodings import choose_encodings
-from dlsort.io.parquet.writer import Writer
+from dlsort.io.parquet.writer import MOST_ROW_GROUPS, Writer
 from dlsort.io.storage import join
 from dlsort.model.curve import curve_of
 from dlsort.model.model_file import LEARNED, MODEL, how_made, read_model
@@ -166,7 +166,10 @@ def _writer(
         job.keys,
         choose_encodings(source.schema, source.layouts, job.tuning.io),
         how.compression,
-        how.row_group_rows,
+        # One file's row groups are those of all parts.
+        max(how.row_group_rows, -(-source.n_rows // MOST_ROW_GROUPS))
+        if how.single_file
+        else how.row_group_rows,
         job.part_bytes,
         job.tuning,
         how.name,
