@@ -66,7 +66,8 @@ def sort_dataset(
     strategy: str = "auto",
     memory: int | str | None = None,
     temp_dir: str | PathLike[str] | None = None,
-    compression: str = "snappy",
+    profile: str = "default",
+    compression: str | None = None,
     row_group_rows: int | None = None,
     overwrite: Overwrite = False,
     resume: bool = False,
@@ -145,9 +146,12 @@ def sort_dataset(
         machine has where the job runs on it, or than all workers' limits together.
     temp_dir : str or path-like, optional
         Where rows go that don't fit the memory.
-    compression : str
+    profile : {"default", "spark", "duckdb", "delta", "legacy", "compact"}
+        Whom the files are for: which encodings, codec and row groups they have. Values stay as
+        they are; a column of a type that such a reader can't have is refused.
+    compression : str, optional
         ``snappy``, ``zstd``, ``gzip``, ``lz4``, ``brotli`` or ``none``; with a level as in
-        ``"zstd:7"``, but for ``snappy``.
+        ``"zstd:7"``, but for ``snappy``. By default as ``profile`` has it, or ``snappy``.
     row_group_rows : int, optional
         Rows of each row group of the parts; by default 262,144.
     overwrite : bool or "force"
@@ -329,6 +333,7 @@ def _wanted(source: Source, asked: Asked) -> Wanted:
         target_file_size=asked.target_file_size,
         partition_by=list(asked.partition_by),
         single_file=asked.single_file,
+        profile=asked.profile,
     )
 
 

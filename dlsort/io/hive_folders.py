@@ -47,21 +47,21 @@ def check_partition_by(schema: pa.Schema, columns: Sequence[str]) -> None:
             near = closest(name, schema.names)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             msg = (
-                f"{_WHAT} has {name!r}, which is none of the source's columns: "
+                f"{_WHAT} has {shown(name)}, which is none of the source's columns: "
                 f"{shown(schema.names)}.{hint}"
             )
             raise UnknownColumnError(msg)
         kind = schema.field(name).type
         if not _can_be_told(kind):
             msg = (
-                f"{_WHAT} has {name!r}, of type {kind}; expected a column of whole numbers, "
+                f"{_WHAT} has {shown(name)}, of type {kind}; expected a column of whole numbers, "
                 "decimals, booleans, text, dates or times: of no other a folder's name tells "
                 "the exact value."
             )
             raise BadOptionError(msg)
         if not name or name[0] in "_." or _ENCODED.search(name):
             msg = (
-                f"{_WHAT} has {name!r}, which not all readers take for a folder's column; "
+                f"{_WHAT} has {shown(name)}, which not all readers take for a folder's column; "
                 "expected a name of letters, digits and -_.~ that begins with neither _ nor "
                 "a dot. Rename the column."
             )
@@ -170,7 +170,7 @@ def _texts(values: pa.Array, name: str) -> list[str | None]:
         is_kept = False
     if not is_kept:
         msg = (
-            f"{_WHAT} has {name!r}, of type {values.type}, of which a folder's name can't tell "
+            f"{_WHAT} has {shown(name)}, of type {values.type}, of which a folder's name can't tell "
             "the exact value; leave it out."
         )
         raise BadOptionError(msg)
@@ -178,7 +178,7 @@ def _texts(values: pa.Array, name: str) -> list[str | None]:
     for text in found:
         if text in ("", NULL):
             msg = (
-                f"{_WHAT} has {name!r}, which is {text!r} in some row: readers take such a "
+                f"{_WHAT} has {shown(name)}, which is {text!r} in some row: readers take such a "
                 "folder for null. Put another value there, or leave the column out."
             )
             raise BadOptionError(msg)
@@ -198,7 +198,7 @@ def _folder(columns: Sequence[str], values: Sequence[str | None]) -> str:
         folder = f"{name}={NULL if value is None else _ENCODED.sub(_encode, value)}"
         if len(folder.encode()) > _MOST_NAME_BYTES:
             msg = (
-                f"{_WHAT} has {name!r}, which is {shown(value)} in some row: longer than the "
+                f"{_WHAT} has {shown(name)}, which is {shown(value)} in some row: longer than the "
                 f"{_MOST_NAME_BYTES} bytes that a folder's name may have. Leave it out."
             )
             raise BadOptionError(msg)

@@ -37,6 +37,7 @@ __all__ = [
     "PATH",
     "PATHS",
     "PATTERNS",
+    "PROFILE_NAMES",
     "QUANTILE",
     "SCHEMA",
     "SHARE",
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 COMPRESSIONS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none")
+PROFILE_NAMES = ("default", "spark", "duckdb", "delta", "legacy", "compact")
 # The least and the greatest level of those that have levels.
 LEVELS = {"zstd": (1, 22), "gzip": (1, 9), "lz4": (1, 12), "brotli": (0, 11)}
 MOST_COUNT = 2**63 - 1  # of 64 bits

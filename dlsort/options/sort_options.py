@@ -29,6 +29,7 @@ from dlsort.options.arguments import (
     PATH,
     PATHS,
     PATTERNS,
+    PROFILE_NAMES,
     SCHEMA,
     SHARE,
     SIZE,
@@ -56,6 +57,7 @@ __all__ = [
     "PARTITIONS",
     "PARTITION_BY",
     "PARTITION_SIZE",
+    "PROFILE",
     "PROGRESS",
     "REPORT",
     "RESET",
@@ -186,13 +188,20 @@ COMPRESSION = SortOption(
     f"{', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}; with a level, as in zstd:7, of "
     + ", ".join(f"{codec} {least} to {most}" for codec, (least, most) in LEVELS.items())
     + ".",
-    "snappy",
+    otherwise="snappy, or the profile's",
+)
+PROFILE = SortOption(
+    "profile",
+    one_of(*PROFILE_NAMES),
+    "Whom the files are for: encodings, codec, row groups and types that suit spark, duckdb, "
+    "delta tables, readers of 2018 (legacy), or a small disk (compact).",
+    "default",
 )
 ROW_GROUP_ROWS = SortOption(
     "row_group_rows",
     COUNT,
     "Rows of each row group of the files; more if a file would have over 16,384 of them.",
-    otherwise=f"{TUNING.io.row_group_rows:,}",
+    otherwise=f"{TUNING.io.row_group_rows:,}, or the profile's",
     unit="rows",
 )
 OVERWRITE = SortOption(

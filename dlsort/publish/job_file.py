@@ -48,6 +48,8 @@ class Wanted:
         Columns that are folders.
     single_file : bool
         Whether the parts become one file.
+    profile : str
+        Whom the files are for.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -63,6 +65,7 @@ class Wanted:
     target_file_size: int | None = None
     partition_by: list[str] = field(default_factory=list)
     single_file: bool = False
+    profile: str = "default"
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -108,6 +111,7 @@ class Wanted:
                 ",".join(self.partition_by),
                 ",".join(kept.partition_by),
             ),
+            "profile": ("profile (--profile)", self.profile, kept.profile),
             "one": ("single_file (--single-file)", self.single_file, kept.single_file),
         }
         if partitions is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
+from dlsort.io.parquet.profiles import PROFILES
 from dlsort.io.parquet.writer import check_compression
 from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
 from dlsort.io.schema.united import SchemaWanted
@@ -82,6 +83,7 @@ class Asked:
     strategy: str
     memory: int | str | None
     temp_dir: str | None
+    profile: str
     compression: str
     row_group_rows: int | None
     overwrite: Overwrite
@@ -152,6 +154,9 @@ def read_arguments(
     }
     if values["model"] not in (None, NO_MODEL):
         values["model"] = str(without_scheme(read_path(values["model"], "model")))
+    profile = PROFILES[values["profile"]]
+    values["compression"] = values["compression"] or profile.compression
+    values["row_group_rows"] = values["row_group_rows"] or profile.row_group_rows or None
     check_compression(values["compression"])
     values["single_file"] = _is_single_file(values)
     asked = Asked(**values, memory_bytes=memory_bytes, tuning=tuning)

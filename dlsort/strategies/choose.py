@@ -8,6 +8,7 @@ from typing import Any
 
 from dlsort.events import Event, Learned, Made, Planned, Resumed
 from dlsort.io.parquet.encodings import choose_encodings
+from dlsort.io.parquet.profiles import PROFILES
 from dlsort.io.parquet.writer import MOST_ROW_GROUPS, Writer
 from dlsort.io.storage import join
 from dlsort.model.curve import curve_of
@@ -177,6 +178,7 @@ def _writer(
         told_types=source.told_types,
         has_elements=source.has_elements,
         marks=_marks(job),
+        profile=PROFILES[how.profile],
         partition_by=tuple(how.partition_by),
         target_bytes=how.target_file_size or 0,
         row_bytes=how.row_bytes,

@@ -12,6 +12,7 @@ import pyarrow as pa
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError
 from dlsort.io.parquet.encodings import choose_encodings
+from dlsort.io.parquet.profiles import PROFILES
 from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.source import cut_pieces
@@ -63,6 +64,7 @@ def written_row_bytes(source: ParquetSource, asked: Asked, keys: tuple[SortKey, 
         asked.row_group_rows or asked.tuning.io.row_group_rows,
         rows.nbytes,
         asked.tuning,
+        profile=PROFILES[asked.profile],
         partition_by=asked.partition_by,
     )
     return writer.encoded_bytes(rows) / rows.num_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlsort.io.hive_folders import check_partition_by
+from dlsort.io.parquet.profiles import check_profile
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import list_of
 from dlsort.io.source import Source
@@ -44,6 +45,7 @@ def check_source(
     for place in list_of(asked.src) if destination else ():
         check_apart(destination, place, source.files)
     source.check_columns(source.schema.names, copied=True)
+    check_profile(source.schema, asked.profile)
     check_partition_by(source.schema, asked.partition_by)
     check_key_types(source.schema, keys)
     tuning = asked.tuning.budget

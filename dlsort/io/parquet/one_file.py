@@ -59,12 +59,14 @@ def join_parts(paths: Sequence[str], sink: BinaryIO, pairs: Mapping[bytes, bytes
             assert footer[_FILE_SCHEMA] == first[_FILE_SCHEMA], "parts differ in their schemas"
             found = [g for g in _list(footer, _FILE_GROUPS) if g[_GROUP_ROWS][1]]
             chunks = [chunk for group in found for chunk in _list(group, _GROUP_CHUNKS)]
-            begin = min((c[_OFFSET_INDEX][1] for c in chunks), default=stop)
+            begin = min(
+                (c[_OFFSET_INDEX][1] for c in chunks if _OFFSET_INDEX in c), default=stop
+            )
             assert all(c[_COLUMN_INDEX][1] < begin for c in chunks if _COLUMN_INDEX in c)
             shift = at - len(_MAGIC)
             file.seek(len(_MAGIC))
             at += _copy(file, sink, begin - len(_MAGIC))
-            for chunk in chunks:
+            for chunk in chunks if begin < stop else ():
                 at += sink.write(_moved_index(file, chunk, shift, at))
             for group in found:
                 _move(group, shift, len(groups))

@@ -23,6 +23,7 @@ from dlsort.arrow.same_names import given_name
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError
 from dlsort.io.parquet.encodings import Encodings, encodings_of_part
+from dlsort.io.parquet.profiles import PROFILES, Profile
 from dlsort.io.parts import ATTEMPTS, PARTS, part_name
 from dlsort.io.schema.told_types import ARROW
 from dlsort.io.storage import Output, join, write_error
@@ -187,6 +188,8 @@ class Writer:
         Size of a file; 0: whatever a part has.
     row_bytes : float
         What a row takes in a file, by a sample, where a size is wanted.
+    profile : Profile
+        Whom the files are for.
     """
 
     folder: str
@@ -205,6 +208,7 @@ class Writer:
     partition_by: tuple[str, ...] = ()
     target_bytes: int = 0
     row_bytes: float = 0.0
+    profile: Profile = PROFILES["default"]
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled; pyarrow's pickles lose names inside of fixed-size lists."""
@@ -250,10 +254,11 @@ class Writer:
         chosen = encodings_of_part(
             table,
             self.encodings,
-            self.tuning.io,
+            self.profile.tuned(self.tuning.io),
             row_group_rows=self.row_group_rows,
             compression=codec,
         )
+        chosen = self.profile.allowed(chosen)
         # Parquet's writer takes paths, and "a.b" may be a column and a struct's field too.
         schema = _with_given_names(self._as_in_source(table.schema))
         listed = "element" if self.has_elements else None
@@ -266,8 +271,9 @@ class Writer:
             compression_level=level,
             use_dictionary=[p for p in sorted(chosen.dictionary) if p in one] or False,
             column_encoding={p: e for p, e in chosen.other.items() if p in one} or None,
-            store_decimal_as_integer=True,
-            write_page_index=True,
+            version=self.profile.version,
+            store_decimal_as_integer=self.profile.integer_decimals,
+            write_page_index=self.profile.has_page_index,
             write_time_adjusted_to_utc=self.times_in_utc,
             store_schema=False,  # the source's is stored instead, see metadata
             # else the names that are in the source; extension types don't tell them
