@@ -54,9 +54,9 @@ def check_partition_by(schema: pa.Schema, columns: Sequence[str]) -> None:
         kind = schema.field(name).type
         if not _can_be_told(kind):
             msg = (
-                f"{_WHAT} has {shown(name)}, of type {kind}; expected a column of whole numbers, "
-                "decimals, booleans, text, dates or times: of no other a folder's name tells "
-                "the exact value."
+                f"{_WHAT} has {shown(name)}, of type {kind}; expected a column of whole "
+                "numbers, decimals, booleans, text, dates or times: of no other a folder's "
+                "name tells the exact value."
             )
             raise BadOptionError(msg)
         if not name or name[0] in "_." or _ENCODED.search(name):
@@ -170,16 +170,16 @@ def _texts(values: pa.Array, name: str) -> list[str | None]:
         is_kept = False
     if not is_kept:
         msg = (
-            f"{_WHAT} has {shown(name)}, of type {values.type}, of which a folder's name can't tell "
-            "the exact value; leave it out."
+            f"{_WHAT} has {shown(name)}, of type {values.type}, of which a folder's name can't "
+            "tell the exact value; leave it out."
         )
         raise BadOptionError(msg)
     found: list[str | None] = texts.to_pylist()
     for text in found:
         if text in ("", NULL):
             msg = (
-                f"{_WHAT} has {shown(name)}, which is {text!r} in some row: readers take such a "
-                "folder for null. Put another value there, or leave the column out."
+                f"{_WHAT} has {shown(name)}, which is {text!r} in some row: readers take such "
+                "a folder for null. Put another value there, or leave the column out."
             )
             raise BadOptionError(msg)
     return found
@@ -198,8 +198,8 @@ def _folder(columns: Sequence[str], values: Sequence[str | None]) -> str:
         folder = f"{name}={NULL if value is None else _ENCODED.sub(_encode, value)}"
         if len(folder.encode()) > _MOST_NAME_BYTES:
             msg = (
-                f"{_WHAT} has {shown(name)}, which is {shown(value)} in some row: longer than the "
-                f"{_MOST_NAME_BYTES} bytes that a folder's name may have. Leave it out."
+                f"{_WHAT} has {shown(name)}, which is {shown(value)} in some row: longer than "
+                f"the {_MOST_NAME_BYTES} bytes that a folder's name may have. Leave it out."
             )
             raise BadOptionError(msg)
         folders += f"{folder}/"
