@@ -425,6 +425,22 @@ def test_another_job_is_not_resumed(tmp_path, monkeypatch, other, says):
         sort(source, resume=True, **other)
 
 
+def test_worker_processes_make_the_same_files(tmp_path):
+    source = write(tmp_path / "in", rows())
+    how = {"partition_by": ["day", "name"], "target_file_size": 16 * KIB, "profile": "spark"}
+    here = sort(source, **how, strategy="exchange")
+    there = sort(source, "there", **how, strategy="exchange", workers=2, threads=2)
+    assert tree(here) == tree(there)
+    assert dlsort.check_dataset(there, against=here).ok
+
+
+def test_a_value_is_refused_in_the_same_words_by_worker_processes(tmp_path):
+    source = write(tmp_path / "in", pa.table({"k": range(9), "p": ["a"] * 8 + [""]}))
+    with pytest.raises(BadOptionError, match=r"has 'p', which is '' in some row"):
+        sort(source, partition_by="p", workers=2, threads=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
 def test_folders_replace_what_was_there(tmp_path):
     source = write(tmp_path / "in", rows())
     out = sort(source, partition_by=["day", "name"])
