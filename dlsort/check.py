@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, groupby
+from itertools import accumulate
 from os import PathLike
 from typing import Any
 
@@ -23,6 +23,7 @@ from dask.system import CPU_COUNT
 from dlsort.arrow.paths import top_columns_of
 from dlsort.arrow.shown import shown_value
 from dlsort.arrow.transport import concat_rows, free_rows
+from dlsort.io.hive_folders import pieces_by_folder
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
@@ -31,7 +32,7 @@ from dlsort.io.paths import Places, read_places, shown_places
 from dlsort.io.schema.differences import find_differences
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
-from dlsort.io.source import Piece, Source, cut_groups, cut_pieces
+from dlsort.io.source import Piece, Source, cut_pieces
 from dlsort.io.told import check_all_told
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options.doors import read_options
@@ -41,7 +42,8 @@ from dlsort.proof.checksum import Proof, prove
 from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.nan_places import has_nan, other_places
 from dlsort.proof.ordered import first_break
-from dlsort.publish.manifest import key_of_parts, read_manifest
+from dlsort.publish.manifest import read_manifest
+from dlsort.publish.problems import key_of_parts
 from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
 from dlsort.wording import count, printable
@@ -252,8 +254,7 @@ def _check(
     source, other = sources[0], sources[1] if len(sources) > 1 else None
     problems: list[str] = []
     told = [footer.metadata.metadata for footer in source.footers]
-    first = read_manifest(told[0]) if told else None
-    is_by_folder = first is not None and bool(first.partition_by)
+    is_by_folder = any(m.partition_by for m in map(read_manifest, told[:1]) if m)
     if by is None:
         n_rows = (int(footer.rows.sum()) for footer in source.footers)
         keys, problems = key_of_parts(src, list(zip(source.files, n_rows, told, strict=True)))
@@ -360,17 +361,8 @@ def _folder(piece: Piece) -> str:
 
 
 def _pieces(source: Source, *, is_by_folder: bool = False) -> list[Piece]:
-    """Return what is read at once, in order; if need be, of one folder each."""
-    if not is_by_folder:
-        return cut_pieces(source, TUNING.budget.input_bytes)
-    groups, pieces, begin = source.row_groups, list[Piece](), 0
-    folders = [source.files[group.file].rpartition("/")[0] for group in groups]
-    for _, same in groupby(folders):
-        end = begin + sum(1 for _ in same)
-        runs = cut_groups(source, groups[begin:end], TUNING.budget.input_bytes)
-        pieces += [source.piece(begin + first, begin + last) for first, last in runs]
-        begin = end
-    return pieces or cut_pieces(source, TUNING.budget.input_bytes)
+    cut = pieces_by_folder if is_by_folder else cut_pieces
+    return cut(source, TUNING.budget.input_bytes)
 
 
 def _read(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,16 @@ from dlsort.arrow.made import array_of
 from dlsort.arrow.transport import combine
 from dlsort.errors import BadOptionError, UnknownColumnError, shown
 from dlsort.io.listing.hive import NULL, cast_text, folder_values
+from dlsort.io.source import Piece, Source, cut_groups, cut_pieces
 from dlsort.wording import closest
 
-__all__ = ["check_partition_by", "folder_runs", "null_folder", "with_told_columns"]
+__all__ = [
+    "check_partition_by",
+    "folder_runs",
+    "null_folder",
+    "pieces_by_folder",
+    "with_told_columns",
+]
 
 _ENCODED = re.compile(r"[^A-Za-z0-9\-_.~\u0080-\U0010ffff]")
 _MOST_NAME_BYTES = 255  # of Linux, macOS and their file systems
@@ -213,3 +220,15 @@ def _encode(sign: re.Match[str]) -> str:
 def null_folder(columns: Sequence[str]) -> str:
     """Return the folder of rows that have null in these columns; none without any."""
     return _folder(columns, [None] * len(columns))
+
+
+def pieces_by_folder(source: Source, piece_bytes: int) -> list[Piece]:
+    """Return pieces as :func:`dlsort.io.source.cut_pieces`, each of files of one folder."""
+    groups, pieces, begin = source.row_groups, list[Piece](), 0
+    folders = [source.files[group.file].rpartition("/")[0] for group in groups]
+    for _, same in groupby(folders):
+        end = begin + sum(1 for _ in same)
+        runs = cut_groups(source, groups[begin:end], piece_bytes)
+        pieces += [source.piece(begin + first, begin + last) for first, last in runs]
+        begin = end
+    return pieces or cut_pieces(source, piece_bytes)

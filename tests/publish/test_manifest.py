@@ -24,10 +24,10 @@ from dlsort.proof.checksum import prove
 from dlsort.publish.manifest import (
     MOST_BYTES,
     Manifest,
-    find_problems,
     quantile_rows,
     read_manifest,
 )
+from dlsort.publish.problems import find_problems
 from dlsort.tuning import TUNING
 
 N = 3000
