@@ -27,6 +27,7 @@ from dlsort.arrow.transport import concat_rows, free_rows
 from dlsort.events import Event
 from dlsort.ingest.csv_options import read_csv_options
 from dlsort.ingest.sources import Incoming
+from dlsort.io.hive_folders import pieces_by_folder
 from dlsort.io.listing.hive import read_hive_types
 from dlsort.io.listing.names import read_ignore
 from dlsort.io.listing.passed_over import said
@@ -46,6 +47,7 @@ from dlsort.proof.disorder import Disorder, Place, first_disorder
 from dlsort.proof.nan_places import has_nan, other_places
 from dlsort.proof.ordered import first_break
 from dlsort.publish.asked_key import AskedKey, asked_key
+from dlsort.publish.manifest import read_manifest
 from dlsort.strategies.to_check import chosen_of, cut_to_check, open_to_check
 from dlsort.terminal.progress import NoProgress, Progress, progress_for
 from dlsort.tuning import TUNING
@@ -133,11 +135,14 @@ class _Order:
     keys: tuple[SortKey, ...]
     first: Disorder | None = None
     last: tuple[pa.Table, Piece] | None = field(default=None, repr=False)
+    is_by_folder: bool = False
 
     def feed(self, piece: Piece, result: _Checked) -> None:
         """Take one more piece into account."""
         if self.first is not None or result.edges is None:
             return
+        if self.is_by_folder and self.last and _folder(self.last[1]) != _folder(piece):
+            self.last = None
         if self.last is not None:
             above, of = self.last
             below = result.edges.slice(0, 1)
@@ -295,6 +300,8 @@ def _check(
     src, against = called[0], called[1] if len(called) > 1 else None
     source, other = sources[0], sources[1] if len(sources) > 1 else None
     _, keys, problems = key
+    told = (footer.metadata.metadata for footer in source.footers[:1])
+    is_by_folder = any(m.partition_by for m in map(read_manifest, told) if m)
     differences: list[str] = []
     if other is not None:
         if source.n_rows != other.n_rows and not other.is_filtered:
@@ -306,20 +313,22 @@ def _check(
     whole = other is not None and not differences
     columns = source.schema.names if whole else top_columns_of(source.schema, keys)
     source.check_columns(columns, copied=False)
-    order = _Order(source, keys)
+    order = _Order(source, keys, is_by_folder=is_by_folder)
     progress.phase("check", source.n_rows)
     if whole and other is not None:
         other.check_columns(columns, copied=False)
         progress.phase("against", other.n_rows)
     proof, other_proof = Proof(), Proof()
     with _pool(threads) as pool:
-        for piece, result in _read(source, keys, pool, progress, "check", whole=whole):
+        pieces = _pieces(source, is_by_folder=is_by_folder)
+        for piece, result in _read(source, pieces, keys, pool, progress, "check", whole=whole):
             order.feed(piece, result)
             proof += result.proof
             if order.first is not None and not whole:
                 break
         if whole and other is not None:
-            for _, result in _read(other, (), pool, progress, "against", whole=True):
+            pieces = _pieces(other)
+            for _, result in _read(other, pieces, (), pool, progress, "against", whole=True):
                 other_proof += result.proof
             if proof.rows != other_proof.rows:
                 both = f"{proof.rows:,} in {src}, {other_proof.rows:,} in {against}"
@@ -357,9 +366,11 @@ def _sorted_if(order: _Order, threads: int) -> str | None:
     if order.first is None or not order.first.has_nan:
         return None
     for rule, keys in other_places(order.keys, order.source.schema):
-        other = _Order(order.source, keys)
+        other = _Order(order.source, keys, is_by_folder=order.is_by_folder)
+        pieces = _pieces(order.source, is_by_folder=order.is_by_folder)
+        how = NoProgress(), ""
         with _pool(threads) as pool:
-            for piece, found in _read(order.source, keys, pool, NoProgress(), "", whole=False):
+            for piece, found in _read(order.source, pieces, keys, pool, *how, whole=False):
                 other.feed(piece, found)
                 if other.first is not None:
                     break
@@ -378,8 +389,18 @@ def _pool(threads: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+def _folder(piece: Piece) -> str:
+    return piece.files[0].path.rpartition("/")[0]
+
+
+def _pieces(source: Source, *, is_by_folder: bool = False) -> list[Piece]:
+    cut = pieces_by_folder if is_by_folder else cut_pieces
+    return cut(source, TUNING.budget.input_bytes)
+
+
 def _read(
     source: Source,
+    pieces: Sequence[Piece],
     keys: tuple[SortKey, ...],
     pool: ThreadPoolExecutor,
     progress: Progress,
@@ -395,7 +416,6 @@ def _read(
         proof = prove(table, TUNING.proof) if whole else Proof()
         return _look(table, keys, proof) if keys and table.num_rows else _Checked(proof)
 
-    pieces = cut_pieces(source, TUNING.budget.input_bytes)
     done = 0
     for piece, result in zip(pieces, pool.map(look, pieces), strict=True):
         yield piece, result

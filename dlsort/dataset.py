@@ -27,6 +27,7 @@ from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
 from dlsort.strategies.earlier import known_model
+from dlsort.strategies.file_sizes import written_row_bytes
 from dlsort.strategies.opened import (
     Selected,
     check_source,
@@ -81,11 +82,15 @@ def sort_dataset(
     threads: int | None = None,
     partitions: int | None = None,
     partition_size: int | str | None = None,
+    target_file_size: int | str | None = None,
+    partition_by: str | Sequence[str] | None = None,
+    single_file: bool = False,
     input_size: int | str | None = None,
     strategy: str = "auto",
     memory: int | str | None = None,
     temp_dir: str | PathLike[str] | None = None,
-    compression: str = "snappy",
+    profile: str = "default",
+    compression: str | None = None,
     row_group_rows: int | None = None,
     overwrite: Overwrite = False,
     resume: bool = False,
@@ -116,9 +121,10 @@ def sort_dataset(
         give columns. Names that begin with ``_`` or ``.`` are passed over; a file of another
         kind is an error, unless ``ignore`` names it.
     dst : str or path-like
-        A folder to make. Its parts' name order is the sort order. Source and destination may
-        be in object stores that fsspec knows (``s3://bucket/folder``); there parts are copied
-        to their place, and ``_SUCCESS`` is written last.
+        A folder to make. Its parts' name order is the sort order. Or a file, if it ends in
+        ``.parquet`` and is no folder. Source and destination may be in object stores that
+        fsspec knows (``s3://bucket/folder``); there parts are copied to their place, and
+        ``_SUCCESS`` is written last.
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc,note:asc:nulls_first"``; or a list of names, of
         tuples such as ``("price, USD", "desc")``, and of :class:`SortKey`. A column's exact
@@ -173,6 +179,19 @@ def sort_dataset(
         Number of parts.
     partition_size : int or str, optional
         Size of a part in memory, in bytes or as in ``"128MiB"``; not with ``partitions``.
+    target_file_size : int or str, optional
+        Size of a file as it is written, in bytes or as in ``"256MiB"``: as many files are made
+        as have about this size each; not with ``partitions`` or ``partition_size``.
+    partition_by : str or a sequence of str, optional
+        Columns that become folders, as in ``"day,country"``: ``day=2024-01-01/country=de/``.
+        They are not in the files. Each file is sorted, and so are the files of a folder
+        together, by their names. Values are percent-encoded, null is
+        ``__HIVE_DEFAULT_PARTITION__``; floats, binary and nested columns, empty text and
+        what else would not be read as it was are refused. Not with ``partitions``.
+    single_file : bool
+        Write one file, not a folder; so does a ``dst`` that ends in ``.parquet``, unless it is
+        a folder. Parts are made as ever, and then put behind one another, undecoded. Not with
+        ``partition_by`` or ``target_file_size``, nor in an object store.
     input_size : int or str, optional
         Size in memory of what a thread reads at once; by default what is predicted to cost
         least.
@@ -188,8 +207,12 @@ def sort_dataset(
         machine has where the job runs on it, or than all workers' limits together.
     temp_dir : str or path-like, optional
         Where rows go that don't fit the memory.
-    compression : str
-        ``snappy``, ``zstd``, ``gzip``, ``lz4``, ``brotli`` or ``none``.
+    profile : {"default", "spark", "duckdb", "delta", "legacy", "compact"}
+        Whom the files are for: which encodings, codec and row groups they have. Values stay as
+        they are; a column of a type that such a reader can't have is refused.
+    compression : str, optional
+        ``snappy``, ``zstd``, ``gzip``, ``lz4``, ``brotli`` or ``none``; with a level as in
+        ``"zstd:7"``, but for ``snappy``. By default as ``profile`` has it, or ``snappy``.
     row_group_rows : int, optional
         Rows of each row group of the parts; by default 262,144.
     overwrite : bool or "force"
@@ -323,6 +346,8 @@ def _sort_source(
         tell(event)
 
     check_source(source, asked, keys, destination)
+    if asked.target_file_size:
+        asked = replace(asked, row_bytes=written_row_bytes(source, asked, keys))
     known = None
     if asked.fewer(keys) is None:
         known = known_model(asked, destination, held, source, keys)
@@ -363,7 +388,9 @@ def _sort_source(
                 # publish
                 progress.phase("publish", report.rows)
                 publishing = time.perf_counter()
-                parts = check_visible(stage.parts, outcome.outputs, n_parts)
+                parts = check_visible(stage.parts, outcome.outputs)
+                if asked.single_file:
+                    parts = stage.join(list(parts))
             summary = {"by": report.by, "rows": report.kept_rows, "checksum": report.checksum}
             stage.prove(parts, summary, report.to_dict())
         published_s = time.perf_counter() - publishing
@@ -405,6 +432,7 @@ def _job_file(job: Job, asked: Asked, by: str) -> JobFile:
         part_bytes=job.part_bytes,
         model=job.known.name if job.known else "",
         costs=job.tuning.io.costs.changed(),
+        row_bytes=asked.row_bytes,
     )
 
 

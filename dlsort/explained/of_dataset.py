@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from dlsort.explained.explanation import Explanation, Phase
@@ -12,6 +13,7 @@ from dlsort.planner.decide import Alternative
 from dlsort.planner.work import Facts
 from dlsort.strategies.asked import Asked
 from dlsort.strategies.choose import rank_plans
+from dlsort.strategies.file_sizes import written_row_bytes
 from dlsort.strategies.opened import Selected, check_source, open_selected
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes
@@ -40,6 +42,8 @@ def _explain(
     selection: Selected, asked: Asked, pinned: Mapping[str, Any], began: float
 ) -> Explanation:
     source, keys, by = selection
+    if asked.target_file_size:
+        asked = replace(asked, row_bytes=written_row_bytes(source, asked, keys))
     check_source(source, asked, keys, asked.dst)
     opened_s = time.perf_counter() - began
     size = None

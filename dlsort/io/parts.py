@@ -55,13 +55,16 @@ def make_folders(folder: str) -> None:
         storage.make_folder(join(folder, inner))
 
 
-def part_name(part: int, n_parts: int) -> str:
+def part_name(part: int, n_parts: int, file: int | None = None) -> str:
     """Return a part's file name, zero-padded so that names sort as rows do.
+
+    ``file`` is the number of one of several files.
 
     Examples
     --------
-    >>> part_name(7, 12)
-    'part-00007.parquet'
+    >>> part_name(7, 12), part_name(7, 12, 3)
+    ('part-00007.parquet', 'part-00007-0003.parquet')
     """
     digits = max(FEWEST_DIGITS, len(str(n_parts - 1)))
-    return f"part-{part:0{digits}d}.parquet"
+    number = "" if file is None else f"-{file:0{FEWEST_DIGITS - 1}d}"
+    return f"part-{part:0{digits}d}{number}.parquet"

@@ -252,9 +252,8 @@ def remove_all(folder: str) -> None:
     """Remove a folder with all that is in it, or a file, as far as that can be done."""
     if not is_store(folder):
         shutil.rmtree(folder, ignore_errors=True)
-        if Path(folder).is_file():  # which rmtree leaves
-            with suppress(OSError):
-                Path(folder).unlink()
+        with suppress(OSError):  # a file, which rmtree leaves
+            Path(folder).unlink()
         return
     fs, inner = filesystem(folder)
     with suppress(OSError):
@@ -317,7 +316,9 @@ class Output:
             n_bytes = os.fstat(fd).st_size
         finally:
             os.close(fd)
-        Path(self._attempt).replace(self._path)
+        whole = Path(self._path)
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        Path(self._attempt).replace(whole)
         return n_bytes
 
     def discard(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pyarrow as pa
+import pyarrow.types as pt
 
 from dlsort.arrow.made import array_of
 from dlsort.io import storage
@@ -85,12 +86,17 @@ def read_model(
         n_parts, n_bands = int(numbers[b"n_parts"]), int(numbers[b"n_bands"])
         part, row = (table.column(name).to_numpy() for name in ("part", "row"))
         columns = table.columns[:-2]
-        splitters = pa.Table.from_arrays(
-            [column.cast(kind) for column, kind in zip(columns, schema.types, strict=True)],
-            schema=schema,
-        )
+        kept = [_cast(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+        splitters = pa.Table.from_arrays(kept, names=schema.names)
         if not 0 <= splitters.num_rows < n_parts * n_bands:
             return None
         return model_at(splitters, part, row, keys, n_parts, tuning, n_bands)
     except (OSError, pa.ArrowException, LookupError, TypeError, ValueError):
         return None
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return splitters in a type; as the dictionary that they were, if rows come as such."""
+    if pt.is_dictionary(column.type) and not pt.is_dictionary(kind):
+        kind = pa.dictionary(column.type.index_type, kind)
+    return column.cast(kind)

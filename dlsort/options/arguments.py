@@ -37,11 +37,13 @@ __all__ = [
     "FUNCTION",
     "KEY",
     "KEY_COLUMNS",
+    "LEVELS",
     "LOCALE",
     "PATH",
     "PATHS",
     "PATTERNS",
     "PREDICATE",
+    "PROFILE_NAMES",
     "QUANTILE",
     "RENAMED",
     "SCHEMA",
@@ -59,9 +61,13 @@ __all__ = [
     "read_choice",
     "read_count",
     "read_flag",
+    "split_codec",
 ]
 
 COMPRESSIONS = ("snappy", "zstd", "gzip", "lz4", "brotli", "none")
+PROFILE_NAMES = ("default", "spark", "duckdb", "delta", "legacy", "compact")
+# The least and the greatest level of those that have levels.
+LEVELS = {"zstd": (1, 22), "gzip": (1, 9), "lz4": (1, 12), "brotli": (0, 11)}
 MOST_COUNT = 2**63 - 1  # of 64 bits
 
 _MOST_DIGITS = 80
@@ -156,13 +162,36 @@ def _read_locale(value: Any, name: str) -> str:
     return value
 
 
+def split_codec(codec: str) -> tuple[str, int | None]:
+    """Return a codec's name, and its level if it has one.
+
+    Examples
+    --------
+    >>> split_codec("zstd:7"), split_codec("snappy")
+    (('zstd', 7), ('snappy', None))
+    """
+    codec, colon, level = codec.partition(":")
+    return codec, int(level) if colon else None
+
+
 def _read_codec(value: Any, name: str) -> str:
-    codec = value.lower() if isinstance(value, str) else ""
+    text = value.lower() if isinstance(value, str) else ""
+    codec, colon, level = text.partition(":")
     codec = "none" if codec == "uncompressed" else codec
     if codec not in COMPRESSIONS:
         msg = f"{name} is {shown(value)}; expected one of {', '.join(COMPRESSIONS)}."
         raise BadOptionError(msg)
-    return codec
+    if not colon:
+        return codec
+    if codec not in LEVELS:
+        msg = f"{name} is {shown(value)}, but {codec} has no levels; leave it out."
+        raise BadOptionError(msg)
+    least, most = LEVELS[codec]
+    number = _number(level)
+    if not isinstance(number, int) or not least <= number <= most:
+        msg = f"{name} is {shown(value)}; expected a level of {codec} from {least} to {most}."
+        raise BadOptionError(msg)
+    return f"{codec}:{number}"
 
 
 def _as_given(value: Any, _: str) -> Any:

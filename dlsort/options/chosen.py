@@ -38,6 +38,9 @@ def read_columns(value: Any, name: str) -> tuple[str, ...] | None:
     if not found or not all(isinstance(each, str) and each for each in found):
         msg = f"{name} is {shown(value)}; expected names such as 'day,price', or a list."
         raise BadOptionError(msg)
+    if len(set(found)) < len(found):
+        msg = f"{name} is {shown(value)}, which names a column twice; name it once."
+        raise BadOptionError(msg)
     return tuple(found)
 
 

@@ -26,11 +26,13 @@ from dlsort.options.arguments import (
     FUNCTION,
     KEY,
     KEY_COLUMNS,
+    LEVELS,
     LOCALE,
     PATH,
     PATHS,
     PATTERNS,
     PREDICATE,
+    PROFILE_NAMES,
     RENAMED,
     SCHEMA,
     SHARE,
@@ -76,7 +78,9 @@ __all__ = [
     "OFFSET",
     "OVERWRITE",
     "PARTITIONS",
+    "PARTITION_BY",
     "PARTITION_SIZE",
+    "PROFILE",
     "PROGRESS",
     "RENAME",
     "REPORT",
@@ -86,8 +90,10 @@ __all__ = [
     "ROW_GROUP_ROWS",
     "SCHEDULER",
     "SHOW",
+    "SINGLE_FILE",
     "SRC",
     "STRATEGY",
+    "TARGET_FILE_SIZE",
     "TEMP_DIR",
     "THREADS",
     "UNIQUE",
@@ -108,7 +114,11 @@ SRC = SortOption(
     REQUIRED,
 )
 DST = SortOption(
-    "dst", PATH, "A folder to make. The order of its files' names is the sort order.", REQUIRED
+    "dst",
+    PATH,
+    "A folder to make: the order of its files' names is the sort order; or one file, if it "
+    "ends in .parquet.",
+    REQUIRED,
 )
 BY = SortOption(
     "by",
@@ -253,6 +263,26 @@ PARTITION_SIZE = SortOption(
     "Size of a file's rows in memory, as in 128MiB; not with ``partitions``.",
     unit="bytes",
 )
+TARGET_FILE_SIZE = SortOption(
+    "target_file_size",
+    SIZE,
+    "Size of a file as it is written, as in 256MiB: files of about this size are made; not "
+    "with ``partitions`` or ``partition_size``.",
+    unit="bytes",
+)
+PARTITION_BY = SortOption(
+    "partition_by",
+    COLUMN_NAMES,
+    "Columns that become folders, as in day=2024-01-01/country=de: they are not in the files, "
+    "each of which is sorted, as the files of a folder are together. Not with ``partitions``.",
+)
+SINGLE_FILE = SortOption(
+    "single_file",
+    FLAG,
+    "Write one file, not a folder; so does a ``dst`` that ends in .parquet and is no folder. "
+    "Not with ``partition_by`` or ``target_file_size``, nor in an object store.",
+    default=False,
+)
 INPUT_SIZE = SortOption(
     "input_size",
     SIZE,
@@ -282,13 +312,25 @@ TEMP_DIR = SortOption(
     otherwise="the system's",
 )
 COMPRESSION = SortOption(
-    "compression", CODEC, f"{', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}.", "snappy"
+    "compression",
+    CODEC,
+    f"{', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}; with a level, as in zstd:7, of "
+    + ", ".join(f"{codec} {least} to {most}" for codec, (least, most) in LEVELS.items())
+    + ".",
+    otherwise="snappy, or the profile's",
+)
+PROFILE = SortOption(
+    "profile",
+    one_of(*PROFILE_NAMES),
+    "Whom the files are for: encodings, codec, row groups and types that suit spark, duckdb, "
+    "delta tables, readers of 2018 (legacy), or a small disk (compact).",
+    "default",
 )
 ROW_GROUP_ROWS = SortOption(
     "row_group_rows",
     COUNT,
     "Rows of each row group of the files; more if a file would have over 16,384 of them.",
-    otherwise=f"{TUNING.io.row_group_rows:,}",
+    otherwise=f"{TUNING.io.row_group_rows:,}, or the profile's",
     unit="rows",
 )
 OVERWRITE = SortOption(

@@ -68,6 +68,14 @@ class Proof:
             (self.high + other.high) % LANE,
         )
 
+    def __sub__(self, other: Proof) -> Proof:
+        """Return the proof of these rows without some of them."""
+        return Proof(
+            self.rows - other.rows,
+            (self.low - other.low) % LANE,
+            (self.high - other.high) % LANE,
+        )
+
     @property
     def checksum(self) -> str:
         """The checksum as 32 hexadecimal digits."""

@@ -63,8 +63,33 @@ class Ordered:
         self._tuning = tuning
         self._edges: list[pa.Table] = []  # keys of the first and last row of each piece
         self._none: pa.Table | None = None
-        self._wanted = np.array(wanted, np.int64)
+        self.begin_file(wanted)
+
+    def begin_file(self, wanted: Sequence[int]) -> None:
+        """Pick keys anew, of the rows with these numbers, ascending from the next one on."""
+        self._began = self.proof
+        self._wanted = np.array(wanted, np.int64) + self.proof.rows
         self.picked: list[pa.Table] = []
+
+    def end_file(self) -> tuple[Proof, list[int], list[pa.Table]]:
+        """Return what the rows since :meth:`begin_file` amount to.
+
+        Returns
+        -------
+        proof : Proof
+            Of them.
+        places : list of int
+            Numbers of the rows that were wanted, as far as there were so many; and the last.
+        picked : list of pyarrow.Table
+            Their keys.
+        """
+        proof, picked = self.proof - self._began, list(self.picked)
+        numbers = (self._wanted - self._began.rows).tolist()
+        places = [number for number in numbers if number < proof.rows]
+        if proof.rows and places[-1:] != [proof.rows - 1] and numbers:
+            places.append(proof.rows - 1)
+            picked.append(self._edges[-1].slice(1))
+        return proof, places, picked
 
     def add(self, table: pa.Table) -> None:
         """Check and prove the next rows.

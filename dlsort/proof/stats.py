@@ -92,6 +92,8 @@ class OutputStats:
         Key columns of its first and last row; no rows where it is empty.
     left_out : Proof
         Of rows that it was made from too, and that nobody has asked for.
+    files : tuple of (str, int)
+        Its files, by their paths in the folder of parts, and their sizes.
     """
 
     part: int
@@ -100,6 +102,7 @@ class OutputStats:
     edges: pa.Table
     clock: Clock
     left_out: Proof = NOTHING
+    files: tuple[tuple[str, int], ...] = ()
 
     @property
     def given(self) -> Proof:

@@ -20,6 +20,7 @@ from dlsort.publish.replaceable import (
     TABLE_LOGS,
     Held,
     foreign,
+    is_parquet,
     look,
     never_replaced,
     tables_apart,
@@ -72,7 +73,7 @@ def place_of(dst: str | Path) -> str:
 
 
 def check_destination(
-    dst: str | Path, tuning: IoTuning, *, overwrite: Overwrite
+    dst: str | Path, tuning: IoTuning, *, overwrite: Overwrite, single_file: bool = False
 ) -> tuple[str, Held]:
     """Return the absolute destination if a folder can be published there, and what it holds.
 
@@ -84,6 +85,8 @@ def check_destination(
         How many files are compared.
     overwrite : bool or "force"
         It may hold a dataset; with ``"force"`` anything.
+    single_file : bool
+        A file is to be published there.
 
     Raises
     ------
@@ -100,7 +103,11 @@ def check_destination(
         msg = f"the destination is {name}: its name is no text in UTF-8; choose another."
         raise DestinationError(msg) from None
     try:
-        place = _check_prefix(str(dst)) if is_store(dst) else _check_folder(dst)
+        place = (
+            _check_prefix(str(dst))
+            if is_store(dst)
+            else _check_folder(dst, single_file=single_file)
+        )
         return place, _check_held(place, dst, overwrite, tuning)
     except DlsortError:  # some are OSErrors
         raise
@@ -108,12 +115,17 @@ def check_destination(
         raise write_error(error, dst) from error
 
 
-def _check_folder(dst: str | Path) -> str:
+def _check_folder(dst: str | Path, *, single_file: bool) -> str:
     path = Path(place_of(dst))
     if path.is_symlink():
         msg = f"{dst} is a symbolic link; name the folder that it points to."
         raise DestinationExistsError(msg)
-    if path.exists() and not path.is_dir():
+    if single_file and path.is_dir():
+        msg = (
+            f"{dst} is a folder, but one file is asked for; name a file, or remove the folder."
+        )
+        raise DestinationExistsError(msg)
+    if path.exists() and not (path.is_file() if single_file else path.is_dir()):
         msg = f"{dst} is not a folder; expected a folder, or a path where one can be made."
         raise DestinationExistsError(msg)
     with suppress(FileNotFoundError, NotADirectoryError):
@@ -167,6 +179,11 @@ def _check_held(place: str, dst: str | Path, overwrite: Overwrite, tuning: IoTun
             f"Pass overwrite=True (--overwrite) to replace {'them' if n_files > 1 else 'it'}."
         )
         raise DestinationExistsError(msg)
+    if "" in held and overwrite != "force":
+        if not is_parquet(place):
+            msg = f"{dst} is no Parquet file. {_FORCE}"
+            raise DestinationExistsError(msg)
+        return held
     if overwrite == "force":
         return held
     strays = foreign(place, held)

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
-from pathlib import Path, PurePath
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -24,14 +24,16 @@ import pyarrow.parquet as pq
 from dlsort.arrow.transport import to_transport
 from dlsort.errors import ClusterError, DestinationError, OutOfOrderError, RowsLostError
 from dlsort.io import storage
+from dlsort.io.hive_folders import with_told_columns
 from dlsort.io.parquet.writer import Writer
-from dlsort.io.parts import FINISHED, PARTS, part_name
-from dlsort.io.storage import join, names_in, open_to_read, size_of, write_error
+from dlsort.io.parts import FINISHED, PARTS
+from dlsort.io.storage import join, open_to_read, size_of, write_error
 from dlsort.keys import SortKey
 from dlsort.proof.checksum import NOTHING, Proof, prove
 from dlsort.proof.ordered import Ordered, first_break
 from dlsort.proof.stats import Clock, OutputStats
-from dlsort.tuning import OrderTuning, Tuning
+from dlsort.publish.replaceable import look
+from dlsort.tuning import OrderTuning
 from dlsort_cluster.exchange import ExchangeError, Layer
 from dlsort_cluster.runner import run
 from dlsort_cluster.tasks import call
@@ -55,22 +57,22 @@ class FinishedPart(NamedTuple):
 
     Attributes
     ----------
-    name : str
-        Its file's.
     written : OutputStats
         What it amounts to.
     read : Proof or None
         What was read for it, if it was made without an exchange.
     """
 
-    name: str
     written: OutputStats
     read: Proof | None
 
+    @property
+    def name(self) -> str:
+        """Path of its first file in the folder of parts."""
+        return self.written.files[0][0]
 
-def keep_finished(
-    folder: str, name: str, written: OutputStats, read: Proof | None = None
-) -> None:
+
+def keep_finished(folder: str, written: OutputStats, read: Proof | None = None) -> None:
     """Record that a part is whole; see :class:`FinishedPart`.
 
     Raises
@@ -81,9 +83,8 @@ def keep_finished(
     taken = written.proof, read, written.left_out
     proofs = [p and [p.rows, p.low, p.high] for p in taken]
     record = {
-        "name": name,
         "part": written.part,
-        "file_bytes": written.file_bytes,
+        "files": written.files,
         "written": proofs[0],
         "read": proofs[1],
         "left_out": proofs[2],
@@ -101,7 +102,7 @@ def keep_finished(
 
 
 def find_finished(folder: str, part: int) -> FinishedPart | None:
-    """Return a part's record, if it has one and its file is there and has the size.
+    """Return a part's record, if it has one and its files are there and have the sizes.
 
     A record that can't be read counts as none.
     """
@@ -111,20 +112,31 @@ def find_finished(folder: str, part: int) -> FinishedPart | None:
             edges = stream.read_all()
         metadata = dict(edges.schema.metadata or {})
         record = json.loads(metadata.pop(_RECORD))
-        name = PurePath(record["name"]).name
-        path = join(folder, PARTS, name)
-        if not storage.is_store(path) and Path(path).is_symlink():
-            return None
-        n_bytes = storage.size_of(path)
-        if record["part"] != part or record["file_bytes"] != n_bytes:
+        files = tuple((str(name), int(size)) for name, size in record["files"])
+        if record["part"] != part or not all(_is_there(folder, *each) for each in files):
             return None
         proof, left_out = (Proof(*map(int, record[name])) for name in ("written", "left_out"))
         read = record["read"] and Proof(*map(int, record["read"]))
     except (OSError, pa.ArrowException, LookupError, TypeError, ValueError):
         return None
     edges = edges.replace_schema_metadata(metadata or None)
-    written = OutputStats(part, proof, n_bytes, edges, Clock(), left_out)
-    return FinishedPart(name, written, read)
+    n_bytes = sum(size for _, size in files)
+    written = OutputStats(part, proof, n_bytes, edges, Clock(), left_out, files)
+    return FinishedPart(written, read)
+
+
+def _is_there(folder: str, name: str, n_bytes: int) -> bool:
+    """Return whether a file is in the folder of parts, reached by no link, and has a size."""
+    *folders, _ = steps = PurePosixPath(name).parts
+    if not steps or {"/", ".."} & set(steps):
+        return False
+    path = join(folder, PARTS, name)
+    if not storage.is_store(path):
+        above = Path(folder, PARTS)
+        below = [above.joinpath(*folders[:n]) for n in range(1, len(folders) + 1)]
+        if any(each.is_symlink() for each in (*below, Path(path))):
+            return False
+    return storage.size_of(path) == n_bytes
 
 
 def find_output(folder: str, part: int) -> OutputStats | None:
@@ -149,27 +161,27 @@ def _record_of(folder: str, part: int) -> str:
     return join(folder, FINISHED, f"{part}.arrow")
 
 
-def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> dict[str, int]:
-    """Check that the folder of whole parts holds the workers' parts, and nothing else.
+def check_visible(folder: str, outputs: Sequence[OutputStats]) -> dict[str, int]:
+    """Check that the folder of whole parts holds the workers' files, and nothing else.
 
     Returns
     -------
     dict of str to int
-        The parts' names and sizes.
+        The files' paths in it, and sizes.
 
     Raises
     ------
     RowsLostError
-        If a part is missing or has another size.
+        If a file is missing or has another size.
     DestinationError
         If there is a file that no worker wrote.
     """
-    names = [part_name(stats.part, n_parts) for stats in outputs]
+    sizes = dict(each for stats in outputs for each in stats.files)
+    folders = {f"{above}/" for name in sizes for above in PurePosixPath(name).parents}
     strays = {
         name
-        for name in set(names_in(folder)) - set(names)
-        # stores list a folder in itself; NFS names so what was removed while it was open
-        if name != PARTS and not name.startswith(".nfs")
+        for name in look(folder).keys() - sizes.keys() - folders
+        if not PurePosixPath(name).name.startswith(".nfs")  # removed while it was open
     }
     if strays:
         msg = (
@@ -177,19 +189,19 @@ def check_visible(folder: str, outputs: Sequence[OutputStats], n_parts: int) -> 
             "see what it is, remove it, and sort again."
         )
         raise DestinationError(msg)
-    for name, stats in zip(names, outputs, strict=True):
+    for name, size in sizes.items():
         try:
             n_bytes = size_of(join(folder, name))
         except OSError:
             n_bytes = -1
-        if n_bytes != stats.file_bytes:
+        if n_bytes != size:
             msg = (
                 f"{name} was written by a worker but is not in {folder} here. "
                 "Nothing was published; source and destination must be on storage that the "
                 "client and all workers share under the same paths."
             )
             raise RowsLostError(msg)
-    return {name: stats.file_bytes for name, stats in zip(names, outputs, strict=True)}
+    return sizes
 
 
 def verify_finished(client: Any, writer: Writer, threads: int) -> int:
@@ -218,7 +230,7 @@ def verify_finished(client: Any, writer: Writer, threads: int) -> int:
     graph = {}
     for part in finished_parts(writer.folder):
         key = f"dlsort-verify-{token}-{part}"
-        graph[key] = call(key, _verify, writer.folder, writer.told_keys, part, writer.tuning)
+        graph[key] = call(key, _verify, writer, part)
     if not graph:
         return 0
     try:
@@ -228,30 +240,29 @@ def verify_finished(client: Any, writer: Writer, threads: int) -> int:
     return sum(are_good)
 
 
-def _verify(folder: str, keys: tuple[SortKey, ...], part: int, tuning: Tuning) -> bool:
-    if _is_as_recorded(folder, keys, part, tuning):
+def _verify(writer: Writer, part: int) -> bool:
+    if _is_as_recorded(writer, part):
         return True
-    forget_finished(folder, part)
+    forget_finished(writer.folder, part)
     return False
 
 
-def _is_as_recorded(folder: str, keys: tuple[SortKey, ...], part: int, tuning: Tuning) -> bool:
+def _is_as_recorded(writer: Writer, part: int) -> bool:
     """Return whether a part's rows have the order and the proof of its record.
 
     The order by those key columns that the part has, which may be none.
     """
-    finished = find_finished(folder, part)
+    finished = find_finished(writer.folder, part)
     if finished is None:
         return False
+    keys, tuning = writer.told_keys, writer.tuning
     proof, ordered = NOTHING, Ordered(keys, part, tuning)
     recorded = finished.written
     try:
-        with (
-            open_to_read(join(folder, PARTS, finished.name)) as where,
-            pq.ParquetFile(where, pre_buffer=False) as file,
-        ):
-            for group in range(file.num_row_groups):
-                rows = to_transport(file.read_row_group(group, use_threads=False))
+        for name, _ in recorded.files:
+            for table in _rows_of(join(writer.folder, PARTS, name)):
+                rows = with_told_columns(table, name, writer.partition_by, writer.schema)
+                rows = to_transport(rows)
                 if keys:
                     ordered.add(rows)
                 else:
@@ -264,6 +275,13 @@ def _is_as_recorded(folder: str, keys: tuple[SortKey, ...], part: int, tuning: T
         return _are_equal(ordered.edges(), edges, keys, tuning.order)
     except (OSError, pa.ArrowException, OutOfOrderError, LookupError, ValueError):
         return False
+
+
+def _rows_of(path: str) -> Iterator[pa.Table]:
+    """Yield the row groups of a file."""
+    with open_to_read(path) as where, pq.ParquetFile(where, pre_buffer=False) as file:
+        for group in range(file.num_row_groups):
+            yield file.read_row_group(group, use_threads=False)
 
 
 def _are_equal(

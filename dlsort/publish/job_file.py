@@ -56,6 +56,14 @@ class Wanted:
         Which rows are sorted; empty: all.
     input_format, csv_options : str
         What was said of files that are no Parquet.
+    target_file_size : int or None
+        As the user gave it, in bytes.
+    partition_by : list of str
+        Columns that are folders.
+    single_file : bool
+        Whether the parts become one file.
+    profile : str
+        Whom the files are for.
     dlsort, pyarrow : str
         The versions that the parts are written with.
     """
@@ -79,6 +87,10 @@ class Wanted:
     where: str = ""
     input_format: str = ""
     csv_options: str = ""
+    target_file_size: int | None = None
+    partition_by: list[str] = field(default_factory=list)
+    single_file: bool = False
+    profile: str = "default"
     dlsort: str = __version__
     pyarrow: str = pa.__version__
 
@@ -140,6 +152,18 @@ class Wanted:
             "where": ("where (--where)", self.where, kept.where),
             "format": ("input_format (--input-format)", self.input_format, kept.input_format),
             "csv": ("csv_options (--csv-options)", self.csv_options, kept.csv_options),
+            "file_size": (
+                "target_file_size (--target-file-size)",
+                self.target_file_size,
+                kept.target_file_size,
+            ),
+            "folders": (
+                "partition_by (--partition-by)",
+                ",".join(self.partition_by),
+                ",".join(kept.partition_by),
+            ),
+            "profile": ("profile (--profile)", self.profile, kept.profile),
+            "one": ("single_file (--single-file)", self.single_file, kept.single_file),
         }
         if partitions is not None:
             options["partitions"] = ("partitions (--partitions)", partitions, kept.n_parts)
@@ -204,6 +228,8 @@ class JobFile(Wanted):
         The known model that may cut the parts; empty if there is none.
     costs : dict of str to float or list of float
         What encodings were chosen by, where it is not what is built in.
+    row_bytes : float
+        What a row was taken to need in a file, where files are to have a size.
     """
 
     n_parts: int
@@ -211,6 +237,7 @@ class JobFile(Wanted):
     part_bytes: int
     model: str = ""
     costs: dict[str, Any] = field(default_factory=dict)
+    row_bytes: float = 0.0
 
     @property
     def name(self) -> str:
@@ -222,7 +249,8 @@ class JobFile(Wanted):
             return ""
         stamps = {n: [s for _, *s in getattr(self, n)] for n in ("files", "parts")}
         identity = {**vars(self), **stamps}
-        for chosen in ("piece_bytes", "part_bytes", "partition_size", "costs"):
+        chosen_by = "piece_bytes", "part_bytes", "partition_size", "costs", "row_bytes"
+        for chosen in chosen_by:
             del identity[chosen]
         return f"{_checksum(identity)[:32]}.{self.mark}"
 
@@ -268,6 +296,7 @@ class JobFile(Wanted):
             partition_size=kept.partition_size,
             model=kept.model,
             costs=kept.costs,
+            row_bytes=kept.row_bytes,
         )
 
 

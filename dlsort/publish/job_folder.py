@@ -41,7 +41,7 @@ def folders_beside(destination: str, suffix: str) -> list[str]:
     if is_store(destination):
         return folders
     if suffix == REPLACED:  # a destination as it was, whoever made it and whatever is in it
-        return [path for path in folders if Path(path).is_dir() and not Path(path).is_symlink()]
+        return [path for path in folders if Path(path).exists() and not Path(path).is_symlink()]
     return [
         path for path in folders if _is_ours(Path(path)) and JobFile.is_one(join(path, JOB))
     ]

@@ -15,7 +15,7 @@ from dlsort.arrow.transport import concat_rows, transport_schema
 from dlsort.keys import SortKey
 from dlsort.model.known_model import KnownModel, weights_of
 from dlsort.publish.known_parts import is_cut
-from dlsort.publish.manifest import Manifest, quantile_rows, value_type
+from dlsort.publish.manifest import Manifest, value_type
 
 __all__ = ["keys_told", "model_of_parts"]
 
@@ -54,7 +54,7 @@ def model_of_parts(
             return None
         tables.append(told[0])
         cut.append(told[1])
-        ranks += [n_rows + place for place in quantile_rows(manifest.rows)]
+        ranks += [n_rows + place for place in manifest.told_rows]
         n_rows += manifest.rows
     known = concat_rows(tables)
     for i, key in enumerate(keys):
@@ -90,7 +90,7 @@ def keys_told(
     """
     if not all(map(_is_told, schema.types)):
         return None
-    n, kinds = len(quantile_rows(manifest.rows)), transport_schema(schema).types
+    n, kinds = len(manifest.told_rows), transport_schema(schema).types
     try:
         told = zip(manifest.values(schema.types), kinds, strict=True)
         columns = [_column(values, kind) for values, kind in told]

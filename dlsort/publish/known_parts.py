@@ -18,7 +18,6 @@ from dlsort.publish.manifest import (
     MOST_BYTES,
     MOST_ELEMENTS,
     Manifest,
-    quantile_rows,
     read_manifest,
     value_type,
 )
@@ -47,7 +46,9 @@ def manifests_of(source: ParquetSource) -> list[Manifest] | None:
     is_alike = all((m.keys, m.key_types) == (by.keys, by.key_types) for m in found)
     places = [listed.place(manifest) for manifest in found]
     is_listed = is_alike and None not in places
-    in_order = all(a < b for a, b in pairwise(p for p in places if p is not None))
+    both = zip(places, found, strict=True)
+    numbers = [(place, m.first_row) for place, m in both if place is not None]
+    in_order = all(one < other for one, other in pairwise(numbers))
     return found if is_listed and in_order else None
 
 
@@ -80,7 +81,7 @@ def ranks_of_parts(
             table = manifest.table(schema).select(range(n_columns)).rename_columns(names)
         except (pa.ArrowException, ValueError, TypeError, LookupError, OverflowError):
             return None
-        places = quantile_rows(manifest.rows)
+        places = manifest.told_rows
         if table.num_rows != len(places):
             return None
         kept: Sequence[int] = range(len(places))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,17 @@ MOST_ELEMENTS = 16
 
 _KEY_FORMS = [str, bool, bool], [str, bool, bool, bool]
 
-# What only parts tell that were put among those of an earlier job.
-_OF_LATER = ("generation", "part_rows", "members")
+# What only some tell: parts that were put among those of an earlier job, or that are several
+# files, or files of folders.
+_USUAL: dict[str, Any] = {
+    "generation": 0,
+    "part_rows": 0,
+    "members": [],
+    "first_row": 0,
+    "is_last": True,
+    "partition_by": [],
+    "places": [],
+}
 
 _SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
 
@@ -76,7 +86,7 @@ class Manifest:
         are cut to 64 bytes. A struct is the list of its fields, a list that of its first 16
         elements, a map that of its entries.
     source : list of str
-        Marks of the files that the job's rows came from; in its first part only.
+        Marks of the files that the job's rows came from; in its first file only.
     generation : int
         How many times the dataset was appended to, or evened, before and by this job.
     part_rows : int
@@ -84,6 +94,14 @@ class Manifest:
     members : list of (str, int, int)
         All parts of the dataset, in order, as runs of (job, first part, last part): in the
         first part that a later generation has written (:mod:`dlsort.publish.places`).
+    first_row : int
+        Rows of the part that are in files before this one.
+    is_last : bool
+        No rows of the part are in files after it.
+    partition_by : list of str
+        Columns that the file's folders tell; only within them it is sorted.
+    places : list of int
+        The rows whose keys ``quantiles`` are, where they are others.
     """
 
     job: str
@@ -98,13 +116,14 @@ class Manifest:
     generation: int = 0
     part_rows: int = 0
     members: list[list[Any]] = field(default_factory=list)
+    first_row: int = 0
+    is_last: bool = True
+    partition_by: list[str] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)
 
     def to_json(self) -> bytes:
-        """Return it as the footer has it."""
-        told = asdict(self)
-        for name in _OF_LATER:
-            if not told[name]:  # the parts of a sort say nothing of it
-                del told[name]
+        """Return it as the footer has it, without what most have not to tell."""
+        told = {n: v for n, v in asdict(self).items() if n not in _USUAL or v != _USUAL[n]}
         content = {"format": FORMAT, "version": VERSION, **told}
         return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
 
@@ -120,6 +139,11 @@ class Manifest:
         picked: Sequence[pa.Table],
         source: Sequence[str] = (),
         growth: Growth | None = None,
+        *,
+        places: Sequence[int] = (),
+        first_row: int = 0,
+        is_last: bool = True,
+        partition_by: Sequence[str] = (),
     ) -> Manifest:
         """Return the manifest of a part.
 
@@ -130,15 +154,20 @@ class Manifest:
         schema : pyarrow.Schema
             The dataset's.
         picked : sequence of pyarrow.Table
-            The key columns of the rows that :func:`quantile_rows` names, in order.
+            The key columns of some rows, in order.
         source : sequence of str
             Marks of the source's files.
         growth : Growth, optional
             What the part is put among; None: the job has made all parts.
+        places : sequence of int
+            The rows' numbers, if they are not those that :func:`quantile_rows` names.
+        first_row, is_last, partition_by
+            As of a manifest.
         """
-        is_lead = part == (growth.lead if growth else 0)
+        is_lead = part == (growth.lead if growth else 0) and first_row == 0
         later = (growth.generation, growth.part_rows) if growth else (0, 0)
         members = [list(run) for run in growth.members] if growth and is_lead else []
+        is_usual = list(places) == quantile_rows(proof.rows)
         return cls(
             job,
             [_key_told(key) for key in keys],
@@ -151,12 +180,21 @@ class Manifest:
             list(source) if is_lead else [],
             *later,
             members,
+            first_row,
+            is_last,
+            list(partition_by),
+            [] if is_usual else list(places),
         )
 
     @property
     def by(self) -> tuple[SortKey, ...]:
         """The key."""
         return tuple(SortKey(*key) for key in self.keys)
+
+    @property
+    def told_rows(self) -> list[int]:
+        """The numbers of the rows whose keys it tells."""
+        return self.places or quantile_rows(self.rows)
 
     def values(self, kinds: Sequence[pa.DataType]) -> list[pa.Array]:
         """Return the quantiles of the first key columns, which have these types."""
@@ -200,11 +238,17 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
         return None
     job: object = manifest.job
     members: object = manifest.members
+    is_last: object = manifest.is_last
     sound = (
         isinstance(job, str)
         and all(type(n) is int and n >= 0 for n in (manifest.part, manifest.rows))
         and type(manifest.n_parts) is int
         and manifest.part < manifest.n_parts
+        and type(manifest.first_row) is int
+        and manifest.first_row >= 0
+        and isinstance(is_last, bool)
+        and _are_places(manifest.places, manifest.rows)
+        and all(isinstance(name, str) for name in manifest.partition_by)
         and all([type(v) for v in key] in _KEY_FORMS for key in manifest.keys)
         and all(type(n) is int and n >= 0 for n in (manifest.generation, manifest.part_rows))
         and isinstance(members, list)
@@ -222,6 +266,11 @@ def _is_run(run: object) -> bool:
     if not isinstance(run, list) or [type(v) for v in run] != [str, int, int]:
         return False
     return 0 <= run[1] <= run[2]
+
+
+def _are_places(places: Sequence[Any], n_rows: int) -> bool:
+    whole = all(type(place) is int and 0 <= place < n_rows for place in places)
+    return whole and all(one < other for one, other in pairwise(places))
 
 
 def value_type(kind: pa.DataType) -> pa.DataType:

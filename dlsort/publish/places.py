@@ -13,7 +13,7 @@ in their order: runs of (job, first part, last part). The newest generation's li
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -148,8 +148,8 @@ def find_problems(parts: Iterable[tuple[str, int, Manifest | None]]) -> list[str
             )
         return problems
     lists = next(path for path, _, manifest in found if manifest is by)
-    seen: dict[int, str] = {}
-    last = -1
+    seen: dict[int, dict[int, tuple[str, Manifest]]] = {}
+    last = -1, -1
     for path, n_rows, manifest in found:
         if manifest is None:
             continue
@@ -163,18 +163,34 @@ def find_problems(parts: Iterable[tuple[str, int, Manifest | None]]) -> list[str
         if place is None or (not by.generation and manifest.n_parts != by.n_parts):
             problems.append(f"{path} is a part of another sort than {lists}.")
             continue
-        if place in seen:
-            problems.append(f"part {place} is there twice: {seen[place]} and {path}.")
-        elif place < last:
-            problems.append(f"{path} is part {place}, but stands after part {last}.")
+        files = seen.setdefault(place, {})
+        if manifest.first_row in files:
+            both = f"{files[manifest.first_row][0]} and {path}"
+            problems.append(f"part {place} is there twice: {both}.")
+        # Folders' names need not be in the order of the values that they tell.
+        elif (place, manifest.first_row) < last and not manifest.partition_by:
+            problems.append(f"{path} is part {place}, but stands after part {last[0]}.")
         if manifest.rows != n_rows:
             problems.append(f"{path} has {n_rows:,} rows, but had {manifest.rows:,}.")
-        seen.setdefault(place, path)
-        last = max(last, place)
-    return problems + _missing(listed.n_parts, seen)
+        files.setdefault(manifest.first_row, (path, manifest))
+        last = max(last, (place, manifest.first_row))
+    # Of a part without rows there is no file in a folder.
+    problems += [] if by.partition_by else _missing(listed.n_parts, seen)
+    return problems + [why for place, of in sorted(seen.items()) for why in _gaps(place, of)]
 
 
-def _missing(n_parts: int, seen: Mapping[int, str]) -> list[str]:
+def _gaps(part: int, files: Mapping[int, tuple[str, Manifest]]) -> Iterator[str]:
+    """Yield what is missing of a part of one or more files, by their first rows."""
+    stop, is_whole = 0, False
+    for first_row, (path, manifest) in sorted(files.items()):
+        if first_row > stop:
+            yield f"rows {stop:,} to {first_row:,} of part {part} are missing, before {path}."
+        stop, is_whole = first_row + manifest.rows, manifest.is_last
+    if not is_whole:
+        yield f"rows from {stop:,} on of part {part} are missing: its last file is not there."
+
+
+def _missing(n_parts: int, seen: Collection[int]) -> list[str]:
     missing = [part for part in range(min(n_parts, len(seen) + 1_000_000)) if part not in seen]
     if not missing:
         return []

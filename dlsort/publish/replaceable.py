@@ -24,7 +24,16 @@ from dlsort.io.one_table import of_no_one_table
 from dlsort.io.storage import filesystem, is_store, stamp_in
 from dlsort.tuning import IoTuning
 
-__all__ = ["TABLE_LOGS", "Held", "foreign", "look", "never_replaced", "tables_apart", "unseen"]
+__all__ = [
+    "TABLE_LOGS",
+    "Held",
+    "foreign",
+    "is_parquet",
+    "look",
+    "never_replaced",
+    "tables_apart",
+    "unseen",
+]
 
 
 # What lists the files of a table: without it, or it without them, there is no table.
@@ -45,7 +54,8 @@ _CHECKSUMS = b"crc\0"
 _FEWEST_BYTES = 12
 
 # What lies below a folder, by its path there, a folder's with a slash at its end; each with a
-# size and what shows that it is still the same. A link has its own, not that of its target.
+# size and what shows that it is still the same. A link has its own, not that of its target. A
+# file has itself, with no name.
 Held = Mapping[str, Sequence[Any]]
 
 
@@ -78,6 +88,10 @@ def look(place: str, *, deep: bool = True) -> dict[str, tuple[int, str]]:
 def _entries(top: str, *, deep: bool) -> Iterator[tuple[str, tuple[int, str]]]:
     if Path(top).is_symlink():  # put there meanwhile
         yield ".", (_OTHER, "link")
+        return
+    if Path(top).is_file():
+        status = Path(top).stat()
+        yield "", (status.st_size, str(status.st_mtime_ns))
         return
     folders = [""] if Path(top).exists() else []
     while folders:
@@ -231,6 +245,13 @@ def _untrue(place: str, files: Sequence[tuple[str, int]]) -> Iterator[str]:
             yield f"{name} (no checksums)"
         elif not is_crc and (head not in _PARQUET or tail != head):
             yield f"{name} (not Parquet)"
+
+
+def is_parquet(path: str) -> bool:
+    """Return whether a file of a file system begins and ends as Parquet does."""
+    return not list(
+        _untrue(str(Path(path).parent), [(Path(path).name, Path(path).stat().st_size)])
+    )
 
 
 def never_replaced(place: str) -> str | None:

@@ -84,7 +84,9 @@ def find_result(
     if parts is None:
         return Found(None, "its files do not tell that they are the parts of one sort")
     n_parts = parts[0].n_parts
-    if len(parts) != n_parts or (is_store(place) and not is_there(join(place, MARKER))):
+    n_there = len({part.part for part in parts})
+    is_cut = any(not part.is_last for part in parts[-1:])
+    if is_cut or n_there != n_parts or (is_store(place) and not is_there(join(place, MARKER))):
         return Found(None, "it is not complete")
     if parts[0].job.partition(".")[2] != wanted.mark:
         return Found(None, _difference(parts[0], source, keys))

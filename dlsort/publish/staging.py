@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -56,11 +56,14 @@ from dlsort.publish.job_folder import (
     unlock,
     write_locked,
 )
+from dlsort.publish.joined import join_to
 from dlsort.publish.publication import Publication
 from dlsort.publish.replaceable import Held
 from dlsort.publish.to_destination import may_be_halfway, publish
 
 __all__ = ["Abandoned", "Staging", "find_abandoned", "staging"]
+
+JOINED = "joined.parquet"
 
 
 class Abandoned(NamedTuple):
@@ -89,6 +92,7 @@ class Staging:
         self.job = job
         self.is_resumed = is_resumed
         self._strategy: str | None = None
+        self._joined: str | None = None
         self._proved: tuple[Mapping[str, int], Mapping[str, Any], Mapping[str, Any]] | None
         self._proved = None
         self._kept: Mapping[str, str] = {}
@@ -111,7 +115,29 @@ class Staging:
         if self._strategy is None:
             msg = "no strategy was begun"
             raise AssertionError(msg)
-        return join(self._strategy, PARTS)
+        return self._joined or join(self._strategy, PARTS)
+
+    def join(self, names: Sequence[str]) -> dict[str, int]:
+        """Make one file of the parts, in order, which is published in their place.
+
+        Returns
+        -------
+        dict of str to int
+            Its size, under the name that a file has below itself: none.
+
+        Raises
+        ------
+        DestinationError
+            If it can't be written.
+        """
+        path = join(self.folder, JOINED)
+        paths = [join(self.parts, name) for name in names]
+        try:
+            n_bytes = join_to(paths, path)
+        except OSError as error:
+            raise write_error(error, path) from error
+        self._joined = path
+        return {"": n_bytes}
 
     def prove(
         self,

@@ -9,7 +9,6 @@ import ctypes
 import errno
 import json
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,14 +44,18 @@ def publish(publication: Publication, on_decided: Callable[[], None]) -> None:
     is_done = False
     try:
         check_unchanged(publication.destination, publication.held, publication.destination)
-        if destination.is_dir():  # who may read the old may read the new
+        if destination.exists():  # who may read the old may read the new
             parts.chmod(stat.S_IMODE(destination.stat().st_mode))
         _keep_record(publication, identity)
+        folders = {parts.joinpath(name).parent for name in publication.sizes}
         for path in (Path(publication.stage, RECORD), Path(publication.stage), parts):
             _sync(path)
-        if not (publication.held and destination.is_dir()):
+        for path in sorted(folders | {above for each in folders for above in each.parents}):
+            if path != parts and path.is_relative_to(parts):
+                _sync(path)
+        if not (publication.held and destination.exists()):
             is_done = True
-            parts.rename(destination)  # also in place of an empty folder
+            _move(parts, destination)
         elif _exchange(parts, destination):
             check_unchanged(publication.parts, publication.held, publication.destination)
             is_done = True
@@ -60,7 +63,7 @@ def publish(publication: Publication, on_decided: Callable[[], None]) -> None:
             destination.rename(aside)
             check_unchanged(publication.aside, publication.held, publication.destination)
             is_done = True
-            parts.rename(destination)
+            _move(parts, destination)
         _sync(destination.parent)
         on_decided()
     except BaseException as error:  # Ctrl-C too: the old one must not stay aside
@@ -80,7 +83,22 @@ def publish(publication: Publication, on_decided: Callable[[], None]) -> None:
         raise failure from error
     finally:
         if _is(destination, identity) and is_done:
-            shutil.rmtree(aside, ignore_errors=True)
+            storage.remove_all(str(aside))
+
+
+def _move(parts: Path, destination: Path) -> None:
+    """Rename parts to a destination that is not there, or an empty folder if they are one."""
+    if parts.is_dir():
+        parts.rename(destination)
+        return
+    try:
+        destination.hardlink_to(parts)  # which takes no other file's place, as a rename does
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        parts.rename(destination)
+    else:
+        parts.unlink()
 
 
 def is_published(stage: str, destination: str) -> bool:
@@ -117,7 +135,9 @@ def settle(stage: str, destination: str) -> Settlement | None:
 
 def _sizes(folder: Path) -> dict[str, int] | None:
     with suppress(OSError):
-        return {path.name: path.lstat().st_size for path in folder.iterdir()}
+        if folder.exists():
+            held = look(str(folder))
+            return {name: size for name, (size, _) in held.items() if name[-1:] != "/"}
     return None
 
 

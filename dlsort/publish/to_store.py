@@ -15,7 +15,7 @@ from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import PurePath
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Any
 
@@ -83,7 +83,7 @@ class Record:
             record = Record(**json.loads(storage.read_bytes(path)))
         except FileNotFoundError:
             return None
-        form = re.compile(rf"part-\d+-{record.tag}\.parquet")
+        form = re.compile(rf"([^/=]+=[^/]*/)*part-\d+(-\d+)?-{record.tag}\.parquet")
         is_tag = re.fullmatch("[0-9a-f]{12}", record.tag)
         if not is_tag or not all(map(form.fullmatch, record.files)):
             msg = "it names files that are none of the job's"
@@ -375,9 +375,10 @@ def _tagged(name: str, tag: str) -> str:
     >>> _tagged("part-00007.parquet", "5f0c")
     'part-00007-5f0c.parquet'
     """
-    return f"{PurePath(name).stem}-{tag}{PurePath(name).suffix}"
+    path = PurePosixPath(name)
+    return str(path.with_name(f"{path.stem}-{tag}{path.suffix}"))
 
 
 def _untagged(name: str) -> str:
-    stem, suffix = PurePath(name).stem, PurePath(name).suffix
-    return stem.rsplit("-", 1)[0] + suffix
+    path = PurePosixPath(name)
+    return str(path.with_name(path.stem.rsplit("-", 1)[0] + path.suffix))

@@ -15,6 +15,7 @@ from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.ingest.csv_options import CsvOptions, read_csv_options
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
+from dlsort.io.parquet.profiles import PROFILES
 from dlsort.io.parquet.writer import check_compression
 from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
 from dlsort.io.schema.united import SchemaWanted
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_MODEL", "Asked", "read_arguments"]
 
 NO_MODEL = "none"
+ONE_FILE = ".parquet"  # a destination whose name ends so is a file, unless it is a folder
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,8 @@ class Asked:
         What ``memory`` comes to on this machine.
     tuning : Tuning
         The tunables.
+    row_bytes : float
+        What a row takes in a file, by a sample; only where files are to have a size.
     """
 
     src: Places
@@ -103,10 +107,14 @@ class Asked:
     threads: int | None
     partitions: int | None
     partition_size: int | None
+    target_file_size: int | None
+    partition_by: tuple[str, ...]
+    single_file: bool
     input_size: int | None
     strategy: str
     memory: int | str | None
     temp_dir: str | None
+    profile: str
     compression: str
     row_group_rows: int | None
     overwrite: Overwrite
@@ -122,6 +130,7 @@ class Asked:
     model: str | None
     memory_bytes: int
     tuning: Tuning
+    row_bytes: float = 0.0
 
     def order(self, schema: pa.Schema) -> tuple[tuple[SortKey, ...], tuple[ComputedKey, ...]]:
         """Return the key, of a source with these columns, and what is computed of it."""
@@ -150,6 +159,11 @@ class Asked:
                 )
                 raise BadOptionError(msg)
         return FewerRows(keys, n_unique, self.unique or "first", self.offset or 0, self.limit)
+
+    def with_folders(self, keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
+        """Return what rows are sorted by: the columns that are folders first, then the key."""
+        folders = self.partition_by
+        return *map(SortKey, folders), *(key for key in keys if key.column not in folders)
 
 
 def read_arguments(
@@ -191,6 +205,7 @@ def read_arguments(
     values |= {
         "scheduler": scheduler,
         "src": read_places(values["src"], "source (src)"),
+        "partition_by": values["partition_by"] or (),
         "ignore": read_ignore(values["ignore"]),
         "hive_types": read_hive_types(values["hive_types"]),
         "schema": read_schema(values["schema"]),
@@ -202,9 +217,14 @@ def read_arguments(
     }
     if values["model"] not in (None, NO_MODEL):
         values["model"] = str(without_scheme(read_path(values["model"], "model")))
+    profile = PROFILES[values["profile"]]
+    if door not in ("append_dataset", "compact_dataset"):  # these go by what is there
+        values["compression"] = values["compression"] or profile.compression
+    values["row_group_rows"] = values["row_group_rows"] or profile.row_group_rows or None
     values["compression"] = values["compression"] or ""
     if values["compression"]:
         check_compression(values["compression"])
+    values["single_file"] = _is_single_file(values)
     if values["dst"].startswith(("http://", "https://")):
         msg = f"{values['dst']} can't be written: web servers are read only. Choose a folder."
         raise BadOptionError(msg)
@@ -249,8 +269,35 @@ def _if_exists(asked: str | None, overwrite: Overwrite, *, resume: bool) -> dict
     }
 
 
+def _is_single_file(values: Mapping[str, Any]) -> bool:
+    """Return whether one file is wanted, by its flag or the destination's name.
+
+    Raises
+    ------
+    BadOptionError
+        If that can't be.
+    """
+    dst = values["dst"]
+    by_name = dst.endswith(ONE_FILE) and not is_store(dst) and not Path(dst).is_dir()
+    if not (values["single_file"] or by_name):
+        return False
+    for other in ("partition_by", "target_file_size"):
+        if values[other]:
+            msg = f"single_file and {other} exclude each other; give one of them."
+            if not values["single_file"]:
+                msg = (
+                    f"the destination {dst} is to be one file, as it ends in {ONE_FILE}, which "
+                    f"{other} (--{other.replace('_', '-')}) excludes; name a folder."
+                )
+            raise BadOptionError(msg)
+    if is_store(dst):
+        msg = f"single_file is given for {dst}; in an object store a folder is written."
+        raise BadOptionError(msg)
+    return True
+
+
 def _check_fewer(asked: Asked) -> None:
-    """Raise if what is asked for does not go with fewer rows.
+    """Raise if what is asked for does not go with fewer rows, or files in order.
 
     Raises
     ------
@@ -266,6 +313,12 @@ def _check_fewer(asked: Asked) -> None:
         msg = (
             "merge and where are given: a file's order is shown by all of its rows. Leave "
             "merge out; the order is found anyway."
+        )
+        raise BadOptionError(msg)
+    if asked.merge and asked.partition_by:
+        msg = (
+            "merge and partition_by are given, but rows are sorted by their folders first. "
+            "Leave merge out; the order is found anyway."
         )
         raise BadOptionError(msg)
     is_fewer = asked.unique is not None or asked.limit is not None or bool(asked.offset)

@@ -9,8 +9,9 @@ from typing import Any
 from dlsort.arrow.hidden import shown_name, visible_schema
 from dlsort.events import Event, Learned, Made, Planned, Resumed
 from dlsort.io.parquet.encodings import choose_encodings
+from dlsort.io.parquet.profiles import PROFILES
 from dlsort.io.parquet.selected import SelectedSource
-from dlsort.io.parquet.writer import Writer
+from dlsort.io.parquet.writer import MOST_ROW_GROUPS, Writer
 from dlsort.io.storage import join
 from dlsort.model.curve import curve_of
 from dlsort.model.model_file import LEARNED, MODEL, how_made, read_model
@@ -181,7 +182,10 @@ def _writer(
         job.keys,
         choose_encodings(schema, source.layouts, job.tuning.io),
         how.compression,
-        how.row_group_rows,
+        # One file's row groups are those of all parts.
+        max(how.row_group_rows, -(-source.n_rows // MOST_ROW_GROUPS))
+        if how.single_file
+        else how.row_group_rows,
         job.part_bytes,
         job.tuning,
         how.name,
@@ -190,6 +194,10 @@ def _writer(
         has_elements=source.has_elements,
         marks=_marks(job),
         made_fields=source.made_fields if isinstance(source, SelectedSource) else (),
+        profile=PROFILES[how.profile],
+        partition_by=tuple(how.partition_by),
+        target_bytes=how.target_file_size or 0,
+        row_bytes=how.row_bytes,
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer, job.n_threads)))

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dlsort.arrow.hidden import is_hidden
-from dlsort.errors import DlsortError, RowsLostError
+from dlsort.errors import BadOptionError, DlsortError, RowsLostError
 from dlsort.ingest.formats import is_direct
 from dlsort.ingest.sources import Incoming, take_in
 from dlsort.io.find import Listing
+from dlsort.io.hive_folders import check_partition_by
+from dlsort.io.parquet.profiles import check_profile
 from dlsort.io.parquet.selected import selected
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import list_of
@@ -142,8 +144,10 @@ def _selected(source: ParquetSource, asked: Asked) -> Selected:
     keys, computed = asked.order(source.schema)
     by = format_by(keys)
     wanted = asked.columns, asked.rename
+    keys = asked.with_folders(keys)
     if not computed and asked.where is None and wanted == (None, None):
         return Selected(source, keys, by)
+    _check_folders(asked)
     check_key_types(source.schema, tuple(key for key in keys if not is_hidden(key.column)))
     chosen = choose_rows(source.schema, keys, wanted, asked.where, computed)
     found = with_kept_share(selected(source, chosen), asked.tuning.strategies)
@@ -152,6 +156,23 @@ def _selected(source: ParquetSource, asked: Asked) -> Selected:
         origin = found.origin._replace(checksum=found.origin.checksum if is_whole else "")
         found = replace(found, origin=origin if asked.where is None else _uncounted(origin))
     return Selected(found, chosen.keys, by)
+
+
+def _check_folders(asked: Asked) -> None:
+    """Raise unless the columns that are to be folders are in the result, by their names.
+
+    Raises
+    ------
+    BadOptionError
+    """
+    for name in asked.partition_by:
+        if name in (asked.rename or {}) or name not in (asked.columns or asked.partition_by):
+            msg = (
+                f"partition_by (--partition-by) has {name!r}, which columns or rename "
+                "(--columns, --rename) leave out or call otherwise; have it in the result by "
+                "its own name."
+            )
+            raise BadOptionError(msg)
 
 
 def _uncounted(origin: Origin) -> Origin:
@@ -179,6 +200,8 @@ def check_source(
         if not is_direct(place):
             check_apart(destination, place, source.given[0])
     source.check_columns(source.schema.names, copied=True)
+    check_profile(source.schema, asked.profile)
+    check_partition_by(source.schema, asked.partition_by)
     check_key_types(source.schema, keys)
     tuning = asked.tuning.budget
     check_partitions(asked.partitions, source.n_rows, tuning)

@@ -6,17 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from dlsort.io.parquet.writer import Writer
-from dlsort.io.parts import MANIFEST
 from dlsort.proof.checksum import NOTHING, Proof
 from dlsort.proof.ordered import Ordered
 from dlsort.proof.stats import Clock, InputStats, OutputStats
 from dlsort.publish.finished import find_finished, keep_finished
-from dlsort.publish.manifest import Manifest, quantile_rows
 from dlsort.strategies.fewer_rows import FewerRows, KeptOfPart
 from dlsort.strategies.oversized import is_one_piece, sort_in_pieces
+from dlsort.strategies.part_files import PartFiles
 from dlsort_cluster.exchange import Layer, Shards, Slot, Transferred
 from dlsort_cluster.tasks import call, ref
 
@@ -60,45 +58,22 @@ def write_partition(
         kept = KeptOfPart(fewer, slot, is_whole=is_whole, tuning=tuning)
         with clock.step("sort"):
             pieces, n_rows = kept.among(pieces, shards)
-    wanted = quantile_rows(n_rows) if writer.job else ()
-    checked = Ordered(keys, slot.part, tuning, wanted)
-    with writer.open(slot.part, slot.n_parts, slot.n_rows) as file:
+    checked = Ordered(keys, slot.part, tuning)
+    with PartFiles(writer, slot._replace(n_rows=n_rows), checked, clock) as files:
         while True:
             with clock.step("sort"):
                 table = next(pieces, None)
             if table is None:
                 break
-            with clock.step("prove"):
-                checked.add(table)
-            with clock.step("write"):
-                file.write(table)
+            files.write(table)
             del table  # before there is another
-        with clock.step("write"):
-            file.close(_manifest(writer, checked, slot))
+        files.close()
     left_out = NOTHING if kept is None else kept.left_out
-    edges = checked.edges()
-    written = OutputStats(slot.part, checked.proof, file.n_bytes, edges, clock, left_out)
-    keep_finished(writer.folder, file.name, written, read)
+    made, edges = tuple(files.made), checked.edges()
+    whole = checked.proof, files.n_bytes, edges, clock, left_out, made
+    written = OutputStats(slot.part, *whole)
+    keep_finished(writer.folder, written, read)
     return written
-
-
-def _manifest(writer: Writer, checked: Ordered, slot: Slot) -> dict[bytes, bytes]:
-    """Return what a part says of itself in its footer, if it is to say anything."""
-    keys = writer.manifest_keys
-    if not writer.job or not keys:  # by what they are sorted is not in the rows
-        return {}
-    manifest = Manifest.of(
-        writer.job,
-        keys,
-        slot.part,
-        slot.n_parts,
-        checked.proof,
-        pa.schema([*writer.schema, *writer.made_fields]),
-        [table.select(range(len(keys))) for table in checked.picked],
-        writer.marks,
-        writer.growth,
-    )
-    return {MANIFEST: manifest.to_json()}
 
 
 class Moved(NamedTuple):

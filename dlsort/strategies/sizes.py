@@ -33,6 +33,7 @@ from dlsort.strategies.budget import (
     count_parts,
     plan_budget,
 )
+from dlsort.strategies.file_sizes import parts_for_files
 from dlsort.strategies.first_rows import first_rows_fit
 from dlsort.strategies.strategy import USUAL_BALANCE, Job
 from dlsort_cluster.machine import ClusterSize, machine_cores, machine_memory_bytes
@@ -304,6 +305,11 @@ def _counts(
     """Yield numbers of output partitions, each once."""
     if asked.partitions:
         yield asked.partitions
+        return
+    if asked.target_file_size:
+        yield parts_for_files(
+            source, asked.target_file_size, asked.row_bytes, n_threads, budget.part_bytes
+        )
         return
     tuning = asked.tuning.budget
     part_bytes = asked.partition_size or min(tuning.partition_bytes, budget.part_bytes)

@@ -41,7 +41,12 @@ def look_at_destination(asked: Asked) -> tuple[str, Held]:
         If it can't be that.
     """
     try:
-        return check_destination(asked.dst, asked.tuning.io, overwrite=asked.overwrite)
+        return check_destination(
+            asked.dst,
+            asked.tuning.io,
+            overwrite=asked.overwrite,
+            single_file=asked.single_file,
+        )
     except DestinationError as error:
         # That a source is not there says more than what is wrong with the destination.
         try:
@@ -64,6 +69,10 @@ def wanted_of(source: Source, asked: Asked, keys: tuple[SortKey, ...], by: str) 
         manifest=asked.manifest,
         input_format=asked.input_format or "",
         csv_options=asked.csv_options.told(),
+        target_file_size=asked.target_file_size,
+        partition_by=list(asked.partition_by),
+        single_file=asked.single_file,
+        profile=asked.profile,
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
         columns=None if asked.columns is None else list(asked.columns),
         rename=asked.rename or {},

@@ -137,7 +137,7 @@ def make_and_prove(
         names = {part_name(n, len(entries)): part for n, part in kept.items()}
         objects = _keep(upkeep, stage, names)
         seen = outcome.outputs if objects else outputs
-        sizes = check_visible(stage.parts, seen, len(entries))
+        sizes = check_visible(stage.parts, seen)
     stamps = dataset.source.stamps
     sizes |= {name: stamps[names[name]].n_bytes for name in objects}
     src = shown_places(asked.src) if upkeep.batch else ""
@@ -290,7 +290,9 @@ def _check_all(upkeep: Upkeep, kept: dict[int, int], outcome: Outcome) -> list[O
     inputs = list(outcome.inputs)
     for n, part in kept.items():
         proof, n_bytes = dataset.proof(part), dataset.source.stamps[part].n_bytes
-        outputs.append(OutputStats(n, proof, n_bytes, dataset.edges[part], clock))
+        files = ((part_name(n, len(kept) + len(outcome.outputs)), n_bytes),)
+        edges = dataset.edges[part]
+        outputs.append(OutputStats(n, proof, n_bytes, edges, clock, files=files))
         inputs.append(InputStats(proof, clock))
     outputs.sort(key=lambda stats: stats.part)
     n_rows = dataset.source.n_rows + (upkeep.batch.proof.rows if upkeep.batch else 0)

@@ -228,6 +228,12 @@ def open_sorted(place: str, dst: str, tuning: Tuning) -> SortedDataset:
             "Nothing was changed; restore it, or sort it anew."
         )
         raise DestinationError(msg)
+    if any(m.first_row or not m.is_last or m.partition_by for m in manifests):
+        msg = (
+            f"{place} was sorted into folders (partition_by) or files of a size "
+            "(target_file_size), which are not kept up: sort it anew, with the new rows."
+        )
+        raise DestinationError(msg)
     _, lead = list_parts(manifests)
     assert lead is not None
     return SortedDataset(source, manifests, lead.generation, lead.part_rows, tuning)

@@ -164,8 +164,8 @@ def test_an_option_that_was_meant_is_named(given, meant):
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ("--part", "'--partitions' or '--partition-size'"),
-        ("--Partition_", "'--partitions' or '--partition-size'"),
+        ("--part", "'--partitions', '--partition-size' or '--partition-by'"),
+        ("--Partition_", "'--partitions', '--partition-size' or '--partition-by'"),
         ("--mem", "'--memory'"),
         ("--re", "'--rename', '--reverse', '--resume' or '--report'"),
     ],

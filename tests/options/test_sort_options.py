@@ -118,7 +118,12 @@ def test_a_wrong_value_is_told_alike_from_python_and_the_shell(
     assert not list(tmp_path.iterdir())
 
 
-SOME_VALUE = {"scheduler": "tcp://127.0.0.1:1", "collate": "de"}
+SOME_VALUE = {
+    "scheduler": "tcp://127.0.0.1:1",
+    "collate": "de",
+    "partition_by": "id",
+    "unique": "first",
+}
 
 
 @pytest.mark.parametrize(("one", "other"), EXCLUDE)

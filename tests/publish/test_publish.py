@@ -60,9 +60,7 @@ def killed(monkeypatch) -> Callable[[], Any]:
     def begin(*, exchange: bool) -> None:
         monkeypatch.setattr(staging, "remove_folder", lambda folder: None)
         monkeypatch.setattr(staging, "_warn_of_left", lambda *args: None)
-        monkeypatch.setattr(
-            dlsort.publish.to_folder.shutil, "rmtree", lambda *args, **options: None
-        )
+        monkeypatch.setattr(shutil, "rmtree", lambda *args, **options: None)
         if not exchange:
             monkeypatch.setattr(dlsort.publish.to_folder, "_exchange", lambda *args: False)
 

@@ -275,9 +275,14 @@ def test_a_record_that_lies_is_found_out(tmp_path, broken_off, way, lie):
         keys = pa.array([10**6] * 2, edges.schema.types[0])
         edges = pa.table([keys], schema=edges.schema)
         written = part_module.OutputStats(
-            part, found.written.proof, found.written.file_bytes, edges, None
+            part,
+            found.written.proof,
+            found.written.file_bytes,
+            edges,
+            None,
+            files=found.written.files,
         )
-        keep_finished(folder, found.name, written, found.read)
+        keep_finished(folder, written, found.read)
     else:
         record.write_bytes(b"")
     assert sort(broken_off, resume=True).resumed_parts == 1

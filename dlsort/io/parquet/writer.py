@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +25,12 @@ from dlsort.arrow.same_names import given_name
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError
 from dlsort.io.parquet.encodings import Encodings, encodings_of_part
+from dlsort.io.parquet.profiles import PROFILES, Profile
 from dlsort.io.parts import ATTEMPTS, PARTS, Growth, part_name
 from dlsort.io.schema.told_types import ARROW
 from dlsort.io.storage import Output, join, write_error
 from dlsort.keys import SortKey
+from dlsort.options.arguments import split_codec
 from dlsort.tuning import Tuning
 from dlsort_cluster.arrow_sizes import value_bytes
 
@@ -47,6 +50,7 @@ def check_compression(codec: str) -> None:
     ------
     BadOptionError
     """
+    codec, _ = split_codec(codec)
     if codec != "none" and not pa.Codec.is_available(codec):
         msg = f"compression is {codec!r}, which this build of pyarrow has not got."
         raise BadOptionError(msg)
@@ -61,7 +65,7 @@ class PartFile:
     Attributes
     ----------
     name : str
-        Name of the file.
+        Path of the file in the folder of parts.
     n_bytes : int
         Size of the file, once it is closed.
 
@@ -75,17 +79,27 @@ class PartFile:
 
     def __init__(self, writer: Writer, name: str, n_rows: int) -> None:
         self.n_bytes = 0
+        self._n_written = 0  # rows that are in row groups
         self._group_rows = max(writer.row_group_rows, -(-n_rows // MOST_ROW_GROUPS))
         self.name = name
         self._writer = writer
         self._path = join(writer.folder, PARTS, name)
-        attempt = f"{name}.{uuid.uuid4().hex[:12]}.tmp"
+        attempt = f"{name.rpartition('/')[2]}.{uuid.uuid4().hex[:12]}.tmp"
         self._output = Output(self._path, join(writer.folder, ATTEMPTS, attempt))
         self._file: pq.ParquetWriter | None = None
         self._waiting: list[pa.Table] = []  # rows for the next row group
 
     def __enter__(self) -> PartFile:
         return self
+
+    @property
+    def row_bytes(self) -> float:
+        """Bytes that a row has taken so far; 0 if none is written."""
+        if not self._n_written:
+            return 0.0
+        where = self._output.where
+        n_bytes = os.stat(where).st_size if isinstance(where, str) else where.tell()  # noqa: PTH116 - a path or an open object
+        return float(n_bytes / self._n_written)
 
     def write(self, table: pa.Table) -> None:
         """Write the next rows, in order and checked; the last may wait for their row group."""
@@ -123,10 +137,9 @@ class PartFile:
         with self._in_words():
             if self._file is None:
                 self._file = self._writer.open_file(self._output.where, rows)
-            written = rows.rename_columns(list(map(given_name, rows.column_names)))
-            if written.schema != self._file.schema:
-                written = written.cast(self._file.schema)
+            written = _as_written(rows, self._file.schema)
             self._file.write_table(written.slice(0, n_rows), self._group_rows)
+        self._n_written += n_rows
         self._waiting = [rows.slice(n_rows)]
 
     @contextmanager
@@ -149,11 +162,11 @@ class Writer:
     schema : pyarrow.Schema
         The source's schema, which the parts keep, without hidden columns.
     keys : tuple of SortKey
-        The key, written as ``sorting_columns``; parts are checked before.
+        What parts are sorted by; they are checked before.
     encodings : Encodings
         By the source's footers; a part's own rows correct them.
     compression : str
-        Codec of the pages.
+        Codec of the pages, perhaps with a level, as in ``zstd:7``.
     row_group_rows : int
         Rows of each row group but the last; more where a part would have too many of them.
     part_bytes : int
@@ -175,6 +188,14 @@ class Writer:
         The parts that those of this job are put among; None: they are all.
     made_fields : tuple of pyarrow.Field
         Hidden key columns that can be made anew of the parts'.
+    partition_by : tuple of str
+        Columns that are folders, and not in the files; they lead ``keys``.
+    target_bytes : int
+        Size of a file; 0: whatever a part has.
+    row_bytes : float
+        What a row takes in a file, by a sample, where a size is wanted.
+    profile : Profile
+        Whom the files are for.
     """
 
     folder: str
@@ -192,13 +213,17 @@ class Writer:
     marks: tuple[str, ...] = ()
     growth: Growth | None = None
     made_fields: tuple[pa.Field, ...] = ()
+    partition_by: tuple[str, ...] = ()
+    target_bytes: int = 0
+    row_bytes: float = 0.0
+    profile: Profile = PROFILES["default"]
 
     @property
     def manifest_keys(self) -> tuple[SortKey, ...]:
-        """The key as far as the parts can tell it: columns they have, or that are made anew."""
+        """The key of a file as far as it can be told: columns it has, or that are made anew."""
         made = {field.name for field in self.made_fields}
         return tuple(
-            takewhile(lambda key: not is_hidden(key.column) or key.column in made, self.keys)
+            takewhile(lambda key: not is_hidden(key.column) or key.column in made, self.by)
         )
 
     @property
@@ -221,19 +246,40 @@ class Writer:
         """Tell it from others: a folder has one."""
         return self.folder
 
-    def open(self, part: int, n_parts: int, n_rows: int) -> PartFile:
-        """Begin a part of so many rows."""
-        return PartFile(self, part_name(part, n_parts), n_rows)
+    @property
+    def by(self) -> tuple[SortKey, ...]:
+        """What each file is sorted by: but for its folders, where there is more."""
+        return tuple(k for k in self.keys if k.column not in self.partition_by) or self.keys
+
+    def open(
+        self,
+        part: int,
+        n_parts: int,
+        n_rows: int,
+        folder: str = "",
+        number: int | None = None,
+    ) -> PartFile:
+        """Begin a file of so many rows: a part, or one of several of it in a folder."""
+        return PartFile(self, folder + part_name(part, n_parts, number), n_rows)
+
+    def encoded_bytes(self, rows: pa.Table) -> int:
+        """Return what some rows take as a file, which is not kept."""
+        sink = pa.MockOutputStream()
+        with self.open_file(sink, rows) as file:
+            file.write_table(_as_written(rows, file.schema), self.row_group_rows)
+        return int(sink.size())
 
     def open_file(self, where: Any, table: pa.Table) -> pq.ParquetWriter:
         """Begin a file of the types and the encodings that suit its first rows."""
+        codec, level = split_codec(self.compression)
         chosen = encodings_of_part(
             table,
             self.encodings,
-            self.tuning.io,
+            self.profile.tuned(self.tuning.io),
             row_group_rows=self.row_group_rows,
-            compression=self.compression,
+            compression=codec,
         )
+        chosen = self.profile.allowed(chosen)
         # Parquet's writer takes paths, and "a.b" may be a column and a struct's field too.
         schema = _with_given_names(self._as_in_source(table.schema))
         listed = "element" if self.has_elements else None
@@ -242,11 +288,13 @@ class Writer:
         return pq.ParquetWriter(
             where,
             schema,
-            compression=self.compression,
+            compression=codec,
+            compression_level=level,
             use_dictionary=[p for p in sorted(chosen.dictionary) if p in one] or False,
             column_encoding={p: e for p, e in chosen.other.items() if p in one} or None,
-            store_decimal_as_integer=True,
-            write_page_index=True,
+            version=self.profile.version,
+            store_decimal_as_integer=self.profile.integer_decimals,
+            write_page_index=self.profile.has_page_index,
             write_time_adjusted_to_utc=self.times_in_utc,
             store_schema=False,  # the source's is stored instead, see metadata
             # else the names that are in the source; extension types don't tell them
@@ -276,7 +324,9 @@ class Writer:
         metadata = dict(self.schema.metadata or {})
         metadata.pop(ARROW, None)
         if self.told_types is not None:
-            told = _with_given_names(self.told_types).serialize().to_pybytes()
+            kept = [each for each in self.told_types if each.name not in self.partition_by]
+            types = pa.schema(kept, self.told_types.metadata)
+            told = _with_given_names(types).serialize().to_pybytes()
             metadata[ARROW] = base64.b64encode(told)
         return metadata
 
@@ -289,6 +339,8 @@ class Writer:
         """
         claimed = []
         for key in self.told_keys:
+            if key.column in self.partition_by:
+                continue  # it is the same in all rows of a file
             kind = field_at(self.schema, key.column).type
             if isinstance(kind, pa.BaseExtensionType):
                 kind = kind.storage_type
@@ -297,9 +349,16 @@ class Writer:
                 break
             if pt.is_dictionary(kind) and kind.ordered:
                 break
-            leaf = _leaf(schema, find_path(self.schema, key.column))
+            path = find_path(self.schema, key.column)
+            top = schema.get_field_index(self.schema.names[path[0]])
+            leaf = _leaf(schema, (top, *path[1:]))
             claimed.append(pq.SortingColumn(leaf, key.descending, key.nulls_first))
         return claimed or None
+
+
+def _as_written(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    written = rows.rename_columns(list(map(given_name, rows.column_names)))
+    return written if written.schema == schema else written.cast(schema)
 
 
 def _with_given_names(schema: pa.Schema) -> pa.Schema:
