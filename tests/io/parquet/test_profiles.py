@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import fastparquet
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -61,6 +63,8 @@ def test_a_profile_changes_no_value(source, tmp_path, profile):
     wanted = pq.read_table(source).sort_by("k")
     assert pq.read_table(tmp_path / "out").equals(wanted)
     assert pl.read_parquet(tmp_path / "out/*.parquet").equals(pl.from_arrow(wanted))
+    seen = duckdb.read_parquet(f"{tmp_path}/out/*.parquet").to_arrow_table()
+    assert seen.cast(wanted.schema).equals(wanted)
     column = metadata.row_group(0).column(0)
     assert column.compression.lower() == how.compression.partition(":")[0]
     assert column.has_column_index == how.has_page_index
@@ -79,7 +83,6 @@ def test_what_others_use_is_left_out_for_old_readers(source, tmp_path):
 @pytest.mark.filterwarnings("ignore:unclosed file")  # fastparquet leaves it to the collector
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_old_readers_read_the_right_values(source, tmp_path):
-    fastparquet = pytest.importorskip("fastparquet")
     sort(source, tmp_path / "out", profile="legacy")
     (part,) = (tmp_path / "out").iterdir()
     frame = fastparquet.ParquetFile(str(part)).to_pandas()
