@@ -353,7 +353,7 @@ def test_names_of_files_reach_no_terminal_raw(tmp_path, monkeypatch):
         (command("check", f"{NASTY}out", "--by", "id"), 0),
         (command("check", f"{NASTY}out", "--by", "id:desc"), 1),
         (command("check", f"{NASTY}out", "--by", "id", "--against", f"{NASTY}.parquet"), 0),
-        (command("sort", "a", "b", NASTY, "--by", "id"), 2),
+        (command("sort", NASTY, "b", "out", "--by", "id"), 2),
         (command("sort", "a", "b", "--by", "id", f"--{NASTY}"), 2),
         (command(NASTY), 2),
     ):
