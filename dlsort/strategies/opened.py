@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from dlsort.arrow.hidden import is_hidden
-from dlsort.errors import BadOptionError, DlsortError, RowsLostError
+from dlsort.errors import BadOptionError, DestinationExistsError, DlsortError, RowsLostError
 from dlsort.ingest.formats import is_direct
 from dlsort.ingest.sources import Incoming, take_in
 from dlsort.io.find import Listing
@@ -17,6 +21,7 @@ from dlsort.io.hive_folders import check_partition_by
 from dlsort.io.parquet.profiles import check_profile
 from dlsort.io.parquet.selected import selected
 from dlsort.io.parquet.source import ParquetSource, open_source
+from dlsort.io.parts import MANIFEST
 from dlsort.io.paths import list_of
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.source import Origin, Source
@@ -180,6 +185,28 @@ def _uncounted(origin: Origin) -> Origin:
     return origin._replace(n_rows=-1)
 
 
+def _check_replaced(source: Source, asked: Asked, destination: str) -> None:
+    """Raise if the one file that is to be replaced may be a source that was named last.
+
+    Raises
+    ------
+    DestinationExistsError
+    """
+    path = Path(destination)
+    if not asked.single_file or asked.overwrite is not True or not path.is_file():
+        return
+    is_own = destination in map(os.path.realpath, source.given[0])
+    with suppress(OSError, pa.ArrowException):
+        is_own = is_own or MANIFEST in (pq.read_metadata(path).metadata or {})
+    if not is_own:
+        msg = (
+            f"{asked.dst} is a file that dlsort has not written, and none of the source's: as "
+            'the last name it is the destination. Pass overwrite="force" (--overwrite=force) '
+            "to have it replaced, or name another."
+        )
+        raise DestinationExistsError(msg)
+
+
 def check_source(
     source: Source, asked: Asked, keys: tuple[SortKey, ...], destination: str
 ) -> None:
@@ -199,6 +226,7 @@ def check_source(
     for place in list_of(asked.src) if destination else ():
         if not is_direct(place):
             check_apart(destination, place, source.given[0])
+    _check_replaced(source, asked, destination)
     source.check_columns(source.schema.names, copied=True)
     check_profile(source.schema, asked.profile)
     check_partition_by(source.schema, asked.partition_by)
