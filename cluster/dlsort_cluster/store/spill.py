@@ -176,7 +176,7 @@ def write(file: SpillFile, units: Sequence[Unit], codec: str | None = None) -> R
         begin = file.end
         firsts, offsets, checksums = [0], [], []
         sink = _Sink(file)
-        how = pa.ipc.IpcWriteOptions(compression=codec)
+        how = pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)
         to = pa.PythonFile(sink, mode="w")
         with pa.ipc.new_stream(to, tables[0].schema, options=how) as writer:
             # So that the types and the dictionaries are in the head.
