@@ -321,7 +321,7 @@ def test_row_groups_that_are_passed_over_have_no_row_to_keep(tmp_path_factory, d
     ("options", "told"),
     [
         ({"columns": "nme"}, "there is no column 'nme'. Did you mean 'name'?"),
-        ({"columns": "id,id"}, "by columns (--columns) the result would have two columns 'id'"),
+        ({"columns": "id,id"}, "columns is 'id,id', which names a column twice; name it once."),
         ({"columns": []}, "columns is []; expected names such as"),
         ({"columns": "id,,day"}, "columns is 'id,,day'; expected names such as"),
         ({"rename": "id=day"}, "by rename (--rename) the result would have two columns 'day'"),

@@ -96,7 +96,7 @@ def test_values_of_lists_have_the_names_that_they_had(tmp_path, kind, asked):
     pq.write_table(table, source / "b.parquet")
     schema = table.schema if asked else "union"
     for what, name in (("a.parquet", "item"), ("b.parquet", "element"), ("", "item")):
-        out = tmp_path / f"out-{what}"
+        out = tmp_path / f"out-{what}-sorted"
         sort_dataset(source / what, out, by="k", schema=schema, partitions=2)
         found = [pq.ParquetFile(path) for path in sorted(out.iterdir())]
         assert {file.schema.column(1).path for file in found} == {f"xs.list.{name}"}
