@@ -361,7 +361,7 @@ def _sort_source(
                 outcome = make_parts(place.client, stage, job, progress, note)
                 check_taken_in(source, outcome)
                 # publish
-                progress.phase("publish", report.rows)
+                progress.phase("publish", report.kept_rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs, n_parts)
             summary = {"by": report.by, "rows": report.kept_rows, "checksum": report.checksum}
