@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from inspect import unwrap
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -282,7 +283,7 @@ def _sort_batch(
     shown = pa.schema([f.with_name(given_name(f.name)) for f in schema], schema.metadata)
     # What was no Parquet is read once: text may be long, and a stream is gone.
     is_made = batch.origin is not None and not any(batch.told)
-    done = sort_dataset(
+    done = unwrap(sort_dataset)(  # settings are of what users sort
         batch.files if is_made else asked.src,
         folder,
         by=dataset.keys,

@@ -113,6 +113,13 @@ def test_text_is_appended_once_however_often_it_is_resumed(dst, monkeypatch):
     check(dst)
 
 
+def test_settings_of_sorts_say_nothing_of_the_batch(dst, monkeypatch):
+    monkeypatch.setenv("DLSORT_INPUT_FORMAT", "csv")
+    old, batch = read(dst), rows([301, 1, 303], "new")
+    append(dst, batch)
+    assert read(dst).equals(expected(dst, old, batch))
+
+
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_standard_input_is_appended(dst, monkeypatch, format):
     old, batch = read(dst), rows([301, 1, 303], "new")
