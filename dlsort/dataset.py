@@ -386,7 +386,7 @@ def _sort_source(
                 outcome = make_parts(place.client, stage, job, progress, note)
                 check_taken_in(source, outcome)
                 # publish
-                progress.phase("publish", report.rows)
+                progress.phase("publish", report.kept_rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs)
                 if asked.single_file:

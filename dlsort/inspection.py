@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from os import PathLike
 from pathlib import PurePath
 from typing import Any
@@ -25,6 +25,7 @@ from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import read_places, shown_places
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.told import check_all_told
+from dlsort.key_parts import expression_of
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.model.known_groups import ranks_of_groups
 from dlsort.model.known_ranks import KnownKeys
@@ -212,12 +213,18 @@ def inspect_dataset(
     manifests = manifests_of(source)
     by = asked["by"]
     keys: tuple[SortKey, ...] = ()
+    notes: list[str] = []
     if by is not None:
         keys = parse_by(by, source.schema.names)
         check_key_types(source.schema, keys)
         check_compared_by_value(source.schema, keys)
     elif manifests is not None:
-        keys = manifests[0].by
+        keys = tuple(takewhile(lambda k: expression_of(k.column) is None, manifests[0].by))
+        if len(keys) < len(manifests[0].by):
+            whole = format_by(manifests[0].by)
+            notes.append(f"sorted by {whole}; of what is computed no range is shown")
+    if not keys and not notes:
+        notes.append("no key is told: give one, by (--by), to see its ranges")
     is_one_sort = manifests is not None and manifests[0].by[: len(keys)] == keys
     spans: dict[int, _Span] = {}
     if keys:
@@ -236,7 +243,7 @@ def inspect_dataset(
         claimed=bool(keys) and source.claims_order(keys),
         of_one_sort=bool(keys) and is_one_sort,
         missing=manifests[0].n_parts - len(manifests) if manifests and is_one_sort else 0,
-        notes=() if keys else ("no key is told: give one, by (--by), to see its ranges",),
+        notes=tuple(notes),
     )
     return _with_neighbours(found, [spans.get(i) for i in range(len(parts))])
 
@@ -257,7 +264,7 @@ def _spans_told(
     for i, manifest in enumerate(manifests):
         if not manifest.rows:
             continue
-        table = manifest.table(source.schema).select(range(len(keys))).rename_columns(names)
+        table = manifest.table(source.schema, len(keys)).rename_columns(names)
         ends = table.take(pa.array([0, table.num_rows - 1]))
         codes = KnownKeys.of(ends, keys).codes
         low, high = ((codes[row], _shown(ends, row, kinds)) for row in (0, 1))

@@ -359,7 +359,8 @@ def check_columns(keys: Iterable[SortKey], names: Sequence[str]) -> None:
             hint = did_you_mean(expression, names, quoted)
             msg = (
                 f"the key {shown(expression)} is computed, and a key can only be a column "
-                f"here.{hint} Add it to the data as a column, or sort a table in memory."
+                f"here.{hint} Add it to the data as a column; sorts of datasets and tables "
+                "compute it themselves."
             )
             raise BadKeyError(msg)
         name = shown(key.column)

@@ -226,19 +226,23 @@ class SortReport:
                 self.input_parts = event.input_parts
                 self.checksum, self.output_bytes = event.checksum, event.output_bytes
                 self.part_rows, self.surprises = list(event.part_rows), list(event.surprises)
-                self.kept_rows = sum(self.part_rows)
-                if self.where:
-                    self.rows = self.kept_rows
-                self.dropped_rows = self.rows - self.kept_rows
+                self._kept()
                 self.predicted_rows = mean = self.kept_rows / max(len(self.part_rows), 1)
                 self.balance = max(self.part_rows, default=0) / mean if mean else 1.0
             case Skipped():
                 self.part_rows, self.output_parts = list(event.part_rows), len(event.part_rows)
                 self.output_bytes, self.checksum = event.output_bytes, event.checksum
                 self.seconds, self.skipped, self.proved = event.seconds, True, True
+                self._kept()
             case Published():
                 phases.publish_s, self.seconds = event.publish_s, event.seconds
                 self.proved = True
+
+    def _kept(self) -> None:
+        self.kept_rows = sum(self.part_rows)
+        if self.where:
+            self.rows = self.kept_rows
+        self.dropped_rows = self.rows - self.kept_rows
 
     def to_dict(self) -> dict[str, Any]:
         """Return all figures as plain numbers and strings, but for what only the page shows."""
@@ -302,7 +306,7 @@ class SortReport:
     def _skipped_lines(self) -> list[str]:
         read, written = format_bytes(self.input_bytes), format_bytes(self.output_bytes)
         return [
-            f"skipped    {count(self.rows, 'row')} by {whole(self.by)}: sorted already",
+            f"skipped    {count(self.kept_rows, 'row')} by {whole(self.by)}: sorted already",
             f"from       {whole(self.src)} ({count(self.input_files, 'file')}, {read})",
             f"to         {whole(self.dst)} ({count(self.output_parts, 'part')}, {written})",
             f"checksum   {self.checksum}, by the footers of the parts",
@@ -341,7 +345,7 @@ class SortReport:
         if self.where:
             passed = count(self.passed_row_groups, "row group")
             lines.append(
-                f"where      {printable(self.where)}: {self.rows:,} of "
+                f"where      {printable(self.where)}: {self.rows:,} kept of "
                 f"{count(self.rows_read, 'row')} read; {passed} not read, by their statistics"
             )
         lines += [f"read as    {printable(each)}" for each in self.read_as]

@@ -109,6 +109,15 @@ def test_without_a_key_there_is_no_range_and_a_note(tmp_path):
     assert "first key" not in found.to_text()
 
 
+def test_a_computed_key_has_no_range_and_a_note(tmp_path):
+    pq.write_table(pa.table({"x": ["b", "A"], "y": [1, 2]}), tmp_path / "in")
+    dlsort.sort_dataset(tmp_path / "in", tmp_path / "out", by="y,lower(x)")
+    found = dlsort.inspect_dataset(tmp_path / "out")
+    assert (found.by, found.of_one_sort, found.parts[0].high) == ("y", True, "2")
+    note = "sorted by y,lower(x); of what is computed no range is shown"
+    assert list(found.notes) == [note]
+
+
 def test_a_column_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UnknownColumnError, match="no column 'y'"):
         dlsort.inspect_dataset(written(tmp_path, [1]), "y")

@@ -17,13 +17,14 @@ import pyarrow as pa
 from dlsort.errors import BadOptionError
 from dlsort.explained.explanation import Explanation
 from dlsort.explained.of_dataset import explain_dataset
-from dlsort.keys import By
+from dlsort.keys import By, format_by, parse_by
 from dlsort.options.arguments import data_name, is_dasks
 from dlsort.options.doors import DOORS
 from dlsort.options.settings import with_settings
-from dlsort.strategies.asked import read_arguments
+from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.opened import open_selected
 from dlsort.strategies.standing import look_at_destination, result_before
+from dlsort.strategies.where import told_where
 from dlsort.tuning import TUNING, Tuning
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanat
     """
     began = time.perf_counter()
     asked = read_arguments(given, _tuning)
-    notes = ["a dry run: nothing is sorted or written"]
+    notes = ["a dry run: nothing is sorted or written", *_kept(asked)]
     done = None
     if asked.if_exists == "skip":
         with open_selected(asked) as selection:
@@ -172,6 +173,20 @@ def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanat
         notes += [f"{asked.dst} is this sort's result already, which would be skipped"]
     pinned = {name: getattr(asked, name) for name in PINS if given[name] != _DEFAULTS[name]}
     return replace(explain_dataset(asked, pinned, began), notes=notes)
+
+
+def _kept(asked: Asked) -> list[str]:
+    """Return which rows a sort would keep, if not all: how many, it finds as it reads."""
+    kept = []
+    if asked.where is not None:
+        kept.append(f"where {told_where(asked.where)}")
+    if asked.unique is not None:
+        of = "key"
+        if asked.unique_by is not None:
+            of = f"value of {format_by(parse_by(asked.unique_by))}"
+        kept.append(f"the {asked.unique} of each {of}")
+    kept += [f"{n} {v:,}" for n in ("limit", "offset") if (v := getattr(asked, n)) is not None]
+    return [f"rows that are kept: {', '.join(kept)}"] if kept else []
 
 
 def _of_frame(given: Mapping[str, Any]) -> Explanation:

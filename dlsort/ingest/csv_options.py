@@ -58,10 +58,14 @@ class CsvOptions:
 
     def told(self) -> str:
         """Return what differs from the usual, as text."""
+        given = self.given()
+        return json.dumps(given) if given else ""
+
+    def given(self) -> dict[str, Any]:
+        """Return what differs from the usual, as :func:`read_csv_options` takes it."""
         usual = CsvOptions()
         mine = {f.name: getattr(self, f.name) for f in fields(self)}
-        changed = {n: v for n, v in mine.items() if v != getattr(usual, n)}
-        return json.dumps(changed) if changed else ""
+        return {n: v for n, v in mine.items() if v != getattr(usual, n)}
 
 
 def read_csv_options(value: Any) -> CsvOptions:

@@ -188,6 +188,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         ),
         IGNORE,
         HIVE_TYPES,
+        INPUT_FORMAT,
+        CSV_OPTIONS,
         DECRYPTION,
         PROGRESS,
     ),

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from dlsort.errors import BadOptionError, shown
 from dlsort.options.arguments import DISPLAY, FLAG_OR_FORCE, is_dasks, read_flag
-from dlsort.options.doors import DOORS, EXCLUDE
+from dlsort.options.doors import DOORS, EXCLUDE, KEY_FLAGS
 from dlsort.options.option import SortOption
 from dlsort.wording import did_you_mean
 
@@ -42,11 +42,15 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Which options can be set, by name: all but what is sorted, how, and where to.
+# What is sorted, by what, and where to: a setting would change results that look like others.
+_OF_ONE_SORT = {
+    *("src", "dst", "by", "columns", "rename", "where"),
+    *("unique", "unique_by", "limit", "offset", "merge"),
+    *(flag.name for flag in KEY_FLAGS),
+}
+#: Which options can be set, by name.
 SETTABLE: Mapping[str, SortOption] = {
-    option.name: option
-    for option in DOORS["sort_dataset"]
-    if option.name not in ("src", "dst", "by")
+    option.name: option for option in DOORS["sort_dataset"] if option.name not in _OF_ONE_SORT
 }
 _NAMESPACE = "dlsort"
 # Of these an argument sets aside what is set for the other.

@@ -26,17 +26,18 @@ from dlsort.publish.places import list_parts
 __all__ = ["is_cut", "manifests_of", "ranks_of_parts"]
 
 
-def manifests_of(source: ParquetSource) -> list[Manifest] | None:
+def manifests_of(source: ParquetSource, *, of_key: bool = True) -> list[Manifest] | None:
     """Return what the parts of one dataset say, in its order; None if the files are no such.
 
     Parts may be missing: those that are there are sorted still. None is changed, as far as
-    its number of rows and the names and types of its keys tell.
+    its number of rows and the names and types of its keys tell. If ``of_key`` is false, they
+    may tell no key.
     """
     if source.fits or any(source.told):
         return None
     found: list[Manifest] = []
     for footer in source.footers:
-        manifest = read_manifest(footer.metadata.metadata)
+        manifest = read_manifest(footer.metadata.metadata, of_key=of_key)
         if manifest is None or manifest.rows != int(footer.rows.sum()):
             return None
         found.append(manifest)
@@ -78,7 +79,7 @@ def ranks_of_parts(
     n_rows = 0
     for manifest in manifests:
         try:
-            table = manifest.table(schema).select(range(n_columns)).rename_columns(names)
+            table = manifest.table(schema, n_columns).rename_columns(names)
         except (pa.ArrowException, ValueError, TypeError, LookupError, OverflowError):
             return None
         places = manifest.told_rows

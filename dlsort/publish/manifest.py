@@ -70,7 +70,7 @@ class Manifest:
         The same for all parts of a job, and for no other's.
     keys : list of (str, bool, bool) or (str, bool, bool, bool)
         The key: column, whether descending, whether nulls come first; and whether NaN does,
-        if it has a place of its own.
+        if it has a place of its own. None of it, where the rows have not got its first column.
     part, n_parts : int
         Its number, from 0, and how many there are.
     rows : int
@@ -176,7 +176,7 @@ class Manifest:
             proof.rows,
             proof.checksum,
             [str(field_at(schema, key.column).type) for key in keys],
-            [_to_plain(column) for column in concat_rows(picked).columns],
+            [_to_plain(column) for column in concat_rows(picked).columns] if keys else [],
             list(source) if is_lead else [],
             *later,
             members,
@@ -201,11 +201,12 @@ class Manifest:
         both = zip(self.quantiles, kinds, strict=False)
         return [_from_plain(values, value_type(kind)) for values, kind in both]
 
-    def table(self, schema: pa.Schema) -> pa.Table:
-        """Return the quantiles, in the key columns' types as the dataset's schema has them."""
-        kinds = [value_type(field_at(schema, key.column).type) for key in self.by]
-        columns = list(map(_from_plain, self.quantiles, kinds))
-        return pa.Table.from_arrays(columns, names=[key.column for key in self.by])
+    def table(self, schema: pa.Schema, n_columns: int | None = None) -> pa.Table:
+        """Return the quantiles of the first key columns, in their types in the dataset."""
+        names = [key.column for key in self.by[:n_columns]]
+        kinds = [value_type(field_at(schema, name).type) for name in names]
+        both = zip(self.quantiles, kinds, strict=False)
+        return pa.Table.from_arrays([_from_plain(*each) for each in both], names=names)
 
 
 def _key_told(key: SortKey) -> list[Any]:
@@ -225,8 +226,13 @@ def quantile_rows(n_rows: int) -> list[int]:
     return [i * (n_rows - 1) // max(n - 1, 1) for i in range(n)]
 
 
-def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
-    """Return the manifest in a file's metadata; None if it has none that can be read."""
+def read_manifest(
+    metadata: Mapping[bytes, bytes] | None, *, of_key: bool = True
+) -> Manifest | None:
+    """Return the manifest in a file's metadata; None if it has none that can be read.
+
+    Nor one that tells no key, unless ``of_key`` is false.
+    """
     try:
         content = json.loads((metadata or {})[MANIFEST])
         if content.pop("format") != FORMAT or content.pop("version") != VERSION:
@@ -254,7 +260,7 @@ def read_manifest(metadata: Mapping[bytes, bytes] | None) -> Manifest | None:
         and isinstance(members, list)
         and all(map(_is_run, members))
     )
-    return manifest if sound and keys else None
+    return manifest if sound and (keys or not of_key) else None
 
 
 def _is_needed(one: Any) -> bool:

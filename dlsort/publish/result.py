@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from dlsort.arrow.hidden import is_hidden
 from dlsort.errors import DlsortError
 from dlsort.events import Skipped
 from dlsort.io.parquet.source import open_source
@@ -80,7 +81,7 @@ def find_result(
         there = open_source(place, tuning, read_schema("union"))
     except (DlsortError, OSError, pa.ArrowException):
         return Found(None, "its files can't be read as one dataset")
-    parts = manifests_of(there)
+    parts = manifests_of(there, of_key=False)
     if parts is None:
         return Found(None, "its files do not tell that they are the parts of one sort")
     n_parts = parts[0].n_parts
@@ -100,7 +101,9 @@ def find_result(
 
 def _difference(first: Manifest, source: Source, keys: Sequence[SortKey]) -> str:
     """Say how what was sorted, or how it was, differs from what is asked for."""
-    if first.by != tuple(keys):
+    n_told = len(first.by)
+    is_all = n_told == len(keys) or is_hidden(keys[min(n_told, len(keys) - 1)].column)
+    if first.by and not (is_all and first.by == tuple(keys[:n_told])):
         return f"it is sorted by {format_by(first.by)}"
     both = zip(source.files, source.stamps, strict=True)
     marks = [file_mark(path, *stamp) for path, stamp in both]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from inspect import unwrap
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ import pyarrow as pa
 from dlsort.arrow.same_names import given_name, named
 from dlsort.arrow.unite import spelled
 from dlsort.dataset import sort_dataset
-from dlsort.errors import BadOptionError, SchemaMismatchError
+from dlsort.errors import BadOptionError, RowsLostError, SchemaMismatchError
+from dlsort.ingest.formats import is_direct
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import list_of, shown_places
 from dlsort.io.schema.metadata import FileSchema
@@ -61,6 +63,8 @@ def append_dataset(
     schema: str | PathLike[str] | pa.Schema = "union",
     ignore: str | Sequence[str] = (),
     hive_types: str | Mapping[str, Any] | None = None,
+    input_format: str | None = None,
+    csv_options: str | PathLike[str] | Mapping[str, Any] | None = None,
     decryption: str | Callable[[], Any] | None = None,
     progress: Progress | bool | None = None,
     _tuning: Tuning = TUNING,
@@ -103,6 +107,10 @@ def append_dataset(
         Patterns of files of the batch to leave out.
     hive_types : str, mapping or Schema, optional
         Types of the columns that its folders give.
+    input_format : {"parquet", "csv", "jsonl", "arrow"}, optional
+        What its files are, as of :func:`dlsort.sort_dataset`.
+    csv_options : str, path-like or mapping, optional
+        How CSV is written, as of :func:`dlsort.sort_dataset`.
     decryption : str or callable, optional
         Gives the keys of encrypted files.
     progress : bool, Progress or callable, optional
@@ -157,8 +165,7 @@ def _append(
     destination, held, dataset = opened
     _check_batch(asked, dataset, batch, destination)
     schema = _fitting_schema(asked, dataset, batch)
-    marks = _marks(batch, asked.tuning)
-    is_there = asked.resume and dataset.has_appended(marks)
+    is_there = asked.resume and dataset.has_appended(_marks(batch, asked.tuning))
     if is_there or not batch.n_rows:
         report = dataset.report("append", asked.dst, shown_places(asked.src))
         seconds = time.perf_counter() - began
@@ -169,7 +176,7 @@ def _append(
         place_for(asked, batch) as place,
         staged(asked, wanted, dataset, place, (destination, held), progress) as stage,
     ):
-        of_batch = _sort_batch(asked, dataset, schema, place, stage, marks)
+        of_batch = _sort_batch(asked, dataset, schema, place, stage, batch)
         fallen = find_fallen(dataset, of_batch.source, place.size.n_threads)
         usual = dataset.usual_rows()
         patches = tuple(patches_of_append(dataset.rows, *fallen, usual))
@@ -185,9 +192,10 @@ def _append(
 
 def _marks(batch: ParquetSource, tuning: Tuning) -> tuple[str, ...]:
     """Return what the batch's files are recognised by, unless they are too many."""
-    if len(batch.files) > tuning.sample.most_marks:
+    files, stamps = batch.given
+    if len(files) > tuning.sample.most_marks or any(map(is_direct, files)):
         return ()
-    both = zip(batch.files, batch.stamps, strict=True)
+    both = zip(files, stamps, strict=True)
     return tuple(file_mark(path, *stamp) for path, stamp in both)
 
 
@@ -219,7 +227,8 @@ def _check_batch(
         )
         raise BadOptionError(msg)
     for place in list_of(asked.src):
-        check_apart(destination, place, batch.files)
+        if not is_direct(place):
+            check_apart(destination, place, batch.given[0])
     batch.check_columns(batch.schema.names, copied=True)
     dataset.source.check_columns(dataset.source.schema.names, copied=True)
     check_key_types(dataset.source.schema, dataset.keys)
@@ -264,7 +273,7 @@ def _sort_batch(
     schema: pa.Schema,
     place: Place,
     stage: Staging,
-    marks: tuple[str, ...],
+    batch: ParquetSource,
 ) -> Batch:
     """Sort the batch into the job's folder, in the dataset's columns."""
     above = join(stage.folder, BATCH)
@@ -272,8 +281,10 @@ def _sort_batch(
     folder = join(above, "sorted")
     make_folder(above)
     shown = pa.schema([f.with_name(given_name(f.name)) for f in schema], schema.metadata)
-    done = sort_dataset(
-        asked.src,
+    # What was no Parquet is read once: text may be long, and a stream is gone.
+    is_made = batch.origin is not None and not any(batch.told)
+    done = unwrap(sort_dataset)(  # settings are of what users sort
+        batch.files if is_made else asked.src,
         folder,
         by=dataset.keys,
         scheduler=place.client or "embedded",
@@ -282,12 +293,21 @@ def _sort_batch(
         temp_dir=asked.temp_dir,
         schema=shown,
         manifest=False,
-        ignore=asked.ignore,
+        ignore=() if is_made else asked.ignore,
         hive_types=asked.hive_types or None,
+        input_format=None if is_made else asked.input_format,
+        csv_options=None if is_made else asked.csv_options.given(),
         decryption=asked.decryption,
         model="none",
         _tuning=asked.tuning,
     )
+    if batch.origin is not None and batch.origin.n_rows not in (-1, done.rows):
+        msg = (
+            f"{batch.origin.n_rows:,} rows were read, and {done.rows:,} sorted. Nothing was "
+            "changed. This is a bug, or bad memory: please report it."
+        )
+        raise RowsLostError(msg)
     high, low = done.checksum[:16], done.checksum[16:]
     proof = Proof(done.rows, int(low, 16), int(high, 16))
+    marks = _marks(batch, asked.tuning)
     return Batch(open_source(folder, asked.tuning.io, schema), proof, marks)

@@ -83,6 +83,8 @@ def wanted_of(
         schema=told_of(asked.schema),
         manifest=True,
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
+        input_format=asked.input_format or "",
+        csv_options=asked.csv_options.told(),
         door=door,
         parts=Wanted.files_of(dataset.source),
     )

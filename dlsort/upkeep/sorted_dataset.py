@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,6 +13,7 @@ from dlsort.arrow.transport import concat_rows
 from dlsort.errors import DestinationError
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.parts import MANIFEST
+from dlsort.key_parts import expression_of, shown_name
 from dlsort.keys import SortKey, format_by
 from dlsort.options.arguments import COMPRESSIONS
 from dlsort.order.words import key_table
@@ -205,6 +207,7 @@ def open_sorted(place: str, dst: str, tuning: Tuning) -> SortedDataset:
     found = [read_manifest(each) for each in told]
     manifests = tuple(manifest for manifest in found if manifest is not None)
     if not manifests:
+        _check_has_key(dst, told)
         what = (
             "say nothing of it"
             if not any(MANIFEST in (each or {}) for each in told)
@@ -215,6 +218,7 @@ def open_sorted(place: str, dst: str, tuning: Tuning) -> SortedDataset:
             f"its footers {what}. Sort it first, by dlsort sort --overwrite."
         )
         raise DestinationError(msg)
+    _check_can_be_read(dst, manifests[0].by)
     rows = [int(footer.rows.sum()) for footer in source.footers]
     problems = find_problems(zip(source.files, rows, found, strict=True))
     if not problems and (len({str(m.keys) + str(m.key_types) for m in manifests}) > 1):
@@ -237,3 +241,35 @@ def open_sorted(place: str, dst: str, tuning: Tuning) -> SortedDataset:
     _, lead = list_parts(manifests)
     assert lead is not None
     return SortedDataset(source, manifests, lead.generation, lead.part_rows, tuning)
+
+
+def _check_has_key(dst: str, told: Sequence[Mapping[bytes, bytes] | None]) -> None:
+    """Raise if parts are dlsort's, and have not the columns that they are sorted by.
+
+    Raises
+    ------
+    DestinationError
+    """
+    if any(read_manifest(each, of_key=False) is not None for each in told):
+        msg = (
+            f"{dst} has not the columns that it is sorted by, so that no rows can be put among "
+            "its own. Sort it anew from the source."
+        )
+        raise DestinationError(msg)
+
+
+def _check_can_be_read(dst: str, keys: Sequence[SortKey]) -> None:
+    """Raise if a part of the key is computed: upkeep reads keys of files as they are there.
+
+    Raises
+    ------
+    DestinationError
+    """
+    computed = next((key.column for key in keys if expression_of(key.column)), None)
+    if computed is not None:
+        msg = (
+            f"{dst} is sorted by {format_by(keys)}, and what is appended to, or made even, has "
+            f"to be sorted by columns: {shown_name(computed)} is computed. Sort all rows anew, "
+            "by dlsort sort."
+        )
+        raise DestinationError(msg)

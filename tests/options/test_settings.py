@@ -56,8 +56,12 @@ def test_the_argument_counts_then_the_environment_then_dask_then_what_is_built_i
         assert settings_for(OPTIONS, {}) == {name: of_dask[1]}
 
 
-def test_every_option_but_source_destination_and_key_can_be_set():
-    assert set(SETTABLE) == {option.name for option in OPTIONS} - {"src", "dst", "by"}
+def test_every_option_can_be_set_but_those_that_say_what_is_in_the_result():
+    of_one_sort = {"src", "dst", "by", "columns", "rename", "where", "merge"}
+    of_one_sort |= {"unique", "unique_by", "limit", "offset"}
+    of_one_sort |= {"ignore_case", "natural", "numeric", "collate", "reverse"}
+    of_one_sort |= {"nan_first", "nan_last"}
+    assert set(SETTABLE) == {option.name for option in OPTIONS} - of_one_sort
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,31 @@ def test_another_result_is_refused_and_with_overwrite_sorted_anew(work, what):
     assert sort(if_exists="skip", **options).skipped
 
 
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"where": "price < 500", "limit": 7},
+        {"columns": "price"},
+        {"by": "lower(note),id", "columns": "price", "unique": "last"},
+        {"by": "lower(note)", "columns": "note,id", "rename": "note=called"},
+        {"by": "price,id", "columns": "price", "limit": 5},
+    ],
+    ids=str,
+)
+def test_some_of_the_rows_and_columns_are_skipped_and_others_are_not(work, chosen):
+    """Though the parts may not have the columns that they are sorted by."""
+    first = sort(**chosen)
+    before = stamps(work / "out")
+    again = sort(if_exists="skip", **chosen)
+    assert again.skipped
+    assert stamps(work / "out") == before
+    kept = first.kept_rows, first.dropped_rows, first.checksum
+    assert (again.kept_rows, again.dropped_rows, again.checksum) == kept
+    assert f"skipped    {first.kept_rows:,} row" in again.to_text()
+    with pytest.raises(DestinationExistsError, match="it was made with other options"):
+        sort(if_exists="skip", **chosen, offset=1)
+
+
 def test_parts_that_tell_nothing_are_not_taken_for_a_result(work):
     sort(manifest=False)
     with pytest.raises(DestinationExistsError, match="do not tell that they are the parts"):
@@ -198,6 +223,14 @@ def test_a_dry_run_tells_the_plan_and_writes_nothing(work):
     assert "pinned     partitions 2" in told.stdout
     assert "├─ sort" in told.stdout
     assert contents(work) == before
+
+
+def test_a_dry_run_tells_which_rows_would_be_kept(work):
+    told = command("sort", "in", "out", "--by", "id,price", "--where", "price < 5", "--unique",
+                   "last", "--unique-by", "id", "--limit", 3, "--dry-run")  # fmt: skip
+    assert told.exit_code == 0
+    note = "rows that are kept: where price < 5, the last of each value of id, limit 3"
+    assert f"note {note}" in " ".join(told.stdout.split())
 
 
 def test_a_dry_run_is_refused_as_the_sort_would_be(work):

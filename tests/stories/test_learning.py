@@ -133,11 +133,11 @@ def test_a_resumed_job_has_the_encodings_that_it_began_with(source, tmp_path, mo
     options = {"partitions": 3, "threads": 1, "strategy": "exchange", "resume": True}
     write, costs = exchange.write_partition, []
 
-    def stopped(writer, shards, slot):
+    def stopped(writer, shards, slot, **how):
         costs.append(writer.tuning.io.costs)
         if len(costs) == 2:
             raise KeyboardInterrupt
-        return write(writer, shards, slot)
+        return write(writer, shards, slot, **how)
 
     monkeypatch.setattr(exchange, "write_partition", stopped)
     with pytest.raises(KeyboardInterrupt):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from distributed import LocalCluster
+from fsspec.registry import _registry as _FILE_SYSTEMS  # those that are imported
 
 import dlsort
 import dlsort.strategies.run
@@ -106,6 +109,9 @@ def test_every_error_of_the_cluster_is_a_dlsort_error(source, tmp_path, monkeypa
 @pytest.mark.parametrize("path", ["", " ", None, "s3://bucket/x"])
 def test_paths_that_are_none(source, tmp_path, monkeypatch, path):
     monkeypatch.chdir(tmp_path)
+    # A store whose package is not installed, whether it is here or not.
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    monkeypatch.delitem(_FILE_SYSTEMS, "s3", raising=False)
     with pytest.raises(BadOptionError):
         dlsort.sort_dataset(source, path, by="k")
     with pytest.raises(BadOptionError):

@@ -33,6 +33,7 @@ def faults():
 
 @pytest.fixture(scope="module")
 def server(faults):
+    fsspec.filesystem("s3").clear_instance_cache()  # those that other tests have left
     with s3_server(faults) as address:
         yield address
         fsspec.filesystem("s3").clear_instance_cache()

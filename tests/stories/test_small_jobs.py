@@ -97,10 +97,10 @@ def test_one_that_is_interrupted_leaves_nothing_and_can_be_resumed(tmp_path, mon
     dataset(tmp_path / "in")
     write = dlsort.strategies.exchange.write_partition
 
-    def stopped(writer, shards, slot):
+    def stopped(writer, shards, slot, **how):
         if slot.part == 2:
             raise KeyboardInterrupt
-        return write(writer, shards, slot)
+        return write(writer, shards, slot, **how)
 
     monkeypatch.setattr(dlsort.strategies.exchange, "write_partition", stopped)
     how = {"by": "id", "partitions": 4, "threads": 1, "strategy": "exchange"}

@@ -91,6 +91,66 @@ def expected(dst: Path, *tables: pa.Table, by: str = "k") -> pa.Table:
     )
 
 
+# ---------------------------------------------------------------- batches that are text
+
+
+def text_of(table: pa.Table) -> str:
+    told = [f"{k};{tag}" for k, tag in zip(*table.to_pydict().values(), strict=True)]
+    return "\n".join(["k;from", *told, ""])
+
+
+def test_text_is_appended_once_however_often_it_is_resumed(dst, monkeypatch):
+    old, batch = read(dst), rows([301, 1, 303], "new")
+    (dst.parent / "batch.csv").write_text(text_of(batch))
+    opened, take_in = [], append_module.open_asked
+    monkeypatch.setattr(append_module, "open_asked", lambda a: opened.append(a) or take_in(a))
+    for added_parts in (2, 0):
+        report = dlsort.append_dataset(
+            dst.parent / "batch.csv", dst, csv_options="delimiter=;", threads=1, resume=True
+        )
+        assert report.written_parts == added_parts
+        assert read(dst).equals(expected(dst, old, batch))
+    check(dst)
+
+
+def test_settings_of_sorts_say_nothing_of_the_batch(dst, monkeypatch):
+    monkeypatch.setenv("DLSORT_INPUT_FORMAT", "csv")
+    old, batch = read(dst), rows([301, 1, 303], "new")
+    append(dst, batch)
+    assert read(dst).equals(expected(dst, old, batch))
+
+
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_standard_input_is_appended(dst, monkeypatch, format):
+    old, batch = read(dst), rows([301, 1, 303], "new")
+    path = dst.parent / "batch"
+    if format == "csv":
+        path.write_text(text_of(batch))
+    else:
+        write(path, batch)
+    with path.open() as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        how = {"input_format": "csv", "csv_options": {"delimiter": ";"}}
+        dlsort.append_dataset("-", dst, threads=1, **(how if format == "csv" else {}))
+    assert read(dst).equals(expected(dst, old, batch))
+    check(dst)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ({"by": 'lower("from")'}, r'sorted by lower.* lower\("from"\) is computed'),
+        ({"by": "k", "columns": "from"}, "has not the columns that it is sorted by"),
+    ],
+)
+def test_a_key_that_files_have_not_is_refused(tmp_path, how, says):
+    write(tmp_path / "old", rows([2, 1], "old"))
+    dlsort.sort_dataset(tmp_path / "old", tmp_path / "dst", threads=1, **how)
+    refused(tmp_path / "dst", DestinationError, says)
+    with pytest.raises(DestinationError, match=says):
+        dlsort.compact_dataset(tmp_path / "dst", threads=1)
+
+
 # ---------------------------------------------------------------- what is touched
 
 
