@@ -25,6 +25,7 @@ from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import read_places, shown_places
 from dlsort.io.schema.wanted import read_schema
 from dlsort.io.told import check_all_told
+from dlsort.key_parts import expression_of
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.model.known_groups import ranks_of_groups
 from dlsort.model.known_ranks import KnownKeys
@@ -212,12 +213,18 @@ def inspect_dataset(
     manifests = manifests_of(source)
     by = asked["by"]
     keys: tuple[SortKey, ...] = ()
+    note = "no key is told: give one, by (--by), to see its ranges"
     if by is not None:
         keys = parse_by(by, source.schema.names)
         check_key_types(source.schema, keys)
         check_compared_by_value(source.schema, keys)
     elif manifests is not None:
         keys = manifests[0].by
+        if any(expression_of(key.column) is not None for key in keys):
+            keys, note = (
+                (),
+                f"sorted by {format_by(keys)}: of what is computed no range is told",
+            )
     is_one_sort = manifests is not None and manifests[0].by[: len(keys)] == keys
     spans: dict[int, _Span] = {}
     if keys:
@@ -236,7 +243,7 @@ def inspect_dataset(
         claimed=bool(keys) and source.claims_order(keys),
         of_one_sort=bool(keys) and is_one_sort,
         missing=manifests[0].n_parts - len(manifests) if manifests and is_one_sort else 0,
-        notes=() if keys else ("no key is told: give one, by (--by), to see its ranges",),
+        notes=() if keys else (note,),
     )
     return _with_neighbours(found, [spans.get(i) for i in range(len(parts))])
 
