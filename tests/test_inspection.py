@@ -166,3 +166,13 @@ def test_no_row_is_read(tmp_path, monkeypatch):
         "dlsort.io.parquet.source.read_piece", lambda *_: pytest.fail("a row was read")
     )
     assert dlsort.inspect_dataset(source, "id").rows == 1200
+
+
+@pytest.mark.parametrize("by", ["s:natural", "abs(x)", "x,lower(s)"])
+def test_a_dataset_that_is_sorted_by_what_is_computed_is_shown(tmp_path, by):
+    write(tmp_path / "in.parquet", pa.table({"x": [2, -1], "s": ["f10", "f2"]}))
+    dlsort.sort_dataset(tmp_path / "in.parquet", tmp_path / "out", by=by)
+    found = dlsort.inspect_dataset(tmp_path / "out")
+    assert found.rows == 2
+    assert "(" in found.notes[0]
+    assert "is computed" in found.notes[0]

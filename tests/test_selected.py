@@ -129,6 +129,15 @@ def test_a_field_of_a_struct_is_a_key_whatever_its_column_is_called(tmp_path):
     assert rows_of(tmp_path / "b").to_pydict() == {"event.x": [2, 3, 1]}
 
 
+@pytest.mark.parametrize("how", [{"rename": {"b": "c"}}, {"where": "b > 0"}, {"by": "abs(b)"}])
+def test_a_column_without_a_name_is_read(tmp_path, how):
+    table = pa.table({"": pa.array(["x", "y"]).dictionary_encode(), "b": [2, 1]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    out = tmp_path / "out.parquet"
+    dlsort.sort_dataset(tmp_path / "in.parquet", out, **{"by": "b", **how})
+    assert pq.read_table(out)[""].to_pylist() == ["y", "x"]
+
+
 def test_pandas_reads_an_index_that_was_renamed(tmp_path):
     frame = made(n_files=1)[0].to_pandas().set_index("name")
     (tmp_path / "in").mkdir()

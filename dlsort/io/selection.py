@@ -119,7 +119,8 @@ class Selection:
         made = {each.name: each for each in self.computed if each.name in columns}
         names = {name: self.stored(name) for name in columns if name not in made}
         needed = [name for each in made.values() for name in each.columns]
-        rows = self._kept(read, list(dict.fromkeys([*filter(None, names.values()), *needed])))
+        stored = [name for name in names.values() if name is not None]  # "" is a name
+        rows = self._kept(read, list(dict.fromkeys([*stored, *needed])))
         found, fields = [], []
         for name in columns:
             if name in made:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from dlsort.arrow.hidden import is_hidden, shown_name
 from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.ingest.csv_options import CsvOptions, read_csv_options
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
@@ -23,7 +24,6 @@ from dlsort.io.schema.wanted import read_schema
 from dlsort.io.storage import is_store, without_scheme
 from dlsort.key_expressions.computed import ComputedKey
 from dlsort.key_expressions.flags import KeyFlags, order_of
-from dlsort.key_parts import shown_name
 from dlsort.keys import By, SortKey, format_by, parse_by
 from dlsort.options.doors import DOORS, KEY_FLAGS, read_options
 from dlsort.options.option import REQUIRED
@@ -148,17 +148,40 @@ class Asked:
             return None
         n_unique = 0 if self.unique is None else len(keys)
         if self.unique_by is not None:
-            said = tuple(replace(key, column=shown_name(key.column)) for key in keys)
-            told_apart = parse_by(self.unique_by, [key.column for key in said])
-            n_unique = len(told_apart)
-            begin = said[:n_unique]
-            if told_apart not in (begin, tuple(SortKey(key.column) for key in begin)):
-                msg = (
-                    f"unique_by (--unique-by) is {format_by(told_apart)}; expected the first "
-                    f"columns of the key, {format_by(said)}, in its order."
-                )
-                raise BadOptionError(msg)
+            n_unique = self._n_unique(self.unique_by, keys)
         return FewerRows(keys, n_unique, self.unique or "first", self.offset or 0, self.limit)
+
+    def _n_unique(self, unique_by: By, keys: tuple[SortKey, ...]) -> int:
+        """Return how many columns of the key, which may be renamed, ``unique_by`` names."""
+        said = tuple(replace(key, column=self._told_name(key.column)) for key in keys)
+        names = [key.column for key in said]
+        told_apart = parse_by(unique_by, names)
+        n_unique = len(told_apart)
+        # By its own names, or as it is given: flags and spelling may make others of it.
+        for key in (said, parse_by(self.by, names)):
+            begin = key[:n_unique]
+            if len(key) == len(keys) and told_apart in (
+                begin,
+                tuple(SortKey(each.column) for each in begin),
+            ):
+                return n_unique
+        msg = (
+            f"unique_by (--unique-by) is {format_by(told_apart)}; expected the first "
+            f"columns of the key, {format_by(said)}, in its order."
+        )
+        raise BadOptionError(msg)
+
+    def _told_name(self, column: str) -> str:
+        """Return what the caller calls a key column, which may have a new name by now."""
+        if is_hidden(column):
+            return shown_name(column)
+        for old, new in (self.rename or {}).items():
+            if column == new:
+                return old
+        for old, new in (self.rename or {}).items():
+            if column.startswith(f"{new}."):
+                return old + column.removeprefix(new)
+        return column
 
     def with_folders(self, keys: tuple[SortKey, ...]) -> tuple[SortKey, ...]:
         """Return what rows are sorted by: the columns that are folders first, then the key."""

@@ -38,7 +38,7 @@ def written_row_bytes(source: ParquetSource, asked: Asked, keys: tuple[SortKey, 
     Returns
     -------
     float
-        Bytes; 0 if there are no rows.
+        Bytes; 0 if there are no rows, or none of those that are read is kept.
 
     Notes
     -----
@@ -54,6 +54,8 @@ def written_row_bytes(source: ParquetSource, asked: Asked, keys: tuple[SortKey, 
         if sum(table.nbytes for table in tables) < N_TRIED * TRIED_BYTES:
             tables.append(reader.read(piece))
     rows = sort_rows(concat_rows(tables).combine_chunks(), keys, asked.tuning.order)
+    if not rows.num_rows:
+        return 0.0
     rows = rows.drop_columns(list(asked.partition_by))
     writer = Writer(
         "",

@@ -219,6 +219,12 @@ def open_sorted(place: str, dst: str, tuning: Tuning) -> SortedDataset:
         )
         raise DestinationError(msg)
     _check_can_be_read(dst, manifests[0].by)
+    if any(m.first_row or not m.is_last or m.partition_by for m in manifests):
+        msg = (
+            f"{place} was sorted into folders (partition_by) or files of a size "
+            "(target_file_size), which are not kept up: sort it anew, with the new rows."
+        )
+        raise DestinationError(msg)
     rows = [int(footer.rows.sum()) for footer in source.footers]
     problems = find_problems(zip(source.files, rows, found, strict=True))
     if not problems and (len({str(m.keys) + str(m.key_types) for m in manifests}) > 1):
@@ -230,12 +236,6 @@ def open_sorted(place: str, dst: str, tuning: Tuning) -> SortedDataset:
         msg = (
             f"{dst} is not whole, or not only what dlsort has sorted: {problems[0]}{more} "
             "Nothing was changed; restore it, or sort it anew."
-        )
-        raise DestinationError(msg)
-    if any(m.first_row or not m.is_last or m.partition_by for m in manifests):
-        msg = (
-            f"{place} was sorted into folders (partition_by) or files of a size "
-            "(target_file_size), which are not kept up: sort it anew, with the new rows."
         )
         raise DestinationError(msg)
     _, lead = list_parts(manifests)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -322,3 +323,32 @@ def test_the_command_has_the_options(source, tmp_path):
     want = expected(rows_of(source), BY, **wanted)
     assert rows_of(tmp_path / "out").to_pylist() == want.to_pylist()
     assert json.loads(report.read_text())["kept_rows"] == 4
+
+
+@pytest.mark.parametrize(
+    ("by", "unique_by", "options"),
+    [
+        ("id,v", "id", {"rename": {"id": "v", "v": "id"}}),
+        ("id,v", "id", {"columns": ["v"]}),
+        ("(id * 2 + 1):nulls_first,v", "(id * 2 + 1)", {}),
+        ("extract(day from day),v", "extract(day from day)", {}),
+        ("name,v", "name", {"ignore_case": True}),
+        ("o.x,v", "o.x", {"rename": {"o": "other"}}),
+    ],
+)
+def test_unique_by_is_said_as_the_key_is(tmp_path, by, unique_by, options):
+    table = pa.table(
+        {
+            "id": [2, 1, 2, 1],
+            "v": [1, 2, 3, 4],
+            "name": ["b", "A", "B", "a"],
+            "day": pa.array([2, 1, 2, 1], pa.int32()).cast(pa.date32()),
+            "o": [{"x": 2}, {"x": 1}, {"x": 2}, {"x": 1}],
+        }
+    )
+    pq.write_table(table, tmp_path / "in.parquet")
+    out = tmp_path / "out.parquet"
+    how = {"by": by, "unique": "last", "unique_by": unique_by, **options}
+    dlsort.sort_dataset(tmp_path / "in.parquet", out, **how)
+    v = options.get("rename", {}).get("v", "v")
+    assert pq.read_table(out)[v].to_pylist() == [4, 3]

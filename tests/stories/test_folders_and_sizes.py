@@ -132,6 +132,15 @@ def test_a_result_smaller_than_a_file_is_one(tmp_path):
     assert [path.name for path in out.iterdir()] == ["part-00000-0000.parquet"]
 
 
+def test_files_have_a_size_though_no_row_of_the_sample_is_kept(tmp_path):
+    pq.write_table(pa.table({"k": [2, 1, 3]}), tmp_path / "in.parquet")
+    for where, kept in (("k + 0 > 9", []), ("k + 0 > 1", [2, 3])):
+        out = tmp_path / f"out{len(kept)}"
+        how = {"by": "k", "where": where, "target_file_size": "4KiB"}
+        dlsort.sort_dataset(tmp_path / "in.parquet", out, **how)
+        assert pq.read_table(out)["k"].to_pylist() == kept
+
+
 def test_rows_that_grow_longer_do_not_make_files_longer(tmp_path):
     rng, n = np.random.default_rng(1), 20_000
     texts = [rng.bytes(i // 100).hex() for i in range(n)]

@@ -524,3 +524,12 @@ def test_parts_are_written_as_the_others_are(tmp_path):
         assert found.row_group(0).column(0).compression == "ZSTD"
         assert found.row_group(0).num_rows == 30
         assert found.row_group(0).sorting_columns[0].descending
+
+
+def test_a_dataset_in_folders_is_refused_as_such(tmp_path):
+    pq.write_table(
+        pa.table({"k": range(9000), "m": ["a", "b", "c"] * 3000}), tmp_path / "in.parquet"
+    )
+    dlsort.sort_dataset(tmp_path / "in.parquet", tmp_path / "out", by="k", partition_by="m")
+    with pytest.raises(DestinationError, match="was sorted into folders"):
+        dlsort.append_dataset(tmp_path / "in.parquet", tmp_path / "out")

@@ -140,7 +140,8 @@ def _read_selected(
     """Return the rows of a piece that are kept, as they travel."""
     whole = replace(piece, selection=None)
     schema = selection.stored_schema(travelling)
-    dictionaries = list(filter(None, map(selection.stored, as_dictionary)))
+    found = map(selection.stored, as_dictionary)
+    dictionaries = [name for name in found if name is not None]
 
     def read(names: Sequence[str], *, has_rows: bool) -> pa.Table:
         of = whole if has_rows else whole.without_rows()
