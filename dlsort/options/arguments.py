@@ -312,7 +312,8 @@ DISPLAY = Kind("bool, Progress or callable", is_flag=True)
 def one_of(*choices: str) -> Kind:
     """Return the kind of a few words."""
     words = ", ".join(f'"{each}"' for each in choices)
-    return Kind(f"{{{words}}}", partial(read_choice, choices=choices))
+    metavar = f"[{'|'.join(choices)}]"
+    return Kind(f"{{{words}}}", partial(read_choice, choices=choices), metavar=metavar)
 
 
 def of_each(kind: Kind, *, of: str) -> Kind:

@@ -55,6 +55,7 @@ _USUAL: dict[str, Any] = {
     "is_last": True,
     "partition_by": [],
     "places": [],
+    "chosen": [],
 }
 
 _SPECIAL = {"NaN": np.nan, "Infinity": np.inf, "-Infinity": -np.inf}
@@ -102,6 +103,8 @@ class Manifest:
         Columns that the file's folders tell; only within them it is sorted.
     places : list of int
         The rows whose keys ``quantiles`` are, where they are others.
+    chosen : list of str
+        Options by which the source's rows were left out, or files cut: "unique", "where" ….
     """
 
     job: str
@@ -120,6 +123,7 @@ class Manifest:
     is_last: bool = True
     partition_by: list[str] = field(default_factory=list)
     places: list[int] = field(default_factory=list)
+    chosen: list[str] = field(default_factory=list)
 
     def to_json(self) -> bytes:
         """Return it as the footer has it, without what most have not to tell."""
@@ -144,6 +148,7 @@ class Manifest:
         first_row: int = 0,
         is_last: bool = True,
         partition_by: Sequence[str] = (),
+        chosen: Sequence[str] = (),
     ) -> Manifest:
         """Return the manifest of a part.
 
@@ -161,7 +166,7 @@ class Manifest:
             What the part is put among; None: the job has made all parts.
         places : sequence of int
             The rows' numbers, if they are not those that :func:`quantile_rows` names.
-        first_row, is_last, partition_by
+        first_row, is_last, partition_by, chosen
             As of a manifest.
         """
         is_lead = part == (growth.lead if growth else 0) and first_row == 0
@@ -184,6 +189,7 @@ class Manifest:
             is_last,
             list(partition_by),
             [] if is_usual else list(places),
+            list(chosen),
         )
 
     @property
@@ -254,7 +260,7 @@ def read_manifest(
         and manifest.first_row >= 0
         and isinstance(is_last, bool)
         and _are_places(manifest.places, manifest.rows)
-        and all(isinstance(name, str) for name in manifest.partition_by)
+        and all(isinstance(name, str) for name in (*manifest.partition_by, *manifest.chosen))
         and all([type(v) for v in key] in _KEY_FORMS for key in manifest.keys)
         and all(type(n) is int and n >= 0 for n in (manifest.generation, manifest.part_rows))
         and isinstance(members, list)

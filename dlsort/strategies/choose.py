@@ -37,6 +37,10 @@ __all__ = ["STRATEGIES", "make_parts", "rank_plans"]
 STRATEGIES: tuple[Strategy, ...] = (Move(), RangeReading(), Exchanging())
 
 
+# What leaves rows of the source out, or cuts files: rows to come would have to be treated so.
+_CHOOSING = ("unique", "where", "limit", "offset", "target_file_size")
+
+
 def make_parts(
     client: Any,
     stage: Staging,
@@ -198,6 +202,7 @@ def _writer(
         partition_by=tuple(how.partition_by),
         target_bytes=how.target_file_size or 0,
         row_bytes=how.row_bytes,
+        chosen=tuple(name for name in _CHOOSING if getattr(how, name)),
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer, job.n_threads)))

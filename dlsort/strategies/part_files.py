@@ -161,5 +161,6 @@ class PartFiles:
             first_row=self._checked.proof.rows - proof.rows,
             is_last=is_last,
             partition_by=writer.partition_by,
+            chosen=writer.chosen,
         )
         return {MANIFEST: manifest.to_json()}

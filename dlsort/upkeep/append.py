@@ -14,7 +14,12 @@ import pyarrow as pa
 from dlsort.arrow.same_names import given_name, named
 from dlsort.arrow.unite import spelled
 from dlsort.dataset import sort_dataset
-from dlsort.errors import BadOptionError, RowsLostError, SchemaMismatchError
+from dlsort.errors import (
+    BadOptionError,
+    DestinationError,
+    RowsLostError,
+    SchemaMismatchError,
+)
 from dlsort.ingest.formats import is_direct
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.paths import list_of, shown_places
@@ -216,9 +221,18 @@ def _check_batch(
     ------
     BadOptionError
         If it has files of the dataset.
+    DestinationError
+        If the dataset has some of its source's rows alone.
     DlsortError
         If it can't be read, or lies where it would be replaced.
     """
+    chosen = [name for manifest in dataset.manifests for name in manifest.chosen]
+    if chosen:
+        msg = (
+            f"{asked.dst} was sorted with {chosen[0]} (--{chosen[0].replace('_', '-')}), which "
+            "appended rows would not go by: sort all of the sources anew."
+        )
+        raise DestinationError(msg)
     both = set(batch.files) & set(dataset.source.files)
     if both:
         msg = (

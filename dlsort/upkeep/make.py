@@ -252,6 +252,7 @@ def _writer(
         has_elements=old.has_elements,
         marks=(*(upkeep.batch.marks if upkeep.batch else ()), *marks),
         growth=Growth(dataset.generation + 1, upkeep.usual, lead, members),
+        chosen=tuple(dataset.manifests[0].chosen),
     )
 
 

@@ -533,3 +533,21 @@ def test_a_dataset_in_folders_is_refused_as_such(tmp_path):
     dlsort.sort_dataset(tmp_path / "in.parquet", tmp_path / "out", by="k", partition_by="m")
     with pytest.raises(DestinationError, match="was sorted into folders"):
         dlsort.append_dataset(tmp_path / "in.parquet", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "how", [{"unique": "first"}, {"where": "k > 0"}, {"limit": 2}, {"target_file_size": "1MiB"}]
+)
+def test_a_dataset_of_some_of_the_rows_is_not_appended_to(tmp_path, how):
+    source = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"k": [1, 2, 2, 3]}), source)
+    dlsort.sort_dataset(source, tmp_path / "out", by="k", **how)
+    before = pq.read_table(tmp_path / "out")
+    (name,) = how
+    with pytest.raises(
+        DestinationError, match=rf"was sorted with {name} \(--{name.replace('_', '-')}\)"
+    ):
+        dlsort.append_dataset(source, tmp_path / "out")
+    assert pq.read_table(tmp_path / "out").equals(before)
+    compacted = dlsort.compact_dataset(tmp_path / "out")
+    assert compacted.rows == before.num_rows

@@ -196,6 +196,8 @@ class Writer:
         What a row takes in a file, by a sample, where a size is wanted.
     profile : Profile
         Whom the files are for.
+    chosen : tuple of str
+        Options by which rows were left out, or files cut, for the parts' footers.
     """
 
     folder: str
@@ -217,6 +219,7 @@ class Writer:
     target_bytes: int = 0
     row_bytes: float = 0.0
     profile: Profile = PROFILES["default"]
+    chosen: tuple[str, ...] = ()
 
     @property
     def manifest_keys(self) -> tuple[SortKey, ...]:
