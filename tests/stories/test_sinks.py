@@ -261,6 +261,25 @@ def test_places_that_take_no_such_format_are_refused(tmp_path):
     assert (tmp_path / "out.csv").read_text() == '"k"\n1\n'
 
 
+def test_columns_of_one_name(tmp_path):
+    src = tmp_path / "in.parquet"
+    pq.write_table(pa.table([[2, 1], [3, 4], [5, 6]], names=["k", "a", "a"]), src)
+    sort(src, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == '"k","a","a"\n1,4,6\n2,3,5\n'
+    with pytest.raises(BadOptionError, match="'a' is the name of two columns"):
+        sort(src, tmp_path / "out.jsonl")
+    assert left_in(tmp_path) == ["in.parquet", "out.csv"]
+
+
+def test_a_cluster_sorts_what_is_piped_and_written(tmp_path):
+    src = some(tmp_path)
+    sort(src, tmp_path / "one.csv")
+    sort(src, tmp_path / "two.csv", threads=None, workers=2)
+    assert (tmp_path / "two.csv").read_bytes() == (tmp_path / "one.csv").read_bytes()
+    args = ["sort", src, "-", "--by", "k", "--output-format", "csv", "--workers", 2]
+    assert command(*args).stdout_bytes == (tmp_path / "one.csv").read_bytes()
+
+
 def test_a_destination_that_ends_so_but_is_a_folder_stays_one(tmp_path):
     src, dst = some(tmp_path), tmp_path / "out.csv"
     dst.mkdir()

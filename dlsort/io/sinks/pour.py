@@ -7,7 +7,7 @@ bounded, however many rows there are.
 from __future__ import annotations
 
 import io
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from dlsort.arrow.hidden import is_hidden
+from dlsort.arrow.same_names import given_name
 from dlsort.errors import BadOptionError
 from dlsort.io.sinks.json_text import json_lines, json_text, plain_column
 from dlsort.io.sinks.sink import Sink
@@ -43,6 +44,14 @@ def check_sink(schema: pa.Schema, sink: Sink) -> None:
     if sink.format == "arrow":
         return
     fields = [field for field in schema if not is_hidden(field.name)]
+    names = Counter(given_name(field.name) for field in fields)
+    twice = next((name for name, n in names.items() if n > 1), None)
+    if twice is not None and sink.format == "jsonl":
+        msg = (
+            f"{twice!r} is the name of two columns, of which an object of JSON keeps one. Call "
+            "one otherwise by rename (--rename), or write another format."
+        )
+        raise BadOptionError(msg)
     for field in fields:
         bad = _no_text(field.type)
         if bad is not None:
