@@ -15,6 +15,7 @@ import pyarrow as pa
 from dlsort.errors import DlsortError
 from dlsort.events import Begun, Done, Event, Failed, Published, Started
 from dlsort.io.paths import shown_places
+from dlsort.io.sinks.sink import PIPE
 from dlsort.keys import By, format_by
 from dlsort.options.settings import with_settings
 from dlsort.publish.destination import Overwrite
@@ -22,7 +23,7 @@ from dlsort.publish.finished import check_visible
 from dlsort.publish.job_file import JobFile
 from dlsort.publish.recover import recover
 from dlsort.publish.replaceable import Held
-from dlsort.publish.staging import staging
+from dlsort.publish.staging import Staging, staging
 from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
@@ -35,6 +36,7 @@ from dlsort.strategies.opened import (
     open_asked,
     open_selected,
 )
+from dlsort.strategies.piped import check_poured, sort_to_pipe, text_threads
 from dlsort.strategies.run import place_for
 from dlsort.strategies.sizes import job_of, plan_sizes, remember
 from dlsort.strategies.standing import (
@@ -85,6 +87,7 @@ def sort_dataset(
     target_file_size: int | str | None = None,
     partition_by: str | Sequence[str] | None = None,
     single_file: bool = False,
+    output_format: str | None = None,
     input_size: int | str | None = None,
     strategy: str = "auto",
     memory: int | str | None = None,
@@ -124,7 +127,7 @@ def sort_dataset(
         A folder to make. Its parts' name order is the sort order. Or a file, if it ends in
         ``.parquet`` and is no folder. Source and destination may be in object stores that
         fsspec knows (``s3://bucket/folder``); there parts are copied to their place, and
-        ``_SUCCESS`` is written last.
+        ``_SUCCESS`` is written last. ``"-"``: standard output, for all formats but Parquet.
     by : str, SortKey or a sequence of these
         The key, as in ``"day,price:desc,note:asc:nulls_first"``; or a list of names, of
         tuples such as ``("price, USD", "desc")``, and of :class:`SortKey`. A column's exact
@@ -192,6 +195,10 @@ def sort_dataset(
         Write one file, not a folder; so does a ``dst`` that ends in ``.parquet``, unless it is
         a folder. Parts are made as ever, and then put behind one another, undecoded. Not with
         ``partition_by`` or ``target_file_size``, nor in an object store.
+    output_format : {"parquet", "arrow", "csv", "jsonl"}, optional
+        What is written; by default what ``dst`` ends with says, as ``.csv.gz``, ``.jsonl.zst``
+        or ``.arrow`` do, else Parquet. Such a ``dst`` becomes one file, and any other a folder
+        of files. CSV and JSON lines keep values, not types; they have no form for binary.
     input_size : int or str, optional
         Size in memory of what a thread reads at once; by default what is predicted to cost
         least.
@@ -299,7 +306,11 @@ def sort_dataset(
         tell = teller(display)
         tell(Begun(shown_places(asked.src), asked.dst))
         try:
-            report = _sort(asked, display, tell, began)
+            if asked.dst == PIPE and asked.sink is not None:
+                sort = partial(_sort, began=began)
+                report = sort_to_pipe(asked, display, tell, sort, began)
+            else:
+                report = _sort(asked, display, tell, began)
         except BaseException as error:
             tell(Failed(type(error).__name__, str(error)))
             raise
@@ -389,7 +400,9 @@ def _sort_source(
                 progress.phase("publish", report.kept_rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs)
-                if asked.single_file:
+                if asked.sink is not None:
+                    parts = _poured(stage, list(parts), asked, report)
+                elif asked.single_file:
                     parts = stage.join(list(parts))
             summary = {"by": report.by, "rows": report.kept_rows, "checksum": report.checksum}
             stage.prove(parts, summary, report.to_dict())
@@ -422,6 +435,18 @@ def _done(report: SortReport) -> Done:
         report.seconds,
         report.skipped,
     )
+
+
+def _poured(
+    stage: Staging, names: list[str], asked: Asked, report: SortReport
+) -> dict[str, int]:
+    """Write the parts in another format; return the files' sizes."""
+    assert asked.sink is not None
+    threads = text_threads(asked)
+    sizes, n_rows = stage.pour(names, asked.sink, threads, single_file=asked.single_file)
+    check_poured(n_rows, report)
+    report.output_bytes = sum(sizes.values())
+    return sizes
 
 
 def _job_file(job: Job, asked: Asked, by: str) -> JobFile:

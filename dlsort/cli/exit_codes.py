@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-__all__ = ["BUG", "EXIT_CODES", "NOT_OK", "NOT_REPORTED", "REFUSED", "epilog"]
+__all__ = ["BUG", "EXIT_CODES", "NOT_OK", "NOT_REPORTED", "READER_GONE", "REFUSED", "epilog"]
 
 NOT_OK, REFUSED, BUG, NOT_REPORTED = 1, 2, 3, 4
+READER_GONE = 141  # as what SIGPIPE ends
 
 EXIT_CODES = {
     "0": "done, or skipped by --if-exists skip. Where standard output is full or closed, a "
@@ -18,6 +19,7 @@ EXIT_CODES = {
     "complete it)",
     "3": "a bug. DLSORT_TRACEBACK=1 shows where",
     "4": "sorted and published, but the --report could not be written",
+    "141": "the reader of standard output wanted no more of the rows (DST is -), as of head",
     "129, 130, 143": "stopped because the terminal went away, by Ctrl-C, or by SIGTERM. The "
     "destination is untouched",
 }

@@ -14,6 +14,8 @@ exit code       means
                 the sentence says that --resume will complete it)
 3               a bug. DLSORT_TRACEBACK=1 shows where
 4               sorted and published, but the --report could not be written
+141             the reader of standard output wanted no more of the rows (DST
+                is -), as of head
 129, 130, 143   stopped because the terminal went away, by Ctrl-C, or by
                 SIGTERM. The destination is untouched
 ==============  ============================================================
@@ -32,7 +34,7 @@ import click
 
 from dlsort.cli.completion import completion_command, path_names
 from dlsort.cli.config import config_command
-from dlsort.cli.exit_codes import NOT_OK, NOT_REPORTED, epilog
+from dlsort.cli.exit_codes import NOT_OK, NOT_REPORTED, READER_GONE, epilog
 from dlsort.cli.explain import explain_command, show
 from dlsort.cli.failures import (
     Command,
@@ -118,7 +120,9 @@ def sort_command(
     folder of them at any depth, a quoted glob, a Delta or Iceberg table, which gives
     its current rows, - for standard input, or @FILE for what a file lists. Folders
     such as day=2024-01-01 give columns. Other files have to be named by --ignore. DST
-    becomes a folder of files whose name order is the sort order. The sort is
+    becomes a folder of files whose name order is the sort order; one file if its name
+    ends in .parquet, .csv, .jsonl (.gz and .zst too) or .arrow; - is standard output
+    (--output-format csv, jsonl or arrow). The sort is
     stable. The result is proved (row count, checksum of whole rows, order) before
     it is published; if anything fails, DST stays as it was.
 
@@ -129,6 +133,9 @@ def sort_command(
         --by "day,price:desc,note:asc:nulls_first"
     """
     check_together(options)
+    is_piped = dst == "-"
+    if is_piped and report == "-":
+        raise Failure("--report is -, but standard output is for the rows; name a file.")
     places = src[0] if len(src) == 1 else src
     if dry_run:
         if report is not None:
@@ -147,7 +154,7 @@ def sort_command(
         from dlsort.terminal.progress import NoProgress, live_progress
 
         hush_dask()
-        if not options["resume"] and options["if_exists"] != "resume":
+        if not (is_piped or options["resume"]) and options["if_exists"] != "resume":
             _tell_of_abandoned(dst)
         watched = Watched(NoProgress())
         with on_signal(watched.stop):
@@ -160,6 +167,10 @@ def sort_command(
                 )
                 with own_warnings(), shown as watched.progress:
                     done = sort_dataset(places, dst, progress=watched, **options)
+            except BrokenPipeError:
+                if not is_piped:
+                    raise
+                raise click.exceptions.Exit(READER_GONE) from None
             except Exception as error:
                 if not watched.is_decided:
                     raise
@@ -175,7 +186,7 @@ def sort_command(
             if done.decrypted_files:
                 tell("note: the result is not encrypted.")
             watched.tidied()
-            _give_report(done, report, report_path)
+            _give_report(done, report, report_path, is_piped=is_piped)
 
 
 def _show_plan(src: str | tuple[str, ...], dst: str, options: dict[str, Any]) -> None:
@@ -186,13 +197,15 @@ def _show_plan(src: str | tuple[str, ...], dst: str, options: dict[str, Any]) ->
         show(explain_sort({"src": src, "dst": dst, "progress": None, **options}), "text")
 
 
-def _give_report(done: SortReport, report: str | None, path: Path | None) -> None:
+def _give_report(
+    done: SortReport, report: str | None, path: Path | None, *, is_piped: bool
+) -> None:
     """Show the report, and write it where it was asked for; the sort itself is done.
 
     What can't be shown is a warning. What was asked for and can't be written is
     an exit code of its own: other programs may wait for it.
     """
-    is_for_pipe = report == "-"
+    is_for_pipe = is_piped or report == "-"
     try:
         stream = sys.stderr if is_for_pipe else sys.stdout
         is_told = is_for_pipe and is_json()  # as an event, in the place of text

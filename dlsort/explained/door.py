@@ -17,6 +17,7 @@ import pyarrow as pa
 from dlsort.errors import BadOptionError
 from dlsort.explained.explanation import Explanation
 from dlsort.explained.of_dataset import explain_dataset
+from dlsort.io.sinks.sink import PIPE
 from dlsort.keys import By, format_by, parse_by
 from dlsort.options.arguments import data_name, is_dasks
 from dlsort.options.doors import DOORS
@@ -167,7 +168,7 @@ def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanat
         with open_selected(asked) as selection:
             done = result_before(asked, selection, began)
     if done is None:
-        _, held = look_at_destination(asked)
+        held = {} if asked.dst == PIPE else look_at_destination(asked)[1]
         notes += [f"{asked.dst} would be replaced"] if held else []
     else:
         notes += [f"{asked.dst} is this sort's result already, which would be skipped"]

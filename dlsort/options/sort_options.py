@@ -76,6 +76,7 @@ __all__ = [
     "NATURAL",
     "NUMERIC",
     "OFFSET",
+    "OUTPUT_FORMAT",
     "OVERWRITE",
     "PARTITIONS",
     "PARTITION_BY",
@@ -282,6 +283,14 @@ SINGLE_FILE = SortOption(
     "Write one file, not a folder; so does a ``dst`` that ends in .parquet and is no folder. "
     "Not with ``partition_by`` or ``target_file_size``, nor in an object store.",
     default=False,
+)
+OUTPUT_FORMAT = SortOption(
+    "output_format",
+    one_of("parquet", "arrow", "csv", "jsonl"),
+    "What is written: Parquet, Arrow IPC, CSV, or JSON lines. A ``dst`` that ends as such a "
+    "file does, and is no folder, becomes one; else a folder of files. - as ``dst`` is "
+    "standard output, for all but Parquet.",
+    otherwise="by the end of DST, such as .csv.gz, else parquet",
 )
 INPUT_SIZE = SortOption(
     "input_size",

@@ -15,6 +15,7 @@ from dlsort.errors import (
     shown,
 )
 from dlsort.io.paths import check_path
+from dlsort.io.sinks.sink import Sink, has_name_of
 from dlsort.io.storage import existing, filesystem, is_store, write_error
 from dlsort.publish.replaceable import (
     TABLE_LOGS,
@@ -23,6 +24,7 @@ from dlsort.publish.replaceable import (
     is_parquet,
     look,
     never_replaced,
+    not_of,
     tables_apart,
     unseen,
 )
@@ -73,7 +75,12 @@ def place_of(dst: str | Path) -> str:
 
 
 def check_destination(
-    dst: str | Path, tuning: IoTuning, *, overwrite: Overwrite, single_file: bool = False
+    dst: str | Path,
+    tuning: IoTuning,
+    *,
+    overwrite: Overwrite,
+    single_file: bool = False,
+    sink: Sink | None = None,
 ) -> tuple[str, Held]:
     """Return the absolute destination if a folder can be published there, and what it holds.
 
@@ -87,6 +94,8 @@ def check_destination(
         It may hold a dataset; with ``"force"`` anything.
     single_file : bool
         A file is to be published there.
+    sink : Sink or None
+        What is written in the place of Parquet, so that it may be replaced too.
 
     Raises
     ------
@@ -108,7 +117,7 @@ def check_destination(
             if is_store(dst)
             else _check_folder(dst, single_file=single_file)
         )
-        return place, _check_held(place, dst, overwrite, tuning)
+        return place, _check_held(place, dst, overwrite, tuning, sink)
     except DlsortError:  # some are OSErrors
         raise
     except OSError as error:
@@ -168,7 +177,9 @@ def _check_prefix(url: str) -> str:
     return url
 
 
-def _check_held(place: str, dst: str | Path, overwrite: Overwrite, tuning: IoTuning) -> Held:
+def _check_held(
+    place: str, dst: str | Path, overwrite: Overwrite, tuning: IoTuning, sink: Sink | None
+) -> Held:
     """Return what a destination holds, if it may be replaced."""
     held = look(place, deep=overwrite == "force")
     if held and not overwrite:
@@ -180,14 +191,18 @@ def _check_held(place: str, dst: str | Path, overwrite: Overwrite, tuning: IoTun
         )
         raise DestinationExistsError(msg)
     if "" in held and overwrite != "force":
-        if not is_parquet(place):
+        if sink is not None and not has_name_of(place, sink):
+            msg = f"{dst} is no file of {sink.format}, by its name. {_FORCE}"
+            raise DestinationExistsError(msg)
+        if sink is None and not is_parquet(place):
             msg = f"{dst} is no Parquet file. {_FORCE}"
             raise DestinationExistsError(msg)
         return held
     if overwrite == "force":
         return held
-    strays = foreign(place, held)
+    strays = foreign(place, held) if sink is None else not_of(sink, held)
     if strays:
+        kind_of_files = "Parquet" if sink is None else sink.format
         what = (
             "1 thing that belongs"
             if len(strays) == 1
@@ -199,11 +214,11 @@ def _check_held(place: str, dst: str | Path, overwrite: Overwrite, tuning: IoTun
             if log in strays
         ]
         msg = (
-            f"{dst} holds {what} to no Parquet dataset: {named(strays)}. "
+            f"{dst} holds {what} to no {kind_of_files} dataset: {named(strays)}. "
             f"{''.join(logs)}{_FORCE}"
         )
         raise DestinationExistsError(msg)
-    apart = [named([name]) for name in tables_apart(place, held, tuning)]
+    apart = [] if sink else [named([name]) for name in tables_apart(place, held, tuning)]
     if apart:
         why = (
             f"the footer of {apart[0]} can't be read"

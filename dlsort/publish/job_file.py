@@ -62,6 +62,8 @@ class Wanted:
         Columns that are folders.
     single_file : bool
         Whether the parts become one file.
+    output_format : str
+        What is written in the place of Parquet; empty: Parquet.
     profile : str
         Whom the files are for.
     dlsort, pyarrow : str
@@ -90,6 +92,7 @@ class Wanted:
     target_file_size: int | None = None
     partition_by: list[str] = field(default_factory=list)
     single_file: bool = False
+    output_format: str = ""
     profile: str = "default"
     dlsort: str = __version__
     pyarrow: str = pa.__version__
@@ -163,6 +166,11 @@ class Wanted:
                 ",".join(kept.partition_by),
             ),
             "profile": ("profile (--profile)", self.profile, kept.profile),
+            "output": (
+                "output_format (--output-format)",
+                self.output_format or "parquet",
+                kept.output_format or "parquet",
+            ),
             "one": ("single_file (--single-file)", self.single_file, kept.single_file),
         }
         if partitions is not None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from dlsort.io.find import SUFFIXES
 from dlsort.io.one_table import of_no_one_table
+from dlsort.io.sinks.sink import Sink
 from dlsort.io.storage import filesystem, is_store, stamp_in
 from dlsort.tuning import IoTuning
 
@@ -31,6 +32,7 @@ __all__ = [
     "is_parquet",
     "look",
     "never_replaced",
+    "not_of",
     "tables_apart",
     "unseen",
 ]
@@ -159,6 +161,16 @@ def foreign(place: str, held: Held) -> list[str]:
     if markers:
         strays.update(_unmarked(place, markers))
     return sorted(strays)
+
+
+def not_of(sink: Sink, held: Held) -> list[str]:
+    """Return what in a destination is no part that was written in another format."""
+    is_ours = re.compile(rf"part-\d+{re.escape(sink.suffix)}").fullmatch
+    return sorted(
+        name
+        for name, (size, _) in held.items()
+        if size < 0 or not (is_ours(name) or _OF_NFS.fullmatch(name))
+    )
 
 
 def tables_apart(place: str, held: Held, tuning: IoTuning) -> list[str]:

@@ -33,6 +33,7 @@ from dlsort.errors import (
     SourceUnsupportedError,
 )
 from dlsort.io.parts import PARTS, make_folders
+from dlsort.io.sinks.sink import Sink
 from dlsort.io.storage import (
     is_store,
     join,
@@ -57,6 +58,7 @@ from dlsort.publish.job_folder import (
     write_locked,
 )
 from dlsort.publish.joined import join_to
+from dlsort.publish.poured import pour_to
 from dlsort.publish.publication import Publication
 from dlsort.publish.replaceable import Held
 from dlsort.publish.to_destination import may_be_halfway, publish
@@ -64,6 +66,7 @@ from dlsort.publish.to_destination import may_be_halfway, publish
 __all__ = ["Abandoned", "Staging", "find_abandoned", "staging"]
 
 JOINED = "joined.parquet"
+POURED = "poured"
 
 
 class Abandoned(NamedTuple):
@@ -138,6 +141,33 @@ class Staging:
             raise write_error(error, path) from error
         self._joined = path
         return {"": n_bytes}
+
+    def pour(
+        self, names: Sequence[str], sink: Sink, n_threads: int, *, single_file: bool
+    ) -> tuple[dict[str, int], int]:
+        """Write the parts, in order, in another format, which is published in their place.
+
+        Returns
+        -------
+        sizes : dict of str to int
+            Of the files, as of :meth:`join` if it is one.
+        n_rows : int
+            Rows that were written.
+
+        Raises
+        ------
+        DestinationError
+            If they can't be written.
+        """
+        place = join(self.folder, POURED)
+        paths = [join(self.parts, name) for name in names]
+        remove_all(place)  # an earlier attempt's
+        try:
+            sizes, n_rows = pour_to(place, paths, sink, n_threads, single_file=single_file)
+        except OSError as error:
+            raise write_error(error, place) from error
+        self._joined = place
+        return sizes, n_rows
 
     def prove(
         self,

@@ -21,6 +21,7 @@ from dlsort.io.parquet.writer import check_compression
 from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
 from dlsort.io.schema.united import SchemaWanted
 from dlsort.io.schema.wanted import read_schema
+from dlsort.io.sinks.sink import Sink
 from dlsort.io.storage import is_store, without_scheme
 from dlsort.key_expressions.computed import ComputedKey
 from dlsort.key_expressions.flags import KeyFlags, order_of
@@ -30,6 +31,7 @@ from dlsort.options.option import REQUIRED
 from dlsort.publish.destination import Overwrite
 from dlsort.strategies.budget import ask_memory
 from dlsort.strategies.fewer_rows import FewerRows
+from dlsort.strategies.form import read_form
 from dlsort.tuning import Tuning
 from dlsort.wording import closest
 from dlsort_cluster.exchange import ExchangeError
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["NO_MODEL", "Asked", "read_arguments"]
 
 NO_MODEL = "none"
-ONE_FILE = ".parquet"  # a destination whose name ends so is a file, unless it is a folder
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ class Asked:
         Patterns.
     hive_types : dict of str to pyarrow.DataType
         By column.
+    sink : Sink or None
+        What is written in the place of Parquet.
     compression : str
         Empty: as the parts that are there.
     input_format : str or None
@@ -110,6 +113,7 @@ class Asked:
     target_file_size: int | None
     partition_by: tuple[str, ...]
     single_file: bool
+    sink: Sink | None
     input_size: int | None
     strategy: str
     memory: int | str | None
@@ -240,6 +244,10 @@ def read_arguments(
     }
     if values["model"] not in (None, NO_MODEL):
         values["model"] = str(without_scheme(read_path(values["model"], "model")))
+    values["single_file"], values["sink"] = read_form(values, door)
+    del values["output_format"]
+    if values["sink"] is not None:
+        values["compression"] = "none"  # of the parts, which are there for a while
     profile = PROFILES[values["profile"]]
     if door not in ("append_dataset", "compact_dataset"):  # these go by what is there
         values["compression"] = values["compression"] or profile.compression
@@ -247,7 +255,6 @@ def read_arguments(
     values["compression"] = values["compression"] or ""
     if values["compression"]:
         check_compression(values["compression"])
-    values["single_file"] = _is_single_file(values)
     if values["dst"].startswith(("http://", "https://")):
         msg = f"{values['dst']} can't be written: web servers are read only. Choose a folder."
         raise BadOptionError(msg)
@@ -290,33 +297,6 @@ def _if_exists(asked: str | None, overwrite: Overwrite, *, resume: bool) -> dict
         "overwrite": overwrite or asked == "replace",
         "resume": resume or asked == "resume",
     }
-
-
-def _is_single_file(values: Mapping[str, Any]) -> bool:
-    """Return whether one file is wanted, by its flag or the destination's name.
-
-    Raises
-    ------
-    BadOptionError
-        If that can't be.
-    """
-    dst = values["dst"]
-    by_name = dst.endswith(ONE_FILE) and not is_store(dst) and not Path(dst).is_dir()
-    if not (values["single_file"] or by_name):
-        return False
-    for other in ("partition_by", "target_file_size"):
-        if values[other]:
-            msg = f"single_file and {other} exclude each other; give one of them."
-            if not values["single_file"]:
-                msg = (
-                    f"the destination {dst} is to be one file, as it ends in {ONE_FILE}, which "
-                    f"{other} (--{other.replace('_', '-')}) excludes; name a folder."
-                )
-            raise BadOptionError(msg)
-    if is_store(dst):
-        msg = f"single_file is given for {dst}; in an object store a folder is written."
-        raise BadOptionError(msg)
-    return True
 
 
 def _check_fewer(asked: Asked) -> None:

@@ -24,6 +24,7 @@ from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.parts import MANIFEST
 from dlsort.io.paths import list_of
 from dlsort.io.schema.united import SchemaWanted
+from dlsort.io.sinks.pour import check_sink
 from dlsort.io.source import Origin, Source
 from dlsort.io.storage import existing, is_store
 from dlsort.io.told import check_all_told
@@ -229,6 +230,8 @@ def check_source(
     _check_replaced(source, asked, destination)
     source.check_columns(source.schema.names, copied=True)
     check_profile(source.schema, asked.profile)
+    if asked.sink is not None:
+        check_sink(source.schema, asked.sink)
     check_partition_by(source.schema, asked.partition_by)
     check_key_types(source.schema, keys)
     tuning = asked.tuning.budget

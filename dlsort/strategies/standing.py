@@ -46,6 +46,7 @@ def look_at_destination(asked: Asked) -> tuple[str, Held]:
             asked.tuning.io,
             overwrite=asked.overwrite,
             single_file=asked.single_file,
+            sink=asked.sink,
         )
     except DestinationError as error:
         # That a source is not there says more than what is wrong with the destination.
@@ -72,6 +73,7 @@ def wanted_of(source: Source, asked: Asked, keys: tuple[SortKey, ...], by: str) 
         target_file_size=asked.target_file_size,
         partition_by=list(asked.partition_by),
         single_file=asked.single_file,
+        output_format=asked.sink.format if asked.sink else "",
         profile=asked.profile,
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
         columns=None if asked.columns is None else list(asked.columns),

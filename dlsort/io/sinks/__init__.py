@@ -1,0 +1,1 @@
+"""Sinks beside Parquet: finished parts as CSV, JSON lines or Arrow IPC, in order."""
