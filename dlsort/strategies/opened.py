@@ -196,14 +196,16 @@ def _check_replaced(source: Source, asked: Asked, destination: str) -> None:
     path = Path(destination)
     if not asked.single_file or asked.overwrite is not True or not path.is_file():
         return
-    is_own = destination in map(os.path.realpath, source.given[0])
+    named = [Path(os.path.realpath(each)) for each in list_of(asked.src)]
+    kind = path.parent, path.suffix  # as a pattern that the shell has opened gives
+    is_own = path in named or not any((one.parent, one.suffix) == kind for one in named)
     with suppress(OSError, pa.ArrowException):
         is_own = is_own or MANIFEST in (pq.read_metadata(path).metadata or {})
     if not is_own:
         msg = (
-            f"{asked.dst} is a file that dlsort has not written, and none of the source's: as "
-            'the last name it is the destination. Pass overwrite="force" (--overwrite=force) '
-            "to have it replaced, or name another."
+            f"{asked.dst} is a file like the source's that dlsort has not written: as the last "
+            'name it is the destination. Pass overwrite="force" (--overwrite=force) to have it '
+            "replaced, or name another."
         )
         raise DestinationExistsError(msg)
 

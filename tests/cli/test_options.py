@@ -207,7 +207,9 @@ def test_a_glob_that_the_shell_has_opened(tmp_path, monkeypatch):
     before = Path("b.parquet").read_bytes()
     forgotten = sort("a.parquet", "b.parquet", "--overwrite", by="a")
     assert forgotten.exit_code == 2
-    assert "b.parquet is a file that dlsort has not written" in forgotten.stderr
+    assert (
+        "b.parquet is a file like the source's that dlsort has not written" in forgotten.stderr
+    )
     assert Path("b.parquet").read_bytes() == before
     stats = command("stats", "a.parquet", "b.parquet", "--by", "a")
     assert "1 more than the expected arguments: b.parquet. Put a glob in quot" in stats.stderr
