@@ -1,4 +1,5 @@
-"""What a user may ask for of a sort of datasets: every option, once.
+"""What a user may ask for of a sort of datasets: every option, once; those of rows and of
+files stand in :mod:`dlsort.options.row_options` and :mod:`dlsort.options.file_options`.
 
 An option has a name, a kind of value, a default, a unit and its help. From these follow
 
@@ -14,8 +15,6 @@ from __future__ import annotations
 
 from dlsort.options.arguments import (
     CLUSTER,
-    CODEC,
-    COMPRESSIONS,
     COUNT,
     CSV_FORM,
     DATASET,
@@ -25,35 +24,21 @@ from dlsort.options.arguments import (
     FOLDER,
     FUNCTION,
     KEY,
-    KEY_COLUMNS,
-    LEVELS,
-    LOCALE,
     PATH,
     PATHS,
     PATTERNS,
-    PREDICATE,
-    PROFILE_NAMES,
-    RENAMED,
     SCHEMA,
     SHARE,
     SIZE,
     TYPES,
-    WHOLE,
     one_of,
 )
-from dlsort.options.arguments import (
-    COLUMNS as COLUMN_NAMES,
-)
 from dlsort.options.option import REQUIRED, SortOption
-from dlsort.sizes import MIB
 from dlsort.tuning import TUNING
 
 __all__ = [
     "AGAINST",
     "BY",
-    "COLLATE",
-    "COLUMNS",
-    "COMPRESSION",
     "CSV_OPTIONS",
     "DECRYPTION",
     "DRY_RUN",
@@ -62,44 +47,22 @@ __all__ = [
     "HIVE_TYPES",
     "IF_EXISTS",
     "IGNORE",
-    "IGNORE_CASE",
     "INPUT_FORMAT",
     "INPUT_SIZE",
-    "LIMIT",
     "LOG_FORMAT",
-    "MANIFEST",
     "MEMORY",
-    "MERGE",
     "MODEL",
-    "NAN_FIRST",
-    "NAN_LAST",
-    "NATURAL",
-    "NUMERIC",
-    "OFFSET",
-    "OUTPUT_FORMAT",
     "OVERWRITE",
-    "PARTITIONS",
-    "PARTITION_BY",
-    "PARTITION_SIZE",
-    "PROFILE",
     "PROGRESS",
-    "RENAME",
     "REPORT",
     "RESET",
     "RESUME",
-    "REVERSE",
-    "ROW_GROUP_ROWS",
     "SCHEDULER",
     "SHOW",
-    "SINGLE_FILE",
     "SRC",
     "STRATEGY",
-    "TARGET_FILE_SIZE",
     "TEMP_DIR",
     "THREADS",
-    "UNIQUE",
-    "UNIQUE_BY",
-    "WHERE",
     "WORKERS",
 ]
 
@@ -133,70 +96,6 @@ BY = SortOption(
     REQUIRED,
     flag_more="Given again, it names further columns.",
 )
-IGNORE_CASE = SortOption(
-    "ignore_case",
-    FLAG,
-    "Text compares without regard to case (Unicode's case folding).",
-    default=False,
-)
-NATURAL = SortOption(
-    "natural",
-    FLAG,
-    "Numbers in text compare by their value: file2 is before file10.",
-    default=False,
-)
-NUMERIC = SortOption(
-    "numeric",
-    FLAG,
-    "Text compares as the number that it begins with, exactly; text that begins with none goes "
-    "with the nulls.",
-    default=False,
-)
-COLLATE = SortOption(
-    "collate",
-    LOCALE,
-    "Text in the order of a language, as ICU has it (needs PyICU); with ``natural`` its "
-    "numbers by their value.",
-    otherwise="by Unicode's code points",
-)
-REVERSE = SortOption(
-    "reverse",
-    FLAG,
-    "The whole order turned round: every direction, and the places of nulls and of NaN. Rows "
-    "with equal keys keep their order.",
-    default=False,
-)
-NAN_FIRST = SortOption(
-    "nan_first",
-    FLAG,
-    "NaN before all numbers, in each key column of floats that has no place for it of its own.",
-    default=False,
-)
-NAN_LAST = SortOption(
-    "nan_last",
-    FLAG,
-    "NaN after all numbers, in each key column of floats that has no place for it of its own.",
-    default=False,
-)
-COLUMNS = SortOption(
-    "columns",
-    COLUMN_NAMES,
-    "Columns of the result, in this order, separated by commas. The key may name others.",
-    otherwise="all of the source",
-)
-RENAME = SortOption(
-    "rename",
-    RENAMED,
-    "What columns are called in the result, as in l_tax=tax,l_comment=note. All other options "
-    "call them as the source does.",
-)
-WHERE = SortOption(
-    "where",
-    PREDICATE,
-    'A condition in SQL: only rows for which it is true are sorted, as in "l_shipdate >= '
-    "'1998-01-01' and l_returnflag in ('A', 'R')\".",
-    otherwise="all rows",
-)
 SCHEDULER = SortOption(
     "scheduler",
     CLUSTER,
@@ -216,81 +115,6 @@ THREADS = SortOption(
     "Threads in all, of this process or of all workers together.",
     otherwise="what costs least, one a core at the most",
     unit="threads",
-)
-UNIQUE = SortOption(
-    "unique",
-    one_of("first", "last"),
-    "Keep one row of each key, the first or the last of the stable sort.",
-    otherwise="all rows",
-)
-UNIQUE_BY = SortOption(
-    "unique_by",
-    KEY_COLUMNS,
-    "The first columns of ``by``, of which ``unique`` keeps one row each: sorted by id,time, "
-    "last by id is the latest row of each id.",
-    otherwise="all columns of the key",
-)
-LIMIT = SortOption(
-    "limit",
-    COUNT,
-    "Write the first so many rows of the sorted order, after ``unique``.",
-    otherwise="all rows",
-    unit="rows",
-)
-OFFSET = SortOption(
-    "offset",
-    WHOLE,
-    "Pass over the first so many rows of the sorted order.",
-    otherwise="0",
-    unit="rows",
-)
-MERGE = SortOption(
-    "merge",
-    FLAG,
-    "Each file is in the order of ``by`` already. Files that follow one another are copied "
-    "as they are, whatever their footers claim; one that is not in order is refused.",
-    default=False,
-)
-PARTITIONS = SortOption(
-    "partitions",
-    COUNT,
-    "Number of files to write.",
-    otherwise=f"files of about {TUNING.budget.partition_bytes // MIB} MiB in memory",
-    unit="files",
-)
-PARTITION_SIZE = SortOption(
-    "partition_size",
-    SIZE,
-    "Size of a file's rows in memory, as in 128MiB; not with ``partitions``.",
-    unit="bytes",
-)
-TARGET_FILE_SIZE = SortOption(
-    "target_file_size",
-    SIZE,
-    "Size of a file as it is written, as in 256MiB: files of about this size are made; not "
-    "with ``partitions`` or ``partition_size``.",
-    unit="bytes",
-)
-PARTITION_BY = SortOption(
-    "partition_by",
-    COLUMN_NAMES,
-    "Columns that become folders, as in day=2024-01-01/country=de: they are not in the files, "
-    "each of which is sorted, as the files of a folder are together. Not with ``partitions``.",
-)
-SINGLE_FILE = SortOption(
-    "single_file",
-    FLAG,
-    "Write one file, not a folder; so does a ``dst`` that ends in .parquet and is no folder. "
-    "Not with ``partition_by`` or ``target_file_size``, nor in an object store.",
-    default=False,
-)
-OUTPUT_FORMAT = SortOption(
-    "output_format",
-    one_of("parquet", "arrow", "csv", "jsonl"),
-    "What is written: Parquet, Arrow IPC, CSV, or JSON lines. A ``dst`` that ends as such a "
-    "file does, and is no folder, becomes one; else a folder of files. - as ``dst`` is "
-    "standard output, for all but Parquet.",
-    otherwise="by the end of DST, such as .csv.gz, else parquet",
 )
 INPUT_SIZE = SortOption(
     "input_size",
@@ -319,28 +143,6 @@ TEMP_DIR = SortOption(
     FOLDER,
     "Existing folder for rows that do not fit the memory, outside of source and destination.",
     otherwise="the system's",
-)
-COMPRESSION = SortOption(
-    "compression",
-    CODEC,
-    f"{', '.join(COMPRESSIONS[:-1])} or {COMPRESSIONS[-1]}; with a level, as in zstd:7, of "
-    + ", ".join(f"{codec} {least} to {most}" for codec, (least, most) in LEVELS.items())
-    + ".",
-    otherwise="snappy, or the profile's",
-)
-PROFILE = SortOption(
-    "profile",
-    one_of(*PROFILE_NAMES),
-    "Whom the files are for: encodings, codec, row groups and types that suit spark, duckdb, "
-    "delta tables, readers of 2018 (legacy), or a small disk (compact).",
-    "default",
-)
-ROW_GROUP_ROWS = SortOption(
-    "row_group_rows",
-    COUNT,
-    "Rows of each row group of the files; more if a file would have over 16,384 of them.",
-    otherwise=f"{TUNING.io.row_group_rows:,}, or the profile's",
-    unit="rows",
 )
 OVERWRITE = SortOption(
     "overwrite",
@@ -372,15 +174,6 @@ FILES_SCHEMA = SortOption(
     "taken, and refused where it can't hold a value. name:type,…: these columns have these "
     "types, and the others go by union.",
     default="union",
-)
-MANIFEST = SortOption(
-    "manifest",
-    FLAG,
-    "Have the files' footers tell of the sort: key, place among the files, checksum and some "
-    "of the keys.",
-    default=True,
-    flag_help="Leave out of the files' footers what they tell of the sort: key, place among "
-    "the files, checksum and some of the keys.",
 )
 PROGRESS = SortOption(
     "progress",

@@ -8,6 +8,7 @@ model is fitted by a task of the same graph, so nothing returns to the client be
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -161,13 +162,27 @@ class ExchangePlan:
             job.temp_dir,
             partial(find_output, writer.folder),
         )
-        name = f"dlsort-part-{token}"
-        if job.in_this_process:
-            layer = lay(exchange, name, self.pieces, ref(model))
+        return self.laid(exchange, graph, model)
+
+    def laid(self, exchange: Exchange, graph: Mapping[str, Any], context: str) -> Layer:
+        """Return the tasks of an exchange of the pieces, behind those of its context.
+
+        Parameters
+        ----------
+        exchange : Exchange
+            What is done.
+        graph : mapping
+            The tasks that make the context.
+        context : str
+            Which of them is it.
+        """
+        name, known = f"dlsort-part-{exchange.token}", ref(context)
+        if self.job.in_this_process:
+            layer = lay(exchange, name, self.pieces, known)
         else:
             from dlsort_cluster.engine import build, engine_of_clients
 
-            layer = build(exchange, name, self.pieces, ref(model), engine=engine_of_clients())
+            layer = build(exchange, name, self.pieces, known, engine=engine_of_clients())
         return layer._replace(graph={**graph, **layer.graph})
 
     def holds(self, outcome: Outcome) -> bool:

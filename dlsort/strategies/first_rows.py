@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -40,18 +39,16 @@ from dlsort.order.ranks import normal_keys
 from dlsort.order.unique_rows import KeyGroups, starts_in_order
 from dlsort.proof.checksum import prove
 from dlsort.proof.left_out import check_cut
-from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import Clock, InputStats
 from dlsort.publish.finished import find_output, finished_parts
-from dlsort.strategies.exchange import merge_part
+from dlsort.strategies.exchange import ExchangePlan, merge_part
 from dlsort.strategies.fewer_rows import FewerRows
 from dlsort.strategies.least_keys import Least, least_of_pieces
 from dlsort.strategies.reader import Reader
 from dlsort.strategies.strategy import Job
 from dlsort.tuning import Tuning
 from dlsort_cluster.exchange import Exchange, Layer, Split
-from dlsort_cluster.in_process import lay
-from dlsort_cluster.tasks import call, call_with_all, ref
+from dlsort_cluster.tasks import call, call_with_all
 
 __all__ = ["FirstRows", "FirstRowsPlan", "Winners", "first_rows_fit"]
 
@@ -285,30 +282,8 @@ class FirstRows:
         return FirstRowsPlan(job, cut_pieces(source, most_bytes))
 
 
-@dataclass(frozen=True)
-class FirstRowsPlan:
-    """The tasks of a job that wants a range near the begin of the sorted order.
-
-    Parameters
-    ----------
-    job : Job
-        The job.
-    pieces : list of Piece
-        The input partitions, in order.
-    """
-
-    job: Job
-    pieces: list[Piece]
-
-    @property
-    def n_inputs(self) -> int:
-        """Number of pieces."""
-        return len(self.pieces)
-
-    @property
-    def rereads(self) -> float:
-        """Rows that are read for each row: each at most once."""
-        return 1.0
+class FirstRowsPlan(ExchangePlan):
+    """The tasks of a job that wants a range near the begin of the sorted order."""
 
     @property
     def balance(self) -> float:
@@ -338,15 +313,7 @@ class FirstRowsPlan:
             job.temp_dir,
             partial(find_output, writer.folder),
         )
-        name = f"dlsort-part-{token}"
-        if job.in_this_process:
-            layer = lay(exchange, name, self.pieces, ref(winners))
-        else:
-            from dlsort_cluster.engine import build, engine_of_clients
-
-            engine = engine_of_clients()
-            layer = build(exchange, name, self.pieces, ref(winners), engine=engine)
-        return layer._replace(graph={**graph, **layer.graph})
+        return self.laid(exchange, graph, winners)
 
     def _shared_out(self) -> list[list[tuple[int, Piece, Least | None]]]:
         """Return the pieces that each task looks through, in turn the ones of least keys."""
@@ -362,7 +329,3 @@ class FirstRowsPlan:
         ]
         n_tasks = min(len(some), TASKS_A_THREAD * self.job.n_threads)
         return [some[i::n_tasks] for i in range(n_tasks)]
-
-    def holds(self, outcome: Outcome) -> bool:
-        """Return True: nothing else is there to be tried."""
-        return True
