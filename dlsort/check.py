@@ -58,6 +58,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckReport", "Disorder", "Place", "check_dataset"]
 
+# Of what a manifest tells that was asked for, what leaves rows out.
+_CHOOSES_ROWS = ("unique", "where", "limit", "offset")
+
 
 @dataclass(frozen=True)
 class CheckReport:
@@ -301,12 +304,15 @@ def _check(
     source, other = sources[0], sources[1] if len(sources) > 1 else None
     _, keys, problems = key
     told = (footer.metadata.metadata for footer in source.footers[:1])
-    is_by_folder = any(m.partition_by for m in map(read_manifest, told) if m)
+    manifests = [m for m in map(read_manifest, told) if m]
+    is_by_folder = any(m.partition_by for m in manifests)
+    chosen = [name for m in manifests for name in m.chosen if name in _CHOOSES_ROWS]
+    hint = f" {src} was sorted with {', '.join(chosen)}." if chosen else ""
     differences: list[str] = []
     if other is not None:
         if source.n_rows != other.n_rows and not other.is_filtered:
             both = f"{source.n_rows:,} in {src}, {other.n_rows:,} in {against}"
-            differences.append(f"not the same rows: {both}.")
+            differences.append(f"not the same rows: {both}.{hint}")
         differences += find_differences(
             visible_schema(source.schema), src, other.schema, str(against)
         )
@@ -332,7 +338,7 @@ def _check(
                 other_proof += result.proof
             if proof.rows != other_proof.rows:
                 both = f"{proof.rows:,} in {src}, {other_proof.rows:,} in {against}"
-                differences.append(f"not the same rows: {both}.")
+                differences.append(f"not the same rows: {both}.{hint}")
             elif proof != other_proof:
                 differences.append(
                     f"not the same rows: both have {count(proof.rows, 'row')}, but their "

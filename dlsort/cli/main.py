@@ -67,12 +67,17 @@ __all__ = ["main"]
 
 
 class SortCommand(Command):
-    """``sort``, whose ``--overwrite`` stands alone or has a value after ``=``."""
+    """``sort``, some of whose flags may stand alone: ``--overwrite`` and ``--unique``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Have what follows a plain ``--overwrite`` not taken for its value."""
+        """Have what follows a plain ``--overwrite`` or ``--unique`` not taken for its value."""
         n = args.index("--") if "--" in args else len(args)
         known = ["--overwrite=" if arg == "--overwrite" else arg for arg in args[:n]]
+        following = [*known[1:], ""]
+        known = [
+            "--unique=first" if arg == "--unique" and after not in ("first", "last") else arg
+            for arg, after in zip(known, following, strict=True)
+        ]
         if ("--overwrite=", "force") in pairwise(known):  # else it would be the destination
             msg = (
                 "1 more than the expected arguments: force. Write --overwrite=force, with an "

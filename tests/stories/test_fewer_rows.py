@@ -352,3 +352,20 @@ def test_unique_by_is_said_as_the_key_is(tmp_path, by, unique_by, options):
     dlsort.sort_dataset(tmp_path / "in.parquet", out, **how)
     v = options.get("rename", {}).get("v", "v")
     assert pq.read_table(out)[v].to_pylist() == [4, 3]
+
+
+@pytest.mark.parametrize("args", [("--unique", "--by", "k"), ("--by", "k", "--unique")])
+def test_unique_may_stand_alone_and_keeps_the_first(tmp_path, args):
+    pq.write_table(pa.table({"k": [2, 1, 2], "v": [1, 2, 3]}), tmp_path / "in.parquet")
+    done = command("sort", tmp_path / "in.parquet", tmp_path / "out", *args)
+    assert done.exit_code == 0, done.stderr
+    assert pq.read_table(tmp_path / "out").to_pydict() == {"k": [1, 2], "v": [2, 1]}
+
+
+def test_a_check_tells_why_there_are_fewer_rows(tmp_path):
+    source = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"k": [2, 1, 2]}), source)
+    dlsort.sort_dataset(source, tmp_path / "out", by="k", unique="first", limit=2)
+    found = dlsort.check_dataset(tmp_path / "out", against=source)
+    assert not found.ok
+    assert f"{tmp_path / 'out'} was sorted with unique, limit." in found.to_text()
