@@ -73,10 +73,9 @@ class SortCommand(Command):
         """Have what follows a plain ``--overwrite`` or ``--unique`` not taken for its value."""
         n = args.index("--") if "--" in args else len(args)
         known = ["--overwrite=" if arg == "--overwrite" else arg for arg in args[:n]]
-        following = [*known[1:], ""]
         known = [
             "--unique=first" if arg == "--unique" and after not in ("first", "last") else arg
-            for arg, after in zip(known, following, strict=True)
+            for arg, after in zip(known, [*known[1:], ""], strict=False)
         ]
         if ("--overwrite=", "force") in pairwise(known):  # else it would be the destination
             msg = (

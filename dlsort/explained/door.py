@@ -29,6 +29,8 @@ from dlsort.strategies.where import told_where
 from dlsort.tuning import TUNING, Tuning
 
 if TYPE_CHECKING:
+    from pyarrow.compute import Expression
+
     from dlsort_cluster.clusters.joined import Joinable
 
 __all__ = ["explain", "explain_sort"]
@@ -60,6 +62,14 @@ def explain(
     reverse: bool = False,
     nan_first: bool = False,
     nan_last: bool = False,
+    columns: str | Sequence[str] | None = None,
+    rename: str | Mapping[str, str] | None = None,
+    where: str | Expression | None = None,
+    unique: str | None = None,
+    unique_by: str | Sequence[str] | None = None,
+    limit: int | None = None,
+    offset: int | None = None,
+    merge: bool = False,
     dst: str | PathLike[str] | None = None,
     scheduler: Joinable | None = None,
     workers: int | None = None,
@@ -88,6 +98,9 @@ def explain(
         The key, as in ``"day,price:desc"``.
     ignore_case, natural, numeric, collate, reverse, nan_first, nan_last
         As of :func:`dlsort.sort_dataset`.
+    columns, rename, where, unique, unique_by, limit, offset, merge
+        As of :func:`dlsort.sort_dataset`. How many rows a condition keeps is not known before
+        they are read.
     dst : str or path-like, optional
         Where the parts would go: that it is not in the way of the source.
     scheduler : str, Client or Cluster, optional
@@ -144,7 +157,7 @@ def explain(
     pinned = {name: getattr(asked, name) for name in PINS if given[name] != _DEFAULTS[name]}
     if "scheduler" in pinned:
         pinned["scheduler"] = str(scheduler)
-    return explain_dataset(asked, pinned, began)
+    return replace(explain_dataset(asked, pinned, began), notes=_kept(asked))
 
 
 def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanation:

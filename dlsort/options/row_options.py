@@ -102,6 +102,7 @@ UNIQUE = SortOption(
     one_of("first", "last"),
     "Keep one row of each key, the first or the last of the stable sort.",
     otherwise="all rows",
+    flag_more="Alone it is first.",
 )
 UNIQUE_BY = SortOption(
     "unique_by",

@@ -262,3 +262,13 @@ def test_a_series_is_refused():
     frame = dd.from_pandas(pd.DataFrame({"x": [1]}), npartitions=1)
     with pytest.raises(BadOptionError, match="expected a Dask DataFrame"):
         dlsort.explain(frame["x"], "x")
+
+
+def test_rows_that_are_chosen_are_part_of_the_plan(src):
+    whole = dlsort.explain(src, "id")
+    few = dlsort.explain(src, "id", where="id < 100", columns="id", limit=10)
+    assert few.plan["strategy"] == "first"
+    assert few.source["rows"] < whole.source["rows"]
+    assert list(few.notes) == ["rows that are kept: where id < 100, limit 10"]
+    (note,) = dlsort.explain(src, "id,word", unique="last", unique_by="id").notes
+    assert note == "rows that are kept: the last of each value of id"
