@@ -168,7 +168,12 @@ def _source_of(
     paths = [dataset.source.files[part] for part in remade]
     paths += upkeep.batch.source.files if upkeep.batch else ()
     listing = Listing(tuple(SourceFile(path) for path in paths))
-    source = open_source(listing, asked.tuning.io, upkeep.schema)
+    source = open_source(
+        tuple(paths),
+        asked.tuning.io,
+        upkeep.schema,
+        listing=listing,
+    )
     if [dataset.source.stamps[part] for part in remade] != list(source.stamps[: len(remade)]):
         raise filled(asked.dst)
     budget, n_processes = asked.tuning.budget, max(1, place.size.n_processes)

@@ -244,7 +244,7 @@ class ParquetSource(Source):
 
 
 def open_source(
-    src: Places | Path | Listing,
+    src: Places | Path,
     tuning: IoTuning,
     schema: SchemaWanted = "union",
     ignore: Sequence[str] = (),
@@ -256,8 +256,8 @@ def open_source(
 
     Parameters
     ----------
-    src : str, path-like, tuple of str or Listing
-        A Parquet file, a folder of them or a glob, or a list of such; or files listed already.
+    src : str, path-like or tuple of str
+        A Parquet file, a folder of them or a glob, or a list of such.
     tuning : IoTuning
         How it, and its rows later, are read.
     schema : "union", "strict", pyarrow.Schema or ColumnTypes
@@ -280,12 +280,8 @@ def open_source(
     SchemaMismatchError
         If two files disagree on a column, and can't be united; the message names all three.
     """
-    if isinstance(src, Listing):
-        places: Places = tuple(file.path for file in src.files)
-        listing = src
-    else:
-        places = src if isinstance(src, tuple) else str(src)
-        listing = listing or find_files(places, ignore)
+    places = src if isinstance(src, tuple) else str(src)
+    listing = listing or find_files(places, ignore)
     with _no_collection():
         read = _read_all(shown_places(places), listing, tuning, decryption)
         return _make_source(*read, tuning, schema, hive_types or {})
