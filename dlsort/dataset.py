@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from dlsort.events import Begun, Done, Event, Failed, Published, Started
 from dlsort.io.paths import shown_places
 from dlsort.io.sinks.sink import PIPE
 from dlsort.keys import By, format_by
+from dlsort.model.known_model import KnownModel
 from dlsort.options.settings import with_settings
 from dlsort.publish.destination import Overwrite
 from dlsort.publish.finished import check_visible
@@ -37,8 +38,9 @@ from dlsort.strategies.opened import (
     open_selected,
 )
 from dlsort.strategies.piped import check_poured, sort_to_pipe, text_threads
-from dlsort.strategies.run import place_for
-from dlsort.strategies.sizes import job_of, plan_sizes, remember
+from dlsort.strategies.replan import OtherSizes, Replanning
+from dlsort.strategies.run import Place, place_for
+from dlsort.strategies.sizes import Sizes, job_of, plan_sizes, remember
 from dlsort.strategies.standing import (
     look_at_destination,
     opened,
@@ -49,6 +51,7 @@ from dlsort.strategies.strategy import Job
 from dlsort.terminal.listener import teller
 from dlsort.terminal.progress import Progress, progress_for
 from dlsort.tuning import TUNING, Tuning
+from dlsort_cluster.machine import machine_cores
 
 if TYPE_CHECKING:
     from pyarrow.compute import Expression
@@ -365,6 +368,7 @@ def _sort_source(
     opened_at = time.perf_counter()
     note(opened(source, asked, opened_at - began))
     # plan
+    wanted = asked
     is_planned = asked.scheduler is None and not asked.workers
     if is_planned:
         sizes = plan_sizes(source, asked, keys)
@@ -373,9 +377,48 @@ def _sort_source(
     with place_for(asked, source) as place:
         if not is_planned:
             sizes = plan_sizes(source, asked, keys, place.size)
+
+        def again(arrow_factor: float) -> Sizes:
+            if place.client is not None:
+                return plan_sizes(source, asked, keys, place.size, arrow_factor)
+            return plan_sizes(source, wanted, keys, None, arrow_factor, is_here=True)
+
+        most_threads = 0 if place.client is not None else wanted.threads or machine_cores()
+        making = _Making(
+            selection, asked, standing, known, place, report, progress, note, opened_at
+        )
+        # make, publish
+        try:
+            published_s = making.make(sizes, Replanning(again, most_threads))
+        except OtherSizes as other:
+            note(other.event)
+            sizes = other.sizes
+            published_s = making.make(sizes, Replanning(None, most_threads))
+    note(Published(published_s, time.perf_counter() - began))
+    remember(report, sizes)
+    return report
+
+
+class _Making(NamedTuple):
+    """What the parts of a sort are made of, and who is told."""
+
+    selection: Selected
+    asked: Asked
+    standing: tuple[str, Held]
+    known: KnownModel | None
+    place: Place
+    report: SortReport
+    progress: Progress
+    note: Callable[[Event], None]
+    opened_at: float
+
+    def make(self, sizes: Sizes, may: Replanning) -> float:
+        """Make the parts and publish them; return the seconds that this took at the end."""
+        (source, keys, by), (destination, held) = self.selection, self.standing
+        asked, place, report, note = self.asked, self.place, self.report, self.note
         here = place.client is None
         job = job_of(source, asked, keys, sizes, place.temp_dir, is_here=here)
-        job = replace(job, known=known)
+        job = replace(job, known=self.known)
         file = _job_file(job, asked, by)
         started = time.perf_counter()
         with staging(
@@ -385,19 +428,18 @@ def _sort_source(
             resume=asked.resume,
             partitions=asked.partitions,
             n_at_once=asked.tuning.io.store_requests,
-            on_decided=partial(progress.finish, "publish"),
+            on_decided=partial(self.progress.finish, "publish"),
         ) as stage:
             job, n_parts = job.as_begun(stage.job), stage.job.n_parts
             n_processes = (
                 asked.workers or 0 if asked.scheduler is None else place.size.n_processes
             )
-            note(Started(n_processes, place.size.n_threads, n_parts, started - opened_at))
-            # make
+            n_threads = job.n_threads if here else place.size.n_threads
+            note(Started(n_processes, n_threads, n_parts, started - self.opened_at))
             with _in_sight(place.client, job, asked, destination, stage.folder):
-                outcome = make_parts(place.client, stage, job, progress, note)
+                outcome = make_parts(place.client, stage, job, self.progress, note, may)
                 check_taken_in(source, outcome)
-                # publish
-                progress.phase("publish", report.kept_rows)
+                self.progress.phase("publish", report.kept_rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs)
                 if asked.sink is not None:
@@ -406,10 +448,7 @@ def _sort_source(
                     parts = stage.join(list(parts))
             summary = {"by": report.by, "rows": report.kept_rows, "checksum": report.checksum}
             stage.prove(parts, summary, report.to_dict())
-        published_s = time.perf_counter() - publishing
-    note(Published(published_s, time.perf_counter() - began))
-    remember(report, sizes)
-    return report
+        return time.perf_counter() - publishing
 
 
 def _finished_before(asked: Asked, began: float) -> SortReport | None:
@@ -457,6 +496,7 @@ def _job_file(job: Job, asked: Asked, by: str) -> JobFile:
         part_bytes=job.part_bytes,
         model=job.known.name if job.known else "",
         costs=job.tuning.io.costs.changed(),
+        arrow_factor=job.arrow_factor,
         row_bytes=asked.row_bytes,
     )
 

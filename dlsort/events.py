@@ -25,6 +25,7 @@ __all__ = [
     "Planned",
     "Published",
     "Ran",
+    "Replanned",
     "Resumed",
     "Skipped",
     "Span",
@@ -92,6 +93,19 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Replanned:
+    """What is done is changed, as it was planned from what proves wrong.
+
+    ``predicted``, ``measured``: bytes of a row, or thread seconds of what was done by then.
+    """
+
+    change: str
+    because: str
+    predicted: float
+    measured: float
+
+
+@dataclass(frozen=True)
 class Resumed:
     """Parts of an earlier attempt were verified, and are kept."""
 
@@ -123,7 +137,11 @@ class Learned:
 
 @dataclass(frozen=True)
 class Made:
-    """The parts are whole, and proved. ``surprises``: those with far more rows than planned."""
+    """The parts are whole, and proved.
+
+    ``surprises``: those with far more rows than planned. ``arrow_factor``: what their rows took
+    in memory, over what footers say.
+    """
 
     moved: bool
     input_parts: int
@@ -132,6 +150,7 @@ class Made:
     surprises: Sequence[int]
     output_bytes: int
     model: str = "learned"
+    arrow_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -220,6 +239,7 @@ Event = (
     Opened
     | Started
     | Planned
+    | Replanned
     | Resumed
     | Ran
     | Learned

@@ -17,6 +17,7 @@ from dlsort.events import (
     Planned,
     Published,
     Ran,
+    Replanned,
     Resumed,
     Skipped,
     Span,
@@ -126,6 +127,11 @@ class SortReport:
         Some of the splitters, if the rows were parted by a model. For :meth:`to_html` alone.
     model : str
         ``learned`` from a sample, ``reused`` from an earlier sort, or ``mended`` by new rows.
+    replanned : list of dict
+        What was changed while the job went, and why: ``change``, ``because``; ``predicted`` and
+        ``measured`` bytes of a row, or thread seconds of what was done by then.
+    arrow_factor : float
+        What rows took in memory, over what the source's footers say.
     """
 
     src: str
@@ -168,6 +174,8 @@ class SortReport:
     timeline: list[Span] = field(default_factory=list, repr=False)
     learned: dict[str, Any] = field(default_factory=dict, repr=False)
     model: str = "learned"
+    replanned: list[dict[str, Any]] = field(default_factory=list)
+    arrow_factor: float = 1.0
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -208,6 +216,8 @@ class SortReport:
                 phases.start_s = event.seconds
             case Planned():
                 self.predicted = dict(event.predicted)
+            case Replanned():
+                self.replanned.append(asdict(event))
             case Resumed():
                 self.resumed_parts = event.parts
             case Ran():
@@ -223,6 +233,7 @@ class SortReport:
                 self.learned = dict(event.curve)
             case Made():
                 self.moved, self.model = event.moved, event.model
+                self.arrow_factor = event.arrow_factor
                 self.input_parts = event.input_parts
                 self.checksum, self.output_bytes = event.checksum, event.output_bytes
                 self.part_rows, self.surprises = list(event.part_rows), list(event.surprises)
@@ -329,6 +340,7 @@ class SortReport:
             f"to         {whole(self.dst)} ({count(self.output_parts, 'part')}, {written})",
             f"time       {total_s:.2f} s{spent}; {where}, {count(self.threads, 'thread')}",
             *self._predicted_line(),
+            *(f"replanned  {r['change']}, because {r['because']}" for r in self.replanned),
             f"phases     open {phases.open_s:.2f}, start {phases.start_s:.2f}, "
             f"sample {phases.sample_s:.2f}, partition {phases.partition_s:.2f}, "
             f"sort {phases.sort_s:.2f}, publish {phases.publish_s:.2f} s",

@@ -337,6 +337,15 @@ class PlannerTuning(Tunables):
     # Below that a job is neither looked up nor remembered: to do so takes 10 ms.
     least_learned_s: float = 0.2
     learns: bool = True  # not while the machine is measured
+    # Of the inputs, or of all work, what shows whether a plan is right: what is done by then is
+    # what a wrong one costs.
+    watched_share: float = 0.02
+    # Rows so many times larger or smaller than planned make parts of a size that nobody wants.
+    far_off: float = 2.0
+    most_redone: float = 0.25  # of the rows may be read again for that, unless it is far more
+    # What another way has to save of the time that is left, beside that of a second look.
+    gain_again: float = 0.2
+    least_again_s: float = 0.2
 
 
 @dataclass(frozen=True, slots=True, repr=False)

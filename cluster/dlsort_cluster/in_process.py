@@ -32,7 +32,23 @@ from dlsort_cluster.store.store import ShardStore
 from dlsort_cluster.tasks import Call, Key, call, call_with_all, ref, refs_of, results_of
 from dlsort_cluster.wire import cut
 
-__all__ = ["lay", "results"]
+__all__ = ["Crew", "lay", "results"]
+
+
+class Crew:
+    """Threads that work, of which there may be more while they do.
+
+    Parameters
+    ----------
+    n : int
+        How many; one is the calling thread.
+    most : int, optional
+        How many there may be; by default as many.
+    """
+
+    def __init__(self, n: int, most: int | None = None) -> None:
+        self.n = n
+        self.most = max(n, most or n)
 
 
 def lay(exchange: Exchange, name: str, sources: Sequence[Any], context: Any) -> Layer:
@@ -95,48 +111,52 @@ def _merge(
     return exchange.merge(shards, context, slot)
 
 
-def results(graph: Mapping[Key, Call], threads: int) -> Iterator[tuple[Key, Any]]:
+def results(graph: Mapping[Key, Call], crew: Crew) -> Iterator[tuple[Key, Any]]:
     """Run tasks in this process; yield the key and the result of each as it ends.
 
     Parameters
     ----------
     graph : mapping
         Tasks, each after those that it refers to. Those that can begin do so in this order.
-    threads : int
-        How many run at once; one is the calling thread.
+    crew : Crew
+        The threads. More of them join in when the next task ends.
 
     Raises
     ------
     Exception
         What a task raised. By then none is at work any more.
     """
-    if threads == 1:
-        done: dict[Key, Any] = {}
-        for key, task in graph.items():
-            done[key] = task.func(*results_of(task, done))
-            yield key, done[key]
+    done: dict[Key, Any] = {}
+    for key, task in graph.items() if crew.n == 1 else ():
+        done[key] = task.func(*results_of(task, done))
+        yield key, done[key]
+        if crew.n > 1:
+            break
+    if len(done) == len(graph):
         return
-    with ThreadPoolExecutor(threads, "dlsort") as pool:
+    with ThreadPoolExecutor(crew.most, "dlsort") as pool:
         try:
-            yield from _in_threads(graph, threads, pool.submit)
+            yield from _in_threads(graph, crew, pool.submit, done)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _in_threads(
-    graph: Mapping[Key, Call], threads: int, submit: Callable[..., Future[Any]]
+    graph: Mapping[Key, Call],
+    crew: Crew,
+    submit: Callable[..., Future[Any]],
+    done: dict[Key, Any],
 ) -> Iterator[tuple[Key, Any]]:
-    order = {key: place for place, key in enumerate(graph)}
-    needs = {key: set(refs_of(task)) for key, task in graph.items()}
-    wanted_by: dict[Key, list[Key]] = {key: [] for key in graph}
+    order = {key: place for place, key in enumerate(graph) if key not in done}
+    needs = {key: set(refs_of(graph[key])) - done.keys() for key in order}
+    wanted_by: dict[Key, list[Key]] = {key: [] for key in order}
     for key, others in needs.items():
         for each in others:
             wanted_by[each].append(key)
     ready = [(place, key) for key, place in order.items() if not needs[key]]
-    done: dict[Key, Any] = {}
     at_work: dict[Future[Any], Key] = {}
     while ready or at_work:
-        while ready and len(at_work) < threads:
+        while ready and len(at_work) < crew.n:
             _, key = heapq.heappop(ready)
             at_work[submit(graph[key].func, *results_of(graph[key], done))] = key
         for future in wait(at_work, return_when=FIRST_COMPLETED).done:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dlsort_cluster.exchange import Layer
-from dlsort_cluster.in_process import results
+from dlsort_cluster.in_process import Crew, results
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -20,7 +20,7 @@ def run(
     on_progress: Callable[[list[Any], list[Any]], None] | None = None,
     *,
     on_spilled: Callable[[int], None] | None = None,
-    threads: int = 1,
+    threads: int | Crew = 1,
 ) -> tuple[list[Any], list[Any]]:
     """Run an exchange and return what its tasks gave.
 
@@ -30,7 +30,7 @@ def run(
         Where to run; None: in this process, with nothing of Dask.
     layer, on_progress, on_spilled
         As of :func:`dlsort_cluster.clusters.jobs.run`.
-    threads : int
+    threads : int or Crew
         Of this process, if it is to run here; one is the calling thread.
 
     Returns
@@ -45,7 +45,8 @@ def run(
     inputs, outputs = set(layer.transfer_keys), set(layer.output_keys)
     found = {}
     try:
-        for key, result in results(layer.graph, threads):
+        crew = threads if isinstance(threads, Crew) else Crew(threads)
+        for key, result in results(layer.graph, crew):
             if key in inputs:
                 found[key] = result.stats
             elif key in outputs:

@@ -157,7 +157,8 @@ def explain(
     pinned = {name: getattr(asked, name) for name in PINS if given[name] != _DEFAULTS[name]}
     if "scheduler" in pinned:
         pinned["scheduler"] = str(scheduler)
-    return replace(explain_dataset(asked, pinned, began), notes=_kept(asked))
+    found = explain_dataset(asked, pinned, began)
+    return replace(found, notes=[*_kept(asked), *found.notes])
 
 
 def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanation:
@@ -186,7 +187,8 @@ def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanat
     else:
         notes += [f"{asked.dst} is this sort's result already, which would be skipped"]
     pinned = {name: getattr(asked, name) for name in PINS if given[name] != _DEFAULTS[name]}
-    return replace(explain_dataset(asked, pinned, began), notes=notes)
+    found = explain_dataset(asked, pinned, began)
+    return replace(found, notes=[*notes, *found.notes])
 
 
 def _kept(asked: Asked) -> list[str]:

@@ -56,7 +56,7 @@ def _explain(
     sizes = plan_sizes(source, asked, keys, size)
     is_here = sizes.decision.chosen.shape.n_processes == 0
     job = job_of(source, asked, keys, sizes, None, is_here=is_here)
-    _, decision = rank_plans(job)
+    _, decision = rank_plans(job.scaled())
     taken, facts = decision.chosen, decision.facts
     others = [a for i, a in enumerate(decision.alternatives) if i != decision.index]
     others += [
@@ -90,7 +90,15 @@ def _explain(
             *phases_of(taken, facts),
         ],
         alternatives=[_told(a) for a in others],
+        notes=_larger(sizes.arrow_factor),
     )
+
+
+def _larger(arrow_factor: float) -> list[str]:
+    if arrow_factor == 1.0:
+        return []
+    told = f"rows take {arrow_factor:.3g} x what footers say, as the last run of this job found"
+    return [told]
 
 
 def phases_of(taken: Alternative, facts: Facts) -> list[Phase]:

@@ -151,6 +151,8 @@ class Source(ABC):
         Columns that are not the same in all files, and metadata that is left out.
     origin : Origin or None
         What the files were made from, if they are not the caller's own.
+    arrow_factor : float
+        Arrow sizes over what footers tell: text that is stored once and repeated is larger.
     """
 
     files: tuple[str, ...]
@@ -165,6 +167,7 @@ class Source(ABC):
     changes: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     origin: Origin | None = None
+    arrow_factor: float = 1.0
 
     @property
     def given(self) -> tuple[tuple[str, ...], tuple[Stamp, ...]]:
@@ -250,6 +253,14 @@ class Source(ABC):
             )
         )
         return replace(self, row_groups=tuple(groups))
+
+    def scaled(self, arrow_factor: float) -> Self:
+        """Return this source with Arrow sizes so many times as large as its footers tell."""
+        if arrow_factor == self.arrow_factor:
+            return self
+        by = arrow_factor / self.arrow_factor
+        groups = (replace(g, arrow_bytes=int(g.arrow_bytes * by)) for g in self.row_groups)
+        return replace(self, row_groups=tuple(groups), arrow_factor=arrow_factor)
 
     def piece(self, first: int, last: int) -> Piece:
         """Return row groups ``first : last`` as a piece."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from dlsort.planner.history import History, Run
 from dlsort.planner.speeds import BUILT_IN, Speeds
 from dlsort.tuning import TUNING, PlannerTuning
 from dlsort.wording import count
 
 __all__ = ["Known", "learn"]
+
+_MOST_FACTOR = 10_000.0  # texts of a page each, by a footer that has each once
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Known:
         What the same job took before over what the speeds say, by step.
     n_runs, n_same : int
         Jobs that the speeds are fitted to; those that were this one.
+    arrow_factor : float
+        What the same job's rows took in memory at its last run, over what footers tell.
     facts : mapping of str to float or None
         What the machine's profile tells beside speeds; None: it has none.
     tuning : PlannerTuning
@@ -37,6 +42,7 @@ class Known:
     factors: Mapping[str, float] = field(default_factory=dict)
     n_runs: int = 0
     n_same: int = 0
+    arrow_factor: float = 1.0
     facts: Mapping[str, float] | None = None
     tuning: PlannerTuning = TUNING.planner
 
@@ -60,7 +66,6 @@ def learn(machine: str, job: str, tuning: PlannerTuning) -> Known:
         How far that is trusted.
     """
     from dlsort.planner.fit import fit, job_factor
-    from dlsort.planner.history import History
     from dlsort.planner.profile import load
 
     profile, history = load(), History.open()
@@ -75,5 +80,12 @@ def learn(machine: str, job: str, tuning: PlannerTuning) -> Known:
         factors=job_factor(same, speeds),
         n_runs=len(runs),
         n_same=len(same),
+        arrow_factor=_arrow_factor(same),
         facts=None if profile is None else profile.facts,
     )
+
+
+def _arrow_factor(same: Sequence[Run]) -> float:
+    """Return what the latest run of a job has shown; what can't be right says nothing."""
+    told = same[-1].figures.get("arrow_factor", 1.0) if same else 1.0
+    return told if 1 / _MOST_FACTOR < told < _MOST_FACTOR else 1.0

@@ -47,6 +47,7 @@ def run_of(report: SortReport, machine: str, job: str) -> Run:
         "predicted_balance": told["balance"],
         "threads": float(report.threads),
         "processes": float(report.workers),
+        "arrow_factor": report.arrow_factor,
     }
     return Run(time.time(), machine, job, _known(work), told["work"], measured, figures)
 

@@ -63,12 +63,18 @@ class InputStats:
         Rows that were read too, and go nowhere: nobody has asked for them.
     ends : tuple of PieceEnds
         Of the pieces that were read, where these are said to be in order.
+    number : int
+        Which input it is, or of a plan without an exchange which part; -1: not told.
+    n_bytes : int
+        Arrow size of the rows that go to the parts.
     """
 
     proof: Proof
     clock: Clock
     n_passed: int = 0
     ends: tuple[PieceEnds, ...] = ()
+    number: int = -1
+    n_bytes: int = 0
 
     @property
     def n_read(self) -> int:

@@ -19,6 +19,15 @@ from dlsort.version import __version__
 
 __all__ = ["JobFile", "Wanted"]
 
+# What parts follow from, and are not.
+_CHOSEN_BY = (
+    "piece_bytes",
+    "part_bytes",
+    "partition_size",
+    "costs",
+    "row_bytes",
+    "arrow_factor",
+)
 _BEGINS = b'{"format": "dlsort job", '
 
 
@@ -238,6 +247,8 @@ class JobFile(Wanted):
         What encodings were chosen by, where it is not what is built in.
     row_bytes : float
         What a row was taken to need in a file, where files are to have a size.
+    arrow_factor : float
+        How many times as large as footers say rows were taken to be in memory.
     """
 
     n_parts: int
@@ -246,6 +257,7 @@ class JobFile(Wanted):
     model: str = ""
     costs: dict[str, Any] = field(default_factory=dict)
     row_bytes: float = 0.0
+    arrow_factor: float = 1.0
 
     @property
     def name(self) -> str:
@@ -257,8 +269,7 @@ class JobFile(Wanted):
             return ""
         stamps = {n: [s for _, *s in getattr(self, n)] for n in ("files", "parts")}
         identity = {**vars(self), **stamps}
-        chosen_by = "piece_bytes", "part_bytes", "partition_size", "costs", "row_bytes"
-        for chosen in chosen_by:
+        for chosen in _CHOSEN_BY:
             del identity[chosen]
         return f"{_checksum(identity)[:32]}.{self.mark}"
 
@@ -305,6 +316,7 @@ class JobFile(Wanted):
             model=kept.model,
             costs=kept.costs,
             row_bytes=kept.row_bytes,
+            arrow_factor=kept.arrow_factor,
         )
 
 

@@ -25,11 +25,13 @@ from dlsort.strategies.first_rows import FirstRows, first_rows_fit
 from dlsort.strategies.move import Move
 from dlsort.strategies.range_reads import RangeReading
 from dlsort.strategies.reader import Reader
+from dlsort.strategies.replan import OtherStrategy, Replanning, Watch
 from dlsort.strategies.run import run_plan
 from dlsort.strategies.sorted_files import check_across_pieces
 from dlsort.strategies.strategy import Job, Plan, Strategy
 from dlsort.terminal.progress import Progress
 from dlsort.tuning import StrategyTuning
+from dlsort_cluster.in_process import Crew
 
 __all__ = ["STRATEGIES", "make_parts", "rank_plans"]
 
@@ -47,6 +49,7 @@ def make_parts(
     job: Job,
     progress: Progress,
     note: Callable[[Event], None],
+    may: Replanning | None = None,
 ) -> Outcome:
     """Make a job's parts and prove them.
 
@@ -62,6 +65,8 @@ def make_parts(
         Told as the job goes.
     note : callable
         Told of what was measured.
+    may : Replanning, optional
+        What of the plan may be changed while it goes.
 
     Returns
     -------
@@ -74,6 +79,8 @@ def make_parts(
         If the cluster could not go on.
     NotProvedError
         If rows were lost, or are out of order.
+    OtherSizes
+        If the job is to be begun anew.
     """
     # Where an earlier attempt has begun to exchange, it had seen that footers lie, or are of
     # no use: nothing else is tried.
@@ -83,11 +90,22 @@ def make_parts(
         job = replace(job, strategy=begun[0].name)
     plans, decision = rank_plans(job, begun=has_exchanged)
     note(Planned(decision.to_dict()))
+    crew = Crew(job.n_threads, may.most_threads if may else None)
     for strategy, plan in plans:
         writer = _writer(client, stage, job, strategy, note)
-        outcome, ran = run_plan(
-            client, plan.layer(writer), job.source.n_rows, progress, job.n_threads
-        )
+        has_other = plan is not plans[-1][1] and job.strategy == "auto"
+        if may is not None and (stage.is_resumed or job.fewer is not None):
+            may = replace(may, sizes=None)
+        watch = Watch(job, plan, decision, may, crew, note, has_other=has_other)
+        try:
+            layer, n_rows = plan.layer(writer), job.source.n_rows
+            outcome, ran = run_plan(client, layer, n_rows, progress, crew, watch)
+        except OtherStrategy as other:
+            decision = other.decision
+            note(other.event)
+            note(Planned(decision.to_dict()))
+            stage.drop_strategy(strategy.name)
+            continue
         note(ran)
         if strategy.cuts_by_model and job.n_parts > 1:
             curve = curve_of(join(writer.folder, MODEL), shown_name(job.keys[0].column))
@@ -106,12 +124,21 @@ def make_parts(
                     _surprises(outcome.part_rows, job.tuning.strategies),
                     outcome.file_bytes,
                     how_made(join(writer.folder, MODEL)) if strategy.cuts_by_model else LEARNED,
+                    _arrow_factor(job, plan, outcome),
                 )
             )
             return outcome
         stage.drop_strategy(strategy.name)
     msg = "no strategy has made the parts"
     raise AssertionError(msg)
+
+
+def _arrow_factor(job: Job, plan: Plan, outcome: Outcome) -> float:
+    """Return what rows took in memory, over what footers tell; as it was, if none was seen."""
+    seen = [read for read in outcome.inputs if read.n_bytes and read.number >= 0]
+    planned = sum(read.proof.rows * plan.row_bytes(read.number) for read in seen)
+    measured = sum(read.n_bytes for read in seen)
+    return job.source.arrow_factor * (measured / planned if planned else 1.0)
 
 
 def _strategies(job: Job) -> tuple[Strategy, ...]:

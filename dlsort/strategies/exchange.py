@@ -31,6 +31,7 @@ from dlsort.strategies.fewer_rows import FewerRows
 from dlsort.strategies.part import write_partition
 from dlsort.strategies.reader import Reader, model_tasks
 from dlsort.strategies.strategy import USUAL_BALANCE, Job
+from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
 from dlsort_cluster.in_process import lay
 from dlsort_cluster.tasks import ref
@@ -60,6 +61,7 @@ def split_piece(
             table = fewer.of_input(table, reader.tuning)
     with clock.step("prove"):
         proof = prove(table, reader.tuning.proof)
+    n_bytes = count_bytes(table)
     with clock.step("classify"):
         band = find_bands(table, model, input_id)
     # Where a part stands among all rows is counted by what is sent.
@@ -70,7 +72,9 @@ def split_piece(
             rows = np.flatnonzero(~np.isin(band // model.n_bands, finished)).astype(np.uint32)
             table, band = take_table(table, rows), band[rows]
         grouped, starts = group(table, band, model.n_parts, model.n_bands)
-    return Split(grouped, starts, InputStats(proof, clock, piece.n_rows - proof.rows, ends))
+    n_passed = piece.n_rows - proof.rows
+    stats = InputStats(proof, clock, n_passed, ends, input_id, n_bytes)
+    return Split(grouped, starts, stats)
 
 
 def merge_part(
@@ -122,6 +126,11 @@ class ExchangePlan:
     def balance(self) -> float:
         """Largest part over the mean."""
         return USUAL_BALANCE if self.job.n_parts > 1 else 1.0
+
+    def row_bytes(self, number: int) -> float:
+        """Return what a row of a piece is planned to take."""
+        piece = self.pieces[number]
+        return piece.arrow_bytes / max(1, piece.n_rows)
 
     def layer(self, writer: Writer) -> Layer:
         """Return sample → model → partition → exchange → sort and write, as tasks."""

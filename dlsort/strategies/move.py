@@ -34,6 +34,7 @@ from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
 from dlsort.strategies.reader import Reader
 from dlsort.strategies.strategy import Job
 from dlsort.tuning import Tuning
+from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import Layer, Shards, Slot
 
 __all__ = ["Move", "Moves", "Slice", "move_part", "plan_moves", "rows_between"]
@@ -243,6 +244,11 @@ class MovePlan:
         rows = [sum(s.n_rows for s in part) for part in self.moves.parts]
         return max(rows) * len(rows) / max(1, sum(rows))
 
+    def row_bytes(self, number: int) -> float:
+        """Return what a row of a part is planned to take."""
+        pieces = [s.piece for s in self.moves.parts[number]]
+        return sum(p.arrow_bytes for p in pieces) / max(1, sum(p.n_rows for p in pieces))
+
     def layer(self, writer: Writer) -> Layer:
         """Return read → sort → write of each part, as tasks."""
         reader = Reader.of(self.job.source, self.job.keys, self.job.tuning)
@@ -285,4 +291,5 @@ def move_part(
         proof = total(prove(table, reader.tuning.proof) for table in tables)
     slot = Slot(part, n_parts, 0, proof.rows)
     written = write_partition(writer, Shards.of(tables), slot, proof)
-    return Moved(InputStats(proof, clock, ends=ends), written)
+    n_bytes = sum(map(count_bytes, tables))
+    return Moved(InputStats(proof, clock, 0, ends, part, n_bytes), written)

@@ -44,6 +44,7 @@ from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
 from dlsort.strategies.reader import Reader, model_tasks
 from dlsort.strategies.strategy import USUAL_BALANCE, Job
 from dlsort.tuning import StrategyTuning
+from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import Layer, Shards, Slot
 from dlsort_cluster.tasks import call, ref
 
@@ -280,6 +281,10 @@ class RangePlan:
         """Largest part over the mean."""
         return USUAL_BALANCE
 
+    def row_bytes(self, number: int) -> float:
+        """Return what a row is planned to take: which pieces a part owns is not known."""
+        return self.job.source.arrow_bytes / max(1, self.job.source.n_rows)
+
     def layer(self, writer: Writer) -> Layer:
         """Return sample → model → who reads what → read, keep, sort and write, as tasks."""
         job, token = self.job, uuid.uuid4().hex
@@ -327,11 +332,13 @@ def _read_and_keep(
     proofs = []
     shards = []
     ends: list[PieceEnds] = []
+    n_bytes = 0
     for input_id in readers.pieces_of(part):
         with clock.step("read"):
             table = reader.read(readers.pieces[input_id])
         if readers.owner[input_id] == part:
             ends += reader.ends(table, readers.pieces[input_id])
+            n_bytes += count_bytes(table)
             with clock.step("prove"):
                 proofs.append(prove(table, reader.tuning.proof))
         with clock.step("classify"):
@@ -346,7 +353,7 @@ def _read_and_keep(
     slot = Slot(part, model.n_parts, 0, sum(shard.num_rows for shard in shards))
     read = total(proofs)
     written = write_partition(writer, Shards.of(shards), slot, read)
-    return Moved(InputStats(read, clock, ends=tuple(ends)), written)
+    return Moved(InputStats(read, clock, 0, tuple(ends), part, n_bytes), written)
 
 
 def _keep(table: pa.Table, band: npt.NDArray[np.uint32], part: int, model: Model) -> pa.Table:

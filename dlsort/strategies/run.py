@@ -18,6 +18,7 @@ from dlsort.terminal.listener import teller
 from dlsort.terminal.progress import Progress
 from dlsort.wording import of_own_cluster
 from dlsort_cluster.exchange import ExchangeError, Layer
+from dlsort_cluster.in_process import Crew
 from dlsort_cluster.machine import ClusterSize, machine_cores
 from dlsort_cluster.pages import cheap_pages
 from dlsort_cluster.runner import run
@@ -105,7 +106,12 @@ def _cluster(asked: Asked) -> Iterator[Place]:
 
 
 def run_plan(
-    client: Any, layer: Layer, n_rows: int, progress: Progress, threads: int
+    client: Any,
+    layer: Layer,
+    n_rows: int,
+    progress: Progress,
+    threads: int | Crew,
+    watch: Callable[[Sequence[InputStats], Sequence[OutputStats]], None] | None = None,
 ) -> tuple[Outcome, Ran]:
     """Run a plan's tasks, and report progress.
 
@@ -119,8 +125,10 @@ def run_plan(
         Rows of the source.
     progress : Progress
         Told as phases begin, go on and end.
-    threads : int
+    threads : int or Crew
         Of this process, if it is to run here.
+    watch : callable, optional
+        Given what inputs and outputs amount to as they end; what it raises ends the run.
 
     Returns
     -------
@@ -151,6 +159,8 @@ def run_plan(
             progress.phase("sort", n_rows)
             progress.rows("sort", min(done["sort"], n_rows))
         usage.note([*(s.clock for s in inputs), *(s.clock for s in outputs)])
+        if watch is not None:
+            watch(inputs, outputs)
 
     spilled = [0]
     began_at = time.time()

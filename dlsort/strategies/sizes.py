@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from multiprocessing import current_process
@@ -62,12 +63,15 @@ class Sizes(NamedTuple):
         Its memory.
     job : (str, str) or None
         Machine and job, as the history knows them; None: it is too small for that.
+    arrow_factor : float
+        What rows take in memory over what footers tell, as far as is known.
     """
 
     budget: Budget
     decision: Decision
     memory_bytes: int
     job: tuple[str, str] | None = None
+    arrow_factor: float = 1.0
 
 
 def plan_sizes(
@@ -75,6 +79,9 @@ def plan_sizes(
     asked: Asked,
     keys: tuple[SortKey, ...],
     size: ClusterSize | None = None,
+    arrow_factor: float | None = None,
+    *,
+    is_here: bool = False,
 ) -> Sizes:
     """Choose a job's sizes: what was asked for, and else what costs least.
 
@@ -88,14 +95,37 @@ def plan_sizes(
         The key.
     size : ClusterSize, optional
         The place's, if there is one already.
+    arrow_factor : float, optional
+        What rows take in memory over what footers tell; by default what the job's last run
+        has shown.
+    is_here : bool
+        No processes are to be started.
 
     Raises
     ------
     BadOptionError
         If the memory is too small for any.
     """
+    how = asked, keys, size, is_here
+    sizes = _plan(source.scaled(arrow_factor or 1.0), *how)
+    seen, far = sizes.decision.known.arrow_factor, asked.tuning.planner.far_off
+    if arrow_factor is None and not 1 / far < seen < far:
+        with suppress(BadOptionError):  # no memory for that: what footers tell is tried
+            return _plan(source.scaled(seen), *how)
+    return sizes
+
+
+def _plan(
+    source: ParquetSource,
+    asked: Asked,
+    keys: tuple[SortKey, ...],
+    size: ClusterSize | None,
+    is_here: bool,  # noqa: FBT001 - handed on
+) -> Sizes:
     memory_bytes = _memory_of(asked, size)
     places = [(size.n_processes, size.n_threads)] if size else list(_places(asked, source))
+    if is_here:
+        places = [place for place in places if not place[0]]
     shapes: list[Shape] = []
     budgets: dict[tuple[int, int], Budget] = {}
     refused: list[BadOptionError] = []
@@ -135,7 +165,8 @@ def plan_sizes(
         job = machine, job_name(source, shown_places(asked.src), keys)
         decision = decide(facts, shapes, resources, learn(*job, planner))
     chosen = decision.chosen.shape
-    return Sizes(budgets[chosen.n_processes, chosen.n_threads], decision, memory_bytes, job)
+    budget = budgets[chosen.n_processes, chosen.n_threads]
+    return Sizes(budget, decision, memory_bytes, job, source.arrow_factor)
 
 
 def remember(report: SortReport, sizes: Sizes) -> None:
@@ -155,7 +186,7 @@ def job_of(
     *,
     is_here: bool,
 ) -> Job:
-    """Return the job of some sizes."""
+    """Return the job of some sizes, its source as footers tell it (:meth:`Job.scaled`)."""
     budget, shape = sizes.budget, sizes.decision.chosen.shape
     n_processes = max(1, shape.n_processes)
     tuning, facts = asked.tuning, sizes.decision.known.facts
@@ -179,6 +210,7 @@ def job_of(
         strategy=asked.strategy,
         fewer=asked.fewer(keys),
         is_merge=asked.merge,
+        arrow_factor=sizes.arrow_factor,
     )
     return _with_parts_of_fewer(job, asked)
 

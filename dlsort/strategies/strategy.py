@@ -57,6 +57,8 @@ class Job:
         Which rows are wanted; None: all of them.
     is_merge : bool
         Each file is said to be in the order of the key; it is checked as it is read.
+    arrow_factor : float
+        How many times as large as footers say its rows are taken to be (:meth:`scaled`).
     """
 
     source: ParquetSource
@@ -75,9 +77,10 @@ class Job:
     known: KnownModel | None = None
     fewer: FewerRows | None = None
     is_merge: bool = False
+    arrow_factor: float = 1.0
 
     def as_begun(self, file: JobFile) -> Job:
-        """Return this job with what the attempt that it resumes has chosen."""
+        """Return this job, scaled, with what it has chosen, or the attempt that it resumes."""
         budget, io = self.tuning.budget, self.tuning.io
         most_bytes = file.part_bytes * budget.working_copies // budget.reading_copies
         told: dict[str, Any] = {
@@ -86,12 +89,17 @@ class Job:
         costs = WriteCosts(**told)
         return replace(
             self,
-            source=self.source.within(most_bytes, file.piece_bytes),
+            source=self.source.scaled(file.arrow_factor).within(most_bytes, file.piece_bytes),
             n_parts=file.n_parts,
             piece_bytes=file.piece_bytes,
             part_bytes=file.part_bytes,
+            arrow_factor=file.arrow_factor,
             tuning=replace(self.tuning, io=replace(io, costs=costs)),
         )
+
+    def scaled(self) -> Job:
+        """Return this job with a source whose rows are as large as they are taken to be."""
+        return replace(self, source=self.source.scaled(self.arrow_factor))
 
     @property
     def cut_keys(self) -> tuple[SortKey, ...]:
@@ -119,6 +127,9 @@ class Plan(Protocol):
     @property
     def balance(self) -> float:
         """Largest part over the mean, as expected."""
+
+    def row_bytes(self, number: int) -> float:
+        """Return what a row of an input, or of a part that is moved, is planned to take."""
 
     def layer(self, writer: Writer) -> Layer:
         """Return the tasks, which write the parts with ``writer``."""

@@ -9,7 +9,7 @@ import pytest
 
 import exchange_kit as kit
 from dlsort_cluster.exchange import Layer
-from dlsort_cluster.in_process import lay, results
+from dlsort_cluster.in_process import Crew, lay, results
 from dlsort_cluster.runner import run
 from dlsort_cluster.tasks import as_dask, call, call_with_all, ref
 from patience import PATIENCE_S
@@ -27,7 +27,7 @@ def graph() -> dict:
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_tasks_are_the_same_here_and_on_dask(threads):
     want = {"one": 1, ("two", 0): 2, "list": [1, 2], "none": []}
-    assert dict(results(graph(), threads)) == want
+    assert dict(results(graph(), Crew(threads))) == want
     assert dask.get(as_dask(graph()), ["list", "none"]) == ([1, 2], [])
 
 
@@ -78,3 +78,25 @@ def test_an_exchange_here_brings_every_row_once_and_tells_as_it_goes(
     assert (spilled[0] > 0) == (store_bytes == 0)
     assert not list(tmp_path.iterdir())
     assert layer.store.memory_bytes == 0
+
+
+def test_threads_may_join_in_while_tasks_run():
+    crew, names = Crew(1, 3), set()
+    met = threading.Barrier(2)
+
+    def alone(n):
+        names.add(threading.current_thread().name)
+        return n
+
+    def together(n):
+        met.wait(PATIENCE_S)  # a second one is at work
+        return alone(n)
+
+    graph = {n: call(n, alone if n < 2 else together, n) for n in range(4)}
+    graph["all"] = call_with_all("all", sum, list(graph))
+    found = {}
+    for key, result in results(graph, crew):
+        found[key] = result
+        crew.n = 1 if key == 0 else 3
+    assert found["all"] == 6
+    assert len(names) == 3
