@@ -55,12 +55,13 @@ _HOST_S = 600.0
 
 @dataclass(frozen=True)
 class _Input:
-    """What is sorted: its key is ``k``."""
+    """What is sorted: its key is ``k``; of it ``limit`` rows are wanted, or all."""
 
     name: str
     make: Callable[[np.random.Generator, int], Mapping[str, Any]]
     row_share: float = 1.0
     n_files: int = 2
+    limit: int | None = None
 
 
 def _text(rng: np.random.Generator, n: int, shortest: int, longest: int) -> pa.Array:
@@ -88,6 +89,8 @@ _INPUTS = (
         "words", lambda rng, n: {"k": rng.random(n), "a": _kinds(rng, n), "b": _kinds(rng, n)}
     ),
     _Input("many columns", lambda rng, n: _numbers(rng, n, _COLUMNS), 0.1),
+    _Input("first rows", lambda rng, n: _numbers(rng, n, 4), limit=1000),
+    _Input("first texts", lambda rng, n: {"k": _text(rng, n, 6, 14)}, limit=1000),
     _Input("many files", lambda rng, n: _numbers(rng, n, 4), 0.5, n_files=_FILES),
 )
 
@@ -209,7 +212,8 @@ def _sorts(given: _Input, n_rows: int, folder: Path) -> list[Run]:
         for i in range(given.n_files):
             pq.write_table(table.slice(i * n_each, n_each), src / f"{i}.parquet")
         tries = [
-            [_sort(src, dst, n_threads) for n_threads in _threads()] for _ in range(_TRIES)
+            [_sort(src, dst, n_threads, given.limit) for n_threads in _threads()]
+            for _ in range(_TRIES)
         ]
         return [_best(runs) for runs in zip(*tries, strict=True)]
     finally:
@@ -224,7 +228,7 @@ def _best(runs: Sequence[Run]) -> Run:
     return replace(runs[0], measured=least)
 
 
-def _sort(src: Path, dst: Path, n_threads: int) -> Run:
+def _sort(src: Path, dst: Path, n_threads: int, limit: int | None) -> Run:
     report = sort_dataset(
         src,
         dst,
@@ -232,6 +236,7 @@ def _sort(src: Path, dst: Path, n_threads: int) -> Run:
         scheduler="embedded",
         threads=n_threads,
         partitions=_PARTS,
+        limit=limit,
         temp_dir=src.parent,
         strategy="exchange",
         overwrite=True,

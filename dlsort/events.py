@@ -140,7 +140,7 @@ class Made:
     """The parts are whole, and proved.
 
     ``surprises``: those with far more rows than planned. ``arrow_factor``: what their rows took
-    in memory, over what footers say.
+    in memory, over what footers say. ``sent_rows``: what inputs handed on to parts.
     """
 
     moved: bool
@@ -151,6 +151,7 @@ class Made:
     output_bytes: int
     model: str = "learned"
     arrow_factor: float = 1.0
+    sent_rows: int = 0
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,8 @@ class SortReport:
         ``measured`` bytes of a row, or thread seconds of what was done by then.
     arrow_factor : float
         What rows took in memory, over what the source's footers say.
+    sent_rows : int
+        Rows that inputs handed on to the parts: all, but with ``unique`` one of each key.
     """
 
     src: str
@@ -176,6 +178,7 @@ class SortReport:
     model: str = "learned"
     replanned: list[dict[str, Any]] = field(default_factory=list)
     arrow_factor: float = 1.0
+    sent_rows: int = 0
 
     @classmethod
     def of_finished(cls, finished: Mapping[str, Any], seconds: float) -> SortReport:
@@ -233,7 +236,7 @@ class SortReport:
                 self.learned = dict(event.curve)
             case Made():
                 self.moved, self.model = event.moved, event.model
-                self.arrow_factor = event.arrow_factor
+                self.arrow_factor, self.sent_rows = event.arrow_factor, event.sent_rows
                 self.input_parts = event.input_parts
                 self.checksum, self.output_bytes = event.checksum, event.output_bytes
                 self.part_rows, self.surprises = list(event.part_rows), list(event.surprises)

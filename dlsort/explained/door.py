@@ -22,6 +22,7 @@ from dlsort.keys import By, format_by, parse_by
 from dlsort.options.arguments import data_name, is_dasks
 from dlsort.options.doors import DOORS
 from dlsort.options.settings import with_settings
+from dlsort.publish.replaceable import Held
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.opened import open_selected
 from dlsort.strategies.standing import look_at_destination, result_before
@@ -178,16 +179,17 @@ def explain_sort(given: Mapping[str, Any], _tuning: Tuning = TUNING) -> Explanat
     asked = read_arguments(given, _tuning)
     notes = ["a dry run: nothing is sorted or written", *_kept(asked)]
     done = None
+    standing: tuple[str, Held] = "", {}
     if asked.if_exists == "skip":
         with open_selected(asked) as selection:
             done = result_before(asked, selection, began)
     if done is None:
-        held = {} if asked.dst == PIPE else look_at_destination(asked)[1]
-        notes += [f"{asked.dst} would be replaced"] if held else []
+        standing = ("", {}) if asked.dst == PIPE else look_at_destination(asked)
+        notes += [f"{asked.dst} would be replaced"] if standing[1] else []
     else:
         notes += [f"{asked.dst} is this sort's result already, which would be skipped"]
     pinned = {name: getattr(asked, name) for name in PINS if given[name] != _DEFAULTS[name]}
-    found = explain_dataset(asked, pinned, began)
+    found = explain_dataset(asked, pinned, began, standing)
     return replace(found, notes=[*notes, *found.notes])
 
 

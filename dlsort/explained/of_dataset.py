@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from dlsort.explained.explanation import Explanation, Phase
 from dlsort.io.paths import shown_places
 from dlsort.planner.decide import Alternative
 from dlsort.planner.work import Facts
+from dlsort.publish.replaceable import Held
 from dlsort.strategies.asked import Asked
 from dlsort.strategies.choose import rank_plans
+from dlsort.strategies.earlier import known_model
 from dlsort.strategies.file_sizes import written_row_bytes
 from dlsort.strategies.opened import Selected, check_source, open_selected
 from dlsort.strategies.run import place_for
@@ -22,7 +25,12 @@ from dlsort_cluster.machine import ClusterSize, machine_cores
 __all__ = ["explain_dataset", "phases_of"]
 
 
-def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Explanation:
+def explain_dataset(
+    asked: Asked,
+    pinned: Mapping[str, Any],
+    began: float,
+    standing: tuple[str, Held] = ("", MappingProxyType({})),
+) -> Explanation:
     """Return the plan of a dataset's sort.
 
     Parameters
@@ -33,18 +41,27 @@ def explain_dataset(asked: Asked, pinned: Mapping[str, Any], began: float) -> Ex
         What of that fixes a part of the plan.
     began : float
         When that was asked, by ``time.perf_counter``.
+    standing : (str, mapping)
+        Where the parts would go, and what is there.
     """
     with open_selected(asked) as selection:
-        return _explain(selection, asked, pinned, began)
+        return _explain(selection, asked, pinned, began, standing)
 
 
 def _explain(
-    selection: Selected, asked: Asked, pinned: Mapping[str, Any], began: float
+    selection: Selected,
+    asked: Asked,
+    pinned: Mapping[str, Any],
+    began: float,
+    standing: tuple[str, Held],
 ) -> Explanation:
     source, keys, by = selection
     if asked.target_file_size:
         asked = replace(asked, row_bytes=written_row_bytes(source, asked, keys))
     check_source(source, asked, keys, asked.dst)
+    known = None
+    if asked.fewer(keys) is None:
+        known = known_model(asked, *standing, source, keys)
     opened_s = time.perf_counter() - began
     size = None
     if asked.scheduler is not None:
@@ -56,7 +73,7 @@ def _explain(
     sizes = plan_sizes(source, asked, keys, size)
     is_here = sizes.decision.chosen.shape.n_processes == 0
     job = job_of(source, asked, keys, sizes, None, is_here=is_here)
-    _, decision = rank_plans(job.scaled())
+    _, decision = rank_plans(replace(job.scaled(), known=known))
     taken, facts = decision.chosen, decision.facts
     others = [a for i, a in enumerate(decision.alternatives) if i != decision.index]
     others += [
@@ -104,12 +121,14 @@ def _larger(arrow_factor: float) -> list[str]:
 def phases_of(taken: Alternative, facts: Facts) -> list[Phase]:
     """Return what each phase of a plan has to do, and is predicted to take."""
     p, shape = taken.predicted, taken.shape
-    n_bytes = int(facts.row_bytes * facts.rows)
+    rows, row_bytes = p.rows, facts.row_bytes
+    sampled = shape.sampled_rows if shape.known_rows is None else shape.known_rows
+    made_of = rows["sent" if shape.is_exchange else "read"]
     amounts = {
-        "sample": (shape.sampled_rows, None),
-        "partition": (facts.rows, n_bytes),
-        "sort": (round(facts.rows * shape.rereads), n_bytes),
-        "publish": (None, facts.stored_bytes),
+        "sample": (shape.looked_rows or sampled, None),
+        "partition": (rows["read"], int(row_bytes * rows["read"])),
+        "sort": (made_of, int(row_bytes * rows["sent"])),
+        "publish": (None, int(facts.stored_bytes * rows["written"] / max(1, facts.rows))),
     }
     phases = []
     for name, seconds in p.phases.items():

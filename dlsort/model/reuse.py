@@ -32,7 +32,7 @@ from dlsort.model.sample import Draw, Sample, SampleTask, draws_needed
 from dlsort.model.sample_plan import choose_evenly, known_ends, overlap
 from dlsort.tuning import SampleTuning, Tuning
 
-__all__ = ["Reuse", "file_mark", "plan_reuse"]
+__all__ = ["Reuse", "file_mark", "plan_reuse", "rows_of_reuse"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,14 @@ class Reuse:
         # Of the same files it is only refused if it can't be right.
         least = largest - error if self.is_same else largest + error
         return least <= promised(self.n_rows, self.n_parts, self.tuning)
+
+
+def rows_of_reuse(reuse: Reuse | None) -> int | None:
+    """Return how many rows are read to use a known model; None: there is none."""
+    if reuse is None:
+        return None
+    compared = sum(piece.n_rows for piece in reuse.compared)
+    return compared + sum(task.piece.n_rows for task in reuse.new)
 
 
 def are_alike(seen: npt.NDArray[np.int64]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dlsort.planner.speeds import LOCK_SHARES, Speeds, Work, seconds_of
-from dlsort.planner.work import Facts, Shape, work_of
+from dlsort.planner.work import Facts, Shape, rows_of, work_of
 from dlsort.sizes import MIB
 
 __all__ = ["Prediction", "Resources", "predict", "speed_up"]
@@ -59,6 +59,8 @@ class Prediction:
         Amounts of work, by step and unit.
     steps_of : dict
         Thread seconds, by phase and step.
+    rows : dict of str to int
+        Rows that are ``read``, ``kept`` by a condition, ``sent`` to parts, and ``written``.
     memory_bytes, spilled_bytes, sent_bytes : int
         Peak memory of all processes; rows written to disk, and sent to another process.
     balance : float
@@ -75,6 +77,7 @@ class Prediction:
     balance: float
     work: Work = field(default_factory=dict, repr=False)
     steps_of: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
+    rows: Mapping[str, int] = field(default_factory=dict)
 
 
 def predict(
@@ -100,7 +103,8 @@ def predict(
         What the same job took before, over what was predicted, by step.
     """
     n_processes = max(1, shape.n_processes)
-    on_the_way = facts.row_bytes * facts.rows if shape.strategy == "exchange" else 0.0
+    rows = rows_of(facts, shape)
+    on_the_way = facts.row_bytes * rows["sent"] if shape.is_exchange else 0.0
     kept = min(on_the_way, n_processes * place.store_bytes)
     spilled, sent = int(on_the_way - kept), int(on_the_way * (1 - 1 / n_processes))
     work = work_of(facts, shape, spilled, sent)
@@ -113,7 +117,7 @@ def predict(
     sort = {name: steps.get(name, 0.0) for name in SORT}
     partition["prove"] *= share
     sort["prove"] *= 1 - share
-    if shape.strategy != "exchange":  # each part is read, sorted and written by one task
+    if not shape.is_exchange:  # each part is read, sorted and written by one task
         sort = {name: partition.get(name, 0.0) + sort.get(name, 0.0) for name in steps}
         partition = {}
     wall = speeds.get("wall", {}).get("even_s", 1.0) * (factors or {}).get("wall", 1.0)
@@ -126,7 +130,7 @@ def predict(
     used = _used(shape, place, shape.n_threads, 0.0)
     phases = {
         "start": steps["start"],
-        "sample": steps.get("sample", 0.0) / used,
+        "sample": (steps.get("sample", 0.0) + steps.get("find", 0.0)) / used,
         "partition": wall * even[0] + moved,
         "sort": wall * even[1] + moved,
         "publish": steps["publish"],
@@ -134,10 +138,11 @@ def predict(
     both = {name: steps[name] / 2 for name in ("spill", "send") if name in steps}
     steps_of = {
         **{name: {name: steps[name]} for name in ALONE if name in steps},
+        **({"sample": {"find": steps["find"]}} if "find" in steps else {}),
         "partition": _some(partition | both if partition else {}),
         "sort": _some(sort | both),
     }
-    part_bytes = facts.arrow_bytes * shape.balance / shape.n_parts
+    part_bytes = facts.row_bytes_in_memory * rows["sent"] * shape.balance / shape.n_parts
     piece_bytes = facts.arrow_bytes / max(1, shape.n_pieces)
     at_work = shape.n_threads * max(
         place.part_copies * part_bytes, place.piece_copies * piece_bytes
@@ -154,6 +159,7 @@ def predict(
         shape.balance,
         {**work, "wall": {"even_s": sum(even)}},
         steps_of,
+        rows,
     )
 
 

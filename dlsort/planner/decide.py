@@ -69,7 +69,9 @@ class Decision:
             "spilled_bytes": p.spilled_bytes,
             "sent_bytes": p.sent_bytes,
             "balance": p.balance,
+            "rows": dict(p.rows),
             "amounts": {step: dict(units) for step, units in p.work.items()},
+            "is_known": shape.known_rows is not None,
             "told_by": str(self.known),
         }
 

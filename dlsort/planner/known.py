@@ -31,6 +31,9 @@ class Known:
         Jobs that the speeds are fitted to; those that were this one.
     arrow_factor : float
         What the same job's rows took in memory at its last run, over what footers tell.
+    shares : mapping of str to float
+        Of the rows that were read and kept, those that were ``sent`` to parts, and ``written``,
+        at that run.
     facts : mapping of str to float or None
         What the machine's profile tells beside speeds; None: it has none.
     tuning : PlannerTuning
@@ -43,6 +46,7 @@ class Known:
     n_runs: int = 0
     n_same: int = 0
     arrow_factor: float = 1.0
+    shares: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, float] | None = None
     tuning: PlannerTuning = TUNING.planner
 
@@ -81,6 +85,7 @@ def learn(machine: str, job: str, tuning: PlannerTuning) -> Known:
         n_runs=len(runs),
         n_same=len(same),
         arrow_factor=_arrow_factor(same),
+        shares=_shares(same),
         facts=None if profile is None else profile.facts,
     )
 
@@ -89,3 +94,10 @@ def _arrow_factor(same: Sequence[Run]) -> float:
     """Return what the latest run of a job has shown; what can't be right says nothing."""
     told = same[-1].figures.get("arrow_factor", 1.0) if same else 1.0
     return told if 1 / _MOST_FACTOR < told < _MOST_FACTOR else 1.0
+
+
+def _shares(same: Sequence[Run]) -> dict[str, float]:
+    """Return which shares of rows the latest run of a job has shown."""
+    figures = same[-1].figures if same else {}
+    told = {name: figures.get(f"{name}_share", 1.0) for name in ("sent", "written")}
+    return {name: share for name, share in told.items() if 0 < share <= 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from dlsort.planner.history import Run
 from dlsort.planner.speeds import Work
@@ -13,6 +14,8 @@ __all__ = ["run_of"]
 
 # Steps whose wall seconds are measured, as phases of the report.
 _PHASES = ("start", "sample", "publish")
+# Units that are as many as rows.
+_OF_ROWS = ("bytes", "text", "coded", "rows", "texts", "stored")
 
 
 def run_of(report: SortReport, machine: str, job: str) -> Run:
@@ -26,11 +29,12 @@ def run_of(report: SortReport, machine: str, job: str) -> Run:
         What they are recognised by.
     """
     told, phases = report.predicted, report.phases
-    work: dict[str, dict[str, float]] = {s: dict(u) for s, u in told["amounts"].items()}
+    work = _done(told["amounts"], told["rows"], report)
     measured = dict(phases.work)
     measured |= {step: getattr(phases, f"{step}_s") for step in _PHASES if step in work}
-    if "sample" in work:  # whose tasks run side by side
-        measured["sample"] *= min(report.threads, machine_cores())
+    for step in ("sample", "find"):
+        if step in work:  # whose tasks run side by side
+            measured[step] = phases.sample_s * min(report.threads, machine_cores())
     # Seconds of the clock, beside those that threads took, spread evenly.
     predicted_s = sum(told["work"].get(step, 0.0) for step in phases.work)
     if predicted_s > 0:
@@ -49,8 +53,27 @@ def run_of(report: SortReport, machine: str, job: str) -> Run:
         "processes": float(report.workers),
         "arrow_factor": report.arrow_factor,
     }
+    if told["rows"]["kept"]:
+        for name, rows in (("sent", report.sent_rows), ("written", report.kept_rows)):
+            figures[f"{name}_share"] = rows / told["rows"]["kept"]
     return Run(time.time(), machine, job, _known(work), told["work"], measured, figures)
 
 
 def _known(work: Work) -> Work:
     return {step: units for step, units in work.items() if any(units.values())}
+
+
+def _done(
+    amounts: Work, rows: Mapping[str, int], report: SortReport
+) -> dict[str, dict[str, float]]:
+    """Return how much was done, where more or fewer rows went on than predicted."""
+    sent, written = (
+        done / rows[name] if rows[name] and done else 1.0
+        for name, done in (("sent", report.sent_rows), ("written", report.kept_rows))
+    )
+    by = dict.fromkeys(("prove", "classify", "split", "sort"), sent)
+    by |= {"write": written, "publish": written}
+    return {
+        step: {u: n * (by.get(step, 1.0) if u in _OF_ROWS else 1.0) for u, n in units.items()}
+        for step, units in amounts.items()
+    }

@@ -125,6 +125,7 @@ def make_parts(
                     outcome.file_bytes,
                     how_made(join(writer.folder, MODEL)) if strategy.cuts_by_model else LEARNED,
                     _arrow_factor(job, plan, outcome),
+                    sum(read.proof.rows for read in outcome.inputs),
                 )
             )
             return outcome
@@ -170,15 +171,7 @@ def rank_plans(
         is_tried = is_wanted and (trusted or not strategy.trusts_footers)
         plan = strategy.plan(job) if is_tried else None
         if plan is not None:
-            shapes.append(
-                replace(
-                    sized,
-                    strategy=strategy.name,
-                    n_pieces=plan.n_inputs,
-                    rereads=plan.rereads,
-                    balance=plan.balance,
-                )
-            )
+            shapes.append(plan.shape(sized))
             found.append((strategy, plan))
     is_pinned = job.strategy == shapes[0].strategy  # and the source is of the kind
     decision = job.decision.among(shapes[:1] if is_pinned else shapes)

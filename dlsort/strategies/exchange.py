@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,10 @@ from dlsort.io.parquet.writer import Writer
 from dlsort.io.source import Piece, cut_pieces
 from dlsort.model.model import Model
 from dlsort.model.partition import find_bands, group
-from dlsort.model.reuse import plan_reuse
+from dlsort.model.reuse import Reuse, plan_reuse, rows_of_reuse
 from dlsort.model.sample_plan import SamplePlan, plan_sample
 from dlsort.order.bands import count_bands
+from dlsort.planner.work import Shape
 from dlsort.proof.checksum import prove
 from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import Clock, InputStats, OutputStats
@@ -118,14 +119,27 @@ class ExchangePlan:
         return len(self.pieces)
 
     @property
-    def rereads(self) -> float:
-        """Rows that are read for each row: each is read once."""
-        return 1.0
+    def n_cuts(self) -> int:
+        """Parts, or pieces of these where they do not fit the memory."""
+        return max(self.job.n_parts, -(-self.job.source.kept_bytes // self.job.part_bytes))
 
-    @property
-    def balance(self) -> float:
-        """Largest part over the mean."""
-        return USUAL_BALANCE if self.job.n_parts > 1 else 1.0
+    @cached_property
+    def reuse(self) -> Reuse | None:
+        """How a known model may serve, if there is one."""
+        job = self.job
+        how = job.cut_keys, self.n_cuts, job.known, job.tuning
+        return plan_reuse(job.source, self.pieces, *how)
+
+    def shape(self, sized: Shape) -> Shape:
+        """Return what its cost depends on: each row is read once."""
+        return replace(
+            sized,
+            strategy=Exchanging.name,
+            n_pieces=self.n_inputs,
+            rereads=1.0,
+            balance=USUAL_BALANCE if self.job.n_parts > 1 else 1.0,
+            known_rows=rows_of_reuse(self.reuse),
+        )
 
     def row_bytes(self, number: int) -> float:
         """Return what a row of a piece is planned to take."""
@@ -137,16 +151,14 @@ class ExchangePlan:
         job, token = self.job, uuid.uuid4().hex
         source, n_parts, tuning = job.source, job.n_parts, job.tuning
         # A partition that doesn't fit is sorted band by band.
-        n_cuts = max(n_parts, -(-source.kept_bytes // job.part_bytes))
-        n_bands = None
+        n_cuts, n_bands = self.n_cuts, None
         if not job.fits:
             least = min(-(-n_cuts // n_parts), max(1, tuning.order.most_bands // n_parts))
             n_bands = max(count_bands(source.n_rows, n_parts, tuning.order), least)
-        samples, reuse = SamplePlan(()), None
+        samples = SamplePlan(())
         if n_cuts > 1:
             most_bytes = job.working_bytes
             samples = plan_sample(source, self.pieces, job.cut_keys, n_cuts, tuning, most_bytes)
-            reuse = plan_reuse(source, self.pieces, job.cut_keys, n_cuts, job.known, tuning)
         is_unique = job.fewer is not None and job.fewer.n_unique > 0
         reader = Reader.of(source, job.cut_keys, tuning, is_unique=is_unique)
         reader = reader.checking(job)
@@ -160,7 +172,7 @@ class ExchangePlan:
             n_parts,
             job.n_threads,
             n_bands=n_bands,
-            reuse=reuse,
+            reuse=self.reuse,
         )
         exchange = Exchange(
             token,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -37,6 +38,7 @@ from dlsort.model.partition import group
 from dlsort.order.argsort import argsort, first_rows
 from dlsort.order.ranks import normal_keys
 from dlsort.order.unique_rows import KeyGroups, starts_in_order
+from dlsort.planner.work import Shape
 from dlsort.proof.checksum import prove
 from dlsort.proof.left_out import check_cut
 from dlsort.proof.stats import Clock, InputStats
@@ -285,10 +287,30 @@ class FirstRows:
 class FirstRowsPlan(ExchangePlan):
     """The tasks of a job that wants a range near the begin of the sorted order."""
 
-    @property
-    def balance(self) -> float:
-        """Largest part over the mean: how many rows there are is known."""
-        return 1.0
+    def shape(self, sized: Shape) -> Shape:
+        """Return what its cost depends on, as far as ranges tell which pieces are read."""
+        source, n_pieces = self.job.source, len(self.pieces)
+        fewer, n_rows = self.job.fewer, max(1, source.n_rows)
+        assert fewer is not None
+        stop = fewer.stop(n_rows)
+        # Of pieces whose ranges overlap all are looked through; else those up to the last row,
+        # and the first of each task.
+        spread = self.job.decision.facts.overlap
+        n_tasks = min(n_pieces, TASKS_A_THREAD * self.job.n_threads)
+        n_looked = min(1.0, spread + stop / n_rows) * n_pieces
+        n_looked = min(max(n_looked, n_tasks), n_pieces)
+        # Rows fall into these pieces at random.
+        n_read = n_looked * (1 - (1 - 1 / max(n_looked, 1)) ** max(stop - fewer.offset, 0))
+        piece_rows = n_rows / n_pieces
+        return replace(
+            sized,
+            strategy=FirstRows.name,
+            n_pieces=n_pieces,
+            rereads=n_read / n_pieces,
+            balance=1.0,
+            looked_rows=round(n_looked * piece_rows),
+            held_rows=round((n_looked + n_tasks) * (min(stop, piece_rows) + stop)),
+        )
 
     def layer(self, writer: Writer) -> Layer:
         """Return find → choose → read and send → sort and write, as tasks."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -26,6 +26,7 @@ from dlsort.io.parquet.statistics import rank_raw
 from dlsort.io.parquet.writer import Writer
 from dlsort.io.source import Piece, Range, Source, cut_groups
 from dlsort.keys import SortKey
+from dlsort.planner.work import Shape
 from dlsort.proof.checksum import prove, total
 from dlsort.proof.outcome import Outcome, check_keys_apart, check_outcome
 from dlsort.proof.stats import Clock, InputStats
@@ -243,6 +244,11 @@ class MovePlan:
         """Largest part over the mean, which is known."""
         rows = [sum(s.n_rows for s in part) for part in self.moves.parts]
         return max(rows) * len(rows) / max(1, sum(rows))
+
+    def shape(self, sized: Shape) -> Shape:
+        """Return what its cost depends on."""
+        sized = replace(sized, rereads=self.rereads, balance=self.balance)
+        return replace(sized, strategy=Move.name, n_pieces=self.n_inputs)
 
     def row_bytes(self, number: int) -> float:
         """Return what a row of a part is planned to take."""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -34,9 +34,10 @@ from dlsort.io.source import Piece, Range, Source, cut_pieces
 from dlsort.keys import SortKey
 from dlsort.model.model import Model
 from dlsort.model.partition import find_bands
-from dlsort.model.reuse import plan_reuse
+from dlsort.model.reuse import Reuse, plan_reuse, rows_of_reuse
 from dlsort.model.sample_plan import plan_sample
 from dlsort.order.bands import write_starts
+from dlsort.planner.work import Shape
 from dlsort.proof.checksum import prove, total
 from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import Clock, InputStats, PieceEnds
@@ -276,10 +277,22 @@ class RangePlan:
         rows = _expected_rows(self.reads, self.job.n_parts)
         return rows / max(1, self.job.source.n_rows)
 
-    @property
-    def balance(self) -> float:
-        """Largest part over the mean."""
-        return USUAL_BALANCE
+    @cached_property
+    def reuse(self) -> Reuse | None:
+        """How a known model may serve, if there is one."""
+        job, pieces = self.job, self.reads.pieces
+        return plan_reuse(job.source, pieces, job.keys, job.n_parts, job.known, job.tuning)
+
+    def shape(self, sized: Shape) -> Shape:
+        """Return what its cost depends on."""
+        return replace(
+            sized,
+            strategy=RangeReading.name,
+            n_pieces=self.n_inputs,
+            rereads=self.rereads,
+            balance=USUAL_BALANCE,
+            known_rows=rows_of_reuse(self.reuse),
+        )
 
     def row_bytes(self, number: int) -> float:
         """Return what a row is planned to take: which pieces a part owns is not known."""
@@ -299,9 +312,7 @@ class RangePlan:
             samples,
             job.n_parts,
             job.n_threads,
-            reuse=plan_reuse(
-                job.source, self.reads.pieces, job.keys, job.n_parts, job.known, job.tuning
-            ),
+            reuse=self.reuse,
         )
         graph[readers] = call(readers, find_readers, self.reads, ref(model))
         calls = [

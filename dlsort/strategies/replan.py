@@ -103,7 +103,7 @@ class Watch:
         self._job, self._plan, self._decision = job, plan, decision
         self._may, self._crew, self._note = may, crew, note
         self._has_other = has_other
-        n = plan.n_inputs if decision.chosen.shape.strategy == "exchange" else job.n_parts
+        n = plan.n_inputs if decision.chosen.shape.is_exchange else job.n_parts
         self._first = FirstInputs(n, plan.row_bytes, job.tuning.planner)
         self._pace = Pace(decision, round(job.source.n_rows * job.source.kept_share))
         self._ratio = 1.0

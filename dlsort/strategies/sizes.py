@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -15,6 +15,7 @@ from dlsort.io.paths import shown_places
 from dlsort.io.source import cut_groups
 from dlsort.io.storage import is_store
 from dlsort.keys import SortKey
+from dlsort.model.model_file import LEARNED
 from dlsort.model.sample import rows_needed
 from dlsort.planner.cost import Resources
 from dlsort.planner.decide import Decision, decide
@@ -22,7 +23,7 @@ from dlsort.planner.history import History
 from dlsort.planner.known import Known, learn
 from dlsort.planner.profile import machine_key
 from dlsort.planner.record import run_of
-from dlsort.planner.work import Shape, facts_of, job_name
+from dlsort.planner.work import Facts, Shape, facts_of, job_name
 from dlsort.planner.write_costs import costs_of
 from dlsort.report import SortReport
 from dlsort.strategies.asked import Asked
@@ -37,6 +38,7 @@ from dlsort.strategies.budget import (
 from dlsort.strategies.file_sizes import parts_for_files
 from dlsort.strategies.first_rows import first_rows_fit
 from dlsort.strategies.strategy import USUAL_BALANCE, Job
+from dlsort.strategies.where import told_where
 from dlsort_cluster.machine import ClusterSize, machine_cores, machine_memory_bytes
 
 __all__ = ["Sizes", "default_of", "job_of", "plan_sizes", "remember"]
@@ -156,14 +158,16 @@ def _plan(
         return Resources(cores, tuning.base_bytes, store_bytes, *copies)
 
     planner = asked.tuning.planner
-    facts, job = facts_of(source, keys), None
+    facts, job = _facts(source, asked, keys, {}), None
     decision = decide(facts, shapes, resources, Known(tuning=planner))
     if planner.learns and decision.chosen.predicted.seconds >= planner.least_learned_s:
         machine = machine_key()
         if asked.scheduler is not None and size is not None:
             machine = f"{size.n_processes} processes, {size.n_threads} threads with {machine}"
-        job = machine, job_name(source, shown_places(asked.src), keys)
-        decision = decide(facts, shapes, resources, learn(*job, planner))
+        job = machine, job_name(source, shown_places(asked.src), keys, _rows(asked, keys))
+        known = learn(*job, planner)
+        facts = _facts(source, asked, keys, known.shares)
+        decision = decide(facts, shapes, resources, known)
     chosen = decision.chosen.shape
     budget = budgets[chosen.n_processes, chosen.n_threads]
     return Sizes(budget, decision, memory_bytes, job, source.arrow_factor)
@@ -171,10 +175,38 @@ def _plan(
 
 def remember(report: SortReport, sizes: Sizes) -> None:
     """Have the history keep what a job took, if it is worth that and went as planned."""
-    is_as_planned = report.moved == (report.predicted["strategy"] != "exchange")
-    is_whole = report.kept_rows == report.rows and not report.where
-    if sizes.job is not None and is_as_planned and is_whole and not report.resumed_parts:
+    predicted = report.predicted
+    is_as_planned = report.moved == (predicted["strategy"] in ("move", "range"))
+    is_as_planned &= predicted["is_known"] == (report.model != LEARNED)
+    if sizes.job is not None and is_as_planned and not report.resumed_parts:
         History.open().append(run_of(report, *sizes.job))
+
+
+def _facts(
+    source: ParquetSource, asked: Asked, keys: tuple[SortKey, ...], shares: Mapping[str, float]
+) -> Facts:
+    """Return the facts of a source, and of the rows that are wanted.
+
+    How many keys there are is not known before, but by the job's last run.
+    """
+    facts, fewer = facts_of(source, keys), asked.fewer(keys)
+    if fewer is None:
+        return facts
+    n_rows = max(1.0, facts.rows * facts.kept)
+    sent = shares.get("sent", 1.0) if fewer.n_unique else 1.0
+    written = shares.get("written", sent)
+    if fewer.is_cut:
+        wanted = max(0, fewer.stop(round(n_rows)) - fewer.offset)
+        written = min(written, wanted / n_rows)
+    return facts._replace(sent=sent, written=written, grouped=float(fewer.n_unique > 0))
+
+
+def _rows(asked: Asked, keys: tuple[SortKey, ...]) -> list[str]:
+    """Return what says which rows are wanted; nothing: all of them."""
+    fewer = asked.fewer(keys)
+    where = [] if asked.where is None else [told_where(asked.where)]
+    told = [] if fewer is None else [fewer.keep, fewer.n_unique, fewer.offset, fewer.limit]
+    return [*where, *map(str, told)]
 
 
 def job_of(

@@ -10,6 +10,7 @@ from dlsort.io.parquet.writer import Writer
 from dlsort.keys import SortKey
 from dlsort.model.known_model import KnownModel
 from dlsort.planner.decide import Decision
+from dlsort.planner.work import Shape
 from dlsort.proof.outcome import Outcome
 from dlsort.publish.job_file import JobFile
 from dlsort.strategies.fewer_rows import FewerRows
@@ -120,13 +121,8 @@ class Plan(Protocol):
     def n_inputs(self) -> int:
         """Number of input partitions."""
 
-    @property
-    def rereads(self) -> float:
-        """Rows that are read for each row of the source."""
-
-    @property
-    def balance(self) -> float:
-        """Largest part over the mean, as expected."""
+    def shape(self, sized: Shape) -> Shape:
+        """Return what its cost depends on, of the job's sizes."""
 
     def row_bytes(self, number: int) -> float:
         """Return what a row of an input, or of a part that is moved, is planned to take."""

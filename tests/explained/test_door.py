@@ -13,6 +13,8 @@ import pytest
 import dlsort
 from commands import contents, write
 from dlsort.errors import BadOptionError, DestinationError, DlsortError
+from dlsort.explained.door import explain_sort
+from dlsort.options.doors import DOORS
 from dlsort.planner.known import Known
 from report_pages import Page
 
@@ -41,7 +43,9 @@ PREDICTED = [
     "spilled_bytes",
     "sent_bytes",
     "balance",
+    "rows",
     "amounts",
+    "is_known",
     "told_by",
 ]
 
@@ -268,7 +272,28 @@ def test_rows_that_are_chosen_are_part_of_the_plan(src):
     whole = dlsort.explain(src, "id")
     few = dlsort.explain(src, "id", where="id < 100", columns="id", limit=10)
     assert few.plan["strategy"] == "first"
+    assert few.predicted["rows"]["written"] <= 10
+    (sample,) = (phase for phase in few.phases if phase.name == "sample")
+    assert set(sample.steps) == {"find"}
     assert few.source["rows"] < whole.source["rows"]
     assert list(few.notes) == ["rows that are kept: where id < 100, limit 10"]
     (note,) = dlsort.explain(src, "id,word", unique="last", unique_by="id").notes
     assert note == "rows that are kept: the last of each value of id"
+
+
+def test_first_rows_are_looked_for_where_ranges_tell(src, in_order):
+    for place, n_rows in ((src, 20_000), (in_order, 5_000)):
+        found = dlsort.explain(place, "id", limit=10, threads=1)
+        assert found.predicted["rows"]["written"] == 10
+        (sample,) = (phase for phase in found.phases if phase.name == "sample")
+        assert sample.rows <= n_rows
+    assert found.predicted["rows"]["read"] <= 4_000  # of 40,000
+
+
+def test_a_dry_run_plans_with_the_model_that_is_there(src, tmp_path):
+    options = {"src": src, "dst": tmp_path / "out", "by": "id", "overwrite": True}
+    options |= {"partitions": 3, "strategy": "exchange"}
+    dlsort.sort_dataset(**options)
+    defaults = {option.name: option.default for option in DOORS["sort_dataset"]}
+    assert explain_sort(defaults | options).predicted["is_known"]
+    assert not explain_sort(defaults | options | {"model": "none"}).predicted["is_known"]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -68,6 +69,44 @@ def test_a_dataset_of_another_day_is_the_same_job(history, source, tmp_path):
     sort(source, tmp_path)
     sort(source.rename(tmp_path / "day-2"), tmp_path)
     assert len({run.job for run in History.open().recent(machine_key())}) == 1
+
+
+def test_jobs_that_drop_rows_are_remembered_apart(history, source, tmp_path):
+    kinds = [
+        {"unique": "first", "by": "v"},
+        {"where": "v < 0.25"},
+        {"limit": 100},
+        {"limit": 50_000},
+        {},
+    ]
+    for path in source.iterdir():
+        table = pq.read_table(path)
+        pq.write_table(table.set_column(1, "v", pc.round(table["v"], 2)), path)
+    for options in kinds:
+        by = options.pop("by", "secret_name")
+        options |= {"overwrite": True, "_tuning": ALWAYS, "threads": 1, "partitions": 2}
+        first, second = (
+            dlsort.sort_dataset(source, tmp_path / "out", by=by, **options) for _ in range(2)
+        )
+        rows = second.predicted["rows"]
+        assert abs(rows["written"] - second.kept_rows) <= 0.05 * second.kept_rows
+        assert abs(rows["sent"] - second.sent_rows) <= 0.05 * second.sent_rows
+        assert "1 of this job" in second.predicted["told_by"]
+        assert first.kept_rows == second.kept_rows
+    runs = History.open().recent(machine_key())
+    assert len({run.job for run in runs}) == len(kinds)
+    # What was done counts, not what was predicted: of some hundred keys few rows are written.
+    assert 10 * runs[0].work["write"]["bytes"] < runs[-1].work["write"]["bytes"]
+    assert runs[4].measured["find"] > 0
+
+
+def test_a_model_that_is_known_is_planned_with(source, tmp_path):
+    options = {"strategy": "exchange", "partitions": 3, "threads": 1}
+    first = sort(source, tmp_path, **options)
+    second = sort(source, tmp_path, **options)
+    assert [first.model, second.model] == ["learned", "reused"]
+    assert [each.predicted["is_known"] for each in (first, second)] == [False, True]
+    assert second.predicted["work"]["sample"] < first.predicted["work"]["sample"]
 
 
 def test_small_jobs_leave_no_trace(history, source, tmp_path):
