@@ -88,8 +88,15 @@ def cut(table: pa.Table, starts: np.ndarray, parts: np.ndarray) -> Unit:
     return Unit(pa.concat_tables(slices) if slices else table.slice(0, 0), unit_starts)
 
 
-def pack(unit: Unit) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``(starts, stream)`` as two uint8 arrays, ready to be sent."""
+def pack(unit: Unit, codec: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``(starts, stream)`` as two uint8 arrays, ready to be sent.
+
+    ``codec`` names what compresses the stream, if it is to be done.
+    """
+    if codec is not None:  # how large that is can't be told before
+        sink = pa.BufferOutputStream()
+        write_stream(unit.table, sink, codec)
+        return pack_starts(unit), np.frombuffer(sink.getvalue(), np.uint8)
     # A stream that grows would be copied, into fresh memory, each time it does.
     measured = pa.MockOutputStream()
     write_stream(unit.table, measured)
@@ -103,9 +110,10 @@ def pack_starts(unit: Unit) -> np.ndarray:
     return np.ascontiguousarray(unit.starts).view(np.uint8)
 
 
-def write_stream(table: pa.Table, sink: pa.NativeFile) -> None:
+def write_stream(table: pa.Table, sink: pa.NativeFile, codec: str | None = None) -> None:
     """Write a table as one IPC stream."""
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    how = pa.ipc.IpcWriteOptions(compression=codec, use_threads=False)
+    with pa.ipc.new_stream(sink, table.schema, options=how) as writer:
         writer.write_table(table)
 
 

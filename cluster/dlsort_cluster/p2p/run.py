@@ -25,6 +25,7 @@ from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
 from dlsort_cluster.p2p import broken, lend, log
+from dlsort_cluster.p2p.link import Link
 from dlsort_cluster.p2p.messages import Packed, placed, sent
 from dlsort_cluster.p2p.stores import keep_store, sending_limiter
 from dlsort_cluster.pages import hold_small_pages, release_small_pages
@@ -38,7 +39,6 @@ from dlsort_cluster.wire import (
     Unit,
     cut,
     frame,
-    pack,
     pack_starts,
     unframe,
     unpack,
@@ -145,6 +145,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         here = get_address_host(self.local_address)
         # Workers that may see this one's memory, until one turns out not to.
         self._neighbours = {a for a in owned if get_address_host(a) == here}
+        self._link = Link(owned.keys() - self._neighbours, worker.state.nthreads)
         self._shared: set[SharedStream] = set()  # not yet answered
         self._arriving: dict[int, asyncio.Future[None]] = {}
         self._sent_on: set[Any] = set()
@@ -179,7 +180,8 @@ class ExchangeRun(ShuffleRun[int, Any]):
                 else:
                     unit_bytes = count_bytes(unit.table)
                     n_bytes += unit_bytes
-                    messages[address] = (partition_id, self._pack(address, unit, unit_bytes))
+                    packed = self._pack(address, partition_id, unit, unit_bytes)
+                    messages[address] = partition_id, packed
         finally:
             if self.closed:  # nobody will ask for what was shared since then
                 self._close_shared(list(self._shared))
@@ -187,10 +189,10 @@ class ExchangeRun(ShuffleRun[int, Any]):
         context_meter.digest_metric("p2p-shards", len(messages), "count")
         return messages
 
-    def _pack(self, address: str, unit: Unit, n_bytes: int) -> Packed:
+    def _pack(self, address: str, input_id: int, unit: Unit, n_bytes: int) -> Packed:
         shared = share(unit.table, n_bytes) if address in self._neighbours else None
         if shared is None:
-            return pack(unit)
+            return self._link.pack(address, input_id, unit, n_bytes)
         self._shared.add(shared)
         return pack_starts(unit), shared
 
@@ -200,12 +202,11 @@ class ExchangeRun(ShuffleRun[int, Any]):
         """Send messages; what the other worker can look at itself, only its place."""
         shared = [s for _, (_, s) in shards if isinstance(s, SharedStream)]
         try:
-            if not shared:
-                return await self._send_whole(address, [sent(*shard) for shard in shards])
-            try:
-                return await self._send_whole(address, [placed(*shard) for shard in shards])
-            except NotSharedError:
+            if shared:
+                with suppress(NotSharedError):
+                    return await self._send_whole(address, [placed(*shard) for shard in shards])
                 self._neighbours.discard(address)
+            with self._link.sending(address, shards):
                 return await self._send_whole(address, [sent(*shard) for shard in shards])
         finally:
             self._close_shared(shared)

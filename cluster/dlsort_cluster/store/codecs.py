@@ -1,7 +1,8 @@
-"""Codecs: whether what goes to disk is compressed, decided by what either has taken of late.
+"""Codecs: whether what goes to a disk or over a link is compressed: by what took less of late.
 
 A disk that takes 100 MB/s is worth a codec that packs 600 MB/s into a third; the page cache,
-while it has room, is not. Neither is known before, and both change while a job runs.
+while it has room, is not; so it is with links between hosts. Neither is known before, and both
+change while a job runs.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _NEWEST = 0.6
 
 
 class Codecs:
-    """What compresses the runs that go to one disk; may be asked by any thread.
+    """What compresses what goes to one place, in runs; may be asked by any thread.
 
     Parameters
     ----------
@@ -41,11 +42,19 @@ class Codecs:
     @contextmanager
     def choose(self, n_bytes: int) -> Iterator[str | None]:
         """Give the codec for a run of so many bytes; what is done inside is timed."""
-        with self._lock:
-            codec = self._next()
+        codec = self.pick()
         began, worked = perf_counter(), thread_time()
         yield codec
         seconds = perf_counter() - began + _READ_SHARE * (thread_time() - worked)
+        self.took(codec, n_bytes, seconds)
+
+    def pick(self) -> str | None:
+        """Return the codec for a run; :meth:`took` is told what that has taken."""
+        with self._lock:
+            return self._next()
+
+    def took(self, codec: str | None, n_bytes: int, seconds: float) -> None:
+        """Take in how long a run of so many bytes, before they are compressed, has taken."""
         taken = seconds / max(1, n_bytes)
         with self._lock:
             before = self._taken.get(codec, taken)
