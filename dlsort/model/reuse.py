@@ -28,7 +28,7 @@ import numpy.typing as npt
 from dlsort.io.source import Piece, Source
 from dlsort.keys import SortKey
 from dlsort.model.known_model import KnownModel, Probe, probe_at
-from dlsort.model.sample import Draw, Sample, SampleTask, draws_needed
+from dlsort.model.sample import Draw, Sample, SampleTask, draws_needed, promised
 from dlsort.model.sample_plan import choose_evenly, known_ends, overlap
 from dlsort.tuning import SampleTuning, Tuning
 
@@ -114,11 +114,6 @@ def are_alike(seen: npt.NDArray[np.int64]) -> bool:
 def relative_error(n_parts: int, n_rows: float, doubt: float) -> float:
     """Return how far a part's share of all rows may be from that of so many, over 1/p."""
     return math.sqrt(2 * math.log(n_parts / doubt) * n_parts / max(n_rows, 1.0))
-
-
-def promised(n_rows: int, n_parts: int, tuning: SampleTuning) -> float:
-    """Return the balance that is promised for parts of so many rows."""
-    return tuning.promised if n_rows >= tuning.promised_rows * n_parts else tuning.promised_few
 
 
 def rows_to_compare(n_rows: int, n_parts: int, tuning: SampleTuning) -> int:

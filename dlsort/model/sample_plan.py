@@ -21,11 +21,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dlsort.arrow.paths import top_columns_of
+from dlsort.arrow.kinds import is_bytes
+from dlsort.arrow.paths import field_at, top_columns_of
 from dlsort.io.source import Piece, RowGroup, Source
 from dlsort.io.source import Range as Told
 from dlsort.keys import SortKey
-from dlsort.model.sample import Draw, SampleTask, draws_needed, rows_needed
+from dlsort.model.sample import (
+    Draw,
+    SampleTask,
+    draws_by_place,
+    draws_needed,
+    rows_needed,
+)
 from dlsort.tuning import SampleTuning, Tuning
 
 __all__ = [
@@ -34,6 +41,7 @@ __all__ = [
     "batches",
     "choose_donors",
     "choose_evenly",
+    "expected_draws",
     "known_ends",
     "overlap",
     "plan_sample",
@@ -118,6 +126,13 @@ def plan_sample(
     seem_mixed &= len(ranges) == len(units)
     read = _choose_units(source, units, how, seem_mixed=seem_mixed)
     chosen = set(read)
+    n_looked = sum(units[u].n_rows for u in read)
+    has_text = _has_text(source, keys)
+    by_place = draws_by_place(n_looked, n_parts, n_rows, tuning, has_text=has_text)
+    if by_place and (memory_bytes is None or by_place <= memory_bytes // how.row_bytes):
+        wanted, compared = max(by_place, wanted), by_place
+    else:
+        by_place = 0
     donors = choose_donors(np.array([unit.file for unit in units]), read)
 
     def draw(u: int) -> Draw:
@@ -130,7 +145,8 @@ def plan_sample(
 
     def task(u: int, draws: Iterable[Draw]) -> SampleTask:
         groups = units[u].groups
-        return SampleTask(source.piece(groups.start, groups.stop), tuple(draws))
+        piece = source.piece(groups.start, groups.stop)
+        return SampleTask(piece, tuple(draws), by_place > 0)
 
     filled = [u for u, unit in enumerate(units) if unit.n_rows]
     of_donor: dict[int, list[int]] = {}
@@ -143,6 +159,25 @@ def plan_sample(
     if source.stored_bytes >= how.large_bytes:
         return SamplePlan(first, ranges=ranges)
     return SamplePlan(first, tuple(task(u, [draw(u)]) for u in unread))
+
+
+def expected_draws(
+    source: Source, keys: Sequence[SortKey], n_parts: int, tuning: Tuning
+) -> int:
+    """Return about how many rows :func:`plan_sample` has drawn, before there are pieces."""
+    if n_parts < 2 or not source.n_rows:
+        return 0
+    how, n_rows, n_groups = tuning.sample, source.n_rows, len(source.row_groups)
+    n_looked = min(n_rows, round(max(how.fewest_groups / n_groups, how.share) * n_rows))
+    has_text = _has_text(source, keys)
+    compared = min(rows_needed(n_parts, how.balance), how.compared_rows)
+    in_order = max(draws_needed(n_parts, n_groups, n_rows, tuning), compared)
+    by_place = draws_by_place(n_looked, n_parts, n_rows, tuning, has_text=has_text)
+    return min(by_place or in_order, n_rows)
+
+
+def _has_text(source: Source, keys: Sequence[SortKey]) -> bool:
+    return any(is_bytes(field_at(source.schema, key.column).type) for key in keys)
 
 
 def _units(

@@ -31,7 +31,7 @@ from dlsort.publish.finished import find_output, finished_parts
 from dlsort.strategies.fewer_rows import FewerRows
 from dlsort.strategies.part import write_partition
 from dlsort.strategies.reader import Reader, model_tasks
-from dlsort.strategies.strategy import USUAL_BALANCE, Job
+from dlsort.strategies.strategy import Job, usual_balance
 from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import Exchange, Layer, Shards, Slot, Split
 from dlsort_cluster.in_process import lay
@@ -132,12 +132,13 @@ class ExchangePlan:
 
     def shape(self, sized: Shape) -> Shape:
         """Return what its cost depends on: each row is read once."""
+        job = self.job
         return replace(
             sized,
             strategy=Exchanging.name,
             n_pieces=self.n_inputs,
             rereads=1.0,
-            balance=USUAL_BALANCE if self.job.n_parts > 1 else 1.0,
+            balance=usual_balance(job.source.n_rows, job.n_parts, job.tuning.sample),
             known_rows=rows_of_reuse(self.reuse),
         )
 

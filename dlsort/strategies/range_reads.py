@@ -43,7 +43,7 @@ from dlsort.proof.outcome import Outcome
 from dlsort.proof.stats import Clock, InputStats, PieceEnds
 from dlsort.strategies.part import Moved, find_moved, lay_parts, write_partition
 from dlsort.strategies.reader import Reader, model_tasks
-from dlsort.strategies.strategy import USUAL_BALANCE, Job
+from dlsort.strategies.strategy import Job, usual_balance
 from dlsort.tuning import StrategyTuning
 from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import Layer, Shards, Slot
@@ -285,12 +285,13 @@ class RangePlan:
 
     def shape(self, sized: Shape) -> Shape:
         """Return what its cost depends on."""
+        job = self.job
         return replace(
             sized,
             strategy=RangeReading.name,
             n_pieces=self.n_inputs,
             rereads=self.rereads,
-            balance=USUAL_BALANCE,
+            balance=usual_balance(job.source.n_rows, job.n_parts, job.tuning.sample),
             known_rows=rows_of_reuse(self.reuse),
         )
 

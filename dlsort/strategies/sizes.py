@@ -16,7 +16,7 @@ from dlsort.io.source import cut_groups
 from dlsort.io.storage import is_store
 from dlsort.keys import SortKey
 from dlsort.model.model_file import LEARNED
-from dlsort.model.sample import rows_needed
+from dlsort.model.sample_plan import expected_draws
 from dlsort.planner.cost import Resources
 from dlsort.planner.decide import Decision, decide
 from dlsort.planner.history import History
@@ -37,7 +37,7 @@ from dlsort.strategies.budget import (
 )
 from dlsort.strategies.file_sizes import parts_for_files
 from dlsort.strategies.first_rows import first_rows_fit
-from dlsort.strategies.strategy import USUAL_BALANCE, Job
+from dlsort.strategies.strategy import Job, usual_balance
 from dlsort.strategies.where import told_where
 from dlsort_cluster.machine import ClusterSize, machine_cores, machine_memory_bytes
 
@@ -109,7 +109,7 @@ def plan_sizes(
         If the memory is too small for any.
     """
     how = asked, keys, size, is_here
-    sizes = _plan(source.scaled(arrow_factor or 1.0), *how)
+    sizes = _plan(source if arrow_factor is None else source.scaled(arrow_factor), *how)
     seen, far = sizes.decision.known.arrow_factor, asked.tuning.planner.far_off
     if arrow_factor is None and not 1 / far < seen < far:
         with suppress(BadOptionError):  # no memory for that: what footers tell is tried
@@ -146,7 +146,7 @@ def _plan(
             refused.append(error)
             continue
         budgets[n_processes, n_threads] = budget
-        shapes += _shapes(source, asked, budget, n_processes, n_threads, n_pieces)
+        shapes += _shapes(source, asked, keys, budget, n_processes, n_threads, n_pieces)
     if not shapes:
         raise refused[0]
     tuning = asked.tuning.budget
@@ -330,6 +330,7 @@ def _budget(
 def _shapes(
     source: ParquetSource,
     asked: Asked,
+    keys: tuple[SortKey, ...],
     budget: Budget,
     n_processes: int,
     n_threads: int,
@@ -344,7 +345,7 @@ def _shapes(
     if asked.input_size:
         pieces = [min(asked.input_size, most)]
     for n_parts in _counts(source, asked, budget, n_threads):
-        sampled = rows_needed(n_parts, tuning.sample.balance) if n_parts > 1 else 0
+        sampled = expected_draws(source, keys, n_parts, tuning)
         seen = set()
         for piece_bytes in pieces:
             n_inputs = n_pieces(piece_bytes)
@@ -357,8 +358,8 @@ def _shapes(
                     n_processes,
                     n_threads,
                     piece_bytes=piece_bytes,
-                    balance=USUAL_BALANCE if n_parts > 1 else 1.0,
-                    sampled_rows=min(sampled, source.n_rows),
+                    balance=usual_balance(source.n_rows, n_parts, tuning.sample),
+                    sampled_rows=sampled,
                     is_running=asked.scheduler is not None,
                 )
 

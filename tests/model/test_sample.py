@@ -14,7 +14,7 @@ from dlsort.io.source import Range, RowGroup, Source, Stamp, cut_pieces
 from dlsort.keys import SortKey
 from dlsort.model import sample as sampling
 from dlsort.model import sample_plan
-from dlsort.model.sample import draws_needed, take_sample
+from dlsort.model.sample import draws_by_place, draws_needed, promised, take_sample
 from dlsort.model.sample_plan import known_ends, plan_sample
 from dlsort.sizes import GIB
 from dlsort.tuning import TUNING, SampleTuning, Tuning
@@ -122,7 +122,11 @@ def test_draws_are_evenly_spaced_in_sorted_order_whatever_the_order_of_rows(tmp_
     (task,) = plan_sample(source, cut_pieces(source, 2**30), (SortKey("t"),), 4, TUNING).first
     draw = dataclasses.replace(task.draws[0], n_draws=100)
     got = take_sample(
-        dataclasses.replace(task, draws=(draw,)), source.schema, (SortKey("t"),), (), TUNING
+        dataclasses.replace(task, draws=(draw,), by_place=False),
+        source.schema,
+        (SortKey("t"),),
+        (),
+        TUNING,
     )
     assert (got.keys["t"].to_numpy() == keys[got.row]).all()
     assert (np.diff(got.row) > 0).all()
@@ -262,3 +266,35 @@ def test_ends_that_do_not_compare_are_not_known():
     told = {0: Range(1, 2, 0), 1: Range(None, None, 3), 2: Range(0, 5, None)}
     assert known_ends(told) == {0: (1, 2), 2: (0, 5)}
     assert known_ends({**told, 3: Range(b"1", b"2", 0)}) == {}
+
+
+def test_rows_are_drawn_by_place_where_that_costs_less():
+    few = draws_by_place(400_000, 4, 400_000, TUNING, has_text=False)
+    many = draws_by_place(2_000_000, 4, 2_000_000, TUNING, has_text=False)
+    assert 0 < few < 10_000 < many  # more is promised of parts of more rows
+    assert draws_by_place(3_000_000, 1_000, 10**9, TUNING, has_text=False) == 0
+    assert draws_by_place(100_000, 4, 2_000_000, TUNING, has_text=False) == 0
+    assert draws_by_place(500_000, 4, 2_000_000, TUNING, has_text=True) > 0
+
+
+FAMILIES = {
+    "uniform": lambda rng, n: rng.integers(-(2**62), 2**62, n),
+    "in order": lambda rng, n: np.arange(n),
+    "zipf": lambda rng, n: rng.zipf(1.2, n),
+    "one of 60 %": lambda rng, n: np.where(rng.random(n) < 0.6, 7, rng.integers(0, 10**6, n)),
+    "three values": lambda rng, n: rng.integers(0, 3, n),
+    "all equal": lambda rng, n: np.zeros(n, np.int64),
+    "normal": lambda rng, n: rng.normal(size=n),
+    "saws": lambda rng, n: np.arange(n) % 997,
+}
+
+
+@pytest.mark.parametrize("n_rows", [100_000, 820_000])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_rows_that_are_drawn_by_place_keep_the_promise(tmp_path, name, n_rows):
+    keys = FAMILIES[name](np.random.default_rng(3), n_rows)
+    pq.write_table(pa.table({"k": keys}), tmp_path / "in.parquet", row_group_size=n_rows // 8)
+    options = {"partitions": 4, "strategy": "exchange", "model": "none"}
+    report = dlsort.sort_dataset(tmp_path / "in.parquet", tmp_path / "out", by="k", **options)
+    assert draws_by_place(n_rows * 6 // 8, 4, n_rows, TUNING, has_text=False)
+    assert report.balance <= promised(n_rows, 4, TUNING.sample)
