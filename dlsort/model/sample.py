@@ -278,7 +278,7 @@ def draw_by_place(n_rows: int, n_draws: int, *seed: int) -> npt.NDArray[np.int64
     Stratified sampling: as good as a uniform sample where rows lie at random, and better
     where they are in order. It wants about ten times the draws of :func:`draw_in_order` for the
     same balance, and reads none of the other rows: the way where rows are in memory as pandas
-    has them, and turning all keys into words and sorting them would cost more than the draws.
+    has them, and where sorting all keys costs more than the draws (:func:`draws_by_place`).
     """
     n_draws = min(n_rows, n_draws)
     edges = np.arange(n_draws + 1) * n_rows // max(n_draws, 1)
