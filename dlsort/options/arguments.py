@@ -21,6 +21,7 @@ from dlsort.options.functions import read_function
 from dlsort.sizes import GIB, parse_bytes
 
 __all__ = [
+    "BY_COLUMN",
     "CLUSTER",
     "CODEC",
     "COLUMNS",
@@ -271,6 +272,7 @@ PREDICATE = Kind("str or pyarrow.compute.Expression", read_where, metavar="CONDI
 TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
 DATASET = Kind("str or path-like", metavar="DATASET")
 CSV_FORM = Kind("str, path-like or mapping", metavar="NAME=VALUE,…")
+BY_COLUMN = Kind("str, path-like or mapping", metavar="FILE")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
 FUNCTION = Kind("str or callable", read_function, "one that can be imported", "MODULE:FUNCTION")
 CLUSTER = Kind("str, Client or Cluster", metavar="ADDR")

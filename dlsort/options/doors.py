@@ -9,6 +9,7 @@ from typing import Any
 from dlsort.errors import BadOptionError
 from dlsort.options.arguments import FLAG, FRAMES
 from dlsort.options.file_options import (
+    COLUMN_OPTIONS,
     COMPRESSION,
     MANIFEST,
     OUTPUT_FORMAT,
@@ -163,6 +164,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         PROFILE,
         COMPRESSION,
         ROW_GROUP_ROWS,
+        COLUMN_OPTIONS,
         OVERWRITE,
         RESUME,
         IF_EXISTS,
@@ -187,6 +189,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         MEMORY,
         TEMP_DIR,
         *_AS_THE_OTHERS,
+        COLUMN_OPTIONS,
         RESUME,
         replace(
             FILES_SCHEMA,
@@ -212,6 +215,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         MEMORY,
         TEMP_DIR,
         *_AS_THE_OTHERS,
+        COLUMN_OPTIONS,
         RESUME,
         PROGRESS,
     ),
