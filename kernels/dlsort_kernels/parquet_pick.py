@@ -25,7 +25,7 @@ from dlsort_kernels.declare import inlined
 from dlsort_kernels.jit import kernel
 from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.parquet_pages import page_header
-from dlsort_kernels.thrift_bytes import varint
+from dlsort_kernels.thrift_bytes import varint, varint64
 
 __all__ = ["copy_values", "delta_values", "find_pages", "pick_values", "text_ends"]
 
@@ -394,17 +394,8 @@ def _copy_values(data: Bytes, ends: Numbers, prefix: int, out: Bytes) -> None:
 @inlined
 def _long(page: Bytes, at: Any) -> tuple[Any, Any]:
     """Return a signed number of up to 64 bits, as it is, and where it ends, or -1."""
-    found = np.uint64(0)
-    for n in range(10):
-        if at < 0 or at >= len(page):
-            return found, np.int64(-1)
-        byte = np.uint64(page[at])
-        at += 1
-        found |= (byte & np.uint64(127)) << np.uint64(7 * n)
-        if byte < 128:
-            sign = np.uint64(0) - (found & np.uint64(1))
-            return (found >> np.uint64(1)) ^ sign, np.int64(at)
-    return found, np.int64(-1)
+    found, at = varint64(page, at)
+    return (found >> np.uint64(1)) ^ (np.uint64(0) - (found & np.uint64(1))), at
 
 
 def delta_values(page: Bytes, start: int, stop: int, n_values: int) -> tuple[Numbers, int]:
