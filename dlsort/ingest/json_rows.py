@@ -17,6 +17,10 @@ from dlsort.ingest.text_rows import RoundedError, TextRows, large_floats, with_t
 
 __all__ = ["JsonRows"]
 
+#: Of text that is parsed at once: what it becomes stays in the cache, and memory is used again.
+#: 16 MiB at once take 10 to 40 % longer.
+_PARSED_BYTES = 1 << 20
+
 
 class JsonRows(TextRows):
     """How JSON lines become rows."""
@@ -53,15 +57,12 @@ class JsonRows(TextRows):
             raise pa.ArrowInvalid(f"not UTF-8 ({error.reason})") from error
         if not text.strip():
             return with_types(schema, {}).empty_table()
-        table = pa_json.read_json(
-            pa.BufferReader(text),
-            pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-            pa_json.ParseOptions(
-                explicit_schema=with_types(schema, stored),
-                newlines_in_values=False,
-                unexpected_field_behavior="infer" if is_open else "error",
-            ),
+        parse = pa_json.ParseOptions(
+            explicit_schema=with_types(schema, stored),
+            newlines_in_values=False,
+            unexpected_field_behavior="infer" if is_open else "error",
         )
+        table = _parsed(text, parse, len(text) if is_open else _PARSED_BYTES)
         for i, field in enumerate(table.schema):
             wanted = schema.field(field.name).type if field.name in schema.names else field.type
             if wanted != field.type:
@@ -78,6 +79,17 @@ class JsonRows(TextRows):
             row = json.loads(line, parse_int=_Whole)
             for name in names:
                 _refuse_rounded(name, row.get(name))
+
+
+def _parsed(text: bytes, parse: pa_json.ParseOptions, n_bytes: int) -> pa.Table:
+    """Return the rows of a text, parsed in blocks of a size, or at once if a row is longer."""
+    how = pa_json.ReadOptions(use_threads=False, block_size=n_bytes + 1)
+    try:
+        return pa_json.read_json(pa.BufferReader(text), how, parse).combine_chunks()
+    except pa.ArrowInvalid as error:
+        if n_bytes >= len(text) or "straddling" not in str(error):
+            raise
+    return _parsed(text, parse, len(text))
 
 
 class _Whole(str):

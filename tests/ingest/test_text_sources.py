@@ -464,3 +464,12 @@ def test_the_same_text_gives_the_same_parts(tmp_path):
         sort(tmp_path / "in.csv", tmp_path / name, partitions=3, _tuning=SMALL)
     for part in sorted((tmp_path / "one").iterdir()):
         assert part.read_bytes() == (tmp_path / "two" / part.name).read_bytes()
+
+
+def test_lines_longer_than_what_is_parsed_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("dlsort.ingest.json_rows._PARSED_BYTES", 64)
+    lines = [f'{{"k": {499 - i}, "t": "{"a" * (i % 300)}"}}' for i in range(500)]
+    write(tmp_path / "in.jsonl", "\n".join(lines))
+    sort(tmp_path / "in.jsonl", tmp_path / "out")
+    rows = pq.read_table(tmp_path / "out").to_pylist()
+    assert rows == [json.loads(line) for line in reversed(lines)]
