@@ -13,13 +13,15 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 import pyarrow.types as pt
 
-from dlsort.ingest.text_rows import RoundedError, TextRows, large_floats, with_types
+from dlsort.ingest.text_rows import (
+    RoundedError,
+    TextRows,
+    in_small_blocks,
+    large_floats,
+    with_types,
+)
 
 __all__ = ["JsonRows"]
-
-#: Of text that is parsed at once: what it becomes stays in the cache, and memory is used again.
-#: 16 MiB at once take 10 to 40 % longer.
-_PARSED_BYTES = 1 << 20
 
 
 class JsonRows(TextRows):
@@ -62,7 +64,12 @@ class JsonRows(TextRows):
             newlines_in_values=False,
             unexpected_field_behavior="infer" if is_open else "error",
         )
-        table = _parsed(text, parse, len(text) if is_open else _PARSED_BYTES)
+
+        def read(n_bytes: int) -> pa.Table:
+            how = pa_json.ReadOptions(use_threads=False, block_size=n_bytes)
+            return pa_json.read_json(pa.BufferReader(text), how, parse)
+
+        table = in_small_blocks(text, read, has_types=not is_open)
         for i, field in enumerate(table.schema):
             wanted = schema.field(field.name).type if field.name in schema.names else field.type
             if wanted != field.type:
@@ -79,17 +86,6 @@ class JsonRows(TextRows):
             row = json.loads(line, parse_int=_Whole)
             for name in names:
                 _refuse_rounded(name, row.get(name))
-
-
-def _parsed(text: bytes, parse: pa_json.ParseOptions, n_bytes: int) -> pa.Table:
-    """Return the rows of a text, parsed in blocks of a size, or at once if a row is longer."""
-    how = pa_json.ReadOptions(use_threads=False, block_size=n_bytes + 1)
-    try:
-        return pa_json.read_json(pa.BufferReader(text), how, parse).combine_chunks()
-    except pa.ArrowInvalid as error:
-        if n_bytes >= len(text) or "straddling" not in str(error):
-            raise
-    return _parsed(text, parse, len(text))
 
 
 class _Whole(str):

@@ -467,9 +467,12 @@ def test_the_same_text_gives_the_same_parts(tmp_path):
 
 
 def test_lines_longer_than_what_is_parsed_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("dlsort.ingest.json_rows._PARSED_BYTES", 64)
-    lines = [f'{{"k": {499 - i}, "t": "{"a" * (i % 300)}"}}' for i in range(500)]
-    write(tmp_path / "in.jsonl", "\n".join(lines))
-    sort(tmp_path / "in.jsonl", tmp_path / "out")
-    rows = pq.read_table(tmp_path / "out").to_pylist()
-    assert rows == [json.loads(line) for line in reversed(lines)]
+    monkeypatch.setattr("dlsort.ingest.text_rows.PARSED_BYTES", 64)
+    rows = [
+        {"k": 499 - i, "t": "a" * (i % 300), "u": "b\nc" if i % 3 else "d"} for i in range(500)
+    ]
+    write(tmp_path / "in.jsonl", "\n".join(map(json.dumps, rows)))
+    pa_csv.write_csv(pa.Table.from_pylist(rows), tmp_path / "in.csv")
+    for name in ("in.jsonl", "in.csv"):
+        sort(tmp_path / name, tmp_path / f"out of {name[3:]}s")
+        assert pq.read_table(tmp_path / f"out of {name[3:]}s").to_pylist() == rows[::-1], name
