@@ -92,8 +92,8 @@ def check_target(place: str, n_files: int | None, n_bytes: int, *, overwrite: bo
     if not os.access(parent, os.W_OK | os.X_OK):
         msg = f"{place} can't be written: no permission to make files in {parent}."
         raise DestinationError(msg)
-    free = shutil.disk_usage(parent).free
-    if n_bytes > free:
+    total, _, free = shutil.disk_usage(parent)
+    if total and n_bytes > free:  # some file systems know of no size
         msg = (
             f"{place} needs {format_bytes(n_bytes)}, and {format_bytes(free)} are free there. "
             "Nothing was written; free some space, make fewer records or choose another disk."
