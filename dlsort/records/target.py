@@ -152,6 +152,7 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
     """
     path = target.path
     hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.gensort")
+    old = hidden.with_suffix(".old")
     files = [hidden / name for name in target.names] or [hidden]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,16 +163,18 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
                 opened.truncate(n_bytes)
         yield [str(file) for file in files]
         if target.names and path.is_dir() and any(path.iterdir()):
-            old = hidden.with_suffix(".old")
             path.rename(old)
             hidden.rename(path)
             shutil.rmtree(old, ignore_errors=True)
         else:
             hidden.rename(path)
     except BaseException as error:
+        if old.exists() and not path.exists():
+            old.rename(path)
         if hidden.is_dir():
             shutil.rmtree(hidden, ignore_errors=True)
-        hidden.unlink(missing_ok=True)
+        with suppress(OSError):
+            hidden.unlink()
         if isinstance(error, OSError) and not isinstance(error, DestinationError):
             raise write_error(error, path) from error
         raise

@@ -224,3 +224,20 @@ def test_ctrl_c_leaves_nothing_half(tmp_path):
     _, told = running.communicate()
     assert (running.returncode, told) == (130, "Error: stopped by SIGINT.\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_while_a_folder_is_replaced_brings_the_old_one_back(tmp_path, monkeypatch):
+    old = made_of(tmp_path / "out", 9, files=3)
+    rename, done = Path.rename, []
+
+    def second_fails(path, to):
+        done.append(to)
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", second_fails)
+    with pytest.raises(KeyboardInterrupt):
+        made_of(tmp_path / "out", 8, files=2, overwrite=True)
+    assert names(tmp_path) == ["out"]
+    assert b"".join(contents(tmp_path / "out").values()) == old
