@@ -104,17 +104,19 @@ def test_on_a_cluster(tmp_path, monkeypatch):
 
 # Of gensort's records, as valsort told them of sorts that others have published.
 SUMS = {
-    (1_000_000, False): "7a0e0d4868cd4",
-    (163_840, True): "1400fed7bb2c2",
-    (10_000_000, True): "4c48a881c779d5",
+    (1_000_000, ""): "7a0e0d4868cd4",
+    (163_840, "ascii"): "1400fed7bb2c2",
+    (10_000_000, "ascii"): "4c48a881c779d5",
+    (1_000_000, "teragen"): "7a27e2d0d55de",  # of Hadoop's TeraValidate
 }
 
 
-@pytest.mark.parametrize(("n", "is_ascii"), SUMS)
-def test_public_checksums(n, is_ascii, monkeypatch):
+@pytest.mark.parametrize(("n", "kind"), SUMS)
+def test_public_checksums(n, kind, monkeypatch):
     monkeypatch.undo()
-    made = dlsort.generate_records(n, os.devnull, ascii=is_ascii, checksum=True)
-    assert f"{made.checksum:x}" == SUMS[n, is_ascii]
+    how = {kind: True} if kind else {}
+    made = dlsort.generate_records(n, os.devnull, checksum=True, **how)
+    assert f"{made.checksum:x}" == SUMS[n, kind]
 
 
 # ---------------------------------------------------------------- what is there already
@@ -156,6 +158,8 @@ def test_an_empty_folder_is_taken_and_folders_above_are_made(tmp_path):
         ({"files": 0}, "files is 0"),
         ({"threads": 0}, "threads is 0"),
         ({"ascii": "yes"}, "ascii is 'yes'"),
+        ({"ascii": True, "teragen": True}, "teragen and ascii exclude each other"),
+        ({"skew": True, "teragen": True}, "teragen and skew exclude each other"),
     ],
 )
 def test_what_is_no_option_is_refused(tmp_path, wrong, match):
