@@ -189,20 +189,17 @@ def _tasks(
 def _make(path: str, at: int, first: int, n_records: int, how: _How) -> int:
     """Make some records, and write them from record ``at`` on; return their checksum, or 0."""
     total = 0
+    number = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if path else None
     try:
-        number = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if path else None
-        try:
-            place = at * RECORD_BYTES
-            for block, checksum in _blocks(first, n_records, how):
-                total += checksum
-                if number is not None:
-                    _write_at(number, block, place)
-                place += len(block)
-        finally:
+        place = at * RECORD_BYTES
+        for block, checksum in _blocks(first, n_records, how):
+            total += checksum
             if number is not None:
-                os.close(number)
-    except OSError as error:
-        raise write_error(error, path) from error
+                _write_at(number, block, place)
+            place += len(block)
+    finally:
+        if number is not None:
+            os.close(number)
     return total
 
 

@@ -176,5 +176,8 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
         with suppress(OSError):
             hidden.unlink()
         if isinstance(error, OSError) and not isinstance(error, DestinationError):
-            raise write_error(error, path) from error
+            told = write_error(error, path)
+            for note in getattr(error, "__notes__", ()):  # on which worker
+                told.add_note(note)
+            raise told from error
         raise
