@@ -117,7 +117,7 @@ def _check_there(place: str, path: Path, *, overwrite: bool, is_folder: bool) ->
             raise DestinationExistsError(msg)
         return
     held = sorted(os.listdir(path))  # noqa: PTH208 - names
-    if (what := never_replaced(str(path))) is not None and (held or path.is_mount()):
+    if (what := never_replaced(str(path))) is not None:
         msg = f"{place} is {what}, which is never replaced; name a folder below it."
         raise DestinationError(msg)
     if held and not overwrite:
@@ -171,8 +171,8 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
     except BaseException as error:
         if old.exists() and not path.exists():
             old.rename(path)
-        if hidden.is_dir():
-            shutil.rmtree(hidden, ignore_errors=True)
+        for left in (old, hidden):
+            shutil.rmtree(left, ignore_errors=True)
         with suppress(OSError):
             hidden.unlink()
         if isinstance(error, OSError) and not isinstance(error, DestinationError):

@@ -170,11 +170,14 @@ def test_what_is_no_option_is_refused(tmp_path, wrong, match):
     assert not list(tmp_path.iterdir())
 
 
-def test_places_where_nothing_can_be_made(tmp_path):
+def test_places_where_nothing_can_be_made(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     for dst, match in (
         (f"{tmp_path}/file/x", "is a file, not a folder"),
         ("s3://bucket/x", "in a store"),
+        (".", "is the working directory, which is never replaced"),
         (os.devnull, "no folder"),
         ("/proc/nothing/here", "can't be written"),
     ):
