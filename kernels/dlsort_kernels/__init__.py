@@ -35,6 +35,9 @@
                  gather       columns in a new order
     proof        hash         a checksum of rows
                  disorder     whether words are in order
+    benchmark    lcg          random numbers of 128 bits, from any of them on
+                 gensort      records of the sort benchmark
+                 valsort      whether they are in order, and their checksum
     machine code jit          what makes a function a kernel
                  declare      what is to be compiled, for which kernel_types
                  build        the compiler, which knows some more instructions
@@ -53,6 +56,7 @@ from dlsort_kernels.gather import (
     gather_lists,
     unpack_bits,
 )
+from dlsort_kernels.gensort import make_records
 from dlsort_kernels.hash import (
     fold,
     hash_bytes,
@@ -63,6 +67,7 @@ from dlsort_kernels.hash import (
     hash_words,
 )
 from dlsort_kernels.jit import compiled, warm
+from dlsort_kernels.lcg import draw_numbers, jump
 from dlsort_kernels.lead import add_code
 from dlsort_kernels.lowest import lowest_rows
 from dlsort_kernels.memory import empty, use_allocator
@@ -95,6 +100,7 @@ from dlsort_kernels.spread import word_range
 from dlsort_kernels.text_code import code_text, fit_text_code
 from dlsort_kernels.threads import SERIAL, Pool, batches, chunks, pool, threads_for
 from dlsort_kernels.ties import settle_ties, tied_rows
+from dlsort_kernels.valsort import RecordsScan, scan_records
 from dlsort_kernels.word_source import ArrayWords, WordSource
 from dlsort_kernels.words import (
     decimal_words,
@@ -110,6 +116,7 @@ __all__ = [
     "Cells",
     "Outline",
     "Pool",
+    "RecordsScan",
     "Scratch",
     "Spread",
     "WordSource",
@@ -127,6 +134,7 @@ __all__ = [
     "copy_values",
     "decimal_words",
     "delta_values",
+    "draw_numbers",
     "empty",
     "encode_bytes",
     "estimate_distinct",
@@ -151,10 +159,12 @@ __all__ = [
     "hash_words",
     "int_words",
     "join_files",
+    "jump",
     "last_row_end",
     "limb_words",
     "longest_text",
     "lowest_rows",
+    "make_records",
     "outline",
     "page_sizes",
     "pick_values",
@@ -165,6 +175,7 @@ __all__ = [
     "refine_bytes",
     "rows_of",
     "run_rows",
+    "scan_records",
     "scatter_bytes",
     "scatter_fixed",
     "scatter_slots",
