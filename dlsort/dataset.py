@@ -98,6 +98,7 @@ def sort_dataset(
     profile: str = "default",
     compression: str | None = None,
     row_group_rows: int | None = None,
+    column_options: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
     overwrite: Overwrite = False,
     resume: bool = False,
     if_exists: str | None = None,
@@ -225,6 +226,10 @@ def sort_dataset(
         ``"zstd:7"``, but for ``snappy``. By default as ``profile`` has it, or ``snappy``.
     row_group_rows : int, optional
         Rows of each row group of the parts; by default 262,144.
+    column_options : str, path-like or mapping, optional
+        How single columns are written: a YAML or JSON file, or a mapping, that gives a column's
+        name, or a nested one's path, its ``encoding``, ``compression``, ``statistics`` and
+        ``bloom_filter``, as in ``{"note": {"compression": "zstd:7", "bloom_filter": 0.01}}``.
     overwrite : bool or "force"
         Replace a destination that holds a Parquet dataset, whoever wrote it, once the new one
         is proved. Whatever else it holds is named and refused; ``"force"`` deletes that too,

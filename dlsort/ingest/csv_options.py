@@ -11,7 +11,7 @@ from os import PathLike
 from typing import Any
 
 from dlsort.errors import BadOptionError, shown
-from dlsort.io.storage import read_bytes, without_scheme
+from dlsort.io.value_file import read_values
 from dlsort.wording import did_you_mean
 
 __all__ = ["CsvOptions", "read_csv_options"]
@@ -94,7 +94,7 @@ def read_csv_options(value: Any) -> CsvOptions:
         pairs = [pair.partition("=") for pair in next(csv.reader([value]))]
         given = {name.strip(): text for name, _, text in pairs}
     elif isinstance(value, str | PathLike):
-        given = _read_file(str(without_scheme(str(value))))
+        given = _read_file(str(value))
     else:
         raise _refused(value, _EXAMPLE)
     names = [field.name for field in fields(CsvOptions)]
@@ -116,18 +116,10 @@ def _refused(value: Any, why: str) -> BadOptionError:
 
 
 def _read_file(path: str) -> dict[str, Any]:
-    import yaml  # of which JSON is a part
-
     try:
-        found = yaml.safe_load(read_bytes(path))
-    except FileNotFoundError as error:
-        raise _refused(path, f"and there is no such file; {_EXAMPLE}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        why = " ".join(str(error).split())
-        raise _refused(path, f"which can't be read ({why}); {_EXAMPLE}") from error
-    if not isinstance(found, Mapping):
-        raise _refused(path, f"which holds no names with values; {_EXAMPLE}")
-    return dict(found)
+        return read_values(path)
+    except ValueError as error:
+        raise _refused(path, f"{error}; {_EXAMPLE}") from error
 
 
 def _read(name: str, value: Any) -> Any:

@@ -18,9 +18,10 @@ from dlsort.errors import BadOptionError, shown
 from dlsort.keys import Texts, is_flag, read_by
 from dlsort.options.chosen import read_columns, read_rename, read_where
 from dlsort.options.functions import read_function
-from dlsort.sizes import GIB, parse_bytes
+from dlsort.sizes import GIB, parse_bytes, parse_count
 
 __all__ = [
+    "BY_COLUMN",
     "CLUSTER",
     "CODEC",
     "COLUMNS",
@@ -39,12 +40,14 @@ __all__ = [
     "KEY_COLUMNS",
     "LEVELS",
     "LOCALE",
+    "NUMBER",
     "PATH",
     "PATHS",
     "PATTERNS",
     "PREDICATE",
     "PROFILE_NAMES",
     "QUANTILE",
+    "RECORDS",
     "RENAMED",
     "SCHEMA",
     "SHARE",
@@ -271,6 +274,7 @@ PREDICATE = Kind("str or pyarrow.compute.Expression", read_where, metavar="CONDI
 TYPES = Kind("str, mapping or Schema", metavar="NAME:TYPE,…")
 DATASET = Kind("str or path-like", metavar="DATASET")
 CSV_FORM = Kind("str, path-like or mapping", metavar="NAME=VALUE,…")
+BY_COLUMN = Kind("str, path-like or mapping", metavar="FILE")
 FOLDER = Kind("str or path-like", range="an existing folder", metavar="DIR")
 FUNCTION = Kind("str or callable", read_function, "one that can be imported", "MODULE:FUNCTION")
 CLUSTER = Kind("str, Client or Cluster", metavar="ADDR")
@@ -286,6 +290,10 @@ KEY_COLUMNS = replace(
 )
 COUNT = Kind("int", read_count, "at least 1", "N", _number)
 WHOLE = replace(COUNT, read=partial(read_count, least=0), range="at least 0")
+RECORDS = Kind("int or str", parse_count, "at least 0, as in 10M or 1e8", "N")
+NUMBER = replace(
+    RECORDS, read=partial(parse_count, most=2**128 - 1), range="at least 0, below 2**128"
+)
 SIZE = Kind("int or str", parse_bytes, "at least 1 byte", "SIZE")
 SHARE = replace(SIZE, read=_read_share, range="at least 1 byte, or a share up to 100%")
 CODEC = Kind("str", _read_codec, metavar="CODEC")

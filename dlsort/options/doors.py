@@ -9,6 +9,7 @@ from typing import Any
 from dlsort.errors import BadOptionError
 from dlsort.options.arguments import FLAG, FRAMES
 from dlsort.options.file_options import (
+    COLUMN_OPTIONS,
     COMPRESSION,
     MANIFEST,
     OUTPUT_FORMAT,
@@ -33,6 +34,7 @@ from dlsort.options.other_options import (
     STATS,
     K,
 )
+from dlsort.options.record_options import GENERATE, QUIET, SUMMARY, VALIDATE
 from dlsort.options.row_options import (
     COLLATE,
     COLUMNS,
@@ -163,6 +165,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         PROFILE,
         COMPRESSION,
         ROW_GROUP_ROWS,
+        COLUMN_OPTIONS,
         OVERWRITE,
         RESUME,
         IF_EXISTS,
@@ -187,6 +190,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         MEMORY,
         TEMP_DIR,
         *_AS_THE_OTHERS,
+        COLUMN_OPTIONS,
         RESUME,
         replace(
             FILES_SCHEMA,
@@ -212,6 +216,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
         MEMORY,
         TEMP_DIR,
         *_AS_THE_OTHERS,
+        COLUMN_OPTIONS,
         RESUME,
         PROGRESS,
     ),
@@ -287,6 +292,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "argsort": (ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
     "is_sorted": (ASCENDING, NA_POSITION, NAN_POSITION),
     "rank": (METHOD, ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
+    "generate_records": GENERATE,
+    "validate_records": VALIDATE,
 }
 
 #: Each command's flags, in the order of its help.
@@ -333,6 +340,8 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
             help="Existing folder on the disk to measure; up to 200 MB are written there.",
         ),
     ),
+    "gensort": DOORS["generate_records"][2:],
+    "valsort": (*DOORS["validate_records"][1:], SUMMARY, QUIET),
 }
 
 EXCLUDE = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlsort.options.arguments import (
+    BY_COLUMN,
     CODEC,
     COMPRESSIONS,
     COUNT,
@@ -18,6 +19,7 @@ from dlsort.sizes import MIB
 from dlsort.tuning import TUNING
 
 __all__ = [
+    "COLUMN_OPTIONS",
     "COMPRESSION",
     "MANIFEST",
     "OUTPUT_FORMAT",
@@ -85,6 +87,13 @@ PROFILE = SortOption(
     "Whom the files are for: encodings, codec, row groups and types that suit spark, duckdb, "
     "delta tables, readers of 2018 (legacy), or a small disk (compact).",
     "default",
+)
+COLUMN_OPTIONS = SortOption(
+    "column_options",
+    BY_COLUMN,
+    "How single columns are written: a YAML or JSON file, or a mapping, that gives a column's "
+    "name or a nested one's path its ``encoding``, ``compression``, ``statistics`` and "
+    "``bloom_filter``, as in {l_comment: {compression: zstd:7, statistics: false}}.",
 )
 ROW_GROUP_ROWS = SortOption(
     "row_group_rows",

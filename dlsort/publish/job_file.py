@@ -65,6 +65,8 @@ class Wanted:
         Which rows are sorted; empty: all.
     input_format, csv_options : str
         What was said of files that are no Parquet.
+    column_options : str
+        What was said of how single columns are written.
     target_file_size : int or None
         As the user gave it, in bytes.
     partition_by : list of str
@@ -98,6 +100,7 @@ class Wanted:
     where: str = ""
     input_format: str = ""
     csv_options: str = ""
+    column_options: str = ""
     target_file_size: int | None = None
     partition_by: list[str] = field(default_factory=list)
     single_file: bool = False
@@ -163,6 +166,11 @@ class Wanted:
             "rename": ("rename (--rename)", self.rename, kept.rename),
             "where": ("where (--where)", self.where, kept.where),
             "format": ("input_format (--input-format)", self.input_format, kept.input_format),
+            "column_options": (
+                "column_options (--column-options)",
+                self.column_options,
+                kept.column_options,
+            ),
             "csv": ("csv_options (--csv-options)", self.csv_options, kept.csv_options),
             "file_size": (
                 "target_file_size (--target-file-size)",

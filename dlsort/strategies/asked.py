@@ -16,6 +16,7 @@ from dlsort.errors import BadOptionError, ClusterError, shown
 from dlsort.ingest.csv_options import CsvOptions, read_csv_options
 from dlsort.io.listing.hive import HiveTypes, read_hive_types
 from dlsort.io.listing.names import read_ignore
+from dlsort.io.parquet.column_options import ColumnOptions, read_column_options
 from dlsort.io.parquet.profiles import PROFILES
 from dlsort.io.parquet.writer import check_compression
 from dlsort.io.paths import Places, list_of, read_folder, read_path, read_places
@@ -79,6 +80,8 @@ class Asked:
         What the source's files are; None: what their names say.
     csv_options : CsvOptions
         How CSV is written.
+    column_options : ColumnOptions
+        How single columns of the result are written.
     decryption : str or None
         Names the function that gives the keys of encrypted files.
     model : str or None
@@ -121,6 +124,7 @@ class Asked:
     profile: str
     compression: str
     row_group_rows: int | None
+    column_options: ColumnOptions
     overwrite: Overwrite
     resume: bool
     if_exists: str | None
@@ -237,6 +241,7 @@ def read_arguments(
         "hive_types": read_hive_types(values["hive_types"]),
         "schema": read_schema(values["schema"]),
         "csv_options": read_csv_options(values["csv_options"]),
+        "column_options": read_column_options(values["column_options"]),
         "dst": ""
         if dst is None and door == "explain"
         else str(without_scheme(read_path(dst, "destination (dst)"))),

@@ -8,6 +8,7 @@ from typing import Any
 
 from dlsort.arrow.hidden import shown_name, visible_schema
 from dlsort.events import Event, Learned, Made, Planned, Resumed
+from dlsort.io.parquet.column_options import ColumnOptions
 from dlsort.io.parquet.encodings import choose_encodings
 from dlsort.io.parquet.profiles import PROFILES
 from dlsort.io.parquet.selected import SelectedSource
@@ -223,6 +224,7 @@ def _writer(
         target_bytes=how.target_file_size or 0,
         row_bytes=how.row_bytes,
         chosen=tuple(name for name in _CHOOSING if getattr(how, name)),
+        column_options=ColumnOptions.of_told(how.column_options),
     )
     if stage.is_resumed:
         note(Resumed(verify_finished(client, writer, job.n_threads)))

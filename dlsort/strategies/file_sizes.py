@@ -68,6 +68,7 @@ def written_row_bytes(source: ParquetSource, asked: Asked, keys: tuple[SortKey, 
         asked.tuning,
         profile=PROFILES[asked.profile],
         partition_by=asked.partition_by,
+        column_options=asked.column_options,
     )
     return writer.encoded_bytes(rows) / rows.num_rows
 

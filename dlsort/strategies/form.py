@@ -16,6 +16,7 @@ ONE_FILE = ".parquet"  # a destination whose name ends so is a file, unless it i
 _TEXT_OF = {
     "compression": "a codec of Parquet's",
     "row_group_rows": "of Parquet's row groups",
+    "column_options": "of Parquet's columns",
     "profile": "of Parquet files",
     "partition_by": "of folders of Parquet files",
     "target_file_size": "of Parquet files",

@@ -232,6 +232,7 @@ def check_source(
     _check_replaced(source, asked, destination)
     source.check_columns(source.schema.names, copied=True)
     check_profile(source.schema, asked.profile)
+    asked.column_options.check(source.schema, asked.profile)
     if asked.sink is not None:
         check_sink(source.schema, asked.sink)
     check_partition_by(source.schema, asked.partition_by)

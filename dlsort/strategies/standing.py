@@ -70,6 +70,7 @@ def wanted_of(source: Source, asked: Asked, keys: tuple[SortKey, ...], by: str) 
         manifest=asked.manifest,
         input_format=asked.input_format or "",
         csv_options=asked.csv_options.told(),
+        column_options=asked.column_options.told(),
         target_file_size=asked.target_file_size,
         partition_by=list(asked.partition_by),
         single_file=asked.single_file,

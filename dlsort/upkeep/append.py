@@ -64,6 +64,7 @@ def append_dataset(
     temp_dir: str | PathLike[str] | None = None,
     compression: str | None = None,
     row_group_rows: int | None = None,
+    column_options: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
     resume: bool = False,
     schema: str | PathLike[str] | pa.Schema = "union",
     ignore: str | Sequence[str] = (),
@@ -102,6 +103,8 @@ def append_dataset(
         Of the parts that are written; by default as the others.
     row_group_rows : int, optional
         Rows of their row groups; by default as the others.
+    column_options : str, path-like or mapping, optional
+        How single columns of theirs are written, as of :func:`dlsort.sort_dataset`.
     resume : bool
         Resume from what an earlier attempt at the same has kept that was killed. If the files
         are those that were appended last, nothing is done: no row is there twice.

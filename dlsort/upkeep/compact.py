@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.run import place_for
@@ -33,6 +34,7 @@ def compact_dataset(
     temp_dir: str | PathLike[str] | None = None,
     compression: str | None = None,
     row_group_rows: int | None = None,
+    column_options: str | PathLike[str] | Mapping[str, Mapping[str, Any]] | None = None,
     resume: bool = False,
     progress: Progress | bool | None = None,
     _tuning: Tuning = TUNING,
@@ -63,6 +65,8 @@ def compact_dataset(
         Of the parts that are written; by default as the others.
     row_group_rows : int, optional
         Rows of their row groups; by default as the others.
+    column_options : str, path-like or mapping, optional
+        How single columns of theirs are written, as of :func:`dlsort.sort_dataset`.
     resume : bool
         Resume from what an earlier attempt at the same has kept that was killed.
     progress : bool, Progress or callable, optional

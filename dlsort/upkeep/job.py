@@ -67,7 +67,9 @@ def open_destination(asked: Asked) -> tuple[str, Held, SortedDataset]:
             "by dlsort sort, which takes the key."
         )
         raise DestinationError(msg)
-    return destination, held, open_sorted(destination, asked.dst, asked.tuning)
+    dataset = open_sorted(destination, asked.dst, asked.tuning)
+    asked.column_options.check(dataset.source.schema, asked.profile)
+    return destination, held, dataset
 
 
 def wanted_of(
@@ -85,6 +87,7 @@ def wanted_of(
         hive_types=",".join(f"{name}:{kind}" for name, kind in asked.hive_types.items()),
         input_format=asked.input_format or "",
         csv_options=asked.csv_options.told(),
+        column_options=asked.column_options.told(),
         door=door,
         parts=Wanted.files_of(dataset.source),
     )

@@ -258,6 +258,7 @@ def _writer(
         marks=(*(upkeep.batch.marks if upkeep.batch else ()), *marks),
         growth=Growth(dataset.generation + 1, upkeep.usual, lead, members),
         chosen=tuple(dataset.manifests[0].chosen),
+        column_options=upkeep.asked.column_options,
     )
 
 

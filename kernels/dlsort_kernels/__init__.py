@@ -8,6 +8,7 @@
                  parquet_bytes  whether footers are as most are
                  parquet_pages  what pages unpack to, by their headers
                  parquet_join   small files made one
+                 parquet_pick   single values of pages
     key parts    words        values as words: unsigned integers that sort alike
                  prefix       the same for variable-length values
                  text_code    text as words of more than 8 bytes
@@ -34,6 +35,9 @@
                  gather       columns in a new order
     proof        hash         a checksum of rows
                  disorder     whether words are in order
+    benchmark    lcg          random numbers of 128 bits, from any of them on
+                 gensort      records of the sort benchmark
+                 valsort      whether they are in order, and their checksum
     machine code jit          what makes a function a kernel
                  declare      what is to be compiled, for which kernel_types
                  build        the compiler, which knows some more instructions
@@ -52,6 +56,7 @@ from dlsort_kernels.gather import (
     gather_lists,
     unpack_bits,
 )
+from dlsort_kernels.gensort import make_records
 from dlsort_kernels.hash import (
     fold,
     hash_bytes,
@@ -62,6 +67,7 @@ from dlsort_kernels.hash import (
     hash_words,
 )
 from dlsort_kernels.jit import compiled, warm
+from dlsort_kernels.lcg import draw_numbers, jump
 from dlsort_kernels.lead import add_code
 from dlsort_kernels.lowest import lowest_rows
 from dlsort_kernels.memory import empty, use_allocator
@@ -69,6 +75,13 @@ from dlsort_kernels.page_text import longest_text, shared_bytes_of
 from dlsort_kernels.parquet_bytes import Outline, outline, sound_chunks
 from dlsort_kernels.parquet_join import join_files
 from dlsort_kernels.parquet_pages import chunk_sizes, page_sizes
+from dlsort_kernels.parquet_pick import (
+    copy_values,
+    delta_values,
+    find_pages,
+    pick_values,
+    text_ends,
+)
 from dlsort_kernels.prefix import common_prefix, prefix_words
 from dlsort_kernels.refine import refine, run_rows
 from dlsort_kernels.refine_bytes import refine_bytes
@@ -87,6 +100,7 @@ from dlsort_kernels.spread import word_range
 from dlsort_kernels.text_code import code_text, fit_text_code
 from dlsort_kernels.threads import SERIAL, Pool, batches, chunks, pool, threads_for
 from dlsort_kernels.ties import settle_ties, tied_rows
+from dlsort_kernels.valsort import RecordsScan, scan_records
 from dlsort_kernels.word_source import ArrayWords, WordSource
 from dlsort_kernels.words import (
     decimal_words,
@@ -102,6 +116,7 @@ __all__ = [
     "Cells",
     "Outline",
     "Pool",
+    "RecordsScan",
     "Scratch",
     "Spread",
     "WordSource",
@@ -116,10 +131,14 @@ __all__ = [
     "compare_bytes",
     "compare_words",
     "compiled",
+    "copy_values",
     "decimal_words",
+    "delta_values",
+    "draw_numbers",
     "empty",
     "encode_bytes",
     "estimate_distinct",
+    "find_pages",
     "first_descent",
     "fit_text_code",
     "float_words",
@@ -140,12 +159,15 @@ __all__ = [
     "hash_words",
     "int_words",
     "join_files",
+    "jump",
     "last_row_end",
     "limb_words",
     "longest_text",
     "lowest_rows",
+    "make_records",
     "outline",
     "page_sizes",
+    "pick_values",
     "places_of",
     "pool",
     "prefix_words",
@@ -153,6 +175,7 @@ __all__ = [
     "refine_bytes",
     "rows_of",
     "run_rows",
+    "scan_records",
     "scatter_bytes",
     "scatter_fixed",
     "scatter_slots",
@@ -161,6 +184,7 @@ __all__ = [
     "slot_bytes",
     "sort_source",
     "sound_chunks",
+    "text_ends",
     "threads_for",
     "tied_rows",
     "unpack_bits",

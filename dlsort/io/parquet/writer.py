@@ -6,7 +6,7 @@ import base64
 import os
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
@@ -24,7 +24,9 @@ from dlsort.arrow.paths import field_at, find_path
 from dlsort.arrow.same_names import given_name
 from dlsort.arrow.transport import concat_rows
 from dlsort.errors import BadOptionError
+from dlsort.io.parquet.column_options import NO_OPTIONS, ColumnOptions
 from dlsort.io.parquet.encodings import Encodings, encodings_of_part
+from dlsort.io.parquet.leaves import first_leaf, leaf_paths
 from dlsort.io.parquet.profiles import PROFILES, Profile
 from dlsort.io.parts import ATTEMPTS, PARTS, Growth, part_name
 from dlsort.io.schema.told_types import ARROW
@@ -198,6 +200,8 @@ class Writer:
         Whom the files are for.
     chosen : tuple of str
         Options by which rows were left out, or files cut, for the parts' footers.
+    column_options : ColumnOptions
+        How single columns are written, in the place of what is chosen.
     """
 
     folder: str
@@ -220,6 +224,7 @@ class Writer:
     row_bytes: float = 0.0
     profile: Profile = PROFILES["default"]
     chosen: tuple[str, ...] = ()
+    column_options: ColumnOptions = NO_OPTIONS
 
     @property
     def manifest_keys(self) -> tuple[SortKey, ...]:
@@ -286,13 +291,18 @@ class Writer:
         # Parquet's writer takes paths, and "a.b" may be a column and a struct's field too.
         schema = _with_given_names(self._as_in_source(table.schema))
         listed = "element" if self.has_elements else None
-        paths = Counter(path for field in schema for path in _paths(field, listed))
+        leaves = [(path, field.name) for field in schema for path in leaf_paths(field, listed)]
+        paths = Counter(path for path, _ in leaves)
         one = {path for path, times in paths.items() if times == 1}
+        codecs = {"compression": codec, "compression_level": level}
+        if self.column_options:
+            chosen = self.column_options.encodings(dict(leaves), chosen)
+            n_rows = min(self.row_group_rows, table.num_rows)
+            codecs = self.column_options.arguments(dict(leaves), self.compression, n_rows)
         return pq.ParquetWriter(
             where,
             schema,
-            compression=codec,
-            compression_level=level,
+            **codecs,
             use_dictionary=[p for p in sorted(chosen.dictionary) if p in one] or False,
             column_encoding={p: e for p, e in chosen.other.items() if p in one} or None,
             version=self.profile.version,
@@ -354,7 +364,7 @@ class Writer:
                 break
             path = find_path(self.schema, key.column)
             top = schema.get_field_index(self.schema.names[path[0]])
-            leaf = _leaf(schema, (top, *path[1:]))
+            leaf = first_leaf(schema, (top, *path[1:]))
             claimed.append(pq.SortingColumn(leaf, key.descending, key.nulls_first))
         return claimed or None
 
@@ -368,42 +378,3 @@ def _with_given_names(schema: pa.Schema) -> pa.Schema:
     """Return a schema whose columns have the names that they had in the source."""
     fields = [field.with_name(given_name(field.name)) for field in schema]
     return pa.schema(fields, schema.metadata)
-
-
-def _leaf(schema: pa.Schema, path: Sequence[int]) -> int:
-    """Return the number of a field's first Parquet leaf."""
-    number, fields = 0, list(schema)
-    for i in path:
-        number += sum(_n_leaves(field.type) for field in fields[:i])
-        kind = fields[i].type
-        fields = list(kind) if pt.is_struct(kind) else []
-    return number
-
-
-def _paths(field: pa.Field, listed: str | None) -> Iterator[str]:
-    """Yield the paths of a column's Parquet leaves, as its writer knows them.
-
-    ``listed`` is what it calls the values of lists; None: what they are called.
-    """
-    kind = field.type
-    if isinstance(kind, pa.BaseExtensionType):
-        kind = kind.storage_type
-    if pt.is_dictionary(kind) or not pt.is_nested(kind):
-        yield field.name
-        return
-    between = ".key_value." if pt.is_map(kind) else "." if pt.is_struct(kind) else ".list."
-    inside = [kind.field(i) for i in range(kind.num_fields)]
-    if pt.is_map(kind):
-        inside = [kind.key_field.with_name("key"), kind.item_field.with_name("value")]
-    elif listed and not pt.is_struct(kind):
-        inside = [each.with_name(listed) for each in inside]
-    for each in inside:
-        yield from (f"{field.name}{between}{path}" for path in _paths(each, listed))
-
-
-def _n_leaves(kind: pa.DataType) -> int:
-    if isinstance(kind, pa.BaseExtensionType):
-        return _n_leaves(kind.storage_type)
-    if pt.is_dictionary(kind) or not pt.is_nested(kind):
-        return 1
-    return sum(_n_leaves(kind.field(i).type) for i in range(kind.num_fields))
