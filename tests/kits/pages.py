@@ -54,6 +54,7 @@ FOLDERS = ("dlsort", "cluster", "kernels", "docs", "docker", "benchmarks", "exam
 PAGES = sorted([*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))])
 # Needs a network, a cluster, or a checkout with make.
 ELSEWHERE = {"pip", "make", "dask", "python", ".venv/bin/python"}
+ELSEWHERE |= {"kubectl", "helm", "sbatch", "dask-gateway-server", "docker/certificates.sh"}
 HERE = {"dlsort", "mkdir", "tpchgen-cli"}
 RUN = {"python", "sh", "sql", "yaml", "json", "toml"}
 LANGUAGES = RUN | {"output", "mermaid"}
