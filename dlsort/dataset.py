@@ -29,6 +29,7 @@ from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
 from dlsort.strategies.earlier import known_model
 from dlsort.strategies.file_sizes import written_row_bytes
+from dlsort.strategies.on_dashboard import on_dashboard
 from dlsort.strategies.opened import (
     Selected,
     check_source,
@@ -375,7 +376,7 @@ def _sort_source(
         sizes = plan_sizes(source, asked, keys)
         shape = sizes.decision.chosen.shape
         asked = replace(asked, workers=shape.n_processes or None, threads=shape.n_threads)
-    with place_for(asked, source) as place:
+    with place_for(asked, source) as place, ExitStack() as stack:
         if not is_planned:
             sizes = plan_sizes(source, asked, keys, place.size)
         here = place.client is None
@@ -398,11 +399,12 @@ def _sort_source(
             )
             note(Started(n_processes, place.size.n_threads, n_parts, started - opened_at))
             # make
+            shown = stack.enter_context(on_dashboard(place, asked, report, n_parts, progress))
             with _in_sight(place.client, job, asked, destination, stage.folder):
-                outcome = make_parts(place.client, stage, job, progress, note)
+                outcome = make_parts(place.client, stage, job, shown, shown.noting(note))
                 check_taken_in(source, outcome)
                 # publish
-                progress.phase("publish", report.kept_rows)
+                shown.phase("publish", report.kept_rows)
                 publishing = time.perf_counter()
                 parts = check_visible(stage.parts, outcome.outputs)
                 if asked.sink is not None:
