@@ -57,9 +57,10 @@ demo: $(VENV)/installed-demo $(LINEITEM)/complete
 	@$(BIN)/dlsort check $(SORTED) --by "$(BY)" --against $(LINEITEM)/lineitem
 	@echo "== demo: done; the sorted rows are in $(SORTED), the report in $(DEMO)/report.json"
 
-# The image of the tests first: the first time takes longer than any test may.
+# The image of the tests and a browser first: the first time takes longer than any test may.
 test: $(VENV)/installed-test
 	@$(if $(ARGS),,$(BIN)/python tests/kits/docker_kit.py)
+	@$(if $(ARGS),,tests/kits/install_browser.sh)
 	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --dist worksteal)
 
 test-upstream: $(VENV)/installed-test

@@ -30,6 +30,7 @@ from dlsort.strategies.asked import Asked, read_arguments
 from dlsort.strategies.choose import make_parts
 from dlsort.strategies.earlier import known_model
 from dlsort.strategies.file_sizes import written_row_bytes
+from dlsort.strategies.on_dashboard import OnDashboard, on_dashboard
 from dlsort.strategies.opened import (
     Selected,
     check_source,
@@ -379,7 +380,10 @@ def _sort_source(
         sizes = plan_sizes(source, asked, keys)
         shape = sizes.decision.chosen.shape
         asked = replace(asked, workers=shape.n_processes or None, threads=shape.n_threads)
-    with place_for(asked, source) as place:
+    with (
+        place_for(asked, source) as place,
+        on_dashboard(place, asked, report, progress) as shown,
+    ):
         if not is_planned:
             sizes = plan_sizes(source, asked, keys, place.size)
 
@@ -390,7 +394,15 @@ def _sort_source(
 
         most_threads = 0 if place.client is not None else wanted.threads or machine_cores()
         making = _Making(
-            selection, asked, standing, known, place, report, progress, note, opened_at
+            selection,
+            asked,
+            standing,
+            known,
+            place,
+            report,
+            shown,
+            shown.noting(note),
+            opened_at,
         )
         # make, publish
         try:
@@ -413,7 +425,7 @@ class _Making(NamedTuple):
     known: KnownModel | None
     place: Place
     report: SortReport
-    progress: Progress
+    progress: OnDashboard
     note: Callable[[Event], None]
     opened_at: float
 
@@ -441,6 +453,7 @@ class _Making(NamedTuple):
             )
             n_threads = job.n_threads if here else place.size.n_threads
             note(Started(n_processes, n_threads, n_parts, started - self.opened_at))
+            self.progress.planned(n_parts)
             with _in_sight(place.client, job, asked, destination, stage.folder):
                 outcome = make_parts(place.client, stage, job, self.progress, note, may)
                 check_taken_in(source, outcome)

@@ -12,6 +12,7 @@ hand in ``split`` and ``merge``.
 ``wire``          how shards look between workers and on disk
 ``frames``        an exchange laid over a Dask DataFrame
 ``clusters``      a cluster to run on; jobs submitted, watched, cleaned up
+``dashboard``     the page that shows jobs on Dask's dashboard
 ``tuning``        what a process may hold, for stores and whoever plans it
 ================  =====================================================
 """

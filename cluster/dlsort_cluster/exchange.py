@@ -205,6 +205,8 @@ class Exchange:
     find : callable, optional
         ``find(part)`` returns the output of a partition that was merged before and needs no
         rows, or None. What is found by then may be left out by ``split``.
+    title : str
+        What the dashboard calls it, as in ``sort_values by x``.
     """
 
     token: str
@@ -215,6 +217,7 @@ class Exchange:
     temp_dir: str | None = None
     find: Callable[[int], Any] | None = None
     copies: float | None = None
+    title: str = ""
 
 
 class Layer(NamedTuple):

@@ -127,6 +127,12 @@ class FramePlan:
         """Return the label of a column, or the name of an index level."""
         return label_at(self.like, position)
 
+    @property
+    def shown_by(self) -> str:
+        """The key's columns, for people."""
+        labels = (self.label(position) for position in self.by)
+        return ", ".join("the index" if label is None else str(label) for label in labels)
+
     def dtype(self, position: int) -> Any:
         """Return the dtype of a column or index level."""
         return dtype_at(self.like, position)

@@ -207,6 +207,7 @@ class SetIndex(Sorted):
             meta=self._meta,
             divisions=divisions,
             engine=self.engine,
+            title=f"set_index {plan.shown_by}",
         )
 
 

@@ -252,6 +252,7 @@ class SortValues(Sorted):
             n_parts=plan.n_parts,
             meta=self._meta,
             engine=self.engine,
+            title=f"sort_values by {plan.shown_by}",
         )
 
 

@@ -143,6 +143,8 @@ def run_plan(
         If the cluster could not go on: no space for shards, workers lost, job
         cancelled.
     """
+    if callable(laid := getattr(progress, "laid", None)):
+        laid(layer)
     progress.phase("sample", n_rows)
     done = {"partition": 0, "sort": 0}
     usage = _Usage(layer, teller(progress))

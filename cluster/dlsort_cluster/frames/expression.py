@@ -48,6 +48,7 @@ def exchange_frame(
     divisions: tuple[Any, ...] | None = None,
     engine: Engine | None = None,
     copies: float = MEMORY.frame_copies,
+    title: str = "",
 ) -> Expr:
     """Return the frame that an exchange makes of another.
 
@@ -71,7 +72,7 @@ def exchange_frame(
         ``n_parts + 1`` bounds of the output partitions' index, if known.
     engine : {"p2p", "taskgraph"}, optional
         What to lay the tasks on; chosen by the scheduler if None.
-    copies : float
+    copies, title : float, str
         As in :class:`dlsort_cluster.exchange.Exchange`.
 
     Raises
@@ -90,7 +91,7 @@ def exchange_frame(
         )
         raise ExchangeError(msg)
     token = tokenize(frame._name, context._name, split, merge, n_parts)
-    exchange = Exchange(token, n_parts, split, merge, copies=copies)
+    exchange = Exchange(token, n_parts, split, merge, copies=copies, title=title)
     transfer = new(Transfer, inlined(frame), context, exchange, engine or found)
     return new(Exchanged, transfer, meta, divisions)
 

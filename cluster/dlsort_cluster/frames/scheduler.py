@@ -9,6 +9,7 @@ from distributed import default_client
 
 from dlsort_cluster.clusters.check_versions import check_versions_once
 from dlsort_cluster.clusters.joined import is_distributed
+from dlsort_cluster.dashboard.client import put_up
 from dlsort_cluster.engine import Engine, pick_engine
 
 __all__ = ["asked_for", "check_cluster", "engine_of_client", "is_async"]
@@ -29,6 +30,7 @@ def check_cluster() -> None:
     client = default_client()
     if client.status == "running":
         check_versions_once(client)
+        put_up(client)
 
 
 def asked_for() -> Any:

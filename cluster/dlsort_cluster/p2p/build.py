@@ -65,6 +65,7 @@ from dlsort_cluster.p2p.lend import Lender
 from dlsort_cluster.p2p.places import give_back, tell_places
 from dlsort_cluster.p2p.run import ExchangeSpec
 from dlsort_cluster.p2p.stores import spilled_bytes
+from dlsort_cluster.p2p.told import tell_rows
 from dlsort_cluster.store.memory import guard_of
 from dlsort_cluster.tasks import dask_argument
 from dlsort_cluster.versions import installed
@@ -116,6 +117,7 @@ def build(
         store_bytes=exchange.store_bytes,
         temp_dir=exchange.temp_dir,
         versions=installed(),
+        title=exchange.title,
     )
     context = dask_argument(context)
     transfer_keys = [(f"dlsort-transfer-{run}", i) for i in range(len(sources))]
@@ -223,6 +225,7 @@ def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
             # the receipts makes the scheduler start all over.
             fresh = plugin.get_or_create_shuffle(run)
             run_id = sync(plugin.worker.loop, fresh.barrier, run_ids)
+        tell_rows(plugin.worker, run, run_id, totals.counts)
         lent = tell_places(plugin, run, run_id, _unpack)
     return _Passed(run_id, totals, lent)
 

@@ -28,6 +28,7 @@ from dlsort_cluster.p2p import broken, lend, log
 from dlsort_cluster.p2p.link import Link
 from dlsort_cluster.p2p.messages import Packed, placed, sent
 from dlsort_cluster.p2p.stores import keep_store, sending_limiter
+from dlsort_cluster.p2p.told import Tally
 from dlsort_cluster.pages import hold_small_pages, release_small_pages
 from dlsort_cluster.store.memory import guard_of
 from dlsort_cluster.store.shared import NotSharedError, SharedStream, attach, share
@@ -62,6 +63,7 @@ class ExchangeSpec(ShuffleSpec[int]):
     store_bytes: int | None
     temp_dir: str | None
     versions: Mapping[str, str]
+    title: str = ""
 
     @property
     def output_partitions(self) -> Iterator[int]:  # type: ignore[override]
@@ -153,17 +155,18 @@ class ExchangeRun(ShuffleRun[int, Any]):
         # An error for a task to raise. The engine's own place for errors is looked
         # at when the scheduler asks too, and that would keep no more than its text.
         self._broken: ExchangeError | None = None
-        most = spec.store_bytes
+        most, mine = spec.store_bytes, owned.get(self.local_address, [])
         self.store = ShardStore(
             run=f"{self.id[:8]}[{run_id}]",
             worker=self.local_address,
-            parts=owned.get(self.local_address, []),
+            parts=mine,
             limit_bytes=self.guard.store_bytes() if most is None else most,
             temp_dir=spec.temp_dir or worker.local_directory,
             has_room=self.guard.has_room if most is None else None,
             whole_share=self.guard.tuning.whole_share,
         )
         self.guard.watch(self.store, self._lose_rows, planned=most is not None)
+        self._tally = Tally(self.id, run_id, worker, mine, self.store)
         keep_store(self.local_address, self.id, self.store)
         hold_small_pages(self.store)
 
@@ -185,6 +188,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         finally:
             if self.closed:  # nobody will ask for what was shared since then
                 self._close_shared(list(self._shared))
+        self._tally.sent(n_bytes)
         context_meter.digest_metric("p2p-shards", n_bytes, "bytes")
         context_meter.digest_metric("p2p-shards", len(messages), "count")
         return messages
@@ -278,7 +282,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         if arriving is None:
             self.received.add(input_id)
             self.total_recvd += stream.nbytes
-            unpacking = self.offload(self._unpack, input_id, starts, stream)
+            unpacking = self.offload(lambda: self._keep(input_id, unpack(starts, stream)))
             arriving = asyncio.ensure_future(unpacking)
             self._arriving[input_id] = arriving
         try:
@@ -291,12 +295,10 @@ class ExchangeRun(ShuffleRun[int, Any]):
                 self._exception = error
             raise
 
-    def _unpack(self, input_id: int, starts: np.ndarray, stream: np.ndarray) -> None:
-        self._keep(input_id, unpack(starts, stream))
-
     def _keep(self, input_id: int, unit: Unit) -> None:
         try:
-            self.store.put(input_id, unit)
+            if self.store.put(input_id, unit):
+                self._tally.kept(unit)
         except StoreClosedError as error:
             if self._broken is not None:  # no other attempt would do better
                 raise broken.alone(self._broken) from None
@@ -361,6 +363,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
 
     async def close(self) -> None:
         """Drop all shards and stop sending."""
+        self._tally.close(self.total_recvd)
         self._given_up.set()
         release_small_pages(self.store)
         self.guard.forget(self.store)
@@ -389,8 +392,9 @@ class ExchangeRun(ShuffleRun[int, Any]):
             raise ShuffleClosedError(msg)
 
     def heartbeat(self) -> dict[str, Any]:
-        """Report to the dashboard's shuffle page, with the store as its disk."""
-        return super().heartbeat() | {"disk": self.store.heartbeat()}
+        """Report to the dashboard's shuffle page, with the store as its disk, and to ours."""
+        ours = self._tally.figures(self.total_recvd)
+        return super().heartbeat() | {"disk": self.store.heartbeat(), "dlsort": ours}
 
     def read(self, path: Any) -> Any:
         """Refuse: nothing is kept in the engine's own buffers."""
