@@ -24,6 +24,8 @@ from dlsort_kernels.declare import inlined
 from dlsort_kernels.jit import kernel
 from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.lcg import draw_numbers, jump
+from dlsort_kernels.prefix import load_big_endian
+from dlsort_kernels.unaligned import store8
 
 __all__ = ["make_records"]
 
@@ -42,10 +44,18 @@ _MASK = np.frombuffer(
     np.uint8,
 )
 
-_32, _64 = np.uint64(32), np.uint64(64)
-_ONE = np.uint64(1)
-_BASE = np.uint64(95)  # printable signs
-_SKEWED = 48  # bits at the most
+_ONE, _8, _16, _32, _64 = (np.uint64(n) for n in (1, 8, 16, 32, 64))
+_BYTE, _HALF = np.uint64(0xFF), np.uint64(0xFFFFFFFF)
+_ALL = np.uint64(2**64 - 1)
+# Printable signs; a key has their digits in this base.
+_BASE, _BASE_2, _BASE_4 = np.uint64(95), np.uint64(95**2), np.uint64(95**4)
+_TWICE, _FOUR_TIMES = np.uint64(0x0101), np.uint64(0x01010101)
+_SPACES = np.uint64(0x2020202020202020)
+_LINE_END = np.uint64(0x0A0D << 48)
+_ZEROS, _SIXES = np.uint64(0x3030303030303030), np.uint64(0x0606060606060606)
+_ONES = np.uint64(0x0101010101010101)
+_TO_LETTERS = np.uint64(ord("A") - ord("9") - 1)
+_SKEWED_BITS = 48
 _LOW = 2**64 - 1
 
 
@@ -89,7 +99,7 @@ def make_records(
     if ascii:
         _lines(out, high, low, first >> 64, first & _LOW)
     else:
-        _binary(out, high, low, np.empty(KEY * (n + PARTS), np.uint8), _MASK)
+        _binary(out, high, low, np.empty(KEY * (n + PARTS) + 6, np.uint8), _MASK)
     if skew:
         _skew(
             out,
@@ -123,9 +133,9 @@ def _binary(out: Bytes, high: Words, low: Words, keys: Bytes, mask: Bytes) -> No
     """Write the keys of some numbers one after the other, and records of these."""
     at = np.uint64(0)
     for i in range(high.size):
-        _store(keys, at, high[i])
-        keys[at + np.uint64(8)] = np.uint8(low[i] >> np.uint64(56))
-        keys[at + np.uint64(9)] = np.uint8(low[i] >> np.uint64(48))
+        store8(keys, at, _swapped(high[i]))
+        # Six bytes more than the key has, which the next one overwrites.
+        store8(keys, at + _8, _swapped(low[i]))
         at += np.uint64(KEY)
     for i in range(out.size // RECORD):
         for j in range(RECORD):
@@ -133,90 +143,103 @@ def _binary(out: Bytes, high: Words, low: Words, keys: Bytes, mask: Bytes) -> No
 
 
 @inlined
-def _store(out: Bytes, at: Any, word: Any) -> None:
-    """Write a word at any address, its first byte the uppermost; one store for LLVM."""
-    out[at] = np.uint8(word >> np.uint64(56))
-    out[at + np.uint64(1)] = np.uint8(word >> np.uint64(48))
-    out[at + np.uint64(2)] = np.uint8(word >> np.uint64(40))
-    out[at + np.uint64(3)] = np.uint8(word >> np.uint64(32))
-    out[at + np.uint64(4)] = np.uint8(word >> np.uint64(24))
-    out[at + np.uint64(5)] = np.uint8(word >> np.uint64(16))
-    out[at + np.uint64(6)] = np.uint8(word >> np.uint64(8))
-    out[at + np.uint64(7)] = np.uint8(word)
+def _swapped(word: Any) -> Any:
+    """Return a word's bytes in the opposite order: one instruction for LLVM."""
+    found = word >> np.uint64(56) | word << np.uint64(56)
+    found |= (word >> np.uint64(40) & np.uint64(0xFF << 8)) | (
+        word << np.uint64(40) & np.uint64(0xFF << 48)
+    )
+    found |= (word >> np.uint64(24) & np.uint64(0xFF << 16)) | (
+        word << np.uint64(24) & np.uint64(0xFF << 40)
+    )
+    found |= (word >> _8 & np.uint64(0xFF << 24)) | (word << _8 & np.uint64(0xFF << 32))
+    return found
+
+
+@kernel(types.void(writes(types.uint8), *[reads(types.uint64)] * 2, *[types.uint64] * 2))
+def _lines(out: Bytes, high: Words, low: Words, number_high: int, number_low: int) -> None:
+    """Write records as lines of text, 8 signs at once, of which the first is the lowest byte.
+
+    Some stores reach over what the next ones write.
+    """
+    upper, lower = np.uint64(number_high), np.uint64(number_low)
+    first, second, third = _hex(upper >> _32), _hex(upper & _HALF), _hex(lower >> _32)
+    at = np.uint64(0)
+    for i in range(out.size // RECORD):
+        left = low[i]
+        store8(out, at, _digits_8(high[i]) + _SPACES)
+        rest = left // _BASE
+        two = left - rest * _BASE | (rest - rest // _BASE * _BASE) << _8
+        store8(out, at + _8, two + (_SPACES & _HALF))
+        store8(out, at + np.uint64(12), first)
+        store8(out, at + np.uint64(20), second)
+        store8(out, at + np.uint64(28), third)
+        store8(out, at + np.uint64(36), _hex(lower & _HALF))
+        store8(out, at + np.uint64(44), _SPACES)
+        digits = _hex(left >> np.uint64(20) & _HALF)
+        store8(out, at + np.uint64(46), _two_times_4(digits))
+        store8(out, at + np.uint64(54), _two_times_4(digits >> _16))
+        store8(out, at + np.uint64(62), _two_times_4(digits >> _32))
+        store8(out, at + np.uint64(70), _two_times_4(digits >> np.uint64(48)))
+        digits = _hex(left << np.uint64(12) & _HALF)
+        store8(out, at + np.uint64(78), _two_times_4(digits))
+        store8(out, at + np.uint64(86), _two_times_4(digits >> _16))
+        last = (digits >> _32 & _BYTE) * _FOUR_TIMES
+        end = (digits >> np.uint64(24) & _BYTE) * _TWICE | last << _16 | _LINE_END
+        store8(out, at + np.uint64(92), end)
+        at += np.uint64(RECORD)
+        lower += _ONE
+        if lower & _HALF == 0:
+            upper += np.uint64(lower == 0)
+            first, second, third = _hex(upper >> _32), _hex(upper & _HALF), _hex(lower >> _32)
 
 
 @inlined
-def _store_4(out: Bytes, at: Any, word: Any) -> None:
-    """Write a word's lower half as `_store` does."""
-    out[at] = np.uint8(word >> np.uint64(24))
-    out[at + np.uint64(1)] = np.uint8(word >> np.uint64(16))
-    out[at + np.uint64(2)] = np.uint8(word >> np.uint64(8))
-    out[at + np.uint64(3)] = np.uint8(word)
+def _digits_8(word: Any) -> Any:
+    """Return the 8 lowest digits in base 95, the lowest in the lowest byte."""
+    rest = word // _BASE_4
+    return _digits_4(word - rest * _BASE_4) | _digits_4(rest - rest // _BASE_4 * _BASE_4) << _32
+
+
+@inlined
+def _digits_4(word: Any) -> Any:
+    """Return the 4 digits of what is below 95**4; divisions that wait for few others."""
+    upper = word // _BASE_2
+    lower = word - upper * _BASE_2
+    second, fourth = lower // _BASE, upper // _BASE
+    found = lower - second * _BASE | second << _8
+    return found | (upper - fourth * _BASE) << _16 | fourth << np.uint64(24)
 
 
 @inlined
 def _hex(half: Any) -> Any:
-    """Return the 8 hexadecimal digits of 32 bits, as the bytes of a word."""
-    word = (half | half << np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
-    word = (word | word << np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
-    word = (word | word << np.uint64(4)) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    letters = (word + np.uint64(0x0606060606060606)) >> np.uint64(4)
-    letters &= np.uint64(0x0101010101010101)
-    return word + np.uint64(0x3030303030303030) + letters * np.uint64(ord("A") - ord("0") - 10)
+    """Return the 8 hexadecimal digits of 32 bits, the first in the lowest byte."""
+    word = half >> _16 | (half & np.uint64(0xFFFF)) << _32
+    word = (
+        word >> _8 & np.uint64(0x000000FF000000FF)
+        | (word & np.uint64(0x000000FF000000FF)) << _16
+    )
+    word = (
+        word >> np.uint64(4) & np.uint64(0x000F000F000F000F)
+        | (word & np.uint64(0x000F000F000F000F)) << _8
+    )
+    is_letter = (word + _SIXES) >> np.uint64(4) & _ONES
+    return word + _ZEROS + is_letter * _TO_LETTERS
 
 
-@kernel(types.void(writes(types.uint8), *[reads(types.uint64)] * 2, types.uint64, types.uint64))
-def _lines(out: Bytes, high: Words, low: Words, number_high: int, number_low: int) -> None:
-    """Write records as lines of text."""
-    upper, lower = np.uint64(number_high), np.uint64(number_low)
-    half = np.uint64(0xFFFFFFFF)
-    at = np.uint64(0)
-    for i in range(out.size // RECORD):
-        left = high[i]
-        signs = np.uint64(0)
-        for _ in range(8):
-            rest = left // _BASE
-            signs = signs << np.uint64(8) | (left - rest * _BASE)
-            left = rest
-        _store(out, at, signs + np.uint64(0x2020202020202020))
-        rest = low[i] // _BASE
-        out[at + np.uint64(8)] = np.uint8(low[i] - rest * _BASE + np.uint64(32))
-        out[at + np.uint64(9)] = np.uint8(rest % _BASE + np.uint64(32))
-        out[at + np.uint64(10)] = np.uint8(32)
-        out[at + np.uint64(11)] = np.uint8(32)
-        _store(out, at + np.uint64(12), _hex(upper >> _32))
-        _store(out, at + np.uint64(20), _hex(upper & half))
-        _store(out, at + np.uint64(28), _hex(lower >> _32))
-        _store(out, at + np.uint64(36), _hex(lower & half))
-        out[at + np.uint64(44)] = np.uint8(32)
-        out[at + np.uint64(45)] = np.uint8(32)
-        digits = _hex(low[i] >> np.uint64(20) & half)
-        place = at + np.uint64(46)
-        for n in range(8):
-            sign = digits >> np.uint64(56 - 8 * n) & np.uint64(255)
-            _store_4(out, place, sign * np.uint64(0x01010101))
-            place += np.uint64(4)
-        digits = _hex(low[i] & np.uint64(0xFFFFF))
-        for n in range(3, 8):
-            sign = digits >> np.uint64(56 - 8 * n) & np.uint64(255)
-            _store_4(out, place, sign * np.uint64(0x01010101))
-            place += np.uint64(4)
-        out[at + np.uint64(98)] = np.uint8(13)
-        out[at + np.uint64(99)] = np.uint8(10)
-        at += np.uint64(RECORD)
-        lower += _ONE
-        upper += np.uint64(lower == 0)
+@inlined
+def _two_times_4(signs: Any) -> Any:
+    """Return the two lowest bytes, each four times."""
+    return (signs & _BYTE) * _FOUR_TIMES | (signs >> _8 & _BYTE) * _FOUR_TIMES << _32
 
 
 @kernel(
     types.void(
         writes(types.uint8),
         reads(types.uint64),
-        types.uint64,
-        types.uint64,
+        *[types.uint64] * 2,
         reads(types.uint64),
-        types.int64,
-        types.int64,
+        *[types.uint64] * 2,
     )
 )
 def _skew(
@@ -234,18 +257,17 @@ def _skew(
     more than a prefix has are left alone.
     """
     upper, lower = np.uint64(number_high), np.uint64(number_low)
+    at = np.uint64(0)
     for i in range(out.size // RECORD):
-        n_bits = (np.int64(low[i] >> _32) & drawn_bits) * unit
-        if 0 < n_bits <= _SKEWED:
-            prefix = prefixes[_skew_index(upper, lower)]
-            place = RECORD * i
-            while n_bits > 0:
-                kept = np.uint64(0xFF) >> np.uint64(n_bits if n_bits < 8 else 8)
-                byte = prefix >> np.uint64(40) & np.uint64(0xFF)
-                out[place] = np.uint8(byte & ~kept | np.uint64(out[place]) & kept)
-                prefix <<= np.uint64(8)
-                n_bits -= 8
-                place += 1
+        n_bits = (low[i] >> _32 & np.uint64(drawn_bits)) * np.uint64(unit)
+        if n_bits > np.uint64(_SKEWED_BITS):
+            n_bits = np.uint64(0)
+        key = load_big_endian(out, at)
+        prefix = prefixes[_skew_index(upper, lower)] << _16
+        # Two shifts, because a shift by 64 is undefined.
+        skewed = _ALL << (np.uint64(63) - n_bits) << _ONE
+        store8(out, at, _swapped(prefix & skewed | key & ~skewed))
+        at += np.uint64(RECORD)
         lower += _ONE
         upper += np.uint64(lower == 0)
 
