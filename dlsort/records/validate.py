@@ -32,7 +32,7 @@ from dlsort_kernels import empty, scan_records
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
 
-__all__ = ["validate_records"]
+__all__ = ["count_records", "record_files", "validate_records"]
 
 # 500 kB, which stay in a core's cache.
 BLOCK_RECORDS = 5_000
@@ -93,7 +93,7 @@ def validate_records(
     """
     asked = read_options("validate_records", locals())
     places = read_places(src, "source (src)")
-    paths = [*_files(list_of(places))]
+    paths = [*record_files(list_of(places))]
     whole = _put_together(
         _read_summaries(paths)
         if asked["summaries"]
@@ -113,7 +113,7 @@ def _put_together(found: Iterable[RecordsSummary | None]) -> RecordsSummary | No
 # ---------------------------------------------------------------- files
 
 
-def _files(places: Iterable[str]) -> Iterator[str]:
+def record_files(places: Iterable[str]) -> Iterator[str]:
     """Give the files that are meant, in order."""
     for place in places:
         if is_store(place):
@@ -160,7 +160,7 @@ def _summarize(
     """Give summaries of files; those between two streams are read at once."""
     tasks: list[tuple[Any, ...]] = []
     for path in paths:
-        n_records = _count(path)
+        n_records = count_records(path)
         if n_records is None:
             yield from run_each(_range, tasks, scheduler=scheduler, threads=threads)
             tasks = []
@@ -173,7 +173,7 @@ def _summarize(
     yield from run_each(_range, tasks, scheduler=scheduler, threads=threads)
 
 
-def _count(path: str) -> int | None:
+def count_records(path: str) -> int | None:
     """Return the records of a file; None of a stream."""
     if path == STANDARD_INPUT:
         return None
