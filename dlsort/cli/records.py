@@ -65,7 +65,7 @@ def valsort_command(
     \b
     dlsort valsort sorted/
     dlsort valsort -o 0.sum part-0; dlsort valsort -o 1.sum part-1
-    cat 0.sum 1.sum > all.sum; dlsort valsort -s all.sum
+    dlsort valsort -s 0.sum 1.sum
     """
     with on_signal(leave):
         from dlsort.io.storage import write_error

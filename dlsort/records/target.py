@@ -92,8 +92,8 @@ def check_target(place: str, n_files: int | None, n_bytes: int, *, overwrite: bo
     if not os.access(parent, os.W_OK | os.X_OK):
         msg = f"{place} can't be written: no permission to make files in {parent}."
         raise DestinationError(msg)
-    free = shutil.disk_usage(parent).free
-    if n_bytes > free:
+    total, _, free = shutil.disk_usage(parent)
+    if total and n_bytes > free:  # some file systems know of no size
         msg = (
             f"{place} needs {format_bytes(n_bytes)}, and {format_bytes(free)} are free there. "
             "Nothing was written; free some space, make fewer records or choose another disk."
@@ -152,6 +152,7 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
     """
     path = target.path
     hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.gensort")
+    old = hidden.with_suffix(".old")
     files = [hidden / name for name in target.names] or [hidden]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,16 +163,18 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
                 opened.truncate(n_bytes)
         yield [str(file) for file in files]
         if target.names and path.is_dir() and any(path.iterdir()):
-            old = hidden.with_suffix(".old")
             path.rename(old)
             hidden.rename(path)
             shutil.rmtree(old, ignore_errors=True)
         else:
             hidden.rename(path)
     except BaseException as error:
+        if old.exists() and not path.exists():
+            old.rename(path)
         if hidden.is_dir():
             shutil.rmtree(hidden, ignore_errors=True)
-        hidden.unlink(missing_ok=True)
+        with suppress(OSError):
+            hidden.unlink()
         if isinstance(error, OSError) and not isinstance(error, DestinationError):
             raise write_error(error, path) from error
         raise
