@@ -12,6 +12,7 @@ import mmap
 import os
 import weakref
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -19,13 +20,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dlsort.errors import CorruptSourceError, SourceChangedError, SourceNotFoundError
+from dlsort.errors import (
+    CorruptSourceError,
+    DlsortError,
+    SourceChangedError,
+    SourceNotFoundError,
+)
 from dlsort.io.paths import Places, list_of, shown_places
 from dlsort.io.source import Stamp
 from dlsort.io.storage import stamp_of
 from dlsort.records.format import RECORD_BYTES
 from dlsort.records.validate import count_records, record_files
-from dlsort_kernels import empty
+from dlsort_kernels import empty, read_records
 
 __all__ = ["Looked", "RecordPiece", "RecordSource", "cut_records", "open_records"]
 
@@ -36,6 +42,7 @@ LOOK_RECORDS = 40
 _PAGE_BYTES = mmap.PAGESIZE
 
 Bytes = npt.NDArray[np.uint8]
+Words = npt.NDArray[np.uint64]
 
 
 class RecordPiece(NamedTuple):
@@ -47,20 +54,18 @@ class RecordPiece(NamedTuple):
 
 
 class Looked(NamedTuple):
-    """Some records of a source.
+    """The keys of some records.
 
     Attributes
     ----------
-    records : (100 n,) uint8
-        The records.
-    places : (n,) int64
-        Where they are, as in :attr:`RecordSource.places`.
+    word, tail : (n,) uint64
+        As :func:`dlsort_kernels.read_records` writes them, with the records' places.
     cached : float
         Share of them that were in the system's memory, from 0 to 1; 0 where it can't tell.
     """
 
-    records: Bytes
-    places: npt.NDArray[np.int64]
+    word: Words
+    tail: Words
     cached: float
 
 
@@ -117,8 +122,7 @@ class RecordSource:
         except OSError as error:
             raise _failed(path, error) from error
         if stamp != self.stamps[file]:
-            msg = f"{path} was changed while it was sorted. Sort it again once it is complete."
-            raise SourceChangedError(msg)
+            raise self._changed(path)
 
     def blocks(self, piece: RecordPiece, into: Bytes | None = None) -> Iterator[Bytes]:
         """Give a piece's records block by block.
@@ -137,57 +141,69 @@ class RecordSource:
         SourceChangedError
             If it has become shorter.
         """
-        path, n_block = self.files[piece.file], BLOCK_RECORDS * RECORD_BYTES
+        n_block = BLOCK_RECORDS * RECORD_BYTES
         n_bytes = piece.n_records * RECORD_BYTES
         memory = empty(min(n_block, n_bytes), np.uint8) if into is None else into
-        try:
-            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                for at in range(0, n_bytes, n_block):
-                    begin = 0 if into is None else at
-                    block = memory[begin : begin + min(n_block, n_bytes - at)]
-                    if not _fill(number, block, piece.first * RECORD_BYTES + at):
-                        self.check_unchanged(piece.file)
-                    yield block
-            finally:
-                os.close(number)
-        except OSError as error:
-            raise _failed(path, error) from error
+        with self._opened(piece.file) as number:
+            for at in range(0, n_bytes, n_block):
+                begin = 0 if into is None else at
+                block = memory[begin : begin + min(n_block, n_bytes - at)]
+                if not _fill(number, block, piece.first * RECORD_BYTES + at):
+                    raise self._changed(self.files[piece.file])
+                yield block
 
     def look(self, n_records: int, rng: np.random.Generator) -> Looked:
-        """Return about so many records, a few at each of many places all over the files."""
+        """Return the keys of about so many records, a few at each of many places."""
         n_places = max(1, -(-n_records // LOOK_RECORDS))
         if n_places * LOOK_RECORDS * 2 > self.n_rows:
-            n_places = -(-self.n_rows // LOOK_RECORDS)  # all of them
-            rows = np.arange(n_places) * LOOK_RECORDS
+            rows = np.arange(0, self.n_rows, LOOK_RECORDS)  # all of them
         else:  # one in each of as many equal ranges
             edges = (np.arange(n_places) + rng.random(n_places)) / n_places
             rows = (edges * (self.n_rows - LOOK_RECORDS)).astype(np.int64)
-        starts, at_file = np.cumsum([0, *self.counts]), self.places
-        found: list[Bytes] = []
-        places: list[npt.NDArray[np.int64]] = []
+        starts, places = np.cumsum([0, *self.counts]), self.places
+        found: list[tuple[Words, Words]] = []
         n_cached = 0
+        block = np.empty(LOOK_RECORDS * RECORD_BYTES, np.uint8)
         for file, path in enumerate(self.files):
             here = rows[(rows >= starts[file]) & (rows < starts[file + 1])] - starts[file]
+            ends = np.minimum(here + LOOK_RECORDS, self.counts[file])
+            word, tail = np.empty((2, int((ends - here).sum())), np.uint64)
+            at = 0
+            with self._opened(file) as number:
+                for row, end in zip(here.tolist(), ends.tolist(), strict=True):
+                    n = end - row
+                    some = block[: n * RECORD_BYTES]
+                    if _is_cached(number, some, row * RECORD_BYTES):
+                        n_cached += 1
+                    elif not _fill(number, some, row * RECORD_BYTES):
+                        raise self._changed(path)
+                    place = places[file] + row * RECORD_BYTES
+                    keys = word[at : at + n], tail[at : at + n]
+                    read_records(some, *keys, place, RECORD_BYTES)
+                    at += n
+            found.append((word, tail))
+        words, tails = (np.concatenate([np.empty(0, np.uint64), *s]) for s in _both(found))
+        return Looked(words, tails, n_cached / max(1, len(rows)))
+
+    @contextmanager
+    def _opened(self, file: int) -> Iterator[int]:
+        """Give a file's descriptor; tell in a sentence what can't be read."""
+        path = self.files[file]
+        try:
+            number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    for row in here.tolist():
-                        n = min(LOOK_RECORDS, self.counts[file] - row)
-                        block = np.empty(n * RECORD_BYTES, np.uint8)
-                        if _is_cached(number, block, row * RECORD_BYTES):
-                            n_cached += 1
-                        elif not _fill(number, block, row * RECORD_BYTES):
-                            self.check_unchanged(file)
-                        found.append(block)
-                        places.append(at_file[file] + np.arange(row, row + n) * RECORD_BYTES)
-                finally:
-                    os.close(number)
-            except OSError as error:
-                raise _failed(path, error) from error
-        if not found:
-            return Looked(np.empty(0, np.uint8), np.empty(0, np.int64), 1.0)
-        return Looked(np.concatenate(found), np.concatenate(places), n_cached / len(found))
+                yield number
+            finally:
+                os.close(number)
+        except OSError as error:
+            if isinstance(error, DlsortError):
+                raise
+            raise _failed(path, error) from error
+
+    @staticmethod
+    def _changed(path: str) -> SourceChangedError:
+        msg = f"{path} was changed while it was sorted. Sort it again once it is complete."
+        return SourceChangedError(msg)
 
     def mapped(self) -> Bytes:
         """Return all files as one memory, each where :attr:`places` has it.
@@ -245,6 +261,10 @@ def cut_records(source: RecordSource, n_records: int) -> list[RecordPiece]:
         for file, n in enumerate(source.counts)
         for first in range(0, n, n_records)
     ]
+
+
+def _both(found: Sequence[tuple[Words, Words]]) -> tuple[list[Words], list[Words]]:
+    return [word for word, _ in found], [tail for _, tail in found]
 
 
 def _fill(number: int, block: Bytes, at: int) -> bool:
@@ -306,7 +326,7 @@ def _map(files: Sequence[str], counts: Sequence[int], places: Sequence[int]) -> 
                 raise _failed(path, OSError(code, os.strerror(code)))
         finally:
             os.close(number)
-    return np.frombuffer(memory, np.uint8)
+    return np.ctypeslib.as_array(memory)
 
 
 _NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0)

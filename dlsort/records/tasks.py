@@ -34,7 +34,7 @@ from dlsort.tuning import Tuning
 from dlsort_cluster.exchange import Shards, Slot, Split
 from dlsort_kernels import empty, gather_records, read_records
 
-__all__ = ["KEYS", "KEY_ROW_BYTES", "RecordParts", "RecordReader", "fit_records", "key_words"]
+__all__ = ["KEYS", "KEY_ROW_BYTES", "RecordParts", "RecordReader", "fit_records"]
 
 KEYS = (SortKey("key"), SortKey("place"))
 # Of what travels for a record that stays where it is.
@@ -50,28 +50,13 @@ def _table(word: Words, tail: Words) -> pa.Table:
     return pa.table([pa.array(word), pa.array(tail)], [key.column for key in KEYS])
 
 
-def key_words(records: Bytes, places: npt.NDArray[np.int64]) -> pa.Table:
-    """Return the key columns of records, by which they are sorted.
-
-    Parameters
-    ----------
-    records : (100 n,) uint8
-        Records.
-    places : (n,) int64
-        Where they are, below 2**48.
-    """
-    word, tail = empty(len(places), np.uint64), empty(len(places), np.uint64)
-    read_records(records, word, tail)
-    return _table(word, tail | places.astype(np.uint64))
-
-
 def fit_records(looked: Looked, n_rows: int, n_parts: int, tuning: Tuning) -> Model:
     """Return the model of records, from those that were looked at."""
-    sample = key_words(looked.records, looked.places)
-    n = sample.num_rows
+    n = len(looked.word)
     number = np.arange(n)
     weight = np.full(n, n_rows / max(n, 1))
-    return fit_model(sample, np.zeros_like(number), number, weight, KEYS, n_parts, tuning.order)
+    keys = _table(looked.word, looked.tail)
+    return fit_model(keys, np.zeros_like(number), number, weight, KEYS, n_parts, tuning.order)
 
 
 @dataclass(frozen=True)

@@ -146,9 +146,9 @@ def _read(
         place += step
         word[i] = key
         tail[i] = rest
-        if key < before or (key == before and rest < before_tail):
-            if first_down == np.uint64(n):
-                first_down = np.uint64(i)
+        is_down = key < before or (key == before and rest < before_tail)
+        if is_down and first_down == np.uint64(n):
+            first_down = np.uint64(i)
         before, before_tail = key, rest
     return low, high, first_down
 
