@@ -7,8 +7,8 @@
     records   source ──────records────────▶ parts    what does not fit the memory goes to disk
 
 By keys the source is read a second time, a record here and there. While the system has it in
-its cache of files that is cheaper than to carry whole records; from a disk it would be dear. So
-what both ways cost decides, by the size of the source and the memory that is free beside the job.
+its cache of files that is cheaper than to carry whole records; from a disk it would be dear.
+So what both ways cost decides, by the size of the source and the memory free beside the job.
 """
 
 from __future__ import annotations

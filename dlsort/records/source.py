@@ -255,12 +255,13 @@ def open_records(src: Places) -> RecordSource:
 
 
 def cut_records(source: RecordSource, n_records: int) -> list[RecordPiece]:
-    """Return input partitions of at most so many records, of one file each."""
-    return [
+    """Return input partitions of at most so many records, of one file each; at least one."""
+    pieces = [
         RecordPiece(file, first, min(n_records, n - first))
         for file, n in enumerate(source.counts)
         for first in range(0, n, n_records)
     ]
+    return pieces or [RecordPiece(0, 0, 0)]
 
 
 def _both(found: Sequence[tuple[Words, Words]]) -> tuple[list[Words], list[Words]]:

@@ -13,7 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from dlsort.errors import DestinationError, DestinationExistsError, DestinationFullError
+from dlsort.errors import (
+    DestinationError,
+    DestinationExistsError,
+    DestinationFullError,
+    DlsortError,
+)
 from dlsort.io.parts import FEWEST_DIGITS
 from dlsort.io.storage import existing, is_store, write_error
 from dlsort.publish.destination import named
@@ -182,7 +187,7 @@ def staged(target: Target, sizes: Sequence[int], by: str) -> Iterator[list[str]]
             shutil.rmtree(hidden, ignore_errors=True)
         with suppress(OSError):
             hidden.unlink()
-        if isinstance(error, OSError) and not isinstance(error, DestinationError):
+        if isinstance(error, OSError) and not isinstance(error, DlsortError):
             raise write_error(error, path) from error
         raise
     finally:
