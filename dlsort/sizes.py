@@ -126,7 +126,7 @@ def parse_count(text: object, name: str, *, most: int = UNBOUNDED) -> int:
     value = -1
     if isinstance(text, _WHOLE) and not isinstance(text, bool):
         value = int(text)
-    elif isinstance(text, str) and (found := _COUNT.fullmatch(text.strip().lower())):
+    elif isinstance(text, str) and (found := _COUNT.fullmatch(text.replace(" ", "").lower())):
         digits, exponent, unit = found.groups(default="")
         with localcontext(prec=200):
             exact = Decimal(digits + exponent) * _UNITS[unit.upper()]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlsort.errors import BadOptionError
-from dlsort.sizes import GIB, MIB, parse_bytes
+from dlsort.sizes import GIB, MIB, parse_bytes, parse_count
 
 DECIMAL = {
     "": 1,
@@ -75,3 +75,37 @@ def test_what_is_neither_text_nor_number_is_refused(size):
 
 def test_a_size_may_be_any_number():
     assert [parse_bytes(n, "memory") for n in (5, np.int8(5), np.float32(5.5), 5.5)] == [5] * 4
+
+
+# ---------------------------------------------------------------- counts
+
+
+@given(n=st.integers(0, 10**6), unit=st.sampled_from(["", "k", "M", "G", "t"]))
+def test_counts_as_people_write_them(n, unit):
+    most = 10**30
+    value = n * {**DECIMAL, "M": 10**6, "G": 10**9, "t": 10**12}[unit]
+    for text in (f"{n}{unit}", f" {n:_}{unit.upper()} ", f"{n}.0{unit}", f"{n}e0{unit}"):
+        assert parse_count(text, "n", most=most) == value
+    assert parse_count(np.int64(n), "n") == n
+
+
+def test_counts_are_exact_and_whole():
+    assert parse_count("1e8", "n") == 10**8
+    assert parse_count("0.123456789123456789e18", "n") == 123456789123456789
+    assert parse_count(str(2**128 - 1), "n", most=2**128 - 1) == 2**128 - 1
+    for wrong in (
+        "",
+        "x",
+        "-1",
+        "1.5",
+        "1e-1",
+        "1e999",
+        "10%",
+        "0x10",
+        "\N{ARABIC-INDIC DIGIT ONE}",
+        True,
+        1.0,
+        None,
+    ):
+        with pytest.raises(BadOptionError, match=r"n is .*whole number from 0 to 100,"):
+            parse_count(wrong, "n", most=100)

@@ -18,7 +18,13 @@ import pyarrow.csv as csv
 import pyarrow.types as pt
 
 from dlsort.ingest.csv_options import CsvOptions
-from dlsort.ingest.text_rows import RoundedError, TextRows, large_floats, with_types
+from dlsort.ingest.text_rows import (
+    RoundedError,
+    TextRows,
+    in_small_blocks,
+    large_floats,
+    with_types,
+)
 from dlsort_kernels import last_row_end
 
 __all__ = ["CsvRows"]
@@ -136,12 +142,14 @@ class CsvRows(TextRows):
         columns = names.get("column_names") or text.partition(b"\n")[0].split(
             self._delimiter.encode()
         )
-        return csv.read_csv(
-            pa.BufferReader(text),
-            csv.ReadOptions(use_threads=False, block_size=len(text) + 1, **names),
-            self._parse(ignore_empty_lines=len(columns) > 1),
-            self._convert(column_types=dict(types), **how),
-        )
+        parse = self._parse(ignore_empty_lines=len(columns) > 1)
+        convert = self._convert(column_types=dict(types), **how)
+
+        def read(n_bytes: int) -> pa.Table:
+            read_options = csv.ReadOptions(use_threads=False, block_size=n_bytes, **names)
+            return csv.read_csv(pa.BufferReader(text), read_options, parse, convert)
+
+        return in_small_blocks(text, read, has_types=bool(types))
 
     def _check_whole(self, table: pa.Table, text: bytes, names: Mapping[str, Any]) -> None:
         for name in large_floats(table, self.types):

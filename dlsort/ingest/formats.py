@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import pyarrow as pa
+
 from dlsort.errors import BadOptionError
 from dlsort.io.find import SourceFile
 from dlsort.io.listing.names import is_document
 from dlsort.io.storage import read_range
 
-__all__ = ["PARQUET", "FileKind", "is_direct", "is_web", "kind_of_bytes", "kinds_of"]
+__all__ = [
+    "PARQUET",
+    "FileKind",
+    "is_direct",
+    "is_web",
+    "kind_of_bytes",
+    "kinds_of",
+    "packed_by",
+]
 
 PARQUET = "parquet"
 _SUFFIXES = {
@@ -22,6 +32,7 @@ _SUFFIXES = {
 }
 _PACKED = {".gz": "gzip", ".zst": "zstd"}
 _MAGIC = b"PAR1", b"PARE"
+_HEAD_BYTES = 64
 
 
 class FileKind(NamedTuple):
@@ -72,8 +83,28 @@ FileKind(format='csv', packed=None, is_tabbed=False), None)
     return None if found is None else FileKind(found, packed, suffix == ".tsv")
 
 
+def packed_by(head: bytes) -> str | None:
+    """Return the codec that all of a file is packed by, by its first bytes."""
+    return {b"\x1f\x8b": "gzip", b"(\xb5": "zstd"}.get(head[:2])
+
+
 def kind_of_bytes(head: bytes) -> FileKind | None:
-    """Return what a file is by its first bytes; None if they don't tell."""
+    """Return what a file is by its first bytes, packed or not; None if they don't tell.
+
+    Examples
+    --------
+    >>> import gzip
+    >>> kind_of_bytes(gzip.compress(b'{"x": 1}'))
+    FileKind(format='jsonl', packed='gzip', is_tabbed=False)
+    """
+    if packed := packed_by(head):
+        with pa.input_stream(pa.BufferReader(head), compression=packed) as stream:
+            try:
+                found = kind_of_bytes(stream.read(_HEAD_BYTES))
+            except OSError:  # they are too few
+                return None
+        is_text = found is not None and found.format not in (PARQUET, "arrow")
+        return found._replace(packed=packed) if found is not None and is_text else None
     if head[:4] in _MAGIC:
         return FileKind(PARQUET)
     if head[:6] == b"ARROW1" or head[:4] == b"\xff\xff\xff\xff":

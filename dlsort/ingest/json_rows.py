@@ -13,7 +13,13 @@ import pyarrow as pa
 import pyarrow.json as pa_json
 import pyarrow.types as pt
 
-from dlsort.ingest.text_rows import RoundedError, TextRows, large_floats, with_types
+from dlsort.ingest.text_rows import (
+    RoundedError,
+    TextRows,
+    in_small_blocks,
+    large_floats,
+    with_types,
+)
 
 __all__ = ["JsonRows"]
 
@@ -53,15 +59,17 @@ class JsonRows(TextRows):
             raise pa.ArrowInvalid(f"not UTF-8 ({error.reason})") from error
         if not text.strip():
             return with_types(schema, {}).empty_table()
-        table = pa_json.read_json(
-            pa.BufferReader(text),
-            pa_json.ReadOptions(use_threads=False, block_size=len(text) + 1),
-            pa_json.ParseOptions(
-                explicit_schema=with_types(schema, stored),
-                newlines_in_values=False,
-                unexpected_field_behavior="infer" if is_open else "error",
-            ),
+        parse = pa_json.ParseOptions(
+            explicit_schema=with_types(schema, stored),
+            newlines_in_values=False,
+            unexpected_field_behavior="infer" if is_open else "error",
         )
+
+        def read(n_bytes: int) -> pa.Table:
+            how = pa_json.ReadOptions(use_threads=False, block_size=n_bytes)
+            return pa_json.read_json(pa.BufferReader(text), how, parse)
+
+        table = in_small_blocks(text, read, has_types=not is_open)
         for i, field in enumerate(table.schema):
             wanted = schema.field(field.name).type if field.name in schema.names else field.type
             if wanted != field.type:

@@ -36,6 +36,7 @@ from dlsort.ingest.formats import (
     is_web,
     kind_of_bytes,
     kinds_of,
+    packed_by,
 )
 from dlsort.ingest.json_rows import JsonRows
 from dlsort.ingest.pieces import Making, Piece, Pieces
@@ -305,6 +306,9 @@ class _Taking:
             msg = f"{name} is empty; expected the rows to sort."
             raise SourceNotFoundError(msg)
         asked = self.incoming.input_format
+        packed = packed_by(head)
+        if packed and not asked:  # blocks of zstd are unpacked whole
+            head += raw.read(1 << 17)
         kind = FileKind(asked) if asked else kind_of_bytes(head)
         if kind is None:
             msg = (
@@ -312,7 +316,6 @@ class _Taking:
                 "(--input-format): parquet, csv, jsonl or arrow."
             )
             raise BadOptionError(msg)
-        packed = {b"\x1f\x8b": "gzip", b"(\xb5": "zstd"}.get(head[:2])
         stream = Counted(raw, head)
         if kind.format == PARQUET or head[:6] == b"ARROW1":
             path = self._spool(stream)

@@ -9,10 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
-__all__ = ["RoundedError", "TextRows", "large_floats", "with_types"]
+__all__ = ["RoundedError", "TextRows", "in_small_blocks", "large_floats", "with_types"]
 
 #: From here on not every whole number is a float64.
 EXACT = 2.0**53
+#: Of text that is parsed at once, so that what it becomes stays in the cache, and memory is
+#: used again: 16 MiB at once take a third longer of CSV, and 10 to 40 % of JSON.
+PARSED_BYTES = 1 << 20
 
 
 class RoundedError(pa.ArrowInvalid):  # type: ignore[misc] # pyarrow is Any
@@ -98,6 +101,29 @@ class TextRows(ABC):
             if end := self.row_end(text[: at + 1]):
                 return end
         return len(text)
+
+
+def in_small_blocks(
+    text: bytes, read: Callable[[int], pa.Table], *, has_types: bool
+) -> pa.Table:
+    """Return the rows of a text that is parsed in small blocks; at once if a row is longer.
+
+    Parameters
+    ----------
+    text : bytes
+        Of whole rows.
+    read : callable
+        Parses it in blocks of so many bytes.
+    has_types : bool
+        Whether all columns' types are given: others are inferred of the first block.
+    """
+    if has_types and len(text) > PARSED_BYTES:
+        try:
+            return read(PARSED_BYTES).combine_chunks()
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error):
+                raise
+    return read(len(text) + 1)
 
 
 def with_types(schema: pa.Schema, types: Mapping[str, pa.DataType]) -> pa.Schema:

@@ -63,6 +63,13 @@ GENERATE = (
         short="-s",
     ),
     SortOption(
+        "teragen",
+        FLAG,
+        "The records of Hadoop's TeraGen and of gensort 1.1: the same keys as without "
+        "it, and another payload.",
+        default=False,
+    ),
+    SortOption(
         "start",
         NUMBER,
         "The number of the first record: parts that are made apart are the whole if they are "

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from dlsort.errors import DestinationError
+from dlsort.errors import BadOptionError, DestinationError
 from dlsort.io.paths import read_path
 from dlsort.io.storage import write_error
 from dlsort.options.doors import read_options
@@ -62,10 +62,11 @@ class GeneratedRecords:
 
 
 class _How(NamedTuple):
-    """What records are made: lines, skewed, and whether they are added up."""
+    """What records are made, and whether they are added up."""
 
     ascii: bool
     skew: bool
+    teragen: bool
     checksum: bool
 
 
@@ -75,6 +76,7 @@ def generate_records(
     *,
     ascii: bool = False,
     skew: bool = False,
+    teragen: bool = False,
     start: int | str = 0,
     files: int | None = None,
     checksum: bool = False,
@@ -95,6 +97,9 @@ def generate_records(
         Lines of text in the place of random bytes.
     skew : bool
         Many keys begin alike, with up to 6 bytes of one of some prefixes.
+    teragen : bool
+        The records of Hadoop's TeraGen and of gensort 1.1: the same keys as without it,
+        and another payload.
     start : int or str
         The number of the first record: parts that are made apart are the whole if they are put
         together.
@@ -139,7 +144,11 @@ def generate_records(
     asked = read_options("generate_records", locals())
     n_records, first = asked["n"], asked["start"]
     place = read_path(dst, "destination (dst)")
-    how = _How(asked["ascii"], asked["skew"], asked["checksum"])
+    how = _How(*(asked[name] for name in _How._fields))
+    if how.teragen and (how.ascii or how.skew):
+        other = "ascii" if how.ascii else "skew"
+        msg = f"teragen and {other} exclude each other; give one of them."
+        raise BadOptionError(msg)
     runs_on = {"scheduler": scheduler, "threads": asked["threads"]}
     n_files = asked["files"]
     step = task_records(n_records, TASK_RECORDS)
@@ -181,20 +190,17 @@ def _tasks(
 def _make(path: str, at: int, first: int, n_records: int, how: _How) -> int:
     """Make some records, and write them from record ``at`` on; return their checksum, or 0."""
     total = 0
+    number = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if path else None
     try:
-        number = os.open(path, os.O_WRONLY | os.O_CLOEXEC) if path else None
-        try:
-            place = at * RECORD_BYTES
-            for block, checksum in _blocks(first, n_records, how):
-                total += checksum
-                if number is not None:
-                    _write_at(number, block, place)
-                place += len(block)
-        finally:
+        place = at * RECORD_BYTES
+        for block, checksum in _blocks(first, n_records, how):
+            total += checksum
             if number is not None:
-                os.close(number)
-    except OSError as error:
-        raise write_error(error, path) from error
+                _write_at(number, block, place)
+            place += len(block)
+    finally:
+        if number is not None:
+            os.close(number)
     return total
 
 
@@ -206,7 +212,8 @@ def _blocks(
     state = None
     for i in range(0, n_records, BLOCK_RECORDS):
         block = memory[: (n_records - i) * RECORD_BYTES]
-        state = make_records(block, (first + i) % 2**128, state, ascii=how.ascii, skew=how.skew)
+        kind = {"ascii": how.ascii, "skew": how.skew, "teragen": how.teragen}
+        state = make_records(block, (first + i) % 2**128, state, **kind)
         yield block, scan_records(block).checksum if how.checksum else 0
 
 

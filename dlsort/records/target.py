@@ -123,7 +123,7 @@ def _check_there(place: str, path: Path, *, overwrite: bool, is_folder: bool) ->
             raise DestinationExistsError(msg)
         return
     held = sorted(os.listdir(path))  # noqa: PTH208 - names
-    if (what := never_replaced(str(path))) is not None and (held or path.is_mount()):
+    if (what := never_replaced(str(path))) is not None:
         msg = f"{place} is {what}, which is never replaced; name a folder below it."
         raise DestinationError(msg)
     if held and not overwrite:
@@ -183,12 +183,15 @@ def staged(target: Target, sizes: Sequence[int], by: str) -> Iterator[list[str]]
     except BaseException as error:
         if old.exists() and not path.exists():
             old.rename(path)
-        if hidden.is_dir():
-            shutil.rmtree(hidden, ignore_errors=True)
+        for left in (old, hidden):
+            shutil.rmtree(left, ignore_errors=True)
         with suppress(OSError):
             hidden.unlink()
         if isinstance(error, OSError) and not isinstance(error, DlsortError):
-            raise write_error(error, path) from error
+            told = write_error(error, path)
+            for note in getattr(error, "__notes__", ()):  # on which worker
+                told.add_note(note)
+            raise told from error
         raise
     finally:
         if lock is not None:

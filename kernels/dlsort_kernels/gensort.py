@@ -6,6 +6,9 @@ keys of the nine records that follow, each xor a constant of its place; so a rec
 of all keys one after the other, xor a mask. An ASCII record is a line: the key in printable
 signs, the record's number, and filler of the random number's lower bits.
 
+TeraGen's records, as gensort 1.1 made them, have the key of the one kind, number and filler
+of the other, and bytes between them that are no text.
+
 A skewed key shares its first bits with all keys whose number has as many bits: these are the
 first bytes of the key of the record of that number.
 """
@@ -25,7 +28,7 @@ from dlsort_kernels.jit import kernel
 from dlsort_kernels.kernel_types import reads, writes
 from dlsort_kernels.lcg import draw_numbers, jump
 from dlsort_kernels.prefix import load_big_endian
-from dlsort_kernels.unaligned import store8
+from dlsort_kernels.unaligned import load8, store8
 
 __all__ = ["make_records"]
 
@@ -56,11 +59,21 @@ _ZEROS, _SIXES = np.uint64(0x3030303030303030), np.uint64(0x0606060606060606)
 _ONES = np.uint64(0x0101010101010101)
 _TO_LETTERS = np.uint64(ord("A") - ord("9") - 1)
 _SKEWED_BITS = 48
+# Bytes 10 and 11 of a word at 8, 44 to 47 of one at 40, 96 to 99 of one at 92.
+_TERAGEN_BREAK = np.uint64(0x1100 << 16)
+_TERAGEN_MIDDLE = np.uint64(0xBBAA9988 << 32)
+_TERAGEN_END = np.uint64(0xFFEEDDCC << 32)
 _LOW = 2**64 - 1
 
 
 def make_records(
-    out: Bytes, first: int, state: int | None = None, *, ascii: bool = False, skew: bool = False
+    out: Bytes,
+    first: int,
+    state: int | None = None,
+    *,
+    ascii: bool = False,
+    skew: bool = False,
+    teragen: bool = False,
 ) -> int:
     """Write records that follow one another.
 
@@ -72,8 +85,9 @@ def make_records(
         The number of the first, below 2**128.
     state : int, optional
         Its random number, as the records before it were given back; else it is jumped to.
-    ascii, skew : bool
-        Lines of text; keys of which many begin alike.
+    ascii, skew, teragen : bool
+        Lines of text; keys of which many begin alike; records of Hadoop's TeraGen, which are
+        never of the others.
 
     Returns
     -------
@@ -96,10 +110,12 @@ def make_records(
     n = len(out) // RECORD
     high, low = np.empty(n + PARTS, np.uint64), np.empty(n + PARTS, np.uint64)
     draw_numbers(jump(first + 1) if state is None else state, high, low)
-    if ascii:
+    if ascii or teragen:
         _lines(out, high, low, first >> 64, first & _LOW)
     else:
         _binary(out, high, low, np.empty(KEY * (n + PARTS) + 6, np.uint8), _MASK)
+    if teragen:
+        _of_teragen(out, high, low)
     if skew:
         _skew(
             out,
@@ -192,6 +208,26 @@ def _lines(out: Bytes, high: Words, low: Words, number_high: int, number_low: in
         if lower & _HALF == 0:
             upper += np.uint64(lower == 0)
             first, second, third = _hex(upper >> _32), _hex(upper & _HALF), _hex(lower >> _32)
+
+
+@kernel(types.void(writes(types.uint8), *[reads(types.uint64)] * 2))
+def _of_teragen(out: Bytes, high: Words, low: Words) -> None:
+    """Make TeraGen's records of lines: the key as bytes, and other bytes beside the filler."""
+    at = np.uint64(0)
+    for i in range(out.size // RECORD):
+        # The last 12 of its 13 digits, and six bytes that the end overwrites.
+        for n in range(6):
+            place = at + np.uint64(48 + 8 * n)
+            store8(out, place, load8(out, place + np.uint64(2)))
+        tail = load8(out, at + np.uint64(92)) & _HALF
+        store8(out, at + np.uint64(92), tail | _TERAGEN_END)
+        number = load8(out, at + np.uint64(12))
+        store8(out, at, _swapped(high[i]))
+        key_end = _swapped(low[i]) & np.uint64(0xFFFF)
+        store8(out, at + _8, key_end | _TERAGEN_BREAK | number << _32)
+        digits = load8(out, at + np.uint64(40)) & _HALF
+        store8(out, at + np.uint64(40), digits | _TERAGEN_MIDDLE)
+        at += np.uint64(RECORD)
 
 
 @inlined

@@ -14,6 +14,7 @@ from dlsort_kernels.arrays import Bytes
 from dlsort_kernels.declare import inlined
 from dlsort_kernels.jit import kernel
 from dlsort_kernels.kernel_types import reads
+from dlsort_kernels.thrift_bytes import varint64
 
 __all__ = ["longest_text", "shared_bytes_of"]
 
@@ -82,21 +83,6 @@ def _longest_text(page: Bytes, n_values: int) -> Any:
 
 
 @inlined
-def _varint(page: Bytes, at: Any) -> tuple[Any, Any]:
-    """Return an unsigned number, and where it ends, which is -1 if there is none."""
-    found = np.uint64(0)
-    for n in range(10):
-        if at < 0 or at >= len(page):
-            return found, np.int64(-1)
-        byte = np.uint64(page[at])
-        at += 1
-        found |= (byte & np.uint64(127)) << np.uint64(7 * n)
-        if byte < 128:
-            return found, at
-    return found, np.int64(-1)
-
-
-@inlined
 def _signed(found: Any) -> Any:
     """Return the signed number that an unsigned one stands for (zigzag)."""
     return np.int64(found >> np.uint64(1)) ^ -np.int64(found & np.uint64(1))
@@ -105,10 +91,10 @@ def _signed(found: Any) -> Any:
 @kernel(types.int64(reads(types.uint8), types.int64))
 def _shared_bytes_of(page: Bytes, start: int) -> Any:
     size = np.int64(len(page))
-    block_values, at = _varint(page, np.int64(start))
-    n_mini, at = _varint(page, at)
-    n_values, at = _varint(page, at)
-    first, at = _varint(page, at)
+    block_values, at = varint64(page, np.int64(start))
+    n_mini, at = varint64(page, at)
+    n_values, at = varint64(page, at)
+    first, at = varint64(page, at)
     few = at >= 0 and 0 < n_mini <= 1024 and 0 < block_values <= 1 << 20
     if not few or n_values > MOST_LENGTH:
         return -1
@@ -120,7 +106,7 @@ def _shared_bytes_of(page: Bytes, start: int) -> Any:
     value = _signed(first) & 0xFFFFFFFF
     total = value if left >= 0 else np.int64(0)
     while left > 0 and value <= MOST_LENGTH:
-        least, at = _varint(page, at)
+        least, at = varint64(page, at)
         if at < 0 or size - at < np.int64(n_mini):
             return -1
         widths = at

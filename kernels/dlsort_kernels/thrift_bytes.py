@@ -13,7 +13,7 @@ import numpy as np
 from dlsort_kernels.arrays import Bytes
 from dlsort_kernels.declare import inlined
 
-__all__ = ["count", "field", "integer", "items", "put", "skip", "text", "varint"]
+__all__ = ["count", "field", "integer", "items", "put", "skip", "text", "varint", "varint64"]
 
 # Kinds of Thrift's compact protocol.
 TRUE, FALSE, I8, I16, I32, I64, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = range(1, 13)
@@ -30,6 +30,21 @@ def varint(data: Bytes, at: Any) -> tuple[Any, Any]:
         return found, np.int64(-1)
     for n in range(9):  # of 63 bits, as all are that make sense
         if at >= len(data):
+            return found, np.int64(-1)
+        byte = np.uint64(data[at])
+        at += 1
+        found |= (byte & np.uint64(127)) << np.uint64(7 * n)
+        if byte < 128:
+            return found, np.int64(at)
+    return found, np.int64(-1)
+
+
+@inlined
+def varint64(data: Bytes, at: Any) -> tuple[Any, Any]:
+    """Return an unsigned number of up to 64 bits, and where it ends, -1 if there is none."""
+    found = np.uint64(0)
+    for n in range(10):
+        if at < 0 or at >= len(data):
             return found, np.int64(-1)
         byte = np.uint64(data[at])
         at += 1

@@ -92,10 +92,19 @@ def arrow(make):
     return sink.getvalue().to_pybytes()
 
 
+def packed_by_zstd(data):
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return sink.getvalue().to_pybytes()
+
+
 STREAMS = {
     "csv": (b"k\n2\n1\n", ["--input-format", "csv"]),
     "csv.gz": (gzip.compress(b"k\n2\n1\n"), ["--input-format", "csv"]),
     "jsonl": (b'{"k": 2}\n{"k": 1}', []),
+    "jsonl.gz": (gzip.compress(b'{"k": 2}\n{"k": 1}'), []),
+    "jsonl.zst": (packed_by_zstd(b'{"k": 2}\n{"k": 1}'), []),
     "parquet": (parquet(), []),
     "stream of arrow": (arrow(pa.ipc.new_stream), []),
     "file of arrow": (arrow(pa.ipc.new_file), []),
@@ -115,6 +124,7 @@ def test_standard_input_is_sorted(tmp_path, kind):
     [
         (b"", [], "standard input is empty"),
         (b"k\n1\n", [], "give --input-format: parquet, csv, jsonl or arrow"),
+        (gzip.compress(b"k\n1\n"), [], "give --input-format: parquet, csv, jsonl or arrow"),
         (b"k\n1\n", ["--input-format", "csv", "--resume"], "can't be read again"),
         (b"k,x\n1\n", ["--input-format", "csv"], "standard input, line 2 has 1 value"),
         (b"k\n1\n", ["--input-format", "parquet"], "not Parquet"),

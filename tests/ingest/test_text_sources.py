@@ -464,3 +464,15 @@ def test_the_same_text_gives_the_same_parts(tmp_path):
         sort(tmp_path / "in.csv", tmp_path / name, partitions=3, _tuning=SMALL)
     for part in sorted((tmp_path / "one").iterdir()):
         assert part.read_bytes() == (tmp_path / "two" / part.name).read_bytes()
+
+
+def test_lines_longer_than_what_is_parsed_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("dlsort.ingest.text_rows.PARSED_BYTES", 64)
+    rows = [
+        {"k": 499 - i, "t": "a" * (i % 300), "u": "b\nc" if i % 3 else "d"} for i in range(500)
+    ]
+    write(tmp_path / "in.jsonl", "\n".join(map(json.dumps, rows)))
+    pa_csv.write_csv(pa.Table.from_pylist(rows), tmp_path / "in.csv")
+    for name in ("in.jsonl", "in.csv"):
+        sort(tmp_path / name, tmp_path / f"out of {name[3:]}s")
+        assert pq.read_table(tmp_path / f"out of {name[3:]}s").to_pylist() == rows[::-1], name

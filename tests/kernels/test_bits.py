@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bit_kernels import as_kernels_see_them
-from dlsort_kernels.bits import bit_length, float_of
+from dlsort_kernels.bits import bit_length, float_of, mul_high
 from patterns import MOST
 
 
@@ -21,3 +21,8 @@ def test_compiled_and_plain_agree_with_python_and_numpy(words):
     assert (values.view(np.uint64) == words).all()
     plain = np.array([float_of(word) for word in words])
     np.testing.assert_array_equal(plain, words.view(np.float64))
+
+
+@given(a=st.integers(0, MOST), b=st.integers(0, MOST))
+def test_upper_halves_of_products(a, b):
+    assert int(mul_high(np.uint64(a), np.uint64(b))) == a * b >> 64

@@ -29,6 +29,13 @@ def test_they_are_what_python_makes(ascii, skew, first, n):
     assert made(n, first, **how) == sort_records.records(n, first, **how)
 
 
+@given(first=st.sampled_from(EDGES) | st.integers(0, 2**128 - 40), n=st.integers(1, 20))
+def test_teragens_are_what_python_makes(first, n):
+    xs = sort_records.numbers(n, first)
+    want = [sort_records.record_of_teragen(x, first + i) for i, x in enumerate(xs)]
+    assert sort_records.cut(made(n, first, teragen=True)) == want
+
+
 # MD5 of 1,000 records of gensort 1.5, as it is published, compiled by gcc.
 OF_GENSORT = {
     ("", 2**40): "b1bc92f9e641944ac74162f47a54658b",

@@ -43,6 +43,12 @@ def record(xs: list[int], number: int, *, ascii: bool) -> bytes:
     return ascii_key(xs[0]) + f"  {number:032X}  {rest}\r\n".encode()
 
 
+def record_of_teragen(x: int, number: int) -> bytes:
+    filler = "".join(4 * sign for sign in f"{x % 2**48:012X}")
+    head = binary_key(x) + b"\x00\x11" + f"{number:032X}".encode() + b"\x88\x99\xaa\xbb"
+    return head + filler.encode() + b"\xcc\xdd\xee\xff"
+
+
 def skewed(made: bytes, x: int, number: int, *, ascii: bool) -> bytes:
     """Return a record whose key begins as that of another, as its random number says."""
     high, low = divmod(number, 2**64)
