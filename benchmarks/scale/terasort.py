@@ -1,8 +1,8 @@
 """TeraSort beside its floor: a plain copy of the files, and a sort of as many keys in memory.
 
-Run it with ``make bench-terasort``, or ``make bench-terasort ARGS="--records 10M --memory 1GiB"``.
-In each round the floor and both inputs have a turn: Indy's uniform keys, and Daytona's, of which
-many begin alike. Cold means that the files are not in the page cache. Each sort is a process of
+Run it with ``make bench-terasort``, or with ``ARGS="--records 10M --memory 1GiB"``. In each
+round the floor and both inputs have a turn: Indy's uniform keys, and Daytona's, of which many
+begin alike. Cold means that the files are not in the page cache. Each sort is a process of
 its own, watched from outside, and its result is validated outside the time.
 """
 
@@ -165,8 +165,8 @@ def _page(found: list[tuple[str, str, Turn]], n: int, n_threads: int, memory: st
     lines = [
         f"On {machine()}; {versions()}.",
         "",
-        f"| {n:,} records, {n_threads} threads, {memory} | page cache | seconds | × floor | MB/s a core "
-        "| largest part | own memory | resident | way | then to disk, s |",
+        f"| {n:,} records, {n_threads} threads, {memory} | page cache | seconds | × floor "
+        "| MB/s a core | largest part | own memory | resident | way | then to disk, s |",
         "|---|---|--:|--:|--:|--:|--:|--:|---|--:|",
     ]
     medians: dict[tuple[str, str], float] = {}
@@ -201,12 +201,12 @@ def _page(found: list[tuple[str, str, Turn]], n: int, n_threads: int, memory: st
 
 
 NOTES = """\
-- Floor: the files copied in blocks of 1 MiB by as many threads, and as many words sorted by NumPy,
-  each thread its share, without their places and without a merge.
-- Seconds are the whole command's, Python's start among them, but for what the system still writes
-  to disk then, which has a column of its own. One cold turn; the median of the warm ones.
-- *own memory* is what the process holds but for shared pages; *resident* has the pages of the source
-  too that it has mapped. Both are seen from outside, ten times a second.
+- Floor: the files copied in blocks of 1 MiB by as many threads, and as many words sorted by
+  NumPy, each thread its share, without their places and without a merge.
+- Seconds are the whole command's, Python's start among them, but for what the system still
+  writes to disk then, which has a column of its own. One cold turn; of warm ones the median.
+- *own memory* is what the process holds but for shared pages; *resident* has the pages of the
+  source too that it has mapped. Both are seen from outside, ten times a second.
 - Each result was validated as valsort does, and has the source's count and checksum.\
 """
 
