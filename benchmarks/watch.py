@@ -20,11 +20,14 @@ class Peak:
     ----------
     total : int
         Of all processes together, at one time.
+    own : int
+        The same without pages that are shared, or files': what the system can't drop.
     each : dict of int to int
         Of each process by its id.
     """
 
     total: int = 0
+    own: int = 0
     each: dict[int, int] = field(default_factory=dict)
 
 
@@ -38,14 +41,17 @@ def watch(pid: int | None) -> Iterator[Peak]:
         parent = psutil.Process(pid)
         watching = True
         while watching:
-            resident = 0
+            resident = own = 0
             with contextlib.suppress(psutil.Error):
                 for process in [parent, *parent.children(recursive=True)]:
                     with contextlib.suppress(psutil.Error):
-                        held = process.memory_info().rss
+                        memory = process.memory_info()
+                        held = memory.rss
                         resident += held
+                        own += held - memory.shared
                         peak.each[process.pid] = max(peak.each.get(process.pid, 0), held)
             peak.total = max(peak.total, resident)
+            peak.own = max(peak.own, own)
             watching = not done.wait(SAMPLE_S)
 
     watcher = threading.Thread(target=look)

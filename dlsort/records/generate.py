@@ -167,7 +167,8 @@ def generate_records(
     target = check_target(place, n_files, n_bytes, overwrite=asked["overwrite"])
     edges = [n_records * i // (n_files or 1) for i in range((n_files or 1) + 1)]
     ranges = [*pairwise(edges)]
-    with staged(target, [(end - begin) * RECORD_BYTES for begin, end in ranges]) as paths:
+    sizes = [(end - begin) * RECORD_BYTES for begin, end in ranges]
+    with staged(target, sizes, "gensort") as paths:
         tasks = [
             task
             for path, (begin, end) in zip(paths, ranges, strict=True)

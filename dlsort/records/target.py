@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -12,7 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from dlsort.errors import DestinationError, DestinationExistsError, DestinationFullError
+from dlsort.errors import (
+    DestinationError,
+    DestinationExistsError,
+    DestinationFullError,
+    DlsortError,
+)
 from dlsort.io.parts import FEWEST_DIGITS
 from dlsort.io.storage import existing, is_store, write_error
 from dlsort.publish.destination import named
@@ -135,7 +141,7 @@ def _check_there(place: str, path: Path, *, overwrite: bool, is_folder: bool) ->
 
 
 @contextmanager
-def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
+def staged(target: Target, sizes: Sequence[int], by: str) -> Iterator[list[str]]:
     """Give files to write into, of a hidden name; publish them, or remove them if that fails.
 
     Parameters
@@ -144,6 +150,8 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
         From :func:`check_target`.
     sizes : sequence of int
         Bytes of each file.
+    by : str
+        What makes them. What one of its processes that is gone has left here is removed.
 
     Raises
     ------
@@ -151,16 +159,20 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
         If they can't be made or published.
     """
     path = target.path
-    hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.gensort")
+    hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.{by}")
     old = hidden.with_suffix(".old")
     files = [hidden / name for name in target.names] or [hidden]
+    lock = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path, by)
         if target.names:
             hidden.mkdir()
+            lock = _locked(hidden)
         for file, n_bytes in zip(files, sizes, strict=True):
             with file.open("xb") as opened:
                 opened.truncate(n_bytes)
+        lock = lock or _locked(hidden)
         yield [str(file) for file in files]
         if target.names and path.is_dir() and any(path.iterdir()):
             path.rename(old)
@@ -175,9 +187,37 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
             shutil.rmtree(left, ignore_errors=True)
         with suppress(OSError):
             hidden.unlink()
-        if isinstance(error, OSError) and not isinstance(error, DestinationError):
+        if isinstance(error, OSError) and not isinstance(error, DlsortError):
             told = write_error(error, path)
             for note in getattr(error, "__notes__", ()):  # on which worker
                 told.add_note(note)
             raise told from error
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked(path: Path) -> int | None:
+    """Return a lock of a file or folder, held until it is closed; None if another has it."""
+    number = None
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # or this file system has no locks
+        if number is not None:
+            os.close(number)
+        return None
+    return number
+
+
+def _sweep(path: Path, by: str) -> None:
+    """Remove what processes have left that were killed while they made this destination."""
+    is_left = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{re.escape(by)}").fullmatch
+    for each in [each for each in path.parent.iterdir() if is_left(each.name)]:
+        if (lock := _locked(each)) is not None:
+            if each.is_dir():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink(missing_ok=True)
+            os.close(lock)

@@ -32,7 +32,7 @@ from dlsort_kernels import empty, scan_records
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
 
-__all__ = ["validate_records"]
+__all__ = ["count_records", "record_files", "validate_records"]
 
 # 500 kB, which stay in a core's cache.
 BLOCK_RECORDS = 5_000
@@ -93,7 +93,7 @@ def validate_records(
     """
     asked = read_options("validate_records", locals())
     places = read_places(src, "source (src)")
-    paths = [*_files(list_of(places))]
+    paths = [*record_files(list_of(places))]
     whole = _put_together(
         _read_summaries(paths)
         if asked["summaries"]
@@ -113,7 +113,7 @@ def _put_together(found: Iterable[RecordsSummary | None]) -> RecordsSummary | No
 # ---------------------------------------------------------------- files
 
 
-def _files(places: Iterable[str]) -> Iterator[str]:
+def record_files(places: Iterable[str]) -> Iterator[str]:
     """Give the files that are meant, in order."""
     for place in places:
         if is_store(place):
@@ -159,7 +159,7 @@ def _summarize(
     paths: Sequence[str], scheduler: Joinable | None, threads: int | None
 ) -> Iterator[RecordsSummary | None]:
     """Give summaries of files; those between two streams are read at once."""
-    counts = [_count(path) for path in paths]
+    counts = [count_records(path) for path in paths]
     step = task_records(sum(n or 0 for n in counts), TASK_RECORDS)
     tasks: list[tuple[Any, ...]] = []
     for path, n_records in zip(paths, counts, strict=True):
@@ -172,7 +172,7 @@ def _summarize(
     yield from run_each(_range, tasks, scheduler=scheduler, threads=threads)
 
 
-def _count(path: str) -> int | None:
+def count_records(path: str) -> int | None:
     """Return the records of a file; None of a stream."""
     if path == STANDARD_INPUT:
         return None

@@ -193,7 +193,7 @@ def test_a_command_that_was_meant_is_named():
     assert result.exit_code == 2
     commands = (
         "There are sort, check, append, compact, inspect, explain, stats, model, config, "
-        "gensort, valsort, completion, tune, warm."
+        "gensort, terasort, valsort, completion, tune, warm."
     )
     assert f"no such command 'Srot'. Did you mean 'sort'? {commands}" in result.stderr
 

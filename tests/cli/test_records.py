@@ -1,7 +1,8 @@
-"""The commands gensort and valsort: flags, words and exit codes of the public tools."""
+"""The commands gensort, terasort and valsort: flags, words and exit codes."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
@@ -92,3 +93,27 @@ def test_what_is_wrong_is_told_in_a_sentence(here):
         code, text = told(*args)
         assert (code, words in text, text.count("\n")) == (2, True, 1), text
     assert [path.name for path in here.iterdir()] == ["cut"]
+
+
+# ---------------------------------------------------------------- terasort
+
+
+def test_terasort_between_them(here):
+    command("gensort", "--skew", 2000, "records")
+    result = command("terasort", "records", "out", "--no-progress", "--partitions", 3)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("sorted records into out\n")
+    assert "MB/s a core" in result.stdout
+    assert told("valsort", "-q", "out") == (0, "")
+    again = command("terasort", "records", "out", "--no-progress")
+    assert again.exit_code == 2
+    assert "--overwrite" in again.stderr
+    result = command(
+        "terasort", "records", "out", "--overwrite", "--no-progress", "--report", "-"
+    )
+    found = json.loads(result.stdout)
+    assert (found["records"], found["bytes"]) == (2000, 200_000)
+    assert sum(found["part_records"]) == 2000
+    assert "sorted records into out" in result.stderr
+    command("terasort", "records", "o.dat", "--no-progress", "--report", here / "r.json")
+    assert json.loads((here / "r.json").read_text())["checksum"] == found["checksum"]

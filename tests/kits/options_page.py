@@ -52,6 +52,7 @@ def options_page() -> str:
         ("explain", "explain", ["SRC", "`--by`", "DST"]),
         ("inspect_dataset", "inspect", ["DST"]),
         ("generate_records", "gensort", ["N", "DST"]),
+        ("sort_records", "terasort", ["SRC", "DST"]),
         ("validate_records", "valsort", ["SRC"]),
     ):
         if not command:

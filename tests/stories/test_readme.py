@@ -89,6 +89,7 @@ def test_every_option_is_one():
             "inspect",
             "config",
             "gensort",
+            "terasort",
             "valsort",
         )
     )
