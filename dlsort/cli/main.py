@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlsort.cli.bench import bench_command
 from dlsort.cli.completion import completion_command, path_names
 from dlsort.cli.config import config_command
 from dlsort.cli.exit_codes import NOT_OK, NOT_REPORTED, READER_GONE, epilog
@@ -288,6 +289,7 @@ main.add_command(inspect_command)
 main.add_command(explain_command)
 main.add_command(stats_command)
 main.add_command(model_command)
+main.add_command(bench_command)
 main.add_command(config_command)
 main.add_command(completion_command)
 

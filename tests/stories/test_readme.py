@@ -81,7 +81,7 @@ def test_every_option_is_one():
             check=True,
             timeout=PATIENCE_S,
         ).stdout
-        for name in ("sort", "check", "stats", "explain", "inspect", "config")
+        for name in ("sort", "check", "stats", "explain", "inspect", "config", "bench")
     )
     there = set(re.findall(r"--[a-z][a-z-]+", helped))
     text = (ROOT / "dlsort" / "cli" / "README.md").read_text()
