@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from dlsort.inspection import Inspection, inspect_dataset
     from dlsort.keys import SortKey
     from dlsort.overlap import OverlapReport, measure_overlap
+    from dlsort.records.generate import GeneratedRecords, generate_records
+    from dlsort.records.summary import RecordsSummary
+    from dlsort.records.validate import validate_records
     from dlsort.report import SortReport
     from dlsort.table import sort_table, top_k
     from dlsort.upkeep.append import append_dataset
@@ -43,9 +46,11 @@ __all__ = [
     "DlsortError",
     "DlsortWarning",
     "Explanation",
+    "GeneratedRecords",
     "Inspection",
     "OptionIgnoredWarning",
     "OverlapReport",
+    "RecordsSummary",
     "SortKey",
     "SortReport",
     "UpkeepReport",
@@ -58,6 +63,7 @@ __all__ = [
     "enable",
     "enabled",
     "explain",
+    "generate_records",
     "inspect_dataset",
     "is_sorted",
     "measure_overlap",
@@ -68,6 +74,7 @@ __all__ = [
     "sort_table",
     "sort_values",
     "top_k",
+    "validate_records",
 ]
 
 
@@ -78,9 +85,11 @@ _HOME = {
     "DlsortError": "errors",
     "DlsortWarning": "errors",
     "Explanation": "explained.explanation",
+    "GeneratedRecords": "records.generate",
     "Inspection": "inspection",
     "OptionIgnoredWarning": "frames.notices",
     "OverlapReport": "overlap",
+    "RecordsSummary": "records.summary",
     "SortKey": "keys",
     "SortReport": "report",
     "UpkeepReport": "upkeep.report",
@@ -93,6 +102,7 @@ _HOME = {
     "enable": "frames.drop_in",
     "enabled": "frames.drop_in",
     "explain": "explained.door",
+    "generate_records": "records.generate",
     "inspect_dataset": "inspection",
     "sort_dataset": "dataset",
     "is_sorted": "arrays",
@@ -103,6 +113,7 @@ _HOME = {
     "sort_table": "table",
     "top_k": "table",
     "sort_values": "frames.methods",
+    "validate_records": "records.validate",
 }
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from numbers import Real
+import re
+from decimal import Decimal, localcontext
+from numbers import Integral, Real
 from typing import Any
 
 from dlsort.errors import BadOptionError, shown
 
-__all__ = ["GIB", "MIB", "UNBOUNDED", "UNITS", "format_bytes", "parse_bytes"]
+__all__ = ["GIB", "MIB", "UNBOUNDED", "UNITS", "format_bytes", "parse_bytes", "parse_count"]
 
 MIB = 2**20
 GIB = 2**30
@@ -16,7 +18,9 @@ UNBOUNDED = 2**63 - 1  # memory without a limit
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _UNITS = {"": 1, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_COUNT = re.compile(r"(\d[\d_]*(?:\.\d*)?|\.\d+)(e\+?\d{1,2})?([kmgt]?)", re.ASCII)
 _NUMBER: Any = Real  # which mypy takes no number for
+_WHOLE: Any = Integral
 
 
 def parse_bytes(text: object, name: str, *, whole_bytes: int | None = None) -> int:
@@ -95,3 +99,42 @@ def format_bytes(n_bytes: float) -> str:
             break
         n_bytes /= 1024
     return f"{n_bytes:.0f} B" if unit == "B" else f"{n_bytes:,.1f} {unit}"
+
+
+def parse_count(text: object, name: str, *, most: int = UNBOUNDED) -> int:
+    """Read a whole number such as ``1000``, ``10M`` or ``1e8``.
+
+    Parameters
+    ----------
+    text : str or int
+        The number.
+    name : str
+        What to call it in messages.
+    most : int
+        The greatest that is taken.
+
+    Raises
+    ------
+    BadOptionError
+        If it is no whole number from 0 to ``most``.
+
+    Examples
+    --------
+    >>> parse_count("1e8", "n"), parse_count("1.5K", "n"), parse_count(7, "n")
+    (100000000, 1500, 7)
+    """
+    value = -1
+    if isinstance(text, _WHOLE) and not isinstance(text, bool):
+        value = int(text)
+    elif isinstance(text, str) and (found := _COUNT.fullmatch(text.strip().lower())):
+        digits, exponent, unit = found.groups(default="")
+        with localcontext(prec=200):
+            exact = Decimal(digits + exponent) * _UNITS[unit.upper()]
+        value = int(exact) if exact == int(exact) else -1
+    if not 0 <= value <= most:
+        msg = (
+            f"{name} is {shown(text)}; expected a whole number from 0 to {most:,}, such as "
+            "1000, 10M or 1e8."
+        )
+        raise BadOptionError(msg)
+    return value

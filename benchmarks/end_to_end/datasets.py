@@ -22,6 +22,7 @@ from dlsort.bench.engines import ENGINES, TITLES, Share, Work
 from dlsort.bench.figures import Figures, summary
 from dlsort.bench.hosts import machine, versions
 from dlsort.bench.rounds import Take, Turn, children, in_turn, sort_and_check
+from dlsort.bench.verify import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
@@ -54,8 +55,11 @@ def measure(
                 child,
                 work=work,
                 out=Path(folder, "out"),
-                ordered=name != "copy",
-                same_types=name != "dask",  # pandas has no type for some
+                check=partial(
+                    verdict,
+                    ordered=name != "copy",
+                    same_types=name != "dask",  # pandas has no type for some
+                ),
             )
             for name, child in started.items()
         }

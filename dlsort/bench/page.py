@@ -46,7 +46,7 @@ def page(document: Mapping[str, Any]) -> str:
     ]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<link rel="icon" href="data:,"><title>dlsort bench</title>'
+        "<title>dlsort bench</title>"
         f'<style>{STYLE}{_STYLE}</style></head><body><div class="dlsort">'
         f"{''.join(parts)}</div></body></html>\n"
     )

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from dlsort.bench.engines import Engine, Outcome, Share, Work, said, serve
-from dlsort.bench.verify import verdict
 from dlsort.bench.watch import Sample, watch
+from dlsort.errors import DlsortError
 
 __all__ = ["Child", "Take", "Turn", "children", "in_turn", "sort_and_check"]
 
@@ -53,6 +53,7 @@ class Turn(NamedTuple):
 
 
 Take = Callable[[int], Turn]
+Check = Callable[[Work, Path], str]  # "ok", or what is wrong with a result
 
 
 def in_turn(
@@ -145,21 +146,21 @@ def children(engines: Mapping[str, type[Engine]], share: Share) -> Iterator[dict
         child.close()
 
 
-def sort_and_check(child: Child, number: int, work: Work, out: Path, **how: bool) -> Turn:
+def sort_and_check(child: Child, number: int, work: Work, out: Path, check: Check) -> Turn:
     """Have an engine sort into a new folder, check the result, and remove it."""
     out.mkdir()
     try:
         os.sync()  # what the engine before has written is not this one's load
         began = time.monotonic()
         outcome, peak, samples = child.sort(work, out)
-        checked = outcome.error or _verdict(work, out, **how)
+        checked = outcome.error or _checked(check, work, out)
     finally:
         shutil.rmtree(out, ignore_errors=True)
     return Turn(number, outcome, peak, checked, samples, began)
 
 
-def _verdict(work: Work, out: Path, **how: bool) -> str:
+def _checked(check: Check, work: Work, out: Path) -> str:
     try:
-        return verdict(work, out, **how)
-    except (pa.ArrowException, OSError) as error:  # no Parquet, or without the key
+        return check(work, out)
+    except (pa.ArrowException, OSError, DlsortError) as error:  # no such data, or no key
         return f"can't be read: {said(error)}"

@@ -51,6 +51,7 @@ from dlsort.cli.log_lines import is_json, logged
 from dlsort.cli.model import model_command
 from dlsort.cli.overlap import show_overlap
 from dlsort.cli.quiet import hush_dask, own_warnings, silent_compiling
+from dlsort.cli.records import gensort_command, valsort_command
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stats import stats_command
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
@@ -291,6 +292,8 @@ main.add_command(stats_command)
 main.add_command(model_command)
 main.add_command(bench_command)
 main.add_command(config_command)
+main.add_command(gensort_command)
+main.add_command(valsort_command)
 main.add_command(completion_command)
 
 

@@ -18,7 +18,7 @@ from dlsort.errors import BadOptionError, shown
 from dlsort.keys import Texts, is_flag, read_by
 from dlsort.options.chosen import read_columns, read_rename, read_where
 from dlsort.options.functions import read_function
-from dlsort.sizes import GIB, parse_bytes
+from dlsort.sizes import GIB, parse_bytes, parse_count
 
 __all__ = [
     "BY_COLUMN",
@@ -40,6 +40,7 @@ __all__ = [
     "KEY_COLUMNS",
     "LEVELS",
     "LOCALE",
+    "NUMBER",
     "PATH",
     "PATHS",
     "PATTERNS",
@@ -47,6 +48,7 @@ __all__ = [
     "PRICE",
     "PROFILE_NAMES",
     "QUANTILE",
+    "RECORDS",
     "RENAMED",
     "SCHEMA",
     "SHARE",
@@ -297,6 +299,10 @@ KEY_COLUMNS = replace(
 )
 COUNT = Kind("int", read_count, "at least 1", "N", _number)
 WHOLE = replace(COUNT, read=partial(read_count, least=0), range="at least 0")
+RECORDS = Kind("int or str", parse_count, "at least 0, as in 10M or 1e8", "N")
+NUMBER = replace(
+    RECORDS, read=partial(parse_count, most=2**128 - 1), range="at least 0, below 2**128"
+)
 SIZE = Kind("int or str", parse_bytes, "at least 1 byte", "SIZE")
 SHARE = replace(SIZE, read=_read_share, range="at least 1 byte, or a share up to 100%")
 CODEC = Kind("str", _read_codec, metavar="CODEC")

@@ -35,6 +35,7 @@ from dlsort.options.other_options import (
     STATS,
     K,
 )
+from dlsort.options.record_options import GENERATE, QUIET, SUMMARY, VALIDATE
 from dlsort.options.row_options import (
     COLLATE,
     COLUMNS,
@@ -292,6 +293,8 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "argsort": (ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
     "is_sorted": (ASCENDING, NA_POSITION, NAN_POSITION),
     "rank": (METHOD, ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
+    "generate_records": GENERATE,
+    "validate_records": VALIDATE,
 }
 
 #: Each command's flags, in the order of its help.
@@ -339,6 +342,8 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
             help="Existing folder on the disk to measure; up to 200 MB are written there.",
         ),
     ),
+    "gensort": DOORS["generate_records"][2:],
+    "valsort": (*DOORS["validate_records"][1:], SUMMARY, QUIET),
 }
 
 EXCLUDE = (

@@ -34,6 +34,9 @@
                  gather       columns in a new order
     proof        hash         a checksum of rows
                  disorder     whether words are in order
+    benchmark    lcg          random numbers of 128 bits, from any of them on
+                 gensort      records of the sort benchmark
+                 valsort      whether they are in order, and their checksum
     machine code jit          what makes a function a kernel
                  declare      what is to be compiled, for which kernel_types
                  build        the compiler, which knows some more instructions
@@ -52,6 +55,7 @@ from dlsort_kernels.gather import (
     gather_lists,
     unpack_bits,
 )
+from dlsort_kernels.gensort import make_records
 from dlsort_kernels.hash import (
     fold,
     hash_bytes,
@@ -62,6 +66,7 @@ from dlsort_kernels.hash import (
     hash_words,
 )
 from dlsort_kernels.jit import compiled, warm
+from dlsort_kernels.lcg import draw_numbers, jump
 from dlsort_kernels.lead import add_code
 from dlsort_kernels.lowest import lowest_rows
 from dlsort_kernels.memory import empty, use_allocator
@@ -87,6 +92,7 @@ from dlsort_kernels.spread import word_range
 from dlsort_kernels.text_code import code_text, fit_text_code
 from dlsort_kernels.threads import SERIAL, Pool, batches, chunks, pool, threads_for
 from dlsort_kernels.ties import settle_ties, tied_rows
+from dlsort_kernels.valsort import RecordsScan, scan_records
 from dlsort_kernels.word_source import ArrayWords, WordSource
 from dlsort_kernels.words import (
     decimal_words,
@@ -102,6 +108,7 @@ __all__ = [
     "Cells",
     "Outline",
     "Pool",
+    "RecordsScan",
     "Scratch",
     "Spread",
     "WordSource",
@@ -117,6 +124,7 @@ __all__ = [
     "compare_words",
     "compiled",
     "decimal_words",
+    "draw_numbers",
     "empty",
     "encode_bytes",
     "estimate_distinct",
@@ -140,10 +148,12 @@ __all__ = [
     "hash_words",
     "int_words",
     "join_files",
+    "jump",
     "last_row_end",
     "limb_words",
     "longest_text",
     "lowest_rows",
+    "make_records",
     "outline",
     "page_sizes",
     "places_of",
@@ -153,6 +163,7 @@ __all__ = [
     "refine_bytes",
     "rows_of",
     "run_rows",
+    "scan_records",
     "scatter_bytes",
     "scatter_fixed",
     "scatter_slots",

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-__all__ = ["bit_length", "float_of"]
+__all__ = ["bit_length", "float_of", "mul_high"]
 
 
 def bit_length(word: np.uint64) -> np.uint64:
@@ -31,3 +31,15 @@ def float_of(bits: np.uint64) -> np.float64:
     1.5
     """
     return np.float64(struct.unpack("<d", struct.pack("<Q", int(bits)))[0])
+
+
+def mul_high(a: np.uint64, b: np.uint64) -> np.uint64:
+    """Return the upper half of the 128-bit product of two words.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> int(mul_high(np.uint64(2**63), np.uint64(6)))
+    3
+    """
+    return np.uint64(int(a) * int(b) >> 64)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["copy16", "load8", "prefetch"]
+__all__ = ["copy16", "load8", "prefetch", "store8"]
 
 Bytes = npt.NDArray[np.uint8]
-Index = int | np.int64
+Index = int | np.int64 | np.uint64
 
 
 def load8(data: Bytes, at: Index) -> np.uint64:
@@ -30,6 +30,20 @@ def load8(data: Bytes, at: Index) -> np.uint64:
     True
     """
     return np.frombuffer(data[at : at + 8].tobytes(), np.uint64)[0]
+
+
+def store8(out: Bytes, to: Index, word: np.uint64) -> None:
+    """Write a word in the machine's byte order to ``out[to:to + 8]``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> out = np.zeros(10, np.uint8)
+    >>> store8(out, 1, load8(np.arange(8, dtype=np.uint8), 0))
+    >>> out.tolist()
+    [0, 0, 1, 2, 3, 4, 5, 6, 7, 0]
+    """
+    out[to : to + 8] = np.frombuffer(np.uint64(word).tobytes(), np.uint8)
 
 
 def copy16(out: Bytes, to: Index, data: Bytes, at: Index) -> None:

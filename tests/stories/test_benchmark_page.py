@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from dlsort.bench.engines import Outcome
 from dlsort.bench.figures import summary
 from dlsort.bench.rounds import Turn
 

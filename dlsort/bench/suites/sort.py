@@ -10,16 +10,17 @@ from pathlib import Path
 from dlsort.bench.engines import ENGINES, Work
 from dlsort.bench.figures import Size
 from dlsort.bench.inputs import FILES, MADE, make_once, write_made
-from dlsort.bench.rounds import Child, Take, Turn, children, sort_and_check
+from dlsort.bench.rounds import Take, children, sort_and_check
 from dlsort.bench.suites.race import Asked, Race
 from dlsort.bench.suites.usage import with_usage
+from dlsort.bench.verify import verdict
 from dlsort.errors import BadOptionError
 from dlsort.io.parquet.source import open_source
 from dlsort.io.storage import is_store
 from dlsort.keys import check_columns, format_by
 from dlsort.tuning import TUNING
 
-__all__ = ["NOTES", "measured_size", "sort_suite", "work_of_data"]
+__all__ = ["DISTRIBUTED", "measured_size", "read_once", "sort_suite", "work_of_data"]
 
 #: Engines that run on the cluster, where there is one.
 DISTRIBUTED = ("dlsort-cluster", "dask")
@@ -106,29 +107,19 @@ def _race(asked: Asked, work: Work, title: str, about: str) -> Race:
 
 @contextmanager
 def _takers(asked: Asked, work: Work, names: list[str]) -> Iterator[Mapping[str, Take]]:
-    _read(work)
-    out = asked.scratch / "out"
+    read_once(work)
     engines = {name: ENGINES[name] for name in names}
     with children(engines, asked.share) as started, with_usage(asked.share.scheduler) as asking:
         takers: dict[str, Take] = {}
         for name, child in started.items():
-            take: Take = partial(_turn_of, child=child, work=work, out=out, name=name)
+            check = partial(verdict, ordered=name != "copy", same_types=name != "dask")
+            out = asked.scratch / "out"
+            take: Take = partial(sort_and_check, child, work=work, out=out, check=check)
             takers[name] = asking(take) if name in DISTRIBUTED else take
         yield takers
 
 
-def _turn_of(number: int, *, child: Child, work: Work, out: Path, name: str) -> Turn:
-    return sort_and_check(
-        child,
-        number,
-        work,
-        out,
-        ordered=name != "copy",
-        same_types=name != "dask",
-    )
-
-
-def _read(work: Work) -> None:
+def read_once(work: Work) -> None:
     """Bring the source's files to the page cache, as far as they fit there."""
     for path in work.files:
         if not is_store(path):
