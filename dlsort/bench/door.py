@@ -23,6 +23,8 @@ from dlsort.bench.suites.frames import frames_suite
 from dlsort.bench.suites.race import Asked, Race, Suite
 from dlsort.bench.suites.sort import sort_suite
 from dlsort.errors import BadOptionError, ClusterError
+from dlsort.keys import By, format_by, parse_by
+from dlsort.options.chosen import read_columns
 from dlsort.sizes import parse_bytes
 from dlsort.tuning import TUNING
 from dlsort.wording import did_you_mean
@@ -49,8 +51,8 @@ class Bench:
 
     suite: str = "sort"
     data: str | None = None
-    by: str | None = None
-    against: Sequence[str] | None = None
+    by: By | None = None
+    against: str | Sequence[str] | None = None
     rows: int = 5_000_000
     rounds: int = 3
     scheduler: str | None = None
@@ -70,9 +72,10 @@ class Bench:
             If an engine is not there, the data, the key or the cluster can't be used, or a disk
             is full.
         """
-        engines, left_out = _engines(self.against)
+        by = self.by = None if self.by is None else format_by(parse_by(self.by))
+        engines, left_out = _engines(read_columns(self.against, "against"))
         if self.data is not None and self.suite not in ("sort", "frames"):
-            msg = f"data is for the suites sort and frames; {self.suite} makes its own."
+            msg = f"--data is for the suites sort and frames; {self.suite} makes its own."
             raise BadOptionError(msg)
         with make_scratch(self.temp_dir) as folder:
             scratch = Path(folder)
@@ -89,7 +92,7 @@ class Bench:
                 scratch,
                 self.rows,
                 self.data,
-                self.by,
+                by,
             )
             names = SUITES if self.suite == "all" else [self.suite]
             for name in names:
@@ -272,7 +275,11 @@ class Bench:
                 for lane, phase, began, ended in timeline[::every]
             ],
             "samples": [sample._asdict() for sample in turn.samples],
-            "bounds": bounds(spans, turn.samples, self._limits(resources, is_here=is_here)),
+            "bounds": bounds(
+                [*spans, *phase_spans(None, seconds)] if report else spans,
+                turn.samples,
+                self._limits(resources, is_here=is_here),
+            ),
         }
 
     def _limits(self, resources: Resources, *, is_here: bool) -> dict[str, float | None]:

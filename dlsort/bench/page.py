@@ -65,7 +65,9 @@ def verdict_lines(document: Mapping[str, Any]) -> list[str]:
         1
         for engines in results.values()
         for name, figures in engines.items()
-        if not name.startswith(("dlsort", "copy")) and figures["over_dlsort"] is not None
+        if not name.startswith(("dlsort", "copy"))
+        and figures["verdict"] == "ok"
+        and figures["over_dlsort"] is not None
     ]
     for what, which in (
         ("dlsort loses", "over_dlsort"),
@@ -179,8 +181,8 @@ def _number(value: float | None, form: str) -> str:
 def _detail(figures: Mapping[str, Any]) -> str:
     """Return where an engine's median round went: threads over time, resources, bounds."""
     detail = figures["detail"]
-    if detail is None:
-        return ""
+    if detail is None or not any(each["processor"] is not None for each in detail["bounds"]):
+        return ""  # a wrong result, or one of too short a time
     seconds, samples = detail["seconds"], detail["samples"]
     spans = [("the sort", phase, began, ended) for phase, began, ended in detail["phases"]]
     shown = [*spans, *map(tuple, detail["timeline"])] if detail["timeline"] else spans
@@ -218,7 +220,7 @@ def _detail(figures: Mapping[str, Any]) -> str:
 
 
 def _share(share: float | None) -> str:
-    return "not known" if share is None else f"{share:.0%}"
+    return "–" if share is None else f"{share:.0%}"
 
 
 # ---------------------------------------------------------------- hardware, and others
@@ -263,9 +265,13 @@ def _published(published: Sequence[Mapping[str, Any]]) -> str:
             _number(each["dollars_tb"], "{:.2f}"),
             each["arithmetic"],
             each["note"],
-            each["source"],
         ]
         for each in published
     ]
-    head = ["sort", "year", "hardware", "MB/s a core", "$ a TB", "arithmetic", "note", "source"]
-    return f'<div class="wide">{table(head, rows)}</div>'
+    head = ["sort", "year", "hardware", "MB/s a core", "$ a TB", "arithmetic", "note"]
+    links = "".join(
+        f'<li>{escape(each["name"])}: <a href="{escape(each["source"])}">'
+        f"{escape(each['source'])}</a></li>"
+        for each in published
+    )
+    return f'<div class="wide">{table(head, rows)}</div><ul>{links}</ul>'

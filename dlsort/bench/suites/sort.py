@@ -76,7 +76,7 @@ def work_of_data(data: str, by: str | None) -> Work:
         If the data can't be read, or have no such column.
     """
     if by is None:
-        msg = "data is given without by: name the columns to sort by."
+        msg = "--data is given without --by: name the columns to sort by."
         raise BadOptionError(msg)
     source = open_source(data, TUNING.io)
     work = Work.of(data, by)
