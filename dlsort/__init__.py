@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from dlsort.keys import SortKey
     from dlsort.overlap import OverlapReport, measure_overlap
     from dlsort.records.generate import GeneratedRecords, generate_records
+    from dlsort.records.report import RecordsReport
+    from dlsort.records.sort import sort_records
     from dlsort.records.summary import RecordsSummary
     from dlsort.records.validate import validate_records
     from dlsort.report import SortReport
@@ -50,6 +52,7 @@ __all__ = [
     "Inspection",
     "OptionIgnoredWarning",
     "OverlapReport",
+    "RecordsReport",
     "RecordsSummary",
     "SortKey",
     "SortReport",
@@ -71,6 +74,7 @@ __all__ = [
     "set_index",
     "sort_dataset",
     "sort_index",
+    "sort_records",
     "sort_table",
     "sort_values",
     "top_k",
@@ -89,6 +93,7 @@ _HOME = {
     "Inspection": "inspection",
     "OptionIgnoredWarning": "frames.notices",
     "OverlapReport": "overlap",
+    "RecordsReport": "records.report",
     "RecordsSummary": "records.summary",
     "SortKey": "keys",
     "SortReport": "report",
@@ -110,6 +115,7 @@ _HOME = {
     "rank": "arrays",
     "set_index": "frames.index_methods",
     "sort_index": "frames.index_methods",
+    "sort_records": "records.sort",
     "sort_table": "table",
     "top_k": "table",
     "sort_values": "frames.methods",

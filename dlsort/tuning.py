@@ -21,6 +21,7 @@ __all__ = [
     "OrderTuning",
     "PlannerTuning",
     "ProofTuning",
+    "RecordTuning",
     "SampleTuning",
     "StrategyTuning",
     "Tuning",
@@ -354,6 +355,29 @@ class FrameTuning(Tunables):
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class RecordTuning(Tunables):
+    """Sorts of the sort benchmark's records: :mod:`dlsort.records`."""
+
+    # Largest partition over the mean that the sample is sized for, where 1.03 is promised.
+    balance: float = 1.015
+    # Size of a file when nobody says: a quarter of a GB, whose keys and places have 40 MB.
+    partition_bytes: int = 256 * MIB
+    piece_records: int = 1_000_000  # of an input partition: 100 MB, a tenth of a second
+    # Processor time of a record, beyond what both ways take: to fetch it from the system's
+    # cache by its place, or to carry it to its part in memory (DESIGN.md, "Records are fetched
+    # by their places"),
+    fetch_ns: float = 40.0
+    carry_ns: float = 220.0
+    # and time of the clock: to fetch it from a disk, a page each; and of a byte of it that is
+    # written to a disk and read again on the way.
+    miss_ns: float = 100_000.0
+    spill_ns: float = 2.0
+    # Share of the memory that is free beside the job which the system will use as its cache of
+    # the source while the result is written.
+    cache_share: float = 0.85
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Tuning(Tunables):
     """The tunables of a sort, by the package that they are for."""
 
@@ -365,6 +389,7 @@ class Tuning(Tunables):
     strategies: StrategyTuning = field(default_factory=StrategyTuning)
     planner: PlannerTuning = field(default_factory=PlannerTuning)
     frames: FrameTuning = field(default_factory=FrameTuning)
+    records: RecordTuning = field(default_factory=RecordTuning)
 
 
 TUNING = Tuning()

@@ -22,6 +22,7 @@ from dlsort.bench.rounds import Turn, in_turn
 from dlsort.bench.suites.frames import frames_suite
 from dlsort.bench.suites.race import Asked, Race, Suite
 from dlsort.bench.suites.sort import sort_suite
+from dlsort.bench.suites.terasort import terasort_suite
 from dlsort.errors import BadOptionError, ClusterError
 from dlsort.keys import By, format_by, parse_by
 from dlsort.options.chosen import read_columns
@@ -37,7 +38,11 @@ __all__ = ["FORMAT", "SUITES", "Bench", "Told"]
 #: Of the document; another number where a field changes its meaning or goes.
 FORMAT = 1
 AGAINST = ("dask", "polars", "duckdb")
-SUITES: dict[str, Suite] = {"sort": sort_suite, "frames": frames_suite}
+SUITES: dict[str, Suite] = {
+    "sort": sort_suite,
+    "terasort": terasort_suite,
+    "frames": frames_suite,
+}
 
 _DATA_FOLDER = "dlsort-bench-data"
 _MOST_SPANS = 2000
@@ -263,7 +268,7 @@ class Bench:
         report, seconds = turn.outcome.report, turn.outcome.seconds
         spans = phase_spans(report, seconds)
         offset = next((began for name, began, _ in spans if name == "sample"), 0.0)
-        timeline = report["timeline"] if report else []
+        timeline = report.get("timeline", []) if report else []
         every = -(-len(timeline) // _MOST_SPANS) or 1
         return {
             "round": turn.round,

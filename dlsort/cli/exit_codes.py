@@ -12,8 +12,8 @@ READER_GONE = 141  # as what SIGPIPE ends
 EXIT_CODES = {
     "0": "done, or skipped by --if-exists skip. Where standard output is full or closed, a "
     "warning says what could not be shown",
-    "1": "check found rows out of order, or other rows, or lookups that touch more than "
-    "--max-depth",
+    "1": "check or valsort found rows out of order; check other rows, or lookups that touch "
+    "more than --max-depth",
     "2": "a bad argument, source, destination or cluster, explained in a sentence. The "
     "destination is untouched (in a store: unless the sentence says that --resume will "
     "complete it)",

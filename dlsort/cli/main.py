@@ -7,8 +7,8 @@ exit code       means
 ==============  ============================================================
 0               done, or skipped by --if-exists skip. Where standard output
                 is full or closed, a warning says what could not be shown
-1               check found rows out of order, or other rows, or lookups that
-                touch more than --max-depth
+1               check or valsort found rows out of order; check other rows, or
+                lookups that touch more than --max-depth
 2               a bad argument, source, destination or cluster, explained in
                 a sentence. The destination is untouched (in a store: unless
                 the sentence says that --resume will complete it)
@@ -51,7 +51,7 @@ from dlsort.cli.log_lines import is_json, logged
 from dlsort.cli.model import model_command
 from dlsort.cli.overlap import show_overlap
 from dlsort.cli.quiet import hush_dask, own_warnings, silent_compiling
-from dlsort.cli.records import gensort_command, valsort_command
+from dlsort.cli.records import gensort_command, terasort_command, valsort_command
 from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stats import stats_command
 from dlsort.cli.stop import Stopped, Watched, leave, on_signal
@@ -293,6 +293,7 @@ main.add_command(model_command)
 main.add_command(bench_command)
 main.add_command(config_command)
 main.add_command(gensort_command)
+main.add_command(terasort_command)
 main.add_command(valsort_command)
 main.add_command(completion_command)
 

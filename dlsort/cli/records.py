@@ -1,4 +1,4 @@
-"""``dlsort gensort`` and ``dlsort valsort``: records of the sort benchmark."""
+"""``dlsort gensort``, ``terasort`` and ``valsort``: records of the sort benchmark."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 import click
 
 from dlsort.cli.completion import path_names
-from dlsort.cli.exit_codes import NOT_OK, READER_GONE
-from dlsort.cli.failures import Command
+from dlsort.cli.exit_codes import NOT_OK, NOT_REPORTED, READER_GONE
+from dlsort.cli.failures import Command, tell, waited_s
 from dlsort.cli.flags_from_options import options_of
-from dlsort.cli.quiet import hush_dask
+from dlsort.cli.quiet import hush_dask, own_warnings, silent_compiling
+from dlsort.cli.report_path import check_report_path
 from dlsort.cli.stop import Watched, leave, on_signal
 from dlsort.terminal.streams import write
 
-__all__ = ["gensort_command", "valsort_command"]
+__all__ = ["gensort_command", "terasort_command", "valsort_command"]
 
 
 @click.command("gensort", cls=Command)
@@ -50,6 +51,61 @@ def gensort_command(n: str, dst: str, **options: Any) -> None:
         write(sys.stderr, f"{made.checksum:x}")
 
 
+@click.command("terasort", cls=Command)
+@click.argument("src", nargs=-1, required=True, shell_complete=path_names)
+@click.argument("dst", shell_complete=path_names)
+@options_of("terasort")
+def terasort_command(
+    src: tuple[str, ...], dst: str, *, report: str | None, progress: bool, **options: Any
+) -> None:
+    """Sort the sort benchmark's records in SRC, by their keys, into DST.
+
+    SRC is a file of 100-byte records, whose first 10 bytes are the key, a folder of files
+    in the order of their names, or several of these. DST becomes a folder of files whose
+    name order is the sort order; one file if its name ends in .dat, or is a file. The sort
+    is stable. The result is proved (count, checksum of whole records, order) before it is
+    published; if anything fails, DST stays as it was.
+
+    \b
+    dlsort gensort 10M records
+    dlsort terasort records sorted --memory 1GiB
+    dlsort valsort sorted
+    """
+    places = src[0] if len(src) == 1 else src
+    paths = [check_report_path(report, each, dst) for each in src if report is not None]
+    path = paths[0] if paths else None
+    with on_signal(leave), silent_compiling(silent=not progress):
+        from dlsort.records.sort import sort_records
+        from dlsort.terminal.progress import NoProgress, live_progress
+
+        hush_dask()
+        watched = Watched(NoProgress())
+        with on_signal(watched.stop):
+            startup_s = waited_s()
+            with own_warnings(), live_progress(show=progress) as watched.progress:
+                done = sort_records(places, dst, progress=watched, **options)
+            done.startup_s = startup_s
+            watched.tidied()
+    text = done.to_text()
+    why = write(sys.stderr if report == "-" else sys.stdout, text)
+    if why is not None:
+        tell(f"warning: {dst} is sorted and complete, but the report can't be shown: {why}.")
+    if report is None:
+        return
+    try:
+        why = write(sys.stdout, done.to_json()) if path is None else None
+        if path is not None:
+            done.to_json(path)
+    except OSError as error:
+        why = error.strerror or str(error)
+    if why is not None:
+        msg = (
+            f"{dst} is sorted and complete, but --report {report} could not be written: {why}."
+        )
+        tell(f"Error: {msg}", error="NotReported", exit_code=NOT_REPORTED)
+        raise click.exceptions.Exit(NOT_REPORTED)
+
+
 @click.command("valsort", cls=Command)
 @click.argument("src", nargs=-1, required=True, shell_complete=path_names)
 @options_of("valsort")
@@ -65,7 +121,7 @@ def valsort_command(
     \b
     dlsort valsort sorted/
     dlsort valsort -o 0.sum part-0; dlsort valsort -o 1.sum part-1
-    cat 0.sum 1.sum > all.sum; dlsort valsort -s all.sum
+    dlsort valsort -s 0.sum 1.sum
     """
     with on_signal(leave):
         from dlsort.io.storage import write_error

@@ -35,7 +35,7 @@ from dlsort.options.other_options import (
     STATS,
     K,
 )
-from dlsort.options.record_options import GENERATE, QUIET, SUMMARY, VALIDATE
+from dlsort.options.record_options import GENERATE, QUIET, SORT, SUMMARY, VALIDATE
 from dlsort.options.row_options import (
     COLLATE,
     COLUMNS,
@@ -294,6 +294,7 @@ DOORS: Mapping[str, tuple[SortOption, ...]] = {
     "is_sorted": (ASCENDING, NA_POSITION, NAN_POSITION),
     "rank": (METHOD, ASCENDING, NA_POSITION, NAN_POSITION, _THREADS_HERE),
     "generate_records": GENERATE,
+    "sort_records": SORT,
     "validate_records": VALIDATE,
 }
 
@@ -343,6 +344,10 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
         ),
     ),
     "gensort": DOORS["generate_records"][2:],
+    "terasort": (
+        *DOORS["sort_records"][2:],
+        replace(REPORT, help="Write the report there too, as JSON; -: to standard output."),
+    ),
     "valsort": (*DOORS["validate_records"][1:], SUMMARY, QUIET),
 }
 

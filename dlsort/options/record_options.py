@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dlsort.options.arguments import COUNT, FLAG, NUMBER, PATH, PATHS, RECORDS
+from dlsort.options.arguments import COUNT, FLAG, NUMBER, PATH, PATHS, RECORDS, one_of
+from dlsort.options.file_options import PARTITIONS
 from dlsort.options.option import REQUIRED, SortOption
-from dlsort.options.sort_options import SCHEDULER, THREADS
+from dlsort.options.sort_options import (
+    MEMORY,
+    PROGRESS,
+    SCHEDULER,
+    TEMP_DIR,
+    THREADS,
+    WORKERS,
+)
+from dlsort.sizes import MIB
+from dlsort.tuning import TUNING
 
-__all__ = ["GENERATE", "QUIET", "SUMMARY", "VALIDATE"]
+__all__ = ["GENERATE", "QUIET", "SORT", "SUMMARY", "VALIDATE"]
 
 _SCHEDULER = replace(
     SCHEDULER,
@@ -16,6 +26,12 @@ _SCHEDULER = replace(
     "same paths.",
 )
 _THREADS = replace(THREADS, help="Threads of this process.", otherwise="one a core", short="-t")
+_OVERWRITE = SortOption(
+    "overwrite",
+    FLAG,
+    "Replace ``dst``, if it is a file, or a folder of nothing but such files.",
+    default=False,
+)
 
 GENERATE = (
     SortOption(
@@ -71,12 +87,7 @@ GENERATE = (
     ),
     _SCHEDULER,
     _THREADS,
-    SortOption(
-        "overwrite",
-        FLAG,
-        "Replace ``dst``, if it is a file, or a folder of nothing but such files.",
-        default=False,
-    ),
+    _OVERWRITE,
 )
 VALIDATE = (
     SortOption(
@@ -95,6 +106,46 @@ VALIDATE = (
     ),
     _SCHEDULER,
     _THREADS,
+)
+SORT = (
+    SortOption(
+        "src",
+        PATHS,
+        "A file of records, a folder of files in the natural order of their names, or several "
+        "of these.",
+        REQUIRED,
+    ),
+    SortOption(
+        "dst",
+        PATH,
+        "A folder to make, of files whose name order is the sort order; or one file, if it "
+        "ends in .dat or is a file.",
+        REQUIRED,
+    ),
+    _SCHEDULER,
+    WORKERS,
+    replace(THREADS, otherwise="one a core"),
+    replace(
+        PARTITIONS,
+        help="Number of parts.",
+        otherwise=f"parts of about {TUNING.records.partition_bytes // MIB} MiB",
+        unit="parts",
+    ),
+    SortOption(
+        "carry",
+        one_of("auto", "keys", "records"),
+        "What travels: of each record its key and its place, by which its part fetches it from "
+        "the source; or whole records. auto: what costs least, by the memory that is free for "
+        "the system's cache of files.",
+        "auto",
+    ),
+    replace(
+        MEMORY,
+        help=f"{MEMORY.help} Pages of the source in the system's cache are not of it.",
+    ),
+    TEMP_DIR,
+    _OVERWRITE,
+    PROGRESS,
 )
 SUMMARY = SortOption(
     "summary",

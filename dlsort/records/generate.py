@@ -25,7 +25,7 @@ from dlsort.io.paths import read_path
 from dlsort.io.storage import write_error
 from dlsort.options.doors import read_options
 from dlsort.records.format import RECORD_BYTES
-from dlsort.records.run import run_each
+from dlsort.records.run import run_each, task_records
 from dlsort.records.target import STANDARD_OUTPUT, check_target, is_stream, staged
 from dlsort_kernels import empty, make_records, scan_records
 
@@ -142,13 +142,13 @@ def generate_records(
     how = _How(asked["ascii"], asked["skew"], asked["checksum"])
     runs_on = {"scheduler": scheduler, "threads": asked["threads"]}
     n_files = asked["files"]
+    step = task_records(n_records, TASK_RECORDS)
     if is_stream(place):
         if n_files is not None:
             msg = f"{place} is no folder; name one, or leave out files."
             raise DestinationError(msg)
         if place == os.devnull:
-            checksums = run_each(_make, _tasks("", first, n_records, how), **runs_on)
-            total = sum(checksums)
+            total = sum(run_each(_make, _tasks("", first, n_records, how, step), **runs_on))
         else:
             total = _stream(place, first, n_records, how)
         return GeneratedRecords(n_records, (place,), total if how.checksum else None)
@@ -158,21 +158,23 @@ def generate_records(
     target = check_target(place, n_files, n_bytes, overwrite=asked["overwrite"])
     edges = [n_records * i // (n_files or 1) for i in range((n_files or 1) + 1)]
     ranges = [*pairwise(edges)]
-    with staged(target, [(end - begin) * RECORD_BYTES for begin, end in ranges]) as paths:
+    sizes = [(end - begin) * RECORD_BYTES for begin, end in ranges]
+    with staged(target, sizes, "gensort") as paths:
         tasks = [
             task
             for path, (begin, end) in zip(paths, ranges, strict=True)
-            for task in _tasks(path, first + begin, end - begin, how)
+            for task in _tasks(path, first + begin, end - begin, how, step)
         ]
         total = sum(run_each(_make, tasks, **runs_on))
     return GeneratedRecords(n_records, target.files, total if how.checksum else None)
 
 
-def _tasks(path: str, first: int, n_records: int, how: _How) -> list[tuple[Any, ...]]:
+def _tasks(
+    path: str, first: int, n_records: int, how: _How, step: int
+) -> list[tuple[Any, ...]]:
     """Return the arguments of :func:`_make` for each task of a file."""
     return [
-        (path, i, first + i, min(TASK_RECORDS, n_records - i), how)
-        for i in range(0, n_records, TASK_RECORDS)
+        (path, i, first + i, min(step, n_records - i), how) for i in range(0, n_records, step)
     ]
 
 

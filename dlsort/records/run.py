@@ -16,7 +16,21 @@ from dlsort_cluster.tasks import call
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
 
-__all__ = ["run_each"]
+__all__ = ["run_each", "task_records"]
+
+# Of a job, and one more for each of its files.
+MOST_TASKS = 10_000
+
+
+def task_records(n_records: int, least: int) -> int:
+    """Return how many records a task has, so that the largest job has not too many tasks.
+
+    Examples
+    --------
+    >>> task_records(10**6, 500_000), task_records(10**12, 500_000)
+    (500000, 100000000)
+    """
+    return max(least, -(-n_records // MOST_TASKS))
 
 
 def run_each(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -92,8 +93,8 @@ def check_target(place: str, n_files: int | None, n_bytes: int, *, overwrite: bo
     if not os.access(parent, os.W_OK | os.X_OK):
         msg = f"{place} can't be written: no permission to make files in {parent}."
         raise DestinationError(msg)
-    free = shutil.disk_usage(parent).free
-    if n_bytes > free:
+    total, _, free = shutil.disk_usage(parent)
+    if total and n_bytes > free:  # some file systems know of no size
         msg = (
             f"{place} needs {format_bytes(n_bytes)}, and {format_bytes(free)} are free there. "
             "Nothing was written; free some space, make fewer records or choose another disk."
@@ -135,7 +136,7 @@ def _check_there(place: str, path: Path, *, overwrite: bool, is_folder: bool) ->
 
 
 @contextmanager
-def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
+def staged(target: Target, sizes: Sequence[int], by: str) -> Iterator[list[str]]:
     """Give files to write into, of a hidden name; publish them, or remove them if that fails.
 
     Parameters
@@ -144,6 +145,8 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
         From :func:`check_target`.
     sizes : sequence of int
         Bytes of each file.
+    by : str
+        What makes them. What one of its processes that is gone has left here is removed.
 
     Raises
     ------
@@ -151,27 +154,62 @@ def staged(target: Target, sizes: Sequence[int]) -> Iterator[list[str]]:
         If they can't be made or published.
     """
     path = target.path
-    hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.gensort")
+    hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.{by}")
+    old = hidden.with_suffix(".old")
     files = [hidden / name for name in target.names] or [hidden]
+    lock = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path, by)
         if target.names:
             hidden.mkdir()
+            lock = _locked(hidden)
         for file, n_bytes in zip(files, sizes, strict=True):
             with file.open("xb") as opened:
                 opened.truncate(n_bytes)
+        lock = lock or _locked(hidden)
         yield [str(file) for file in files]
         if target.names and path.is_dir() and any(path.iterdir()):
-            old = hidden.with_suffix(".old")
             path.rename(old)
             hidden.rename(path)
             shutil.rmtree(old, ignore_errors=True)
         else:
             hidden.rename(path)
     except BaseException as error:
+        if old.exists() and not path.exists():
+            old.rename(path)
         if hidden.is_dir():
             shutil.rmtree(hidden, ignore_errors=True)
-        hidden.unlink(missing_ok=True)
+        with suppress(OSError):
+            hidden.unlink()
         if isinstance(error, OSError) and not isinstance(error, DestinationError):
             raise write_error(error, path) from error
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked(path: Path) -> int | None:
+    """Return a lock of a file or folder, held until it is closed; None if another has it."""
+    number = None
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # or this file system has no locks
+        if number is not None:
+            os.close(number)
+        return None
+    return number
+
+
+def _sweep(path: Path, by: str) -> None:
+    """Remove what processes have left that were killed while they made this destination."""
+    is_left = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.{re.escape(by)}").fullmatch
+    for each in [each for each in path.parent.iterdir() if is_left(each.name)]:
+        if (lock := _locked(each)) is not None:
+            if each.is_dir():
+                shutil.rmtree(each, ignore_errors=True)
+            else:
+                each.unlink(missing_ok=True)
+            os.close(lock)

@@ -24,7 +24,7 @@ from dlsort.io.paths import list_of, natural_order, read_places, shown_places
 from dlsort.io.storage import is_store
 from dlsort.options.doors import read_options
 from dlsort.records.format import RECORD_BYTES
-from dlsort.records.run import run_each
+from dlsort.records.run import run_each, task_records
 from dlsort.records.summary import SUMMARY_BYTES, RecordsSummary
 from dlsort.records.target import STANDARD_OUTPUT as STANDARD_INPUT
 from dlsort_kernels import empty, scan_records
@@ -32,7 +32,7 @@ from dlsort_kernels import empty, scan_records
 if TYPE_CHECKING:
     from dlsort_cluster.clusters.joined import Joinable
 
-__all__ = ["validate_records"]
+__all__ = ["count_records", "record_files", "validate_records"]
 
 # 500 kB, which stay in a core's cache.
 BLOCK_RECORDS = 5_000
@@ -93,7 +93,7 @@ def validate_records(
     """
     asked = read_options("validate_records", locals())
     places = read_places(src, "source (src)")
-    paths = [*_files(list_of(places))]
+    paths = [*record_files(list_of(places))]
     whole = _put_together(
         _read_summaries(paths)
         if asked["summaries"]
@@ -113,14 +113,15 @@ def _put_together(found: Iterable[RecordsSummary | None]) -> RecordsSummary | No
 # ---------------------------------------------------------------- files
 
 
-def _files(places: Iterable[str]) -> Iterator[str]:
+def record_files(places: Iterable[str]) -> Iterator[str]:
     """Give the files that are meant, in order."""
     for place in places:
         if is_store(place):
             msg = f"{place} is in a store; records are read from disk: name a file or a folder."
             raise SourceNotFoundError(msg)
-        if place == STANDARD_INPUT or (Path(place).exists() and not Path(place).is_dir()):
-            yield place
+        path = Path(place).absolute()  # workers stand elsewhere
+        if place == STANDARD_INPUT or (path.exists() and not path.is_dir()):
+            yield place if place == STANDARD_INPUT else str(path)
             continue
         found = list_place(place, is_root=True)
         if not found.names:
@@ -158,22 +159,20 @@ def _summarize(
     paths: Sequence[str], scheduler: Joinable | None, threads: int | None
 ) -> Iterator[RecordsSummary | None]:
     """Give summaries of files; those between two streams are read at once."""
+    counts = [count_records(path) for path in paths]
+    step = task_records(sum(n or 0 for n in counts), TASK_RECORDS)
     tasks: list[tuple[Any, ...]] = []
-    for path in paths:
-        n_records = _count(path)
+    for path, n_records in zip(paths, counts, strict=True):
         if n_records is None:
             yield from run_each(_range, tasks, scheduler=scheduler, threads=threads)
             tasks = []
             yield _stream(path)
         else:
-            tasks += [
-                (path, at, min(TASK_RECORDS, n_records - at))
-                for at in range(0, n_records, TASK_RECORDS)
-            ]
+            tasks += [(path, at, min(step, n_records - at)) for at in range(0, n_records, step)]
     yield from run_each(_range, tasks, scheduler=scheduler, threads=threads)
 
 
-def _count(path: str) -> int | None:
+def count_records(path: str) -> int | None:
     """Return the records of a file; None of a stream."""
     if path == STANDARD_INPUT:
         return None

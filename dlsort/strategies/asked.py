@@ -224,6 +224,7 @@ def read_arguments(
         values["src"] = values["dst"]
     values |= _if_exists(values["if_exists"], values["overwrite"], resume=values["resume"])
     del values["progress"]  # the door's own
+    values["strategy"] = values.pop("carry", values["strategy"])  # of records
     values["flags"] = KeyFlags.of({each.name: values.pop(each.name) for each in KEY_FLAGS})
     scheduler = _cluster_to_join(values["scheduler"], values["workers"], values["threads"])
     memory_bytes = ask_memory(

@@ -37,6 +37,7 @@
     benchmark    lcg          random numbers of 128 bits, from any of them on
                  gensort      records of the sort benchmark
                  valsort      whether they are in order, and their checksum
+                 records      the words of their keys, and records from their places
     machine code jit          what makes a function a kernel
                  declare      what is to be compiled, for which kernel_types
                  build        the compiler, which knows some more instructions
@@ -75,6 +76,7 @@ from dlsort_kernels.parquet_bytes import Outline, outline, sound_chunks
 from dlsort_kernels.parquet_join import join_files
 from dlsort_kernels.parquet_pages import chunk_sizes, page_sizes
 from dlsort_kernels.prefix import common_prefix, prefix_words
+from dlsort_kernels.records import RecordsRead, gather_records, read_records
 from dlsort_kernels.refine import refine, run_rows
 from dlsort_kernels.refine_bytes import refine_bytes
 from dlsort_kernels.row_ends import last_row_end
@@ -108,6 +110,7 @@ __all__ = [
     "Cells",
     "Outline",
     "Pool",
+    "RecordsRead",
     "RecordsScan",
     "Scratch",
     "Spread",
@@ -138,6 +141,7 @@ __all__ = [
     "gather_bytes_into",
     "gather_fixed",
     "gather_lists",
+    "gather_records",
     "gather_slots",
     "group_rows",
     "hash_bytes",
@@ -159,6 +163,7 @@ __all__ = [
     "places_of",
     "pool",
     "prefix_words",
+    "read_records",
     "refine",
     "refine_bytes",
     "rows_of",

@@ -69,7 +69,7 @@ def test_an_option_given_twice_is_refused(tmp_path, monkeypatch, name, option, v
     places = {"sort": ["in", "out", "--by", "id"], "check": ["in", "--by", "id"]}
     result = command(name, *places.get(name, []), *once, *once)
     assert result.exit_code == 2
-    whole = {"-o": "--output"}.get(option, option)
+    whole = next(o.opts[0] for o in command_options(name) if option in o.opts)
     assert f"Error: {whole} is given 2 times; give it once." in result.stderr
     assert not list(tmp_path.iterdir())
 
@@ -193,7 +193,7 @@ def test_a_command_that_was_meant_is_named():
     assert result.exit_code == 2
     commands = (
         "There are sort, check, append, compact, inspect, explain, stats, model, config, "
-        "completion, tune, warm."
+        "gensort, valsort, completion, tune, warm."
     )
     assert f"no such command 'Srot'. Did you mean 'sort'? {commands}" in result.stderr
 

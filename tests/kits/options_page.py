@@ -51,6 +51,8 @@ def options_page() -> str:
         ("distribution", "stats", ["SRC"]),
         ("explain", "explain", ["SRC", "`--by`", "DST"]),
         ("inspect_dataset", "inspect", ["DST"]),
+        ("generate_records", "gensort", ["N", "DST"]),
+        ("validate_records", "valsort", ["SRC"]),
     ):
         if not command:
             rows = [[f"`{o.name}`", _of_check(o), *_row(o)] for o in DOORS[door]]

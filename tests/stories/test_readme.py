@@ -81,7 +81,17 @@ def test_every_option_is_one():
             check=True,
             timeout=PATIENCE_S,
         ).stdout
-        for name in ("sort", "check", "stats", "explain", "inspect", "config", "bench")
+        for name in (
+            "sort",
+            "check",
+            "stats",
+            "explain",
+            "inspect",
+            "config",
+            "bench",
+            "gensort",
+            "valsort",
+        )
     )
     there = set(re.findall(r"--[a-z][a-z-]+", helped))
     text = (ROOT / "dlsort" / "cli" / "README.md").read_text()
