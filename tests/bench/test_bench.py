@@ -10,6 +10,7 @@ import subprocess
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from distributed import LocalCluster
 
 import bench_kit
 from commands import COMMAND, dataset, rows, while_it_runs, write
@@ -19,6 +20,7 @@ from dlsort.bench.door import Bench
 from dlsort.bench.engines import ENGINES, Copy
 from dlsort.bench.page import page
 from dlsort.bench.shown import shown
+from dlsort.bench.suites.terasort import RECORD_ENGINES
 from patience import PATIENCE_S
 from report_pages import Page
 
@@ -153,6 +155,52 @@ def test_frames_are_compared_on_a_cluster(here):
         "dask": "ok",
     }
     assert race["engines"]["dlsort"]["balance"] >= 1.0
+
+
+def test_records_are_made_sorted_and_validated(here):
+    document = run(suite="terasort", rows=3000, price=1.0)
+    assert [race["title"] for race in document["races"]] == ["Indy", "Daytona"]
+    for race in document["races"]:
+        assert race["size"] == {"rows": 3000, "stored_bytes": 300_000, "memory_bytes": 300_000}
+        assert [e["verdict"] for e in race["engines"].values()] == ["ok", "ok"]
+    assert Page(page(document)).open == []
+
+
+def test_records_that_are_swapped_are_seen(here, monkeypatch):
+    monkeypatch.setitem(RECORD_ENGINES, "dlsort", bench_kit.Swapping)
+    race, _ = run(suite="terasort", rows=300)["races"]
+    assert race["engines"]["dlsort"]["verdict"] == "out of order at record 1"
+
+
+def test_on_a_cluster_the_workers_tell_what_they_used(here):
+    with LocalCluster(
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp",
+        host="127.0.0.1",
+        dashboard_address=":0",
+    ) as cluster:
+        document = run(
+            data=str(here / "in"),
+            by="id",
+            against=["duckdb"],
+            scheduler=cluster.scheduler_address,
+            temp_dir=str(here),
+            price=2.0,
+        )
+    host = document["hosts"]["127.0.0.1"]
+    assert (host["workers"], host["worker_threads"]) == (2, 2)
+    engines = document["races"][0]["engines"]
+    assert list(engines) == ["dlsort-cluster", "duckdb", "copy"]
+    ours, theirs = engines["dlsort-cluster"], engines["duckdb"]
+    assert (ours["where"], ours["cores"], ours["verdict"]) == ("cluster", 2, "ok")
+    assert (theirs["where"], theirs["cores"], theirs["verdict"]) == ("this host", 1, "ok")
+    assert theirs["over_dlsort"] > 0
+    assert ours["detail"]["samples"]
+    text = Page(page(document)).text()
+    assert "the others run on the host of this command" in text
+    assert "2 workers, 2 threads" in text
 
 
 def test_engines_that_are_not_there_are_left_out_or_refused(here, engines, monkeypatch):

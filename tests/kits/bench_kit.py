@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dlsort.bench.engines import Copy, Work
+from dlsort.bench.suites.terasort import SortRecords
 
 
 class Liar(Copy):
@@ -52,6 +53,17 @@ class Unstartable(Copy):
 
     def __init__(self, share: object) -> None:
         raise ImportError("no such library")
+
+
+class Swapping(SortRecords):
+    """Sorts records, and swaps the first two."""
+
+    def sort(self, work: Work, dst: Path) -> float:
+        balance = super().sort(work, dst)
+        first = min(dst.iterdir())
+        data = first.read_bytes()
+        first.write_bytes(data[100:200] + data[:100] + data[200:])
+        return balance
 
 
 class Fast(Copy):

@@ -95,7 +95,7 @@ def terasort_suite(asked: Asked) -> Iterator[Race]:
         work = Work(str(folder), tuple(map(str, sorted(folder.iterdir()))), ())
         n_bytes = asked.rows * RECORD_BYTES
         yield Race(
-            f"terasort, {title}",
+            title,
             f"{about}; {len(work.files)} files.",
             Size(asked.rows, n_bytes, n_bytes),
             {"dlsort": asked.cluster, "copy": asked.here},
