@@ -35,8 +35,8 @@ CAVEATS = """\
 - *copy* reads and writes the files with pyarrow and sorts nothing: the floor for what uses
   pyarrow's Parquet code.
 - Memory is what all of an engine's processes hold together, looked at ten times a second.
-- Row count, order and, but for Dask, whose types differ, the checksum of all rows of each
-  result were checked outside the time.\
+- Row count, order and the checksum of all rows of each result were checked outside the time;
+  of Dask's, whose types differ, after a cast to the source's types where there is one.\
 """
 
 
