@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from dlsort.bench.inputs import FILES, SEED, make_once, make_table, write_made
 
-FILES = 8
+__all__ = ["FILES", "JOBS", "SEED", "TABLE_ROWS", "Job", "make"]
+
 TABLE_ROWS = 20_000_000
-SEED = 20260301
 
 
 class Job(NamedTuple):
@@ -48,14 +45,14 @@ def make(name: str, scale: float, root: Path) -> Path:
     root : Path
         Where inputs are kept.
     """
-    folder = root / f"{name}-{scale:g}"
-    if not folder.exists():
-        staging = root / f".{folder.name}.part"
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        (_make_lineitem if name == "lineitem" else _make_table)(staging, scale)
-        staging.rename(folder)
-    return folder
+
+    def write(folder: Path) -> None:
+        if name == "lineitem":
+            _make_lineitem(folder, scale)
+        else:
+            write_made(folder, make_table, int(TABLE_ROWS * scale))
+
+    return make_once(root / f"{name}-{scale:g}", write)
 
 
 def _make_lineitem(folder: Path, scale: float) -> None:
@@ -66,26 +63,3 @@ def _make_lineitem(folder: Path, scale: float) -> None:
     for path in (folder / "lineitem").iterdir():
         path.rename(folder / path.name)
     (folder / "lineitem").rmdir()
-
-
-def _make_table(folder: Path, scale: float) -> None:
-    """Write uniform int64 keys with a float64, an int32 and a 12-byte string."""
-    n_rows = int(TABLE_ROWS * scale) // FILES
-    for part in range(FILES):
-        rng = np.random.default_rng([SEED, part])
-        letters = rng.integers(ord("a"), ord("z") + 1, (n_rows, 12), dtype=np.uint8)
-        offsets = np.arange(0, 12 * n_rows + 1, 12, dtype=np.int32)
-        strings = pa.StringArray.from_buffers(
-            n_rows, pa.py_buffer(offsets), pa.py_buffer(letters)
-        )
-        table = pa.table(
-            {
-                "key": rng.integers(-(2**63), 2**63 - 1, n_rows, dtype=np.int64),
-                "value": rng.standard_normal(n_rows),
-                "count": rng.integers(0, 1_000_000, n_rows, dtype=np.int32),
-                "name": strings,
-            }
-        )
-        pq.write_table(
-            table, folder / f"part-{part}.parquet", compression="snappy", row_group_size=500_000
-        )

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import platform
-import statistics
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import psutil
-
-from benchmarks.engines import Outcome
 from benchmarks.inputs import Job
+from dlsort.bench.engines import TITLES
+from dlsort.bench.figures import Figures, losses, wrong
+from dlsort.bench.hosts import machine, versions
 
-TITLES = {
-    "dlsort": "dlsort",
-    "dlsort-cluster": "dlsort, processes",
-    "dlsort-processes": "dlsort, processes started",
-    "dask": "Dask",
-    "polars": "Polars",
-    "duckdb": "DuckDB",
-    "copy": "copy",
-}
+__all__ = ["machine", "page", "readme_around", "versions", "write_readme"]
 
-Figures = dict[str, dict[str, Any]]  # of one job: engine name to what was measured
 Cell = Callable[[str, dict[str, Any]], str]
 
 CAVEATS = """\
@@ -48,47 +35,9 @@ CAVEATS = """\
 - *copy* reads and writes the files with pyarrow and sorts nothing: the floor for what uses
   pyarrow's Parquet code.
 - Memory is what all of an engine's processes hold together, looked at ten times a second.
-- Row count, order and, but for Dask, whose types differ, the checksum of all rows of each
-  result were checked outside the time.\
+- Row count, order and the checksum of all rows of each result were checked outside the time;
+  of Dask's, whose types differ, after a cast to the source's types where there is one.\
 """
-
-
-class Turn(NamedTuple):
-    """One engine's turn at one job."""
-
-    round: int
-    outcome: Outcome
-    peak_bytes: int
-    verdict: str
-
-
-def summary(turns: dict[str, list[Turn]]) -> Figures:
-    """Return each engine's figures for one job, and its time over dlsort's."""
-    ours = turns.get("dlsort", [])
-    is_whole = bool(ours) and not any(turn.outcome.error for turn in ours)
-    figures: Figures = {}
-    for name, all_turns in turns.items():
-        cold, *warm = all_turns
-        failed = [turn.verdict for turn in all_turns if turn.verdict != "ok"]
-        balances = [t.outcome.balance for t in all_turns if t.outcome.balance is not None]
-        figures[name] = {
-            "seconds": statistics.median(turn.outcome.seconds for turn in warm),
-            "rounds": [turn.outcome.seconds for turn in warm],
-            "cold": cold.outcome.seconds,
-            "over_dlsort": statistics.median(
-                theirs.outcome.seconds / turn.outcome.seconds
-                for theirs, turn in zip(warm, ours[1:], strict=True)
-            )
-            if is_whole
-            else None,
-            "cold_over_dlsort": cold.outcome.seconds / ours[0].outcome.seconds
-            if is_whole
-            else None,
-            "peak_bytes": max(turn.peak_bytes for turn in all_turns),
-            "balance": max(balances, default=None),
-            "verdict": failed[0] if failed else "ok",
-        }
-    return figures
 
 
 def page(results: dict[Job, Figures], settings: dict[str, Any]) -> str:
@@ -136,52 +85,22 @@ def _peak(_name: str, figures: dict[str, Any]) -> str:
 
 def _verdicts(results: dict[Job, Figures]) -> str:
     """Say where dlsort loses, how even its parts are, and which results are wrong."""
-    losses: dict[str, list[str]] = {"over_dlsort": [], "cold_over_dlsort": []}
-    failures: dict[str, list[str]] = {}
-    balances: list[float] = []
-    for job, all_figures in results.items():
-        for name, figures in all_figures.items():
-            if figures["balance"] is not None:
-                balances.append(figures["balance"])
-            if figures["verdict"] != "ok":
-                failures.setdefault(f"{TITLES[name]}: {figures['verdict']}", []).append(
-                    job.title
-                )
-            elif not name.startswith(("dlsort", "copy")):
-                for which, found in losses.items():
-                    ratio = figures[which]
-                    if ratio and ratio < 1:
-                        what = f"to {TITLES[name]} on {job.title} ({1 / ratio:.2f} × its time)"
-                        found.append(what)
+    by_title = {job.title: figures for job, figures in results.items()}
+    balances = [
+        figures["balance"]
+        for of_job in results.values()
+        for figures in of_job.values()
+        if figures["balance"] is not None
+    ]
     lines = []
     if all(figures.get("dlsort", {}).get("verdict") == "ok" for figures in results.values()):
-        for when, found in zip(("", "In the cold round "), losses.values(), strict=True):
-            lines.append(f"{when}**dlsort loses** {'; '.join(found) or 'to none of these'}.")
+        for when, where in (("", "over_dlsort"), ("In the cold round ", "cold_over_dlsort")):
+            lost = "; ".join(losses(by_title, where)) or "to none of these"
+            lines.append(f"{when}**dlsort loses** {lost}.")
     if balances:
         lines.append(f"Its largest partition was at most {max(balances):.3f} × the mean.")
-    lines += [
-        f"Wrong or failed: {what} ({'; '.join(jobs)})." for what, jobs in failures.items()
-    ]
+    lines += [f"Wrong or failed: {each}." for each in wrong(by_title)]
     return " ".join(lines)
-
-
-def machine() -> str:
-    """Return what this machine is, in a line."""
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{model}, {psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}"
-
-
-def versions() -> str:
-    """Return the versions of all that takes part, in a line."""
-    packages = ("dlsort", "dask", "pyarrow", "numpy", "numba", "pandas", "polars", "duckdb")
-    found = [f"{name} {metadata.version(name)}" for name in packages]
-    return ", ".join([f"Python {platform.python_version()}", *found])
 
 
 def readme_around(readme: Path, section: str) -> tuple[str, str]:

@@ -7,30 +7,22 @@ from __future__ import annotations
 
 import datetime
 import json
-import multiprocessing
-import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import inputs, verify
-from benchmarks.engines import ENGINES, Outcome, serve
+from benchmarks import inputs
 from benchmarks.inputs import JOBS, Job
-from benchmarks.page import (
-    TITLES,
-    Figures,
-    Turn,
-    machine,
-    page,
-    readme_around,
-    summary,
-    versions,
-    write_readme,
-)
-from benchmarks.watch import watch
+from benchmarks.page import page, readme_around, write_readme
+from dlsort.bench.engines import ENGINES, TITLES, Share, Work
+from dlsort.bench.figures import Figures, summary
+from dlsort.bench.hosts import machine, versions
+from dlsort.bench.rounds import Take, Turn, children, in_turn, sort_and_check
+from dlsort.bench.verify import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
@@ -38,63 +30,40 @@ BENCH = ROOT / "build" / "bench"
 SECTION = "end_to_end"
 
 
-class Child:
-    """An engine in its own process."""
-
-    def __init__(self, name: str, threads: int) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(name, threads, theirs), name=name)
-        self._process.start()
-        theirs.close()
-        self.error: str | None = self._pipe.recv()
-
-    def sort(self, src: Path, dst: Path, by: tuple[str, ...]) -> tuple[Outcome, int]:
-        """Return the outcome and the most bytes resident in the engine's processes."""
-        if self.error is not None:
-            return Outcome(0.0, None, self.error), 0
-        with watch(self._process.pid) as peak:
-            self._pipe.send((src, dst, by))
-            outcome = self._pipe.recv()
-        return outcome, peak.total
-
-    def close(self) -> None:
-        """End the process, and wait for it."""
-        if self.error is None:
-            self._pipe.send(None)
-        self._process.join()
-
-
 def measure(
     job: Job, src: Path, names: list[str], *, repeat: int, threads: int, console: Console
 ) -> dict[str, list[Turn]]:
     """Give every engine its turn at one job, a cold round and then ``repeat`` more."""
-    turns: dict[str, list[Turn]] = {name: [] for name in names}
-    children = {name: Child(name, threads) for name in names}
-    try:
-        for number in range(repeat + 1):
-            for name, child in children.items():
-                with tempfile.TemporaryDirectory(dir=BENCH, prefix="out-") as folder:
-                    os.sync()  # what the engine before has written is not this one's load
-                    outcome, peak = child.sort(src, Path(folder), job.by)
-                    checked = outcome.error or verify.verdict(
-                        src,
-                        Path(folder),
-                        job.by,
-                        ordered=name != "copy",
-                        same_types=name != "dask",  # pandas has no type for some
-                    )
-                turns[name].append(Turn(number, outcome, peak, checked))
-                label = "cold" if number == 0 else f"round {number} of {repeat}"
-                console.print(
-                    f"{job.title} · {label} · {TITLES[name]}: {outcome.seconds:.2f} s, "
-                    f"{peak / 2**30:.1f} GiB, {checked}",
-                    highlight=False,
-                )
-    finally:
-        for child in children.values():
-            child.close()
-    return turns
+    work = Work.of(src, job.by)
+
+    def tell(name: str, turn: Turn) -> None:
+        label = "cold" if turn.round == 0 else f"round {turn.round} of {repeat}"
+        console.print(
+            f"{job.title} · {label} · {TITLES[name]}: {turn.outcome.seconds:.2f} s, "
+            f"{turn.peak_bytes / 2**30:.1f} GiB, {turn.verdict}",
+            highlight=False,
+        )
+
+    engines = {name: ENGINES[name] for name in names}
+    with (
+        tempfile.TemporaryDirectory(dir=BENCH, prefix="out-") as folder,
+        children(engines, Share(threads)) as started,
+    ):
+        takers: dict[str, Take] = {
+            name: partial(
+                sort_and_check,
+                child,
+                work=work,
+                out=Path(folder, "out"),
+                check=partial(
+                    verdict,
+                    ordered=name != "copy",
+                    same_types=name != "dask",  # pandas has no type for some
+                ),
+            )
+            for name, child in started.items()
+        }
+        return in_turn(takers, repeat, tell)
 
 
 def _chosen(text: str | None, known: list[str], what: str) -> list[str]:

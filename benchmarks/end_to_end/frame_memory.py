@@ -37,9 +37,11 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import dlsort
-from benchmarks import inputs, verify
-from benchmarks.page import machine, versions
-from benchmarks.watch import watch
+from benchmarks import inputs
+from dlsort.bench.engines import Work
+from dlsort.bench.hosts import machine, versions
+from dlsort.bench.verify import verdict
+from dlsort.bench.watch import watch
 from dlsort.proof.checksum import Proof, prove, total
 from dlsort.tuning import TUNING
 from dlsort_cluster.clusters.ask import workers_of
@@ -102,7 +104,7 @@ def _sort_lineitem(src: Path, client: Client) -> str:
         dlsort.sort_values(ddf, list(BY)).to_parquet(dst, write_index=False)
         if _proof(dst) != _proof(src):
             return "other rows"
-        return verify.verdict(src, dst, BY, same_types=False)
+        return verdict(Work.of(src, BY), dst, same_types=False)
 
 
 def _proof(folder: Path) -> Proof:

@@ -7,32 +7,23 @@ from __future__ import annotations
 
 import datetime
 import gc
-import itertools
 import json
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
-import dask
-import dask.dataframe as dd
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-from dask.base import compute
-from dask.delayed import delayed
-from distributed import Client, LocalCluster, wait
+from distributed import Client, LocalCluster
 from rich.console import Console
 from rich.markdown import Markdown
 
-import dlsort
 from benchmarks import inputs
 from benchmarks.inputs import Job
 from benchmarks.page import machine, readme_around, versions, write_readme
-from dlsort.proof.checksum import Proof, prove, total
-from dlsort.tuning import TUNING
+from dlsort.bench.engines import TITLES
+from dlsort.bench.rounds import Turn
+from dlsort.bench.suites.frames import SORTS, persist_files, summaries, take_turn
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
@@ -46,83 +37,6 @@ JOBS = (
     Job("lineitem", ("l_shipdate", "l_orderkey")),
     Job("table", ("key",)),
 )
-Sort = Callable[[Any, list[str]], Any]
-ENGINES: dict[str, Sort] = {
-    "dlsort": dlsort.sort_values,
-    "Dask": lambda ddf, by: ddf.sort_values(by),
-}
-
-
-class Turn(NamedTuple):
-    """One engine's turn: how long, largest partition over the mean, and whether it is right."""
-
-    seconds: float
-    balance: float
-    verdict: str
-
-
-class Summary(NamedTuple):
-    """What a partition holds: rows and their checksum, first and last key, and its order."""
-
-    proof: Proof
-    first: Any
-    last: Any
-    in_order: bool
-
-
-def _read(path: Path) -> pd.DataFrame:
-    """Return a file as a frame of Arrow columns."""
-    table = pq.read_table(path)
-    for i, field in enumerate(table.schema):
-        if field.type == pa.string_view():  # pandas can't work with these
-            table = table.set_column(i, field.name, table.column(i).cast(pa.string()))
-    return table.to_pandas(types_mapper=pd.ArrowDtype)
-
-
-def _summary(part: pd.DataFrame, by: list[str]) -> Summary:
-    proof = prove(pa.Table.from_pandas(part, preserve_index=False), TUNING.proof)
-    if not len(part):
-        return Summary(proof, None, None, in_order=True)
-    keys = part[by].reset_index(drop=True)
-    order = keys.sort_values(by, kind="stable").index
-    first, last = (tuple(keys.iloc[i]) for i in (0, -1))
-    return Summary(proof, first, last, bool(order.is_monotonic_increasing))
-
-
-def summaries(ddf: dd.DataFrame, by: list[str]) -> list[Summary]:
-    """Return the summary of every partition."""
-    parts = [delayed(_summary)(part, by) for part in ddf.to_delayed()]
-    found: Any = compute
-    return list(found(*parts))
-
-
-def verdict(before: list[Summary], after: list[Summary]) -> str:
-    """Return "ok", or what is wrong with sorted partitions, in a few words."""
-    if total(s.proof for s in before) != total(s.proof for s in after):
-        return "other rows"
-    full = [s for s in after if s.proof.rows]
-    if not all(s.in_order for s in full):
-        return "out of order inside a partition"
-    if any(one.last > two.first for one, two in itertools.pairwise(full)):
-        return "out of order between partitions"
-    return "ok"
-
-
-def take_turn(sort: Sort, ddf: dd.DataFrame, by: list[str], before: list[Summary]) -> Turn:
-    """Sort a persisted frame into a persisted frame, and check the partitions."""
-    from dask.dataframe.dask_expr._shuffle import divisions_lru
-
-    divisions_lru.data.clear()  # else Dask, asked again, would not look at the data
-    start = time.perf_counter()
-    try:
-        result = sort(ddf, by).persist()
-        wait(result)
-        seconds = time.perf_counter() - start
-        after = summaries(result, by)
-    except Exception as error:  # a peer that fails is told, not fatal
-        return Turn(time.perf_counter() - start, 0.0, f"{type(error).__name__}: {error}"[:80])
-    lengths = [s.proof.rows for s in after]
-    return Turn(seconds, max(lengths) / statistics.mean(lengths), verdict(before, after))
 
 
 def settle(client: Client) -> None:
@@ -135,22 +49,18 @@ def measure(
     client: Client, job: Job, src: Path, repeat: int, console: Console
 ) -> dict[str, list[Turn]]:
     """Give both engines their turn at one job, a first round and then ``repeat`` more."""
-    turns: dict[str, list[Turn]] = {name: [] for name in ENGINES}
+    turns: dict[str, list[Turn]] = {name: [] for name in SORTS}
     by = list(job.by)
-    files = sorted(src.glob("*.parquet"))
-    like = _read(files[0]).iloc[:0]
-    with dask.config.set({"dataframe.convert-string": False}):
-        ddf = dd.from_map(_read, files, meta=like).persist()
-    wait(ddf)
+    ddf = persist_files(sorted(src.glob("*.parquet")))
     before = summaries(ddf, by)
     for number in range(repeat + 1):
-        for name, sort in ENGINES.items():
+        for name, sort in SORTS.items():
             settle(client)
             turn = take_turn(sort, ddf, by, before)
             turns[name].append(turn)
             console.print(
-                f"{job.title} · round {number} · {name}: {turn.seconds:.2f} s, largest "
-                f"partition {turn.balance:.3f} × the mean, {turn.verdict}",
+                f"{job.title} · round {number} · {TITLES[name]}: {turn.outcome.seconds:.2f} s, "
+                f"largest partition {turn.outcome.balance or 0:.3f} × the mean, {turn.verdict}",
                 highlight=False,
             )
     return turns
@@ -165,19 +75,22 @@ def page(results: dict[Job, dict[str, list[Turn]]], settings: dict[str, Any]) ->
     ]
     wrong = []
     for job, turns in results.items():
-        ours, theirs = turns["dlsort"], turns["Dask"]
-        ratios = [t.seconds / o.seconds for o, t in zip(ours, theirs, strict=True)]
-        seconds = [
-            statistics.median(turn.seconds for turn in each[1:]) for each in (ours, theirs)
+        ours, theirs = turns["dlsort"], turns["dask"]
+        ratios = [
+            t.outcome.seconds / o.outcome.seconds for o, t in zip(ours, theirs, strict=True)
         ]
-        balances = [max(turn.balance for turn in each) for each in (ours, theirs)]
+        seconds = [
+            statistics.median(turn.outcome.seconds for turn in each[1:])
+            for each in (ours, theirs)
+        ]
+        balances = [max(turn.outcome.balance or 0 for turn in each) for each in (ours, theirs)]
         lines.append(
             f"| {job.title} | **{seconds[0]:.2f}** | {seconds[1]:.2f} "
             f"| {statistics.median(ratios[1:]):.2f} × | {ratios[0]:.2f} × "
             f"| {balances[0]:.3f} × the mean | {balances[1]:.3f} × |"
         )
         wrong += [
-            f"{name} on {job.title}: {turn.verdict}"
+            f"{TITLES[name]} on {job.title}: {turn.verdict}"
             for name, each in turns.items()
             for turn in each[-1:]
             if turn.verdict != "ok"

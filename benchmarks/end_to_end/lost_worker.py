@@ -22,8 +22,10 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import dlsort
-from benchmarks import inputs, verify
+from benchmarks import inputs
 from benchmarks.page import machine, readme_around, versions, write_readme
+from dlsort.bench.engines import Work
+from dlsort.bench.verify import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
@@ -62,7 +64,7 @@ def _run(src: Path, kill_after_s: float | None) -> tuple[float, str]:
                 killer.cancel()
                 return seconds, "ended before the kill"
             killer.join()
-        found = verify.verdict(src, dst, BY)
+        found = verdict(Work.of(src, BY), dst)
         left = [path.name for path in Path(folder).iterdir() if path != dst]
         shutil.rmtree(dst)
     return seconds, f"left behind: {', '.join(left)}" if left else found

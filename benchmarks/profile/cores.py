@@ -22,11 +22,13 @@ import psutil
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import inputs, verify
+from benchmarks import inputs
 from benchmarks.inputs import Job
 from benchmarks.page import machine, readme_around, versions, write_readme
 from benchmarks.profile.cpu_samples import PerfError, recording, samples
 from benchmarks.profile.page import Results, Spent, line, page
+from dlsort.bench.engines import Work
+from dlsort.bench.verify import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "benchmarks" / "README.md"
@@ -98,9 +100,9 @@ class Sorter:
                 spent.places = dict(samples(recorded))
             else:
                 spent = self._timed(dst)
-            verdict = verify.verdict(self._src, dst, self._job.by)
-        if verdict != "ok":
-            msg = f"{self._job.title}: {verdict}."
+            found = verdict(Work.of(self._src, self._job.by), dst)
+        if found != "ok":
+            msg = f"{self._job.title}: {found}."
             raise RuntimeError(msg)
         return spent
 

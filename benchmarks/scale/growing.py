@@ -25,12 +25,13 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import verify
-from benchmarks.engines import DuckDB, Engine, Polars, said
-from benchmarks.page import machine, readme_around, versions, write_readme
+from benchmarks.page import readme_around, write_readme
 from benchmarks.scale.cases import BENCH, ROOT, Case, makers
 from benchmarks.scale.page import Found, Rounds, line, page
-from benchmarks.watch import Peak, watch
+from dlsort.bench.engines import DuckDB, Engine, Polars, Share, Work, said
+from dlsort.bench.hosts import machine, versions
+from dlsort.bench.verify import verdict
+from dlsort.bench.watch import Peak, watch
 
 README = ROOT / "benchmarks" / "README.md"
 SECTION = "scale"
@@ -49,28 +50,29 @@ def _dlsort(case: Case, dst: Path) -> Callable[[], Report]:
 
 
 def _duckdb(case: Case, dst: Path) -> Callable[[], Report]:
-    spill = dst.with_name("spill")
     options = case.options
     memory_bytes = options.get("memory")
-    return _peer(
-        DuckDB(options["threads"], memory_bytes=memory_bytes, temp_dir=spill), case, dst
-    )
+    return _peer(DuckDB(Share(options["threads"], memory_bytes, str(dst.parent))), case, dst)
 
 
 def _polars(case: Case, dst: Path) -> Callable[[], Report]:
-    return _peer(Polars(case.options["threads"]), case, dst)
+    return _peer(Polars(Share(case.options["threads"])), case, dst)
 
 
 def _peer(engine: Engine, case: Case, dst: Path) -> Callable[[], Report]:
     def sort() -> Report:
         began = time.perf_counter()
         dst.mkdir()
-        engine.sort(case.src, dst, case.by)
+        engine.sort(_work(case), dst)
         seconds = time.perf_counter() - began
         rows = sum(pq.read_metadata(path).num_rows for path in dst.iterdir())
         return {"rows": rows, "output_parts": 1, "seconds": seconds}
 
     return sort
+
+
+def _work(case: Case) -> Work:
+    return Work.of(case.src, case.by)
 
 
 SORTS = {"dlsort": _dlsort, "duckdb": _duckdb, "polars": _polars}
@@ -108,7 +110,7 @@ def run(engine: str, case: Case) -> Found:
         process.join()
         if isinstance(answer, str):
             return _found(engine, case, {}, peak, process.pid, answer)
-        checked = verify.verdict(case.src, dst, case.by)
+        checked = verdict(_work(case), dst)
     return _found(engine, case, answer, peak, process.pid, checked)
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.page import TITLES
 from benchmarks.scale.cases import GIB, SKEW_PARTS, SKEW_ROWS, WIDE
+from dlsort.bench.engines import TITLES
 
 FIT_FROM = 10  # the growth exponent is that from so many millions of rows on
 

@@ -29,7 +29,7 @@ from rich.markdown import Markdown
 import dlsort
 from benchmarks.page import machine, readme_around, versions, write_readme
 from benchmarks.scale.cases import BENCH, INPUTS, ROOT
-from benchmarks.watch import watch
+from dlsort.bench.watch import watch
 from dlsort.sizes import parse_count
 
 README = ROOT / "benchmarks" / "README.md"

@@ -13,7 +13,7 @@ EXIT_CODES = {
     "0": "done, or skipped by --if-exists skip. Where standard output is full or closed, a "
     "warning says what could not be shown",
     "1": "check or valsort found rows out of order; check other rows, or lookups that touch "
-    "more than --max-depth",
+    "more than --max-depth; an engine of bench failed, or gave a wrong result",
     "2": "a bad argument, source, destination or cluster, explained in a sentence. The "
     "destination is untouched (in a store: unless the sentence says that --resume will "
     "complete it)",

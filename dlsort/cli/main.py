@@ -8,7 +8,8 @@ exit code       means
 0               done, or skipped by --if-exists skip. Where standard output
                 is full or closed, a warning says what could not be shown
 1               check or valsort found rows out of order; check other rows, or
-                lookups that touch more than --max-depth
+                lookups that touch more than --max-depth; an engine of bench
+                failed, or gave a wrong result
 2               a bad argument, source, destination or cluster, explained in
                 a sentence. The destination is untouched (in a store: unless
                 the sentence says that --resume will complete it)
@@ -32,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dlsort.cli.bench import bench_command
 from dlsort.cli.completion import completion_command, path_names
 from dlsort.cli.config import config_command
 from dlsort.cli.exit_codes import NOT_OK, NOT_REPORTED, READER_GONE, epilog
@@ -289,6 +291,7 @@ main.add_command(inspect_command)
 main.add_command(explain_command)
 main.add_command(stats_command)
 main.add_command(model_command)
+main.add_command(bench_command)
 main.add_command(config_command)
 main.add_command(gensort_command)
 main.add_command(terasort_command)

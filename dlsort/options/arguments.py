@@ -45,6 +45,7 @@ __all__ = [
     "PATHS",
     "PATTERNS",
     "PREDICATE",
+    "PRICE",
     "PROFILE_NAMES",
     "QUANTILE",
     "RECORDS",
@@ -222,6 +223,14 @@ def _read_depth(value: Any, name: str) -> float:
     return float(value)
 
 
+def _read_price(value: Any, name: str) -> float:
+    is_number = isinstance(value, Real) and not is_flag(value)
+    if not is_number or not 0 < value < float("inf"):
+        msg = f"{name} is {shown(value)}; expected dollars, more than 0, as in 0.53."
+        raise BadOptionError(msg)
+    return float(value)
+
+
 def _read_share_of_rows(value: Any, name: str) -> float:
     is_number = isinstance(value, Real) and not is_flag(value)
     if not is_number or not 0 <= value <= 1:
@@ -308,6 +317,7 @@ VALUE = Kind("value of the key", metavar="VALUE")
 VALUE_PAIR = Kind("two values of the key", metavar="A B", of_text=tuple, n_texts=2)
 QUANTILE = Kind("float", _read_share_of_rows, "from 0 to 1", "Q", _decimal_number)
 DEPTH = Kind("float", _read_depth, "at least 1", "N", _decimal_number)
+PRICE = Kind("float", _read_price, "above 0", "DOLLARS", _decimal_number)
 SCHEMA = Kind(
     "str, path-like, mapping or pyarrow.Schema",
     range='"union", "strict", a Parquet or Arrow file, or types of columns',

@@ -8,6 +8,7 @@ from typing import Any
 
 from dlsort.errors import BadOptionError
 from dlsort.options.arguments import FLAG, FRAMES
+from dlsort.options.bench_options import BENCH
 from dlsort.options.file_options import (
     COLUMN_OPTIONS,
     COMPRESSION,
@@ -327,6 +328,7 @@ COMMANDS: Mapping[str, tuple[SortOption, ...]] = {
         replace(BY, default=None, otherwise="the one that dlsort's own files tell"),
         SortOption("json", FLAG, "Write JSON.", default=False),
     ),
+    "bench": BENCH,
     "tune": (
         SHOW,
         RESET,

@@ -57,7 +57,7 @@ def options_page() -> str:
     ):
         if not command:
             rows = [[f"`{o.name}`", _of_check(o), *_row(o)] for o in DOORS[door]]
-            table = _table("Python", "command", rows)
+            table = _table(["Python", "command"], rows)
             sections.append(f"## `{door}`, `dlsort check --overlap`\n\n{table}")
             continue
         options = [*DOORS[door], *(o for o in COMMANDS[command] if o not in DOORS[door])]
@@ -67,14 +67,16 @@ def options_page() -> str:
             for o, flag in zip(options, flags, strict=True)
         ]
         sections.append(
-            f"## `{door}`, `dlsort {command}`\n\n{_table('Python', 'command', rows)}"
+            f"## `{door}`, `dlsort {command}`\n\n{_table(['Python', 'command'], rows)}"
         )
+    rows = [[f"`{o.flag}`", *_row(o)] for o in COMMANDS["bench"]]
+    sections.append(f"## `dlsort bench`\n\n{_table(['command'], rows)}")
     local = {o: [d for d in LOCAL if o in DOORS[d]] for d in LOCAL for o in DOORS[d]}
     rows = [
         [f"`{o.name}`", ", ".join(f"`{door}`" for door in doors), *_row(o)]
         for o, doors in local.items()
     ]
-    sections.append(f"## Tables and arrays\n\n{_table('Python', 'of', rows)}")
+    sections.append(f"## Tables and arrays\n\n{_table(['Python', 'of'], rows)}")
     return "\n".join(sections)
 
 
@@ -90,8 +92,8 @@ def _row(option: SortOption) -> list[str]:
     return [of_type, option.unit, default or "none", re.sub("``", "`", option.help)]
 
 
-def _table(first: str, second: str, rows: list[list[str]]) -> str:
-    head = [first, second, "type", "unit", "default", ""]
+def _table(names: list[str], rows: list[list[str]]) -> str:
+    head = [*names, "type", "unit", "default", ""]
     cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     lines = [head, ["---"] * len(head), *cells]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

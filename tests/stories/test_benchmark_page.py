@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dlsort.bench.figures import summary
+from dlsort.bench.rounds import Turn
+
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
@@ -14,16 +17,17 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 def verdicts(monkeypatch):
     """Return the sentences for (cold, then warm) seconds of each engine."""
     monkeypatch.syspath_prepend(BENCHMARKS.parent)
-    from benchmarks import page
     from benchmarks.engines import Outcome
+
+    from benchmarks import page
     from benchmarks.inputs import Job
 
     def told(**seconds: list[float]) -> str:
         turns = {
-            name: [page.Turn(i, Outcome(s, None, None), 0, "ok") for i, s in enumerate(each)]
+            name: [Turn(i, Outcome(s, None, None), 0, "ok") for i, s in enumerate(each)]
             for name, each in seconds.items()
         }
-        return page._verdicts({Job("table", ("key",)): page.summary(turns)})
+        return page._verdicts({Job("table", ("key",)): summary(turns)})
 
     return told
 

@@ -88,6 +88,7 @@ def test_every_option_is_one():
             "explain",
             "inspect",
             "config",
+            "bench",
             "gensort",
             "terasort",
             "valsort",
