@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from dlsort.arrow.evaluate import is_true
@@ -27,12 +28,14 @@ from dlsort.errors import BadOptionError
 
 __all__ = ["Computed", "Read", "Selection"]
 
+Rows = npt.NDArray[np.uint32]
+
 
 class Read(Protocol):
-    """Reads stored columns of a piece; or the same, without a row."""
+    """Reads stored columns of a piece."""
 
-    def __call__(self, names: Sequence[str], *, has_rows: bool) -> pa.Table:
-        """Return the columns, in this order."""
+    def __call__(self, names: Sequence[str], rows: Rows | None) -> pa.Table:
+        """Return the columns, in this order, of some rows, ascending, or of all."""
 
 
 class Computed(Protocol):
@@ -135,8 +138,8 @@ class Selection:
     def _kept(self, read: Read, columns: list[str]) -> pa.Table:
         """Return some stored columns of the rows that are kept."""
         if self.predicate is None:
-            return read(columns, has_rows=True)
-        first = read(self.first, has_rows=True)
+            return read(columns, None)
+        first = read(self.first, None)
         try:
             is_kept = is_true(self.predicate, first)
         except pa.ArrowException as error:
@@ -152,8 +155,7 @@ class Selection:
         tables = [_take(first.select(wanted), numbers)] if wanted else []
         del first
         if others:
-            rows = read(others, has_rows=bool(len(numbers)))
-            tables.append(_take(rows, numbers) if len(numbers) else rows)
+            tables.append(read(others, None if len(numbers) == len(is_kept) else numbers))
         fields = [each for table in tables for each in table.schema]
         found = [column for table in tables for column in table.columns]
         return pa.Table.from_arrays(found, schema=pa.schema(fields))

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from dlsort.arrow.made import empty_table
@@ -146,26 +147,71 @@ def find_first(
     """Return the first ``stop`` rows of some pieces, read in this order as far as needed."""
     none = empty_table(reader.key_schema())
     found = Found(none, np.empty(0, np.int64), np.empty(0, np.int64), none)
+    waiting: list[Found] = []  # to be joined, once they are many
     key = reader.keys[0]
     for number, piece, least in pieces:
-        if least is not None and 0 < stop <= len(found.row):
+        is_full = 0 < stop <= len(found.row)
+        if is_full and least is not None:
             (bound,) = raw_values(found.last.column(0))
             if not least.may_be_before(bound, key):
                 continue
         table = reader.read_keys(piece)
-        found = join_found(
-            [found, _first_of(table, number, fewer, stop, reader.tuning)],
-            fewer,
-            stop,
-            reader.tuning,
-        )
-    return found
+        is_near = None
+        if is_full:
+            is_near = _may_be_before(table.column(0), found.last.column(0)[0], key)
+        waiting.append(_first_of(table, number, fewer, stop, reader.tuning, is_near))
+        if sum(len(each.row) for each in waiting) >= stop:
+            found = join_found([found, *waiting], fewer, stop, reader.tuning)
+            waiting = []
+    return join_found([found, *waiting], fewer, stop, reader.tuning)
+
+
+def _may_be_before(
+    values: pa.ChunkedArray, bound: pa.Scalar, key: SortKey
+) -> npt.NDArray[np.bool_] | None:
+    """Return which values sort no later than a bound; None where Arrow compares otherwise."""
+    kind = values.type
+    if pt.is_floating(kind) or not (pt.is_primitive(kind) or pt.is_decimal(kind)):
+        return None
+    if not bound.is_valid:
+        return None
+    compare = pc.greater_equal if key.descending else pc.less_equal
+    is_near = pc.fill_null(compare(values, bound), key.nulls_first)
+    return np.asarray(is_near.to_numpy(), np.bool_)
+
+
+def _first_beyond(table: pa.Table, is_near: npt.NDArray[np.bool_], key: SortKey) -> pa.Table:
+    """Return the row that is first by the first column of the key, of those that are not near.
+
+    It is found in another way than they were: by Arrow's least value, not by a comparison.
+    """
+    beyond = table.filter(pa.array(~is_near))
+    if not beyond.num_rows:
+        return beyond
+    values = beyond.column(0)
+    least = pc.min_max(values)["max" if key.descending else "min"]
+    return beyond.slice(max(0, pc.index(values, least).as_py()) if least.is_valid else 0, 1)
 
 
 def _first_of(
-    table: pa.Table, piece: int, fewer: FewerRows, stop: int, tuning: Tuning
+    table: pa.Table,
+    piece: int,
+    fewer: FewerRows,
+    stop: int,
+    tuning: Tuning,
+    is_near: npt.NDArray[np.bool_] | None,
 ) -> Found:
-    """Return the first rows of a piece, of which the keys are given."""
+    """Return the first rows of a piece, of which the keys are given.
+
+    ``is_near``: which of them can be among the first of all, by what is known of others.
+    """
+    if is_near is not None and not is_near.all():
+        numbers = np.flatnonzero(is_near).astype(np.uint32)
+        near = take_table(table, numbers)
+        found = _first_of(near, piece, fewer, stop, tuning, None)
+        beyond = _first_beyond(table, is_near, fewer.keys[0])
+        left_out = concat_rows([found.left_out, beyond])
+        return found._replace(row=numbers[found.row].astype(np.int64), left_out=left_out)
     n_rows, keys = table.num_rows, fewer.keys
     if fewer.n_unique:
         chosen = fewer.groups_of(table, tuning).kept(fewer.keep)
@@ -253,7 +299,7 @@ def split_winners(
     rows, part = winners.of(input_id)
     with clock.step("read"):
         if len(rows):
-            table = take_table(reader.read(piece), rows)
+            table = reader.read_rows(piece, rows)
         else:
             table = empty_table(transport_schema(reader.schema))
     with clock.step("prove"):

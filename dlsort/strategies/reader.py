@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from dlsort.arrow.made import empty_table
 from dlsort.arrow.paths import field_at, top_columns_of
+from dlsort.arrow.take import take_table
 from dlsort.arrow.transport import to_transport, transport_schema
-from dlsort.io.parquet.reader import read_piece
+from dlsort.io.parquet.reader import read_piece, read_rows_of_piece
 from dlsort.io.parquet.source import ParquetSource
 from dlsort.io.source import Piece
 from dlsort.io.storage import is_there, join
@@ -91,6 +92,13 @@ class Reader:
         if self.in_order:
             check_files(table, piece, self.in_order, self.tuning.order)
         return table
+
+    def read_rows(self, piece: Piece, rows: npt.NDArray[np.uint32]) -> pa.Table:
+        """Return some of the rows that :meth:`read` returns, by their numbers, ascending."""
+        if self.in_order:  # which all of them show
+            return take_table(self.read(piece), rows)
+        names, how = self.schema.names, (self.tuning.io, self.as_dictionary, self.most_bytes)
+        return read_rows_of_piece(piece, rows, self.schema, names, *how)
 
     def ends(self, table: pa.Table, piece: Piece) -> tuple[PieceEnds, ...]:
         """Return the ends of a piece that was read, if it is said to be in order."""

@@ -8,6 +8,7 @@
                  parquet_bytes  whether footers are as most are
                  parquet_pages  what pages unpack to, by their headers
                  parquet_join   small files made one
+                 parquet_pick   single values of pages
     key parts    words        values as words: unsigned integers that sort alike
                  prefix       the same for variable-length values
                  text_code    text as words of more than 8 bytes
@@ -69,6 +70,13 @@ from dlsort_kernels.page_text import longest_text, shared_bytes_of
 from dlsort_kernels.parquet_bytes import Outline, outline, sound_chunks
 from dlsort_kernels.parquet_join import join_files
 from dlsort_kernels.parquet_pages import chunk_sizes, page_sizes
+from dlsort_kernels.parquet_pick import (
+    copy_values,
+    delta_values,
+    find_pages,
+    pick_values,
+    text_ends,
+)
 from dlsort_kernels.prefix import common_prefix, prefix_words
 from dlsort_kernels.refine import refine, run_rows
 from dlsort_kernels.refine_bytes import refine_bytes
@@ -116,10 +124,13 @@ __all__ = [
     "compare_bytes",
     "compare_words",
     "compiled",
+    "copy_values",
     "decimal_words",
+    "delta_values",
     "empty",
     "encode_bytes",
     "estimate_distinct",
+    "find_pages",
     "first_descent",
     "fit_text_code",
     "float_words",
@@ -146,6 +157,7 @@ __all__ = [
     "lowest_rows",
     "outline",
     "page_sizes",
+    "pick_values",
     "places_of",
     "pool",
     "prefix_words",
@@ -161,6 +173,7 @@ __all__ = [
     "slot_bytes",
     "sort_source",
     "sound_chunks",
+    "text_ends",
     "threads_for",
     "tied_rows",
     "unpack_bits",

@@ -22,9 +22,9 @@ from dlsort_kernels.parquet_bytes import (
     VALUES,
     Numbers,
 )
-from dlsort_kernels.thrift_bytes import I32, STRUCT, count, field, skip
+from dlsort_kernels.thrift_bytes import FALSE, I32, STRUCT, count, field, integer, skip
 
-__all__ = ["chunk_sizes", "page_sizes"]
+__all__ = ["chunk_sizes", "page_header", "page_sizes"]
 
 
 def page_sizes(data: Bytes, chunks: Numbers, widths: Numbers) -> tuple[int, int]:
@@ -79,10 +79,15 @@ def chunk_sizes(data: Bytes, start: int, chunks: Numbers, widths: Numbers) -> Nu
 
 
 @inlined
-def _page(data: Bytes, at: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
-    """Return kind, sizes, values and encoding of a page, and where its header ends, or -1."""
-    page_kind = packed = unpacked = n_values = encoding = np.int64(-1)
-    number = np.int64(0)
+def page_header(data: Bytes, at: Any) -> tuple[Any, Any, Any, Any, Any, Any, Any, Any, Any]:
+    """Return what a page's header says, and where it ends, or -1.
+
+    Kind, bytes in the file and once unpacked, values, their encoding; the encoding of their
+    levels, or in a page of version 2 the levels' bytes; whether what follows these is packed;
+    and the checksum, or -1.
+    """
+    page_kind = packed = unpacked = n_values = encoding = levels = checksum = np.int64(-1)
+    is_packed, number = np.int64(1), np.int64(0)
     while at >= 0:
         kind, number, at = field(data, at, number)
         if at < 0 or kind == 0:
@@ -93,13 +98,17 @@ def _page(data: Bytes, at: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
             unpacked, at = count(data, at, kind, I32)
         elif number == 3:
             packed, at = count(data, at, kind, I32)
+        elif number == 4 and kind == I32:
+            checksum, at = integer(data, at)
+            checksum &= np.int64(0xFFFFFFFF)
         elif (
             (number == 5 and page_kind == 0)
             or (number == 7 and page_kind == 2)
             or (number == 8 and page_kind == 3)
         ):
             if kind != STRUCT:
-                return page_kind, packed, unpacked, n_values, encoding, np.int64(-1)
+                at = np.int64(-1)
+                break
             inner, of_encoding = np.int64(0), 4 if page_kind == 3 else 2
             while at >= 0:
                 kind, inner, at = field(data, at, inner)
@@ -109,13 +118,20 @@ def _page(data: Bytes, at: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
                     n_values, at = count(data, at, kind, I32)
                 elif inner == of_encoding:
                     encoding, at = count(data, at, kind, I32)
+                elif (inner == 3 and page_kind == 0) or (inner == 5 and page_kind == 3):
+                    levels, at = count(data, at, kind, I32)
+                elif inner == 6 and page_kind == 3:
+                    n_bytes, at = count(data, at, kind, I32)
+                    levels += n_bytes
+                elif inner == 7 and page_kind == 3 and kind == FALSE:
+                    is_packed = np.int64(0)
                 else:
                     at = skip(data, at, kind)
         else:
             at = skip(data, at, kind)
     if min(page_kind, packed, unpacked, n_values, encoding) < 0:
         at = np.int64(-1)
-    return page_kind, packed, unpacked, n_values, encoding, at
+    return page_kind, packed, unpacked, n_values, encoding, levels, is_packed, checksum, at
 
 
 @inlined
@@ -132,7 +148,7 @@ def _sizes(data: Bytes, start: Any, chunk: Numbers, width: Any) -> Any:
     while left > 0:
         if at >= stop:
             return none
-        kind, packed, unpacked, values, encoding, at = _page(data, at)
+        kind, packed, unpacked, values, encoding, _, _, _, at = page_header(data, at)
         if at < 0 or packed > stop - at:
             return none
         at += packed

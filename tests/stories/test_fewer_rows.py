@@ -183,18 +183,18 @@ def test_of_a_heavy_key_each_input_sends_one_row(tmp_path, monkeypatch):
 
 def test_row_groups_without_a_wanted_row_are_not_read(tmp_path, monkeypatch):
     keys_of, whole = set[int](), set[int]()
-    read_keys, read = Reader.read_keys, Reader.read
+    read_keys, read_rows = Reader.read_keys, Reader.read_rows
 
     def look(self, piece):
         keys_of.update(piece.groups)
         return read_keys(self, piece)
 
-    def take(self, piece):
+    def take(self, piece, rows):
         whole.update(piece.groups)
-        return read(self, piece)
+        return read_rows(self, piece, rows)
 
     monkeypatch.setattr(Reader, "read_keys", look)
-    monkeypatch.setattr(Reader, "read", take)
+    monkeypatch.setattr(Reader, "read_rows", take)
     table = pa.table({"id": range(2_000), "time": range(2_000)})
     source = write(tmp_path / "in", [table])  # 40 row groups
     monkeypatch.setattr(first_rows, "MOST_PIECES", 10**9)

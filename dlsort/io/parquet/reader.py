@@ -6,7 +6,7 @@ pages say is then looked at in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,15 +17,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.types as pt
 
-from dlsort.arrow.views import fixed_view
+from dlsort.arrow.take import take_table
+from dlsort.arrow.transport import to_transport
 from dlsort.errors import SourceChangedError
-from dlsort.io.find import UNREADABLE, UnsupportedFileError, corrupt
+from dlsort.io.find import UNREADABLE, corrupt
 from dlsort.io.parquet.bounded_read import read_bounded, read_rows
 from dlsort.io.parquet.decryption import opening
+from dlsort.io.parquet.int96 import check_int96
 from dlsort.io.parquet.joined_files import read_joined
-from dlsort.io.parquet.stored_schema import INT96, find_leaves, is_wanted, open_file
+from dlsort.io.parquet.picked_rows import pick_rows
+from dlsort.io.parquet.stored_schema import open_file
 from dlsort.io.schema.fit import fit_rows
 from dlsort.io.selection import Selection
 from dlsort.io.source import FileGroups, Piece, Stamp
@@ -34,15 +36,9 @@ from dlsort.io.told import attach_told
 from dlsort.sizes import UNBOUNDED
 from dlsort.tuning import IoTuning
 
-__all__ = ["read_piece"]
+__all__ = ["read_piece", "read_rows_of_piece"]
 
-Stamps = npt.NDArray[np.int64]
-
-# What does not fit, and how it shows.
-_CHECKS: dict[str, tuple[str, Callable[[Stamps, Stamps], npt.NDArray[np.bool_]]]] = {
-    "ns": ("fractions of a microsecond", lambda us, ns: us * 1000 == ns),
-    "s": ("years beyond 292,277", lambda us, s: us // 1_000_000 == s),
-}
+Rows = npt.NDArray[np.uint32]
 
 
 def read_piece(
@@ -128,6 +124,59 @@ def read_piece(
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
 
 
+def read_rows_of_piece(
+    piece: Piece,
+    rows: Rows,
+    source_schema: pa.Schema,
+    columns: list[str],
+    tuning: IoTuning,
+    as_dictionary: Iterable[str] = (),
+    most_bytes: int = UNBOUNDED,
+) -> pa.Table:
+    """Read some rows of a piece; of few, the values of the others are not decoded.
+
+    Parameters
+    ----------
+    rows : (n,) uint32
+        Which of the rows that :func:`read_piece` returns, ascending.
+
+    Returns
+    -------
+    pyarrow.Table
+        (n,) rows, in the types in which rows travel.
+    """
+    picked = pa.table({})
+    if _may_pick(piece, len(rows), tuning):
+        own = [column for column in as_dictionary if column in columns]
+        of = piece.files[0], rows.astype(np.int64), columns, own, most_bytes
+        picked = pick_rows(*of) or picked
+        _check_unchanged(piece.files[0])
+    found = dict(zip(picked.column_names, picked.columns, strict=True))
+    others = [name for name in columns if name not in found]
+    schema = picked.schema
+    if others or not columns:
+        how = source_schema, others, tuning, as_dictionary, most_bytes
+        table = take_table(to_transport(read_piece(piece, *how)), rows)
+        if not found:
+            return table
+        found |= dict(zip(table.column_names, table.columns, strict=True))
+        schema = pa.unify_schemas([schema, table.schema])
+    fields = [
+        schema.field(name).with_nullable(source_schema.field(name).nullable) for name in columns
+    ]
+    arrays = [found[name] for name in columns]
+    return to_transport(pa.Table.from_arrays(arrays, schema=pa.schema(fields)))
+
+
+def _may_pick(piece: Piece, n_rows: int, tuning: IoTuning) -> bool:
+    """Return whether it is worth while to pick so many rows, and possible."""
+    if piece.selection is not None or len(piece.files) != 1 or not n_rows:
+        return False
+    file = piece.files[0]
+    is_as_stored = file.fit is None and not file.told
+    return is_as_stored and n_rows <= tuning.picked_share * piece.n_rows
+
+
 def _read_selected(
     piece: Piece,
     selection: Selection,
@@ -143,9 +192,11 @@ def _read_selected(
     found = map(selection.stored, as_dictionary)
     dictionaries = [name for name in found if name is not None]
 
-    def read(names: Sequence[str], *, has_rows: bool) -> pa.Table:
-        of = whole if has_rows else whole.without_rows()
-        return read_piece(of, schema, list(names), tuning, dictionaries, most_bytes)
+    def read(names: Sequence[str], rows: Rows | None) -> pa.Table:
+        how = schema, list(names), tuning, dictionaries, most_bytes
+        if rows is None or not len(rows):
+            return read_piece(whole if rows is None else whole.without_rows(), *how)
+        return read_rows_of_piece(whole, rows, *how)
 
     table = selection.read(read, columns)
     nullable = [travelling.field(name).nullable for name in columns]
@@ -298,7 +349,7 @@ def _read(
         table = read(opened, columns)
         known = {} if file.keys else {"metadata": opened.metadata}
         again = partial(open_file, where, file.stamp.n_bytes, file.keys, **known)
-        _check_int96(opened, again, table, read)
+        check_int96(opened, again, table, read)
         return table
 
 
@@ -320,82 +371,3 @@ def _check_unchanged(file: FileGroups) -> None:
         "to it any more."
     )
     raise SourceChangedError(msg)
-
-
-def _check_int96(
-    file: pq.ParquetFile,
-    again: Callable[..., pq.ParquetFile],
-    table: pa.Table,
-    read: Callable[[pq.ParquetFile, Sequence[str]], pa.Table],
-) -> None:
-    """Raise if INT96 timestamps became other values when they were read in microseconds.
-
-    Parameters
-    ----------
-    file : pyarrow.parquet.ParquetFile
-        What was read, in microseconds.
-    again : callable
-        Opens it again, given ``coerce_int96_timestamp_unit``.
-    table : pyarrow.Table
-        Some columns of it.
-    read : callable
-        Reads the same rows of other columns of an open file.
-
-    Raises
-    ------
-    UnsupportedFileError
-        If so; the message names the column.
-
-    Notes
-    -----
-    pyarrow reads INT96 in a unit that it is given, and what does not fit 64 bits of it becomes
-    another value. In nanoseconds values wrap around but keep their remainder, in seconds all
-    fit; so such columns are read three times.
-    """
-    for name in _names_of(file, table.schema):
-        column = table.select([name]).combine_chunks().column(0)
-        for unit, (what, is_kept) in _CHECKS.items():
-            with again(coerce_int96_timestamp_unit=unit) as other:
-                rows = read(other, [name])
-            values = rows.select([name]).combine_chunks().column(0)
-            for us, them in zip(_stamps(column), _stamps(values), strict=True):
-                is_int96 = us.type.unit == "us" and them.type.unit == unit
-                if is_int96 and not is_kept(fixed_view(us), fixed_view(them)).all():
-                    msg = (
-                        f"column {name!r} has INT96 timestamps that don't fit microseconds, "
-                        f"for {what}. Write it as TIMESTAMP(NANOS) or as text first."
-                    )
-                    raise UnsupportedFileError(msg)
-
-
-def _names_of(file: pq.ParquetFile, schema: pa.Schema) -> list[str]:
-    """Return the columns that are, or hold, INT96."""
-    names = [field.name for field in schema if _may_be(field.type)]
-    if not names:
-        return []
-    stored = [leaf for leaf in find_leaves(file.metadata.schema) if leaf.kind == INT96]
-    return [name for name in names if any(is_wanted(leaf, {name}) for leaf in stored)]
-
-
-def _may_be(kind: pa.DataType) -> bool:
-    if pt.is_nested(kind):
-        return any(_may_be(kind.field(i).type) for i in range(kind.num_fields))
-    return bool(pt.is_timestamp(kind) and kind.unit == "us")
-
-
-def _stamps(array: pa.Array | pa.ChunkedArray) -> Iterator[pa.Array]:
-    """Yield the timestamps of a column at any depth, without nulls."""
-    kind = array.type
-    if isinstance(array, pa.ChunkedArray):
-        for chunk in array.chunks:
-            yield from _stamps(chunk)
-    elif pt.is_timestamp(kind):
-        yield array.drop_null()
-    elif pt.is_struct(kind):
-        for i in range(kind.num_fields):
-            yield from _stamps(array.field(i))
-    elif pt.is_map(kind):
-        yield from _stamps(array.keys)
-        yield from _stamps(array.items)
-    elif pt.is_nested(kind):
-        yield from _stamps(array.values)
