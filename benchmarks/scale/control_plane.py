@@ -26,7 +26,13 @@ from rich.markdown import Markdown
 
 from benchmarks import verify
 from benchmarks.page import machine, readme_around, versions, write_readme
-from benchmarks.scale.many_workers import WORKERS_EACH, Counts, many_workers, tally
+from benchmarks.scale.many_workers import (
+    EXCHANGE,
+    Counts,
+    many_workers,
+    scheduler_tally,
+    worker_tally,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "build" / "bench"
@@ -64,7 +70,7 @@ class Measured:
     seconds : float
         Of the sort, with all workers on this machine's cores.
     scheduler_s : float
-        The processor's time of the scheduler's process, less what it takes to be idle as long.
+        The processor's time of the scheduler's process, less what its workers' heartbeats take.
     tasks, dependencies, transitions : int
         As the scheduler saw them.
     told : int
@@ -73,6 +79,8 @@ class Measured:
         Between workers, for the exchange: requests, and the buffers in them.
     receipt_bytes : int
         What the barrier's task had to hold of its inputs' results.
+    answer_bytes : int
+        What workers answer the exchange's requests, all in all: what the barrier asks for.
     passed_bytes : int
         What the barrier gives, and each worker gets.
     verdict : str
@@ -91,6 +99,7 @@ class Measured:
     messages: int
     message_bytes: int
     receipt_bytes: int
+    answer_bytes: int
     passed_bytes: int
     verdict: str
 
@@ -100,14 +109,16 @@ class Measured:
         return self.inputs + self.parts
 
 
+HEARTBEAT = "heartbeat_worker"
 NOT_TOLD = (
     "tasks",
     "dependencies",
     "transitions",
     "processor_s",
-    "heartbeat_worker",
+    HEARTBEAT,
     "heartbeat-client",
 )
+SIZES = (" bytes", " answered")
 
 
 def make_inputs(folder: Path, n: int, rows: int = ROWS) -> Path:
@@ -129,10 +140,10 @@ def run(client: Client, src: Path, shape: Shape) -> Measured:
     """Sort once, count and check."""
     import dlsort
 
-    idle_rate = _idle(client)
+    heartbeat_s = _heartbeat(client)
     with tempfile.TemporaryDirectory(dir=src.parent, prefix="out-") as folder:
         dst = Path(folder) / "out"
-        before = tally(client)
+        workers_before, before = worker_tally(client), scheduler_tally(client)
         began = time.perf_counter()
         # An input of a byte: each file is one of its own.
         dlsort.sort_dataset(
@@ -140,30 +151,32 @@ def run(client: Client, src: Path, shape: Shape) -> Measured:
             strategy="exchange",
         )  # fmt: skip
         seconds = time.perf_counter() - began
-        after = tally(client)
+        ours = _less(scheduler_tally(client), before)
+        theirs = _less(worker_tally(client), workers_before)
         verdict = verify.verdict(src, dst, ("key",))
-    ours, theirs = (_less(new, old) for new, old in zip(after, before, strict=True))
     return Measured(
         *shape,
         seconds=seconds,
-        scheduler_s=max(0.0, ours["processor_s"] - idle_rate * seconds),
+        scheduler_s=max(0.0, ours["processor_s"] - heartbeat_s * ours[HEARTBEAT]),
         tasks=round(ours["tasks"]),
         dependencies=round(ours["dependencies"]),
         transitions=round(ours["transitions"]),
         told=round(sum(n for name, n in ours.items() if _is_told(name))),
         messages=round(sum(n for name, n in theirs.items() if _is_exchanged(name))),
-        message_bytes=round(sum(n for name, n in theirs.items() if name.endswith(" bytes"))),
+        message_bytes=_total(theirs, " bytes"),
+        answer_bytes=_total(theirs, " answered"),
         receipt_bytes=round(ours["receipt bytes"]),
         passed_bytes=round(ours["passed bytes"]),
         verdict=verdict,
     )
 
 
-def _idle(client: Client) -> float:
-    """Return the seconds a second of a scheduler that has nothing to do."""
-    began, before = time.perf_counter(), tally(client)[0]["processor_s"]
+def _heartbeat(client: Client) -> float:
+    """Return what a worker's heartbeat takes of a scheduler that has nothing else to do."""
+    before = scheduler_tally(client)
     time.sleep(IDLE_S)
-    return (tally(client)[0]["processor_s"] - before) / (time.perf_counter() - began)
+    idle = _less(scheduler_tally(client), before)
+    return idle["processor_s"] / max(1.0, idle[HEARTBEAT])
 
 
 def _less(new: Counts, old: Counts) -> Counts:
@@ -171,11 +184,15 @@ def _less(new: Counts, old: Counts) -> Counts:
 
 
 def _is_told(name: str) -> bool:
-    return name not in NOT_TOLD and not name.endswith(" bytes")
+    return name not in NOT_TOLD and not name.endswith(SIZES)
 
 
 def _is_exchanged(name: str) -> bool:
-    return name.startswith(("shuffle", "dlsort")) and not name.endswith(" bytes")
+    return name.startswith(EXCHANGE) and not name.endswith(SIZES)
+
+
+def _total(counts: Counts, kind: str) -> int:
+    return round(sum(n for name, n in counts.items() if name.endswith(kind)))
 
 
 def exponent(found: Sequence[Measured], what: str, of: str = "size") -> float:
@@ -195,16 +212,16 @@ FIGURES = {
     "told": "messages to the scheduler",
     "messages": "messages between workers",
     "message_bytes": "their bytes",
-    "receipt_bytes": "barrier holds, bytes",
+    "receipt_bytes": "barrier holds of the inputs, bytes",
+    "answer_bytes": "workers tell the barrier, bytes in all",
     "passed_bytes": "barrier gives, bytes",
     "scheduler_s": "scheduler, s",
 }
 
 CAVEATS = """\
 - Each input has {rows:,} rows of 16 bytes. The scheduler is alone in its process, and its
-  seconds are that process's processor time, less what it takes to be idle as long. Workers
-  share processes, at most {each} in one, and this machine's cores: the seconds of the sort
-  tell nothing of a cluster of so many machines.
+  seconds are that process's processor time, less what heartbeats take. All workers are in one
+  process: the seconds of the sort tell nothing of a cluster of so many machines.
 - Messages between workers are requests of the exchange: rows, and what the barrier asks.
   Dask's fetching of a result from another worker is not among them.
 - Exponents: from {fit_from} workers on, least squares of the logarithms. Each result was
@@ -222,7 +239,6 @@ def page(found: Sequence[Measured], head: str) -> str:
         _table("other shapes", fixed, "workers"),
         CAVEATS.format(
             rows=ROWS,
-            each=WORKERS_EACH,
             fit_from=FIT_FROM,
             verdicts=", ".join(sorted({one.verdict for one in found})),
         ),

@@ -1,8 +1,9 @@
-"""A real scheduler, alone in its process, and hundreds of workers in a few: what they say.
+"""A real scheduler, alone in its process, and hundreds of workers in another: what they say.
 
 Workers of one process share its cores and its lock, so the time of a sort tells little here.
 What the scheduler is told and does is the same as if each worker were a machine: tasks,
-messages and the processor's time of the scheduler's process.
+messages and the processor's time of the scheduler's process. Workers talk with the scheduler
+over TCP, and with one another inside of their process: of 400 each pair would have a socket.
 """
 
 from __future__ import annotations
@@ -22,27 +23,35 @@ from typing import Any
 
 import dask
 from distributed import Client, Scheduler, Worker, WorkerPlugin
+from distributed.comm.core import Comm
+from distributed.core import ConnectionPool
 from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.protocol.serialize import Serialize
 
-WORKERS_EACH = 100  # of a process
-# Connections that a worker keeps to others: a process may have 20,000 files open here.
-CONNECTIONS = 64
 CONFIG = {
     # Each would be there once a worker: threads and timers of one process.
     "distributed.worker.profile.enabled": False,
+    # Idle work, also of the scheduler.
     "distributed.admin.system-monitor.disk": False,
-    # A hundred workers in one process answer late; none of them is gone.
+    "distributed.admin.system-monitor.interval": "60s",
+    "distributed.admin.tick.interval": "60s",
+    # Hundreds of workers in one process answer late; none of them is gone.
     "distributed.scheduler.worker-ttl": None,
-    "distributed.comm.timeouts.connect": "120s",
-    "distributed.comm.timeouts.tcp": "300s",
+    "distributed.comm.timeouts.connect": "300s",
+    "distributed.comm.timeouts.tcp": "600s",
 }
+
+EXCHANGE = ("shuffle", "dlsort")  # how the names of its handlers begin
 
 Counts = dict[str, float]
 Serve = Callable[..., Coroutine[Any, Any, None]]
 
 
 class CountedHandlers(dict[str, Any]):
-    """A server's handlers, where each call adds to a tally: one by its name, and its bytes."""
+    """A server's handlers, where each call adds to a tally: one by its name.
+
+    Of the exchange's own, the bytes that come, and those that are answered, are added up too.
+    """
 
     def __init__(self, handlers: Mapping[str, Any], tally: Counter[str]) -> None:
         super().__init__()
@@ -60,22 +69,28 @@ class CountedHandlers(dict[str, Any]):
 
 
 def _counted(name: str, handler: Callable[..., Any], tally: Counter[str]) -> Callable[..., Any]:
-    def count(message: Mapping[str, Any]) -> None:
-        tally[name] += 1
-        if name.startswith(("shuffle", "dlsort")):
-            tally[f"{name} bytes"] += buffer_bytes(message)
-
-    if asyncio.iscoroutinefunction(handler):
+    if name.startswith(EXCHANGE):
 
         @functools.wraps(handler)
         async def call(*args: Any, **message: Any) -> Any:
-            count(message)
+            tally[name] += 1
+            tally[f"{name} bytes"] += buffer_bytes(message)
+            answer = handler(*args, **message)
+            if asyncio.iscoroutine(answer):
+                answer = await answer
+            tally[f"{name} answered"] += buffer_bytes(answer)
+            return answer
+    elif asyncio.iscoroutinefunction(handler):
+
+        @functools.wraps(handler)
+        async def call(*args: Any, **message: Any) -> Any:
+            tally[name] += 1
             return await handler(*args, **message)
     else:
 
         @functools.wraps(handler)
         def call(*args: Any, **message: Any) -> Any:
-            count(message)
+            tally[name] += 1
             return handler(*args, **message)
 
     return call
@@ -87,6 +102,7 @@ def buffer_bytes(value: Any) -> int:
         return sum(map(buffer_bytes, value.values()))
     if isinstance(value, list | tuple):
         return sum(map(buffer_bytes, value))
+    value = getattr(value, "data", value) if isinstance(value, Serialize) else value
     return value.nbytes if hasattr(value, "nbytes") else 0
 
 
@@ -145,30 +161,28 @@ def many_workers(n: int, folder: Path, *, memory_limit: int = 4 * 2**30) -> Iter
     folder : Path
         For what they spill.
     memory_limit : int
-        Bytes of each; 0: none. All workers of a process take its memory for their own.
+        Bytes of each; 0: none. All take the memory of their process for their own.
     """
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(CONFIG))
         address = _start(stack, serve_scheduler)
-        n_processes = -(-n // WORKERS_EACH)
-        for i in range(n_processes):
-            names = range(n)[i::n_processes]
-            _start(stack, serve_workers, address, names, str(folder), memory_limit)
+        _start(stack, serve_workers, address, n, str(folder), memory_limit)
         client = stack.enter_context(Client(address, timeout=120, set_as_default=False))
         client.wait_for_workers(n, timeout=300)
         yield client
 
 
-def tally(client: Client) -> tuple[Counts, Counts]:
-    """Return what was counted so far on the scheduler, and on all workers together."""
-    workers = client.scheduler_info(n_workers=-1)["workers"]
-    first = {of["metrics"].get("pid", name): name for name, of in workers.items()}
-    if len(first) == len(workers):  # no process told of itself
-        first = {pid: name for name, pid in client.run(os.getpid).items()}
-    counts: Counter[str] = Counter()
-    for told in client.run(_worker_counts, workers=list(first.values())).values():
-        counts.update(told)
-    return client.run_on_scheduler(_scheduler_counts), dict(counts)
+def scheduler_tally(client: Client) -> Counts:
+    """Return what was counted so far on the scheduler."""
+    counts: Counts = client.run_on_scheduler(_scheduler_counts)
+    return counts
+
+
+def worker_tally(client: Client) -> Counts:
+    """Return what was counted so far on all workers together."""
+    one = next(iter(client.scheduler_info(n_workers=1)["workers"]))
+    counts: Counts = client.run(_worker_counts, workers=[one])[one]
+    return counts
 
 
 def _scheduler_counts(dask_scheduler: Any) -> Counts:
@@ -178,6 +192,22 @@ def _scheduler_counts(dask_scheduler: Any) -> Counts:
 
 def _worker_counts(dask_worker: Any) -> Counts:
     return dict(dask_worker.plugins[WorkerTally.name].counts)
+
+
+class NearPool(ConnectionPool):
+    """A worker's connections: those to workers of this process stay inside of it."""
+
+    def __init__(self, near: Mapping[str, str], **options: Any) -> None:
+        super().__init__(**options)
+        self.near = near
+
+    async def connect(self, addr: str, timeout: float | None = None) -> Comm:
+        """Return a connection to who is known by an address."""
+        return await super().connect(self.near.get(addr, addr), timeout)
+
+    def reuse(self, addr: str, comm: Comm) -> None:
+        """Take a connection back."""
+        super().reuse(self.near.get(addr, addr), comm)
 
 
 # ---------------------------------------------------------------- processes
@@ -205,7 +235,6 @@ def _run(pipe: Connection, config: dict[str, Any], serve: Serve, *args: Any) -> 
     dask.config.set(config)
     logging.disable(logging.WARNING)
     asyncio.run(serve(pipe, *args))
-    os._exit(0)  # threads of workers may be at work
 
 
 async def _until_closed(pipe: Connection) -> None:
@@ -225,12 +254,13 @@ async def serve_scheduler(pipe: Connection) -> None:
 
 
 async def serve_workers(
-    pipe: Connection, address: str, names: range, folder: str, memory_limit: int
+    pipe: Connection, address: str, n: int, folder: str, memory_limit: int
 ) -> None:
-    """Run workers until the pipe is closed."""
+    """Run workers until the pipe is closed; their number is sent first."""
     counts: Counter[str] = Counter()
+    near: dict[str, str] = {}
 
-    async def start(name: int) -> Worker:
+    async def start(name: int) -> None:
         worker = Worker(
             address,
             name=name,
@@ -240,11 +270,21 @@ async def serve_workers(
             host="127.0.0.1",
             dashboard=False,
             plugins=(WorkerTally(counts),),
-            connection_limit=CONNECTIONS,
         )
-        return await worker
+        workers.append(await worker)
+        await worker.listen("inproc://")
+        near[worker.address] = worker.listeners[-1].contact_address
+        pool = worker.rpc
+        worker.rpc = NearPool(
+            near,
+            deserialize=pool.deserialize,
+            connection_args=pool.connection_args,
+            server=worker,
+        )
+        await worker.rpc.start()
 
-    workers = await asyncio.gather(*map(start, names))
+    workers: list[Worker] = []
+    await asyncio.gather(*map(start, range(n)))
     pipe.send(len(workers))
     await _until_closed(pipe)
     os._exit(0)
