@@ -136,11 +136,10 @@ def make_inputs(folder: Path, n: int, rows: int = ROWS) -> Path:
     return src
 
 
-def run(client: Client, src: Path, shape: Shape) -> Measured:
-    """Sort once, count and check."""
+def run(client: Client, src: Path, shape: Shape, heartbeat_s: float = 0.0) -> Measured:
+    """Sort once, count and check; a heartbeat takes the scheduler so many seconds."""
     import dlsort
 
-    heartbeat_s = _heartbeat(client)
     with tempfile.TemporaryDirectory(dir=src.parent, prefix="out-") as folder:
         dst = Path(folder) / "out"
         workers_before, before = worker_tally(client), scheduler_tally(client)
@@ -171,10 +170,10 @@ def run(client: Client, src: Path, shape: Shape) -> Measured:
     )
 
 
-def _heartbeat(client: Client) -> float:
+def _heartbeat(client: Client, idle_s: float) -> float:
     """Return what a worker's heartbeat takes of a scheduler that has nothing else to do."""
     before = scheduler_tally(client)
-    time.sleep(IDLE_S)
+    time.sleep(idle_s)
     idle = _less(scheduler_tally(client), before)
     return idle["processor_s"] / max(1.0, idle[HEARTBEAT])
 
@@ -287,7 +286,12 @@ def shapes_of(workers: Sequence[int], more: Sequence[str]) -> list[Shape]:
 
 
 def measure(
-    shapes: Sequence[Shape], folder: Path, *, repeat: int = 1, memory_limit: int = 4 * 2**30
+    shapes: Sequence[Shape],
+    folder: Path,
+    *,
+    repeat: int = 1,
+    memory_limit: int = 4 * 2**30,
+    idle_s: float = IDLE_S,
 ) -> Iterator[Measured]:
     """Yield what each shape takes: of ``repeat`` runs the one with the least scheduler time."""
     for workers in sorted({shape.workers for shape in shapes}):
@@ -296,10 +300,11 @@ def measure(
             many_workers(workers, Path(spill), memory_limit=memory_limit) as client,
         ):
             run(client, make_inputs(folder, WARM_UP), Shape(WARM_UP, WARM_UP, workers))
+            heartbeat_s = _heartbeat(client, idle_s)
             for shape in shapes:
                 if shape.workers == workers:
                     src = make_inputs(folder, shape.inputs)
-                    runs = [run(client, src, shape) for _ in range(repeat)]
+                    runs = [run(client, src, shape, heartbeat_s) for _ in range(repeat)]
                     yield min(runs, key=lambda one: one.scheduler_s)
 
 
