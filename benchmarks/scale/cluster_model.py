@@ -31,14 +31,13 @@ from benchmarks import inputs
 from benchmarks.page import machine, versions
 from benchmarks.scale import control_model
 from benchmarks.scale.control_model import Law
-from benchmarks.scale.control_plane import Measured, Shape
+from benchmarks.scale.control_plane import RESULT, Shape, read
 from dlsort.errors import BadOptionError
 from dlsort.strategies.budget import count_parts, plan_budget
 from dlsort.tuning import TUNING
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "build" / "bench"
-CONTROL = BENCH / "control_plane.json"
 MEASURED_WORKERS = (1, 2, 4)
 WORKERS = (10, 100, 1_000)
 SIZES_TB = (0.1, 1.0, 10.0, 100.0)
@@ -63,8 +62,9 @@ Assumptions:
   again.
 - Inputs and partitions are as dlsort chooses them. The scheduler's seconds are
   {scheduler_law}; it keeps {task_kb:g} KB of a task.
-- Messages between workers are {message_law}; one takes {message_ms:.2f} ms (measured) of the
-  event loop that sends it, and of the one that receives it.
+- Messages between workers are {message_law}, and one more for each {message_kib:g} KiB, but at
+  most one an input and worker. One takes {message_ms:.2f} ms (measured) of the event loop that
+  sends it, and of the one that receives it.
 - The barrier's worker holds {receipt_law} bytes of what inputs report, and of {told_at_once}
   workers at a time 8 bytes a partition.
 - Nothing fails, and no disk, switch or storage service is shared with others.\
@@ -110,6 +110,7 @@ class Fit:
 
 
 TASK_BYTES = 6e3  # of a scheduler's memory
+MESSAGE_BYTES = 256 * 2**10  # of dlsort_cluster.p2p.messages: smaller ones wait for others
 TOLD_AT_ONCE = 16  # workers whose sums the barrier holds at the same time
 
 
@@ -166,7 +167,7 @@ def forecast(
 
     ``local``: source and result are in memory and the network is not used, as here.
     """
-    shape = Shape(chosen.inputs, chosen.parts, workers)
+    shape, n_bytes = Shape(chosen.inputs, chosen.parts, workers), arrow_gb * 1e9
     cores = workers * hardware.cores * fit.busy
     each_gb = arrow_gb / workers
     stored_gb = 0.0 if local else each_gb * fit.stored_share
@@ -174,13 +175,14 @@ def forecast(
     kept_gb = hardware.memory_gb * chosen.store_share
     spilled_gb = max(0.0, each_gb - kept_gb)
     scheduling_s = fit.laws["scheduler_s"](shape)
+    messages = messages_of(n_bytes, shape, fit.laws["messages"])
     share_before = shape.inputs / (shape.inputs + shape.parts)
     before = {
         "cores": arrow_gb * fit.partition_s / cores,
         "network": (stored_gb + crossing_gb) / hardware.network_gbs,
         "disk": spilled_gb / hardware.disk_gbs,
         "scheduler": scheduling_s * share_before,
-        "event loops": 2 * fit.laws["messages"](shape) / workers * fit.message_s,
+        "event loops": 2 * messages / workers * fit.message_s,
     }
     after = {
         "cores": arrow_gb * fit.sort_s / cores,
@@ -208,6 +210,16 @@ def forecast(
     bound = slowest[0] if slowest[0] == slowest[1] else f"{slowest[0]}, then {slowest[1]}"
     dollars = seconds / 3600 * (workers + 1) * hardware.dollars_an_hour
     return Forecast(seconds, dollars, n_tasks, bound, first, used[first])
+
+
+def messages_of(n_bytes: float, shape: Shape, small: Law) -> float:
+    """Return how many messages workers send each other.
+
+    As many as for small data, and one more for each so many bytes; but an input sends each
+    worker one at the most.
+    """
+    most = shape.inputs * (shape.workers - 1)
+    return min(most, small(shape) + n_bytes / MESSAGE_BYTES)
 
 
 # ---------------------------------------------------------------- measured
@@ -278,10 +290,10 @@ def fit_to(
 @click.option("--repeat", default=3, show_default=True, help="Runs on each number of workers.")
 def main(*, scale: float, repeat: int) -> None:
     """Measure, fit, check the fit, and print time and cost on larger clusters."""
-    if not CONTROL.exists():
-        msg = f"{CONTROL} is not there: run make bench-control-plane first, which writes it."
+    runs = read(RESULT)
+    if not runs:
+        msg = f"{RESULT} is not there: run make bench-control-plane first, which writes it."
         raise click.ClickException(msg)
-    runs = [Measured(**one) for one in json.loads(CONTROL.read_text(encoding="utf-8"))]
     laws = control_model.fit(runs)
     cores = len(os.sched_getaffinity(0))
     src = inputs.make("table", scale, BENCH / "inputs")
@@ -354,6 +366,7 @@ def _numbers(fit: Fit, hardware: Hardware) -> dict[str, Any]:
         "message_law": fit.laws["messages"],
         "receipt_law": fit.laws["receipt_bytes"],
         "task_kb": TASK_BYTES / 1e3,
+        "message_kib": MESSAGE_BYTES / 2**10,
         "message_ms": 1e3 * fit.message_s,
         "told_at_once": TOLD_AT_ONCE,
     }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.scale.control_plane import Measured, Shape
+from benchmarks.scale.control_plane import Measured, Shape, shape_of
 
 FITTED_WORKERS = 32  # runs on more workers are there to check
 
@@ -32,6 +32,7 @@ TERMS: Mapping[str, Mapping[str, Term]] = {
         "partitions × workers": lambda s: s.parts * s.workers,
     },
     "messages": {
+        "pairs of workers": lambda s: s.workers * (s.workers - 1),
         "inputs × other workers": lambda s: s.inputs * (s.workers - 1),
         "workers": lambda s: s.workers,
     },
@@ -68,11 +69,6 @@ class Law:
 
     def __str__(self) -> str:
         return " + ".join(f"{size:.3g} × ({name})" for name, size in self.sizes.items())
-
-
-def shape_of(one: Measured) -> Shape:
-    """Return the shape of a run."""
-    return Shape(one.inputs, one.parts, one.workers)
 
 
 def fit(found: Sequence[Measured]) -> dict[str, Law]:

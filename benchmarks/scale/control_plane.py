@@ -36,6 +36,7 @@ from benchmarks.scale.many_workers import (
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "build" / "bench"
+RESULT = BENCH / "control_plane.json"
 README = ROOT / "benchmarks" / "README.md"
 SECTION = "control_plane"
 ROWS = 1_000  # of an input
@@ -194,6 +195,18 @@ def _total(counts: Counts, kind: str) -> int:
     return round(sum(n for name, n in counts.items() if name.endswith(kind)))
 
 
+def shape_of(one: Measured) -> Shape:
+    """Return the shape of a run."""
+    return Shape(one.inputs, one.parts, one.workers)
+
+
+def read(path: Path) -> list[Measured]:
+    """Return the runs that a file has; none if it is not there."""
+    if not path.exists():
+        return []
+    return [Measured(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
+
+
 def exponent(found: Sequence[Measured], what: str, of: str = "size") -> float:
     """Return the power of ``of`` with which a figure grows: least squares of the logarithms."""
     points = [(getattr(one, of), getattr(one, what)) for one in found]
@@ -231,7 +244,8 @@ CAVEATS = """\
 def page(found: Sequence[Measured], head: str) -> str:
     """Return the tables as Markdown."""
     grown = [one for one in found if one.inputs == one.parts == one.workers]
-    fixed = [one for one in found if one not in grown]
+    others = {(one.inputs, one.parts) for one in found if one not in grown}
+    fixed = [one for one in found if (one.inputs, one.parts) in others]
     parts = [
         head,
         _table("as many inputs and partitions as workers", grown, "size"),
@@ -313,6 +327,7 @@ def measure(
 @click.option("--shape", "more", multiple=True, help="One more, as in 2000x2000@128.")
 @click.option("--only-shapes", is_flag=True, help="Nothing but what --shape says.")
 @click.option("--repeat", default=1, show_default=True, help="Runs of each shape.")
+@click.option("--keep", is_flag=True, help="Keep what the run before has of other shapes.")
 @click.option("--no-limit", is_flag=True, help="Workers without a memory limit.")
 @click.option("--write-readme", "to_readme", is_flag=True, help="Put it into README.md here.")
 def main(
@@ -321,6 +336,7 @@ def main(
     more: tuple[str, ...],
     only_shapes: bool,
     repeat: int,
+    keep: bool,
     no_limit: bool,
     to_readme: bool,
 ) -> None:
@@ -332,14 +348,15 @@ def main(
     if to_readme:
         readme_around(README, SECTION)
     shapes = shapes_of([] if only_shapes else [int(n) for n in workers.split(",")], more)
-    found: list[Measured] = []
     limit = 0 if no_limit else 4 * 2**30
+    found = {shape_of(one): one for one in read(RESULT)} if keep else {}
     for one in measure(shapes, inputs, repeat=repeat, memory_limit=limit):
-        found.append(one)
+        found[shape_of(one)] = one
         console.print_json(json.dumps(asdict(one)), indent=None)
-        told: list[dict[str, Any]] = [asdict(each) for each in found]
-        (BENCH / "control_plane.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
-    text = page(found, f"{machine()}; {versions()}.")
+        told: list[dict[str, Any]] = [asdict(each) for each in found.values()]
+        RESULT.write_text(json.dumps(told, indent=2), encoding="utf-8")
+    in_order = sorted(found.values(), key=lambda one: (one.size, one.workers))
+    text = page(in_order, f"{machine()}; {versions()}.")
     console.print(Markdown(text))
     (BENCH / "control_plane.md").write_text(text + "\n", encoding="utf-8")
     if to_readme:

@@ -105,14 +105,13 @@ def test_the_scheduler_is_told_more_by_each_worker_not_by_each_pair(runs):
 
 def test_the_model_finds_a_law_and_says_it_of_many_workers(made):
     from benchmarks.scale import control_model
+    from benchmarks.scale.control_plane import shape_of
 
     few = [made(8, 8, 8), made(400, 400, 8), made(32, 32, 32), made(400, 400, 32)]
     many = made(400, 400, 400)
     laws = control_model.fit([*few, many])
     for figure, law in laws.items():
-        assert law(control_model.shape_of(many)) == pytest.approx(
-            getattr(many, figure), rel=1e-3
-        )
+        assert law(shape_of(many)) == pytest.approx(getattr(many, figure), rel=1e-3)
     assert laws["receipt_bytes"].sizes == {"inputs": pytest.approx(300)}
 
 
@@ -168,8 +167,21 @@ def test_a_forecast_says_what_runs_out_first(made):
     assert many.seconds > small.seconds
 
 
-def test_a_page_has_both_tables_and_reads_as_json(made):
-    from benchmarks.scale.control_plane import Measured, Shape, page, shapes_of
+def test_large_inputs_send_each_worker_one_message_small_ones_wait(made):
+    from benchmarks.scale.cluster_model import MESSAGE_BYTES, messages_of
+    from benchmarks.scale.control_plane import Shape
+
+    def pairs(shape):
+        return shape.workers * (shape.workers - 1)
+
+    shape = Shape(1_000, 1_000, 11)
+    assert messages_of(0.0, shape, pairs) == 110
+    assert messages_of(100.0 * MESSAGE_BYTES, shape, pairs) == 210
+    assert messages_of(1e15, shape, pairs) == 10_000
+
+
+def test_a_page_has_both_tables_and_its_runs_are_read_again(made, tmp_path):
+    from benchmarks.scale.control_plane import Shape, page, read, shapes_of
 
     shapes = shapes_of([8, 32], ["2000x2000@128"])
     assert shapes[-1] == Shape(2_000, 2_000, 128)
@@ -177,5 +189,7 @@ def test_a_page_has_both_tables_and_reads_as_json(made):
     text = page(found, "here.")
     assert "| as many inputs and partitions as workers | 8 × 8 on 8 | 32 × 32 on 32 |" in text
     assert "2,000 × 2,000 on 128" in text
-    told = json.loads(json.dumps([asdict(one) for one in found]))
-    assert [Measured(**one) for one in told] == found
+    path = tmp_path / "runs.json"
+    assert read(path) == []
+    path.write_text(json.dumps([asdict(one) for one in found]))
+    assert read(path) == found
