@@ -11,6 +11,7 @@ import logging
 import math
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -180,7 +181,7 @@ def _heartbeat(client: Client, idle_s: float) -> float:
 
 
 def _less(new: Counts, old: Counts) -> Counts:
-    return {name: n - old.get(name, 0) for name, n in new.items()}
+    return defaultdict(float, {name: n - old.get(name, 0) for name, n in new.items()})
 
 
 def _is_told(name: str) -> bool:
