@@ -13,6 +13,7 @@
 #   make bench-local   compare the sorts in one process with NumPy, pandas, Polars, …
 #   make cluster-model   time and cost on 10 to 1,000 workers, from what is measured here
 #   make bench-scale   grow: rows, partitions, less memory, uneven keys, many small files
+#   make bench-control-plane   tasks, messages and scheduler time with 8 to 400 workers
 #   make bench-profile   where the time of two cores goes: idle, Python, kernels, Arrow (with perf)
 #   make bench-terasort   the sort benchmark's records, beside a copy and a sort of their keys
 #   make bench-lock    the share of time that each step holds Python's lock, and many cores
@@ -32,7 +33,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-terasort bench-profile bench-lock bench-tuning bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format options readers docs figures clean
+.PHONY: help demo test test-upstream bench bench-frames bench-local bench-scale bench-control-plane bench-terasort bench-profile bench-lock bench-tuning bench-frame-memory bench-lost-worker cluster-model wheels image cluster-up cluster-demo cluster-down fuzz fuzz-parquet chaos lint format options readers docs figures clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -81,6 +82,9 @@ bench-scale: $(VENV)/installed-bench
 
 bench-terasort: $(VENV)/installed-bench
 	@$(BIN)/python -m benchmarks.scale.terasort $(ARGS)
+
+bench-control-plane: $(VENV)/installed-bench
+	@$(BIN)/python -m benchmarks.scale.control_plane $(ARGS)
 
 bench-profile: $(VENV)/installed-bench
 	@$(BIN)/python -m benchmarks.profile.cores $(ARGS)

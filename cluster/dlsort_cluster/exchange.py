@@ -14,7 +14,7 @@ heavy: Dask's scheduler loads it too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -142,8 +142,8 @@ class Transferred(NamedTuple):
     ----------
     run_id : int
         The run that took the rows.
-    counts : (n_parts,) int64
-        Rows handed over for each partition.
+    counts : (n_parts,) int64 or str
+        Rows handed over for each partition; or who knows, the address of a worker.
     stats, note : object
         ``Split.stats`` and ``Split.note``.
     split : Split or None
@@ -151,7 +151,7 @@ class Transferred(NamedTuple):
     """
 
     run_id: int
-    counts: np.ndarray
+    counts: np.ndarray | str
     stats: Any
     note: Any = None
     split: Split | None = None
@@ -271,9 +271,14 @@ def add_up(n_parts: int, receipts: Sequence[Transferred]) -> Totals:
 
     counts = np.zeros(n_parts, np.int64)
     for receipt in receipts:
+        assert not isinstance(receipt.counts, str)
         counts += receipt.counts
-    notes = dict.fromkeys(receipt.note for receipt in receipts if receipt.note is not None)
-    return Totals(counts, tuple(notes))
+    return Totals(counts, notes_of(receipts))
+
+
+def notes_of(receipts: Iterable[Transferred]) -> tuple[Any, ...]:
+    """Return the notes of all inputs, each once, in their order."""
+    return tuple(dict.fromkeys(r.note for r in receipts if r.note is not None))
 
 
 def slot_of(part: int, totals: Totals) -> Slot:

@@ -59,8 +59,10 @@ from dlsort_cluster.exchange import (
     add_up,
     check_rows,
     check_split,
+    notes_of,
     slot_of,
 )
+from dlsort_cluster.p2p.counts import ask_counts
 from dlsort_cluster.p2p.lend import Lender
 from dlsort_cluster.p2p.places import give_back, tell_places
 from dlsort_cluster.p2p.run import ExchangeSpec
@@ -177,10 +179,12 @@ def _transfer(
     with _room_for(copies, lambda: _measure(source), f"input partition {input_id}"):
         found = exchange.split(source, context, input_id)
         check_split(found, exchange.n_parts, input_id)
-        counts = np.diff(found.starts)
         run_id = _hand_over(run, found, input_id) if own else _NO_RUN
-    split = found if run_id == _NO_RUN else None
-    return Transferred(run_id, counts, found.stats, found.note, split)
+    if run_id == _NO_RUN:
+        counts = np.diff(found.starts)
+        return Transferred(run_id, counts, found.stats, found.note, found)
+    # With a number for each partition the barrier would hold inputs x partitions.
+    return Transferred(run_id, get_worker().address, found.stats, found.note)
 
 
 def _is_workers_own() -> bool:
@@ -209,10 +213,9 @@ def _hand_over(run: ShuffleId, found: Split, input_id: int) -> int:
 def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
     """Wait until every row has arrived, in one run, and add up what was reported."""
     run_ids = [receipt.run_id for receipt in receipts]
-    totals = add_up(len(receipts[0].counts), receipts)
     splits = [receipt.split for receipt in receipts if receipt.split is not None]
     if len(splits) == len(receipts):
-        return _Passed(_NO_RUN, totals, {}, splits)
+        return _Passed(_NO_RUN, add_up(len(splits[0].starts) - 1, receipts), {}, splits)
     with _engine_errors(run, "barrier"):
         plugin = get_worker_plugin()
         try:
@@ -225,9 +228,12 @@ def _barrier(run: ShuffleId, *receipts: Transferred) -> _Passed:
             # the receipts makes the scheduler start all over.
             fresh = plugin.get_or_create_shuffle(run)
             run_id = sync(plugin.worker.loop, fresh.barrier, run_ids)
-        tell_rows(plugin.worker, run, run_id, totals.counts)
+        if any(each != run_id for each in run_ids):
+            raise Reschedule  # the scheduler starts all over
+        counts = ask_counts(plugin, run, run_id, [receipt.counts for receipt in receipts])
+        tell_rows(plugin.worker, run, run_id, counts)
         lent = tell_places(plugin, run, run_id, _unpack)
-    return _Passed(run_id, totals, lent)
+    return _Passed(run_id, Totals(counts, notes_of(receipts)), lent)
 
 
 def _unpack(

@@ -24,7 +24,7 @@ from distributed.utils_comm import retry
 from dlsort_cluster.addresses import worker_name
 from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
-from dlsort_cluster.p2p import broken, lend, log
+from dlsort_cluster.p2p import broken, counts, lend, log
 from dlsort_cluster.p2p.link import Link
 from dlsort_cluster.p2p.messages import Packed, placed, sent
 from dlsort_cluster.p2p.stores import keep_store, sending_limiter
@@ -143,6 +143,8 @@ class ExchangeRun(ShuffleRun[int, Any]):
             owned.setdefault(worker_for[part], []).append(part)
         lend.listen(plugin)
         broken.listen(plugin)
+        counts.listen(plugin)
+        self.sent_rows: dict[int, np.ndarray] = {}  # by input: of each partition
         self._parts_of = {address: np.array(parts) for address, parts in owned.items()}
         here = get_address_host(self.local_address)
         # Workers that may see this one's memory, until one turns out not to.
@@ -173,6 +175,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
     # -- sending, in the transfer task's thread
 
     def _shard_partition(self, data: Split, partition_id: int) -> dict[str, tuple[int, Packed]]:
+        self.sent_rows[partition_id] = np.diff(data.starts)
         messages: dict[str, tuple[int, Packed]] = {}
         n_bytes = 0
         try:
