@@ -25,7 +25,6 @@ from distributed import Client
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks import verify
 from benchmarks.page import machine, readme_around, versions, write_readme
 from benchmarks.scale.many_workers import (
     EXCHANGE,
@@ -34,6 +33,8 @@ from benchmarks.scale.many_workers import (
     scheduler_tally,
     worker_tally,
 )
+from dlsort.bench.engines import Work
+from dlsort.bench.verify import verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 BENCH = ROOT / "build" / "bench"
@@ -154,7 +155,7 @@ def run(client: Client, src: Path, shape: Shape, heartbeat_s: float = 0.0) -> Me
         seconds = time.perf_counter() - began
         ours = _less(scheduler_tally(client), before)
         theirs = _less(worker_tally(client), workers_before)
-        verdict = verify.verdict(src, dst, ("key",))
+        said = verdict(Work.of(src, ("key",)), dst)
     return Measured(
         *shape,
         seconds=seconds,
@@ -168,7 +169,7 @@ def run(client: Client, src: Path, shape: Shape, heartbeat_s: float = 0.0) -> Me
         answer_bytes=_total(theirs, " answered"),
         receipt_bytes=round(ours["receipt bytes"]),
         passed_bytes=round(ours["passed bytes"]),
-        verdict=verdict,
+        verdict=said,
     )
 
 

@@ -92,8 +92,8 @@ COLUMN_OPTIONS = SortOption(
     "column_options",
     BY_COLUMN,
     "How single columns are written: a YAML or JSON file, or a mapping, that gives a column's "
-    "name or a nested one's path its ``encoding``, ``compression``, ``statistics`` and "
-    "``bloom_filter``, as in {l_comment: {compression: zstd:7, statistics: false}}.",
+    "name or a nested one's path its encoding, compression, statistics and "
+    "bloom_filter, as in {l_comment: {compression: zstd:7, statistics: false}}.",
 )
 ROW_GROUP_ROWS = SortOption(
     "row_group_rows",
