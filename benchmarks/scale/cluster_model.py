@@ -325,7 +325,7 @@ def _small_runs(reports: dict[int, dict[str, Any]], fit: Fit, cores: int) -> lis
     for workers, report in reports.items():
         # More processes than cores are no more cores.
         here = Hardware(cores=1)
-        chosen = Sizes(report["predicted"]["inputs"], report["output_parts"], gb * 1e9, 1.0)
+        chosen = Sizes(report["predicted"]["inputs"], report["output_parts"], gb * 1e9, 0.5)
         said = forecast(gb, min(workers, cores), fit, here, chosen, local=True).seconds
         off = said / report["seconds"] - 1
         lines.append(f"| {workers} | {report['seconds']:.2f} | {said:.2f} | {off:+.0%} |")
