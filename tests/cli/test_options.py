@@ -55,7 +55,7 @@ def test_the_options_that_take_several_values_are_known():
         *[["--by"], ["--ignore"]] * 2,
         ["--ignore"],  # of an append
         *[["--by"], ["--ignore"]] * 3,
-        ["--by"],
+        *[["--by"]] * 2,  # of a model, and of a comparison
     ]
 
 
@@ -192,8 +192,8 @@ def test_a_command_that_was_meant_is_named():
     result = command("Srot", "in", "out")
     assert result.exit_code == 2
     commands = (
-        "There are sort, check, append, compact, inspect, explain, stats, model, config, "
-        "gensort, terasort, valsort, completion, tune, warm."
+        "There are sort, check, append, compact, inspect, explain, stats, model, bench, "
+        "config, gensort, terasort, valsort, completion, tune, warm."
     )
     assert f"no such command 'Srot'. Did you mean 'sort'? {commands}" in result.stderr
 
