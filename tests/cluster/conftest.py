@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dlsort_cluster.clusters.connect import connect
+from dlsort_cluster.p2p import messages
 from dlsort_cluster.store import shared
 from p2p_kit import start_three_workers
 
@@ -28,7 +29,9 @@ def client(request):
 
 @pytest.fixture(params=["shared", "sent"])
 def way(request, monkeypatch):
-    """How units go to a neighbour: all through memory that both see, or none."""
+    """How units go to a neighbour: at once through memory that both see, or sent together."""
     fewest = 0 if request.param == "shared" else 2**60
     monkeypatch.setattr(shared, "_FEWEST_BYTES", fewest)
+    if request.param == "shared":
+        monkeypatch.setattr(messages, "_MESSAGE_BYTES", 0)
     return request.param

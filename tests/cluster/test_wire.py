@@ -14,11 +14,14 @@ from dlsort_cluster.store.store import ShardStore
 from dlsort_cluster.wire import (
     DamagedError,
     Message,
+    Unit,
+    apart,
     compact,
     cut,
     frame,
     pack,
     read_stream,
+    together,
     unframe,
     unpack,
 )
@@ -134,7 +137,7 @@ def messages_of(n_rows):
     found = []
     for input_id, n in enumerate(n_rows):
         unit = cut(pa.table({"x": range(n), "s": ["ab"] * n}), np.array([0, n]), np.array([0]))
-        found.append(Message(input_id, *pack(unit), is_place=input_id == 1))
+        found.append(Message([input_id, 7], *pack(unit), is_place=input_id == 1))
     return found
 
 
@@ -146,9 +149,33 @@ def test_messages_are_joined_if_they_are_small(n_rows, n_arrays):
     arrays = frame(messages)
     assert len(arrays) == n_arrays
     for sent, got in zip(messages, unframe(arrays), strict=True):
-        assert (sent.input_id, sent.is_place) == (got.input_id, got.is_place)
+        assert (sent.inputs, sent.is_place) == (got.inputs, got.is_place)
         assert np.array_equal(sent.starts, got.starts)
         assert np.array_equal(sent.stream, got.stream)
+
+
+@given(st.lists(st.lists(st.integers(0, 4), min_size=2, max_size=2), min_size=1, max_size=5))
+def test_units_that_travelled_together_are_as_they_were(lengths):
+    units = [
+        Unit(pa.table({"x": np.arange(sum(n)), "b": np.ones(sum(n), bool)}), np.cumsum([0, *n]))
+        for n in lengths
+    ]
+    travelled = unpack(*pack(together(units)))
+    for sent, got in zip(units, apart(travelled, len(units)), strict=True):
+        assert got.table.equals(sent.table)
+        assert got.starts.tolist() == sent.starts.tolist()
+
+
+@pytest.mark.parametrize("column", ["dictionary", "list", "string-view"])
+def test_units_that_travel_alone(column):
+    units = [cut(pa.table({"x": COLUMNS[column]}), STARTS, np.array([i])) for i in (0, 2)]
+    joined = together(units)
+    if joined is None:
+        assert column != "string-view"
+        return
+    assert [u.table.to_pylist() for u in apart(joined, 2)] == [
+        u.table.to_pylist() for u in units
+    ]
 
 
 @given(st.data())

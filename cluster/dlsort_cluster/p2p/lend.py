@@ -112,7 +112,7 @@ _NOTHING = np.empty(0, np.uint8)
 
 
 def _message(starts: np.ndarray, stream: np.ndarray) -> Message:
-    return Message(0, starts, stream, is_place=False)
+    return Message((), starts, stream, is_place=False)
 
 
 def _answer(arrays: list[np.ndarray]) -> tuple[dict[str, Any], list[np.ndarray]]:

@@ -41,23 +41,23 @@ class Link:
         self._away = away
         self._n_threads = max(1, n_threads)
         self._codecs = codecs or Codecs()
-        self._packed: dict[tuple[str, int], tuple[str | None, int, float]] = {}
+        self._packed: dict[tuple[str, tuple[int, ...]], tuple[str | None, int, float]] = {}
         self._n_sending = 0
         self._at = perf_counter()
         self._shared_s = 0.0  # of the link, for one of those that share it
 
-    def pack(self, address: str, input_id: int, unit: Unit, n_bytes: int) -> Packed:
+    def pack(self, address: str, inputs: tuple[int, ...], unit: Unit, n_bytes: int) -> Packed:
         """Return a unit of so many bytes, ready to be sent to a worker."""
         if address not in self._away or n_bytes < _FEWEST_BYTES:
-            return pack(unit)
+            return Packed(inputs, *pack(unit))
         codec, began = self._codecs.pick(), thread_time()
-        packed = pack(unit, codec)
+        packed = Packed(inputs, *pack(unit, codec))
         seconds = (thread_time() - began) / self._n_threads
-        self._packed[address, input_id] = codec, n_bytes, seconds
+        self._packed[address, inputs] = codec, n_bytes, seconds
         return packed
 
     @contextmanager
-    def sending(self, address: str, shards: Sequence[tuple[int, Packed]]) -> Iterator[None]:
+    def sending(self, address: str, shards: Sequence[Packed]) -> Iterator[None]:
         """Time what is done inside: some units are sent to a worker. On the event loop."""
         self._go_on(1)
         began_s = self._shared_s
@@ -65,9 +65,10 @@ class Link:
             yield
         finally:
             self._go_on(-1)
-            known = {i: self._packed.pop((address, i), None) for i, _ in shards}
+            known = [self._packed.pop((address, each.inputs), None) for each in shards]
         seconds = self._shared_s - began_s
-        sent = [(found, _size(packed)) for i, packed in shards if (found := known[i])]
+        both = zip(known, shards, strict=True)
+        sent = [(found, _size(each)) for found, each in both if found is not None]
         n_sent = sum(size for _, size in sent)
         for (codec, n_bytes, packing_s), size in sent:
             self._codecs.took(codec, n_bytes, packing_s + seconds * size / max(1, n_sent))
@@ -80,4 +81,4 @@ class Link:
 
 
 def _size(packed: Packed) -> int:
-    return sum(array.nbytes for array in packed if isinstance(array, np.ndarray))
+    return sum(array.nbytes for array in packed[1:] if isinstance(array, np.ndarray))

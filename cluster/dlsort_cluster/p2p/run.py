@@ -26,7 +26,7 @@ from dlsort_cluster.arrow_sizes import count_bytes
 from dlsort_cluster.exchange import ExchangeError, Shards, ShardsDamagedError, Split
 from dlsort_cluster.p2p import broken, counts, lend, log
 from dlsort_cluster.p2p.link import Link
-from dlsort_cluster.p2p.messages import Packed, placed, sent
+from dlsort_cluster.p2p.messages import Packed, Waiting, placed, sent, sets_of
 from dlsort_cluster.p2p.stores import keep_store, sending_limiter
 from dlsort_cluster.p2p.told import Tally
 from dlsort_cluster.pages import hold_small_pages, release_small_pages
@@ -52,6 +52,8 @@ __all__ = ["ExchangeRun", "ExchangeSpec"]
 
 # How often messages are sent that arrive damaged.
 _TRIES = 3
+# Of what may wait to be sent, the part that waits for more.
+_WAITING = 4
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,9 @@ class ExchangeSpec(ShuffleSpec[int]):
 class ExchangeRun(ShuffleRun[int, Any]):
     """One worker's share of one run.
 
-    Rows for other workers leave through the engine's comm buffer, one message
-    an input and worker, also an empty one: so each store can tell whether it
-    has heard from every input.
+    Rows for other workers leave through the engine's comm buffer, a unit for
+    each input and worker, also an empty one: so each store can tell whether it
+    has heard from every input. Small inputs wait for others first.
     """
 
     def __init__(
@@ -151,7 +153,9 @@ class ExchangeRun(ShuffleRun[int, Any]):
         self._neighbours = {a for a in owned if get_address_host(a) == here}
         self._link = Link(owned.keys() - self._neighbours, worker.state.nthreads)
         self._shared: set[SharedStream] = set()  # not yet answered
-        self._arriving: dict[int, asyncio.Future[None]] = {}
+        self._waiting = Waiting(len(owned), sending.limit // _WAITING)
+        self._flushing: asyncio.Future[None] | None = None
+        self._arriving: dict[tuple[int, ...], asyncio.Future[None]] = {}
         self._sent_on: set[Any] = set()
         self._given_up = asyncio.Event()
         # An error for a task to raise. The engine's own place for errors is looked
@@ -174,47 +178,60 @@ class ExchangeRun(ShuffleRun[int, Any]):
 
     # -- sending, in the transfer task's thread
 
-    def _shard_partition(self, data: Split, partition_id: int) -> dict[str, tuple[int, Packed]]:
+    def _shard_partition(self, data: Split, partition_id: int) -> Any:
         self.sent_rows[partition_id] = np.diff(data.starts)
-        messages: dict[str, tuple[int, Packed]] = {}
+        mine = self._parts_of.get(self.local_address)
+        if mine is not None:
+            self._keep((partition_id,), cut(data.table, data.starts, mine))
+        return self._messages(self._waiting.add(partition_id, data))
+
+    def _messages(self, inputs: Mapping[int, Split]) -> list[dict[str, Packed]]:
+        """Return what some inputs have for other workers: the first message to each, …"""
+        messages: list[dict[str, Packed]] = []
         n_bytes = 0
         try:
-            for address, parts in self._parts_of.items():
-                unit = cut(data.table, data.starts, parts)
+            for address, parts in self._parts_of.items() if inputs else ():
                 if address == self.local_address:
-                    self._keep(partition_id, unit)
-                else:
+                    continue
+                units = {i: cut(each.table, each.starts, parts) for i, each in inputs.items()}
+                for place, (of_inputs, unit) in enumerate(sets_of(units)):
+                    if place == len(messages):
+                        messages.append({})
                     unit_bytes = count_bytes(unit.table)
                     n_bytes += unit_bytes
-                    packed = self._pack(address, partition_id, unit, unit_bytes)
-                    messages[address] = partition_id, packed
+                    packed = self._pack(address, of_inputs, unit, unit_bytes)
+                    messages[place][address] = packed
         finally:
             if self.closed:  # nobody will ask for what was shared since then
                 self._close_shared(list(self._shared))
         self._tally.sent(n_bytes)
         context_meter.digest_metric("p2p-shards", n_bytes, "bytes")
-        context_meter.digest_metric("p2p-shards", len(messages), "count")
+        context_meter.digest_metric("p2p-shards", sum(map(len, messages)), "count")
         return messages
 
-    def _pack(self, address: str, input_id: int, unit: Unit, n_bytes: int) -> Packed:
+    def _pack(self, address: str, inputs: tuple[int, ...], unit: Unit, n_bytes: int) -> Packed:
         shared = share(unit.table, n_bytes) if address in self._neighbours else None
         if shared is None:
-            return self._link.pack(address, input_id, unit, n_bytes)
+            return self._link.pack(address, inputs, unit, n_bytes)
         self._shared.add(shared)
-        return pack_starts(unit), shared
+        return Packed(inputs, pack_starts(unit), shared)
 
-    async def send(
-        self, address: str, shards: list[tuple[int, Packed]]
-    ) -> OKMessage | ErrorMessage:
+    async def _write_to_comm(self, data: Any) -> None:
+        """Hand messages to the engine, which takes one for each worker at a time."""
+        self.raise_if_closed()
+        for messages in data:
+            await self._comm_buffer.write(messages)
+
+    async def send(self, address: str, shards: list[Any]) -> OKMessage | ErrorMessage:
         """Send messages; what the other worker can look at itself, only its place."""
-        shared = [s for _, (_, s) in shards if isinstance(s, SharedStream)]
+        shared = [each.stream for each in shards if isinstance(each.stream, SharedStream)]
         try:
             if shared:
                 with suppress(NotSharedError):
-                    return await self._send_whole(address, [placed(*shard) for shard in shards])
+                    return await self._send_whole(address, [placed(each) for each in shards])
                 self._neighbours.discard(address)
             with self._link.sending(address, shards):
-                return await self._send_whole(address, [sent(*shard) for shard in shards])
+                return await self._send_whole(address, [sent(each) for each in shards])
         finally:
             self._close_shared(shared)
 
@@ -225,7 +242,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
         for _ in range(_TRIES):
             with suppress(DamagedError):
                 return await self._send_unless_given_up(address, frame(messages))
-        inputs = ", ".join(str(message.input_id) for message in messages[:3])
+        inputs = ", ".join(str(message.inputs[0]) for message in messages[:3])
         msg = (
             f"run {self.id[:8]}[{self.run_id}]: rows of input {inputs} arrived damaged at"
             f" {address} from {self.local_address}, {_TRIES} times. Check the network and the"
@@ -273,21 +290,23 @@ class ExchangeRun(ShuffleRun[int, Any]):
         self.raise_if_closed()
         # All or none: a sender whose memory can't be seen sends all of them again.
         seen = [
-            (m.input_id, m.starts, attach(m.stream.tobytes()) if m.is_place else m.stream)
+            (m.inputs, m.starts, attach(m.stream.tobytes()) if m.is_place else m.stream)
             for m in unframe(data)
         ]
         await asyncio.gather(*(self._arrive(*message) for message in seen))
 
-    async def _arrive(self, input_id: int, starts: np.ndarray, stream: np.ndarray) -> None:
-        """Store a unit; a message that was sent twice waits for the first one."""
+    async def _arrive(
+        self, inputs: Sequence[int], starts: np.ndarray, stream: np.ndarray
+    ) -> None:
+        """Store units; a message that was sent twice waits for the first one."""
         self.raise_if_closed()
-        arriving = self._arriving.get(input_id)
+        arriving = self._arriving.get(tuple(inputs))
         if arriving is None:
-            self.received.add(input_id)
+            self.received.update(inputs)
             self.total_recvd += stream.nbytes
-            unpacking = self.offload(lambda: self._keep(input_id, unpack(starts, stream)))
+            unpacking = self.offload(self._unpack, inputs, starts, stream)
             arriving = asyncio.ensure_future(unpacking)
-            self._arriving[input_id] = arriving
+            self._arriving[tuple(inputs)] = arriving
         try:
             await asyncio.shield(arriving)
         except ExchangeError as error:
@@ -298,23 +317,34 @@ class ExchangeRun(ShuffleRun[int, Any]):
                 self._exception = error
             raise
 
-    def _keep(self, input_id: int, unit: Unit) -> None:
+    def _unpack(self, inputs: Sequence[int], starts: np.ndarray, stream: np.ndarray) -> None:
+        self._keep(inputs, unpack(starts, stream))
+
+    def _keep(self, inputs: Sequence[int], unit: Unit) -> None:
         try:
-            if self.store.put(input_id, unit):
-                self._tally.kept(unit)
+            for kept in self.store.put_all(inputs, unit):
+                self._tally.kept(kept)
         except StoreClosedError as error:
             if self._broken is not None:  # no other attempt would do better
                 raise broken.alone(self._broken) from None
             raise ShuffleClosedError(str(error)) from None
 
     async def inputs_done(self) -> None:
-        """Send what is left."""
+        """Send what is left; who asks again waits for the same."""
+        self.raise_if_closed()
+        if self._flushing is None:
+            self._flushing = asyncio.ensure_future(self._send_waiting())
         try:
+            await asyncio.shield(self._flushing)
             await super().inputs_done()
         except ExchangeError as error:
             self._exception = None
             self.break_off(error)
             await broken.tell(self, set(self._parts_of) - {self.local_address}, error)
+
+    async def _send_waiting(self) -> None:
+        """Send the inputs that wait for more: there are none."""
+        await self._write_to_comm(await self.offload(self._messages, self._waiting.take()))
 
     # -- reading, in the unpack task's thread
 
@@ -386,6 +416,7 @@ class ExchangeRun(ShuffleRun[int, Any]):
 
     def _free(self) -> None:
         self.store.close()
+        self._waiting.take()
         self.guard.give_back()
 
     def raise_if_closed(self) -> None:

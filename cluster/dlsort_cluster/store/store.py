@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -33,7 +33,7 @@ from dlsort_cluster.store.ready import (
     read_all,
 )
 from dlsort_cluster.tuning import MEMORY
-from dlsort_cluster.wire import Unit, compact
+from dlsort_cluster.wire import Unit, apart, compact
 
 __all__ = ["ShardStore", "StoreClosedError"]
 
@@ -147,6 +147,52 @@ class ShardStore:
             self._check_open()
             self.total_bytes += n_bytes
         return True
+
+    def put_all(self, inputs: Sequence[int], together: Unit) -> list[Unit]:
+        """Keep units that have come together, and return those that were not there already.
+
+        Parameters
+        ----------
+        inputs : sequence of int
+            Whose units they are, in their order.
+        together : Unit
+            The rows and starts of all.
+
+        Raises
+        ------
+        StoreClosedError, SpillFullError, SpillError
+            As :meth:`put`.
+        """
+        if len(inputs) == 1:
+            return [together] if self.put(inputs[0], together) else []
+        n_bytes = count_bytes(together.table)
+        row_bytes = n_bytes / max(1, together.table.num_rows)
+        units = dict(zip(inputs, apart(together, len(inputs)), strict=True))
+        with self._lock:
+            self._check_open()
+            units = {i: unit for i, unit in units.items() if i not in self._taken}
+            self._taken.update(units)
+        sizes = {i: int(unit.table.num_rows * row_bytes) for i, unit in units.items()}
+        group: dict[int, Kept] = {}
+        try:
+            with self._lock:
+                kept_bytes, _ = self._find_room(n_bytes, n_bytes, wait=True)
+                if kept_bytes is None:
+                    group = self._take_small()
+                else:
+                    # They share their memory, and count for it together.
+                    self._units.update({i: Kept(u, sizes[i]) for i, u in units.items()})
+                    self.memory_bytes += sum(sizes.values())
+            if kept_bytes is None:
+                self._spill_units(group, units)
+        except BaseException:
+            with self._lock:
+                self._taken.difference_update(units)
+            raise
+        with self._lock:
+            self._check_open()
+            self.total_bytes += n_bytes
+        return list(units.values())
 
     def _find_room(self, n_bytes: int, held: int, *, wait: bool) -> tuple[int | None, bool]:
         """Return what a unit counts for in memory (None: no room), and if it is not copied."""

@@ -174,10 +174,10 @@ def test_a_disk_that_is_full_at_the_receiver_only_is_told_in_words(
 ):
     unpack = p2p_run.ExchangeRun._unpack
 
-    def full(self, input_id, *packed):
-        if input_id == n_inputs - 1:
+    def full(self, inputs, *packed):
+        if n_inputs - 1 in inputs:
             raise SpillFullError("no space left there")
-        unpack(self, input_id, *packed)
+        unpack(self, inputs, *packed)
 
     monkeypatch.setattr(p2p_run.ExchangeRun, "_unpack", full)
     with pytest.raises(SpillFullError, match="no space left there"):

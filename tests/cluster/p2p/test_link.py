@@ -42,9 +42,9 @@ def chosen(link, clock, monkeypatch, wire_ns, pack_ns, n_units):
     with monkeypatch.context() as patch:
         patch.setattr(module, "pack", pack)
         for i in range(n_units):
-            packed = link.pack("b", i, UNIT, N_BYTES)
-            with link.sending("b", [(i, packed)]):
-                clock[0] += wire_ns * packed[1].nbytes * 1e-9
+            packed = link.pack("b", (i,), UNIT, N_BYTES)
+            with link.sending("b", [packed]):
+                clock[0] += wire_ns * packed.stream.nbytes * 1e-9
     return found
 
 
@@ -69,7 +69,7 @@ def test_messages_that_share_the_link_share_its_time(clock):
             taken.append(seconds)
 
     link = Link({"b", "c"}, 1, Told((None,)))
-    one, two = ([(0, link.pack(to, 0, UNIT, N_BYTES))] for to in ("b", "c"))
+    one, two = ([link.pack(to, (0,), UNIT, N_BYTES)] for to in ("b", "c"))
     with link.sending("b", one), link.sending("c", two):
         clock[0] += 10.0
     assert taken == [pytest.approx(5.0, abs=0.5)] * 2
@@ -77,8 +77,8 @@ def test_messages_that_share_the_link_share_its_time(clock):
 
 def test_what_is_not_sent_tells_nothing(clock):
     link = Link({"b"}, 1)
-    packed = link.pack("b", 0, UNIT, N_BYTES)
-    with pytest.raises(ZeroDivisionError), link.sending("b", [(0, packed)]):
+    packed = link.pack("b", (0,), UNIT, N_BYTES)
+    with pytest.raises(ZeroDivisionError), link.sending("b", [packed]):
         clock[0] /= 0
     assert not link._packed
     assert link._codecs._taken == {}
@@ -86,13 +86,13 @@ def test_what_is_not_sent_tells_nothing(clock):
 
 @pytest.mark.parametrize("codec", [None, "lz4"])
 def test_a_unit_comes_as_it_was(codec):
-    starts, stream = Link({"b"}, 1, Codecs((codec,))).pack("b", 0, UNIT, N_BYTES)
+    _, starts, stream = Link({"b"}, 1, Codecs((codec,))).pack("b", (0,), UNIT, N_BYTES)
     assert (stream.nbytes < N_BYTES / 4) == (codec is not None)
     table, found = unpack(starts, stream)
     assert table.equals(UNIT.table)
     assert found.tolist() == UNIT.starts.tolist()
-    _, small = Link({"b"}, 1, Codecs((codec,))).pack("b", 0, UNIT, 1_000)
-    _, near = Link(set(), 1, Codecs((codec,))).pack("b", 0, UNIT, N_BYTES)
+    small = Link({"b"}, 1, Codecs((codec,))).pack("b", (0,), UNIT, 1_000).stream
+    near = Link(set(), 1, Codecs((codec,))).pack("b", (0,), UNIT, N_BYTES).stream
     assert small.nbytes == near.nbytes > N_BYTES
 
 

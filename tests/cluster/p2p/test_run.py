@@ -18,7 +18,7 @@ from dlsort_cluster.clusters.ask import workers_of
 from dlsort_cluster.clusters.connect import run
 from dlsort_cluster.exchange import ShardsDamagedError
 from dlsort_cluster.p2p import build as p2p
-from dlsort_cluster.p2p import log
+from dlsort_cluster.p2p import log, messages
 from dlsort_cluster.p2p import run as p2p_run
 from dlsort_cluster.store import shared
 from p2p_kit import assert_no_runs, count_shards, n_mapped
@@ -116,18 +116,19 @@ def split_until_rows_arrived(source, context, input_id):
 
 def test_a_run_that_ended_keeps_no_rows_that_were_arriving(three_workers, monkeypatch):
     # the engine keeps runs beyond their end: a pooled connection knows who opened it
-    def unpack_late(self, input_id, starts, stream):
+    def unpack_late(self, inputs, starts, stream):
         kept.append(self)
         arrived.append(weakref.ref(stream))
         ARRIVED.set()
         assert ending.wait(PATIENCE_S)
         self.store.close()
-        unpack(self, input_id, starts, stream)
+        unpack(self, inputs, starts, stream)
 
     async def close(self):
         ending.set()
         await close_run(self)
 
+    monkeypatch.setattr(messages, "_MESSAGE_BYTES", 0)
     ARRIVED.clear()
     kept, arrived, ending = [], [], threading.Event()
     unpack, close_run = p2p_run.ExchangeRun._unpack, p2p_run.ExchangeRun.close

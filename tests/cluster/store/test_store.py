@@ -14,7 +14,7 @@ from dlsort_cluster.exchange import ShardsLostError, SpillError, SpillFullError
 from dlsort_cluster.store import spill
 from dlsort_cluster.store.codecs import Codecs
 from dlsort_cluster.store.store import ShardStore, StoreClosedError
-from dlsort_cluster.wire import Unit
+from dlsort_cluster.wire import Unit, together
 
 N_ROWS = 10_000
 STARTS = np.array([0, 0, 1, 2_000, N_ROWS])
@@ -429,3 +429,27 @@ def test_large_units_stay_as_they_are(tmp_path):
     for input_id, unit in enumerate(units):
         store.put(input_id, unit)
     assert len(store.read(9, 3).read_all()) == 3
+
+
+@pytest.mark.parametrize("limit_bytes", [0, 2_000, 10**9])
+def test_units_that_came_together_are_read_like_others(tmp_path, limit_bytes):
+    def unit_of(input_id):
+        rows = np.arange(20)
+        table = kit.make_table(rows * 0, input_id, rows).drop_columns("kind")
+        return Unit(table, np.array([0, 0, 1, 12, 20]))
+
+    store = make_store(tmp_path, limit_bytes)
+    store.put_all([0, 3], together([unit_of(0), unit_of(3)]))
+    store.put_all([1], unit_of(1))
+    store.put_all([1, 2, 3], together([unit_of(i) for i in (1, 2, 3)]))  # two are there
+    assert store.memory_bytes <= limit_bytes
+    for place, part in enumerate((4, 5, 6, 9)):
+        rows = pa.concat_tables(store.read(part, 4).read_all()).to_pylist()
+        starts = unit_of(0).starts
+        expected = [
+            unit_of(i).table.slice(starts[place], np.diff(starts)[place]) for i in range(4)
+        ]
+        assert rows == pa.concat_tables(expected).to_pylist()
+    store.close()
+    with pytest.raises(StoreClosedError):
+        store.put_all([4, 5], together([unit_of(4), unit_of(5)]))
