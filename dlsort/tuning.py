@@ -289,6 +289,9 @@ class BudgetTuning(Tunables):
     smallest_part_bytes: int = 4 * MIB
     fewest_parts_refused: int = 1000  # up to here partitions may outnumber the rows
     most_parts: int = 100_000  # a partition size that makes more is taken for a mistake
+    # Partitions, and inputs as far as they fit the memory, grow with the data so that there are
+    # no more of either: under 200,000 tasks, of which a scheduler keeps some 6 KB each.
+    usual_most_parts: int = 90_000
     # Arrow size of an input partition: pieces of this size keep all threads busy to the end, at
     # about 1 ms of task overhead each.
     input_bytes: int = 128 * MIB

@@ -338,8 +338,9 @@ def _shapes(
 ) -> Iterator[Shape]:
     """Yield the plans of an exchange with so many processes and threads."""
     tuning = asked.tuning
-    most = budget.piece_bytes
-    pieces = [most // cut for cut in CUTS]
+    least = source.arrow_bytes // tuning.budget.usual_most_parts + 1
+    most = min(budget.part_bytes, max(budget.piece_bytes, least))
+    pieces = [most, *(size for size in (most // cut for cut in CUTS[1:]) if size >= least)]
     if source.arrow_bytes < most * n_threads:  # so that every thread has something to read
         pieces += [source.arrow_bytes // (n_threads * cut) + 1 for cut in CUTS[:2]]
     if asked.input_size:
@@ -377,9 +378,11 @@ def _counts(
         )
         return
     tuning = asked.tuning.budget
-    part_bytes = asked.partition_size or min(tuning.partition_bytes, budget.part_bytes)
-    # Cuts that nobody asked for are none where they make too many.
-    least_bytes = source.kept_bytes // tuning.most_parts + 1
+    # Of what nobody asked for there are never too many; a part larger than its memory is sorted
+    # in pieces.
+    least_bytes = source.kept_bytes // tuning.usual_most_parts + 1
+    usual_bytes = max(least_bytes, min(tuning.partition_bytes, budget.part_bytes))
+    part_bytes = asked.partition_size or usual_bytes
     finer = [] if asked.partition_size else [part_bytes // cut for cut in CUTS[1:]]
     sizes = [part_bytes, *(size for size in finer if size >= least_bytes)]
     found = [count_parts(source, size, n_threads, tuning) for size in sizes]

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import dlsort
+from dlsort.errors import BadOptionError
 from dlsort.io.parquet.source import ParquetSource, open_source
 from dlsort.io.source import Range
 from dlsort.keys import parse_by
@@ -49,9 +50,25 @@ def processes(found: sizes.Sizes) -> set[int]:
 
 
 def test_finer_parts_than_are_allowed_are_not_thought_of(source):
-    budget = replace(TUNING.budget, partition_bytes=source.arrow_bytes // 6 + 1, most_parts=6)
+    size = source.arrow_bytes // 6 + 1
+    budget = replace(TUNING.budget, partition_bytes=size, usual_most_parts=6)
     found = sizes.plan_sizes(source, asked(replace(TUNING, budget=budget)), parse_by("k"))
     assert {plan.shape.n_parts for plan in found.decision.alternatives} == {6}
+
+
+@pytest.mark.parametrize("most", [7, 50, 200])
+def test_partitions_and_inputs_grow_so_that_tasks_stay_few(source, most):
+    budget = replace(TUNING.budget, partition_bytes=16, input_bytes=16, usual_most_parts=most)
+    found = sizes.plan_sizes(source, asked(replace(TUNING, budget=budget)), parse_by("k"))
+    for plan in found.decision.alternatives:
+        assert plan.shape.n_parts <= most + 2  # rounded to the threads'
+        assert plan.shape.n_pieces <= 1.2 * most
+    whole = {plan.shape.n_parts for plan in found.decision.alternatives}
+    assert max(whole) > most // 2
+    narrow = replace(TUNING, budget=replace(budget, most_parts=most))
+    given = asked(narrow, partition_size=16)
+    with pytest.raises(BadOptionError, match="ask for a larger one"):
+        sizes.plan_sizes(source, given, parse_by("k"))
 
 
 def test_row_groups_are_not_cut_for_every_plan(source, many_cores, monkeypatch):
