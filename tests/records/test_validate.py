@@ -134,8 +134,8 @@ def test_sources_that_are_none(tmp_path):
 
 
 def test_a_file_that_is_cut_while_it_is_read_is_told(tmp_path, monkeypatch):
-    count = validate._count
-    monkeypatch.setattr(validate, "_count", lambda path: count(path) + 1)
+    count = validate.count_records
+    monkeypatch.setattr(validate, "count_records", lambda path: count(path) + 1)
     with pytest.raises(SourceChangedError, match="was changed"):
         validated(tmp_path, SORTED)
 
