@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from selenium import webdriver
@@ -79,9 +80,11 @@ def open_browser(width: int, height: int) -> Iterator[Reader]:
         options.add_argument(argument)
     options.add_argument(f"--window-size={width},{height}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = Service(driver, env={**os.environ, "SE_OFFLINE": "true"})
-    opened = webdriver.Chrome(options=options, service=service)
-    try:
-        yield Reader(opened)
-    finally:
-        opened.quit()
+    with TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as temp:
+        # Chromium leaves files of its own where it is closed.
+        service = Service(driver, env={**os.environ, "SE_OFFLINE": "true", "TMPDIR": temp})
+        opened = webdriver.Chrome(options=options, service=service)
+        try:
+            yield Reader(opened)
+        finally:
+            opened.quit()
