@@ -16,6 +16,7 @@ from browser import find_browser, open_browser
 from commands import dataset, read
 from dlsort.events import PhaseBegun
 from dlsort.frames.methods import sort_values
+from dlsort_cluster.dashboard.board import Board
 from patience import PATIENCE_S
 
 pytestmark = pytest.mark.skipif(
@@ -122,9 +123,14 @@ def test_a_sort_that_fails_says_why(cluster, reader, tmp_path):
     assert "ValueError: enough <b>of it</b>" in told
 
 
-def test_a_client_that_goes_leaves_its_job_as_lost():
-    from dlsort_cluster.dashboard.board import Board
+def test_a_late_word_changes_nothing_of_a_job_that_has_ended():
+    board = Board()
+    for state in ("at work", "done", "at work"):
+        board.log_event("dlsort", {"job": {"id": "1", "state": state, "phases": []}})
+    assert [job.state for job in board.jobs.values()] == ["done"]
 
+
+def test_a_client_that_goes_leaves_its_job_as_lost():
     board = Board()
     board.log_event("dlsort", {"job": {"id": "1", "client": "c", "phases": []}})
     board.remove_client(None, "c")

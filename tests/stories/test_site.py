@@ -33,6 +33,10 @@ from pages import (
 OF_SITE = [page for page in PAGES if SITE in page.parents]
 # Pages with nothing to run, and the test that they are kept true by.
 TRUE_BY = {
+    "howto/dashboard.md": (
+        "stories/test_dashboard.py",
+        "test_a_dataset_is_seen_while_it_is_sorted_and_once_it_is_done",
+    ),
     "how-it-works.md": ("stories/test_site.py", "test_the_figures_are_what_their_scripts_draw"),
     "limits.md": ("stories/test_readme.py", "test_links_lead_somewhere"),
     "options.md": ("options/test_sort_options.py", "test_the_page_is_what_make_options_writes"),

@@ -101,7 +101,9 @@ class Job:
             self.state, self.error, self.ended = state, error, time.time()
 
     def take_word(self, told: Mapping[str, Any]) -> None:
-        """Take over what its client tells."""
+        """Take over what its client tells, until it has ended: words may come late."""
+        if self.ended is not None:
+            return
         for name in _TOLD:
             if name in told:
                 setattr(self, name, type(getattr(self, name))(told[name]))

@@ -38,7 +38,7 @@ _STYLE = """<style>
 table { border-collapse: collapse; width: 100%; font: 13px sans-serif; }
 th, td { text-align: left; padding: 3px 8px; border-bottom: 1px solid #8884;
   max-width: 240px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.number { text-align: right; } .bar { background: #8883; width: 180px; height: 12px; }
+.number { text-align: right; } .bar { background: #8883; width: 110px; height: 12px; }
 .bar div { height: 12px; }
 </style>"""
 
@@ -104,6 +104,7 @@ class Page:
                 color=color,
                 legend_label=name,
             )
+        self._moved_plot.title.offset = -130  # workers have long names, and it tells much
         self._moved_plot.xaxis.formatter = NumeralTickFormatter(format="0.[0] b")
         tips = [("worker", "@worker"), *((name, f"@{name}{{0.0 b}}") for name in _MOVED)]
         self._moved_plot.add_tools(HoverTool(tooltips=tips))
@@ -113,8 +114,8 @@ class Page:
         )
         self._speed_plot.yaxis.formatter = NumeralTickFormatter(format="0.[0] a")
         for plot in (self._part_plot, self._moved_plot):
-            plot.legend.background_fill_alpha = 0.5
             plot.legend.orientation = "horizontal"
+            plot.add_layout(plot.legend[0], "above")
         plots = row(
             self._part_plot, self._moved_plot, self._speed_plot, sizing_mode="stretch_width"
         )
@@ -184,14 +185,17 @@ def rates_of(samples: Sequence[tuple[float, float]]) -> tuple[list[float], list[
 
 
 def _figure(**how: Any) -> Any:
-    return figure(
+    made = figure(
         title="",
-        height=330,
+        height=400,
         sizing_mode="stretch_width",
         tools="",
         toolbar_location=None,
         **how,
     )
+    made.title.text_font_size = "12px"
+    made.title.offset = -60  # above the names of the axis too
+    return made
 
 
 def _set(model: Any, name: str, value: Any) -> None:
