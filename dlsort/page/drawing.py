@@ -66,14 +66,15 @@ def curves(
         By name: points of seconds and value, the greatest value to show, what is written there,
         and a color.
     seconds : float
-        How long all of it took.
+        How long all of it took; what was looked at later stands at the end.
     """
     panel = 46
     parts = []
     for i, (name, (points, most, told, color)) in enumerate(lines.items()):
         bottom = i * (panel + 8) + panel
         at = " ".join(
-            f"{_x(x, seconds):.1f},{bottom - panel * (min(y / most, 1.0) if most else 0):.1f}"
+            f"{_x(min(x, seconds), seconds):.1f},"
+            f"{bottom - panel * (min(y / most, 1.0) if most else 0):.1f}"
             for x, y in points
         )
         parts.append(

@@ -30,7 +30,7 @@ def preformatted(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], taken: int | None = None) -> str:
-    """Return a table, in which what begins with a digit is a number.
+    """Return a table, in which what is short and begins with a digit is a number.
 
     Examples
     --------
@@ -47,7 +47,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], taken: int | None 
 
 _TAKEN = ' class="taken"'
 _NUMBER = ' class="n"'
+_LONGEST_NUMBER = 24  # characters; "40 machines of 16 cores, data in a store" is text
 
 
 def _cell(text: str) -> str:
-    return f"<td{_NUMBER if text[:1].isdigit() else ''}>{escape(text)}</td>"
+    is_number = text[:1].isdigit() and len(text) <= _LONGEST_NUMBER
+    return f"<td{_NUMBER if is_number else ''}>{escape(text)}</td>"

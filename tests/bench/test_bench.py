@@ -20,6 +20,7 @@ from dlsort.bench.door import Bench
 from dlsort.bench.engines import ENGINES, Copy
 from dlsort.bench.page import page
 from dlsort.bench.shown import shown
+from dlsort.bench.suites import terasort
 from dlsort.bench.suites.terasort import RECORD_ENGINES
 from patience import PATIENCE_S
 from report_pages import Page
@@ -122,19 +123,18 @@ def test_an_engine_that_lies_is_seen(here, engines):
         assert "loses to none of these" not in text
 
 
-@pytest.mark.parametrize(
-    ("engine", "expected"),
-    [
-        (bench_kit.Failing, "RuntimeError: no more of this"),
-        (bench_kit.Dying, "its process died with exit code 7"),
-        (bench_kit.Unstartable, "ImportError: no such library"),
-    ],
-)
-def test_an_engine_that_fails_is_shown(here, engines, engine, expected):
-    engines(dlsort=Copy, polars=engine)
-    document = run(data="in", by="id", against=["polars"])
-    assert document["races"][0]["engines"]["polars"]["verdict"] == expected
-    assert expected in Page(page(document)).text()
+def test_engines_that_fail_are_shown(here, engines):
+    engines(dlsort=Copy, polars=bench_kit.Failing, duckdb=bench_kit.Dying)
+    engines(copy=bench_kit.Unstartable)
+    document = run(data="in", by="id", against=["polars", "duckdb"])
+    text = Page(page(document)).text()
+    for name, expected in {
+        "polars": "RuntimeError: no more of this",
+        "duckdb": "its process died with exit code 7",
+        "copy": "ImportError: no such library",
+    }.items():
+        assert document["races"][0]["engines"][name]["verdict"] == expected
+        assert expected in text
 
 
 def test_what_dlsort_loses_stands_first(here, engines):
@@ -168,7 +168,8 @@ def test_records_are_made_sorted_and_validated(here):
 
 def test_records_that_are_swapped_are_seen(here, monkeypatch):
     monkeypatch.setitem(RECORD_ENGINES, "dlsort", bench_kit.Swapping)
-    race, _ = run(suite="terasort", rows=300)["races"]
+    monkeypatch.setattr(terasort, "_KINDS", {"Indy": (False, "Records")})
+    (race,) = run(suite="terasort", rows=300)["races"]
     assert race["engines"]["dlsort"]["verdict"] == "out of order at record 1"
 
 
@@ -209,9 +210,12 @@ def test_engines_that_are_not_there_are_left_out_or_refused(here, engines, monke
     result = command("bench", "--against", "duckdb,polars")
     assert result.exit_code == 2
     assert "which is not installed; pip install duckdb" in result.stderr
-    engines(dlsort=Copy, dask=Copy, polars=Copy, **{"dlsort-cluster": Copy})
+    monkeypatch.setattr(door, "is_installed", lambda name: name == "copy")
+    engines(dlsort=Copy)
     document = run(data="in", by="id")
-    assert "Left out, as not installed: DuckDB." in Page(page(document)).text()
+    assert (
+        "Left out, as not installed: Dask and Polars and DuckDB." in Page(page(document)).text()
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from dlsort.bench.published import PUBLISHED
 from dlsort.bench.rounds import Turn, in_turn
 from dlsort.bench.suites.usage import samples_of
 from dlsort.bench.watch import Sample
+from dlsort.page.drawing import curves
+from dlsort.page.tables import table
 
 
 def turns(*seconds: float, verdict: str = "ok") -> list[Turn]:
@@ -159,3 +161,18 @@ def test_workers_of_one_host_share_its_disk():
     assert [each.memory_bytes for each in found] == [3, 6]
     assert [each.disk_read for each in found] == [8.0, 0.0]
     assert [each.sent for each in found] == [2.0, 4.0]
+
+
+# ---------------------------------------------------------------- the page
+
+
+def test_a_look_after_the_end_is_drawn_at_the_end():
+    def drawn(last: float) -> str:
+        return curves({"disk": ([(0.1, 1.0), (last, 1.0)], 1.0, "1 B/s", "#000000")}, 0.35)
+
+    assert drawn(0.41) == drawn(0.35) != drawn(0.3)
+
+
+def test_text_that_begins_with_a_digit_is_no_number():
+    row = table(["a", "b"], [["1.000 × mean", "40 Amazon i4i.4xlarge of 16 vCPUs, data in S3"]])
+    assert row.count('class="n"') == 1
