@@ -64,7 +64,7 @@ class Published(NamedTuple):
 
 
 _TENCENT = "512 nodes × 2 POWER8 of 10 cores, NVMe disks, 100 Gb/s Ethernet"
-_TENCENT_SOURCE = "http://sortbenchmark.org/TencentSort2016.pdf"
+_TENCENT_SOURCE = "http://sortbenchmark.org/"
 
 PUBLISHED = (
     Published(
@@ -113,7 +113,7 @@ PUBLISHED = (
         None,
         _TENCENT,
         _TENCENT_SOURCE,
-        "any keys, files written twice; seconds of the published 44.8 TB/min",
+        "any keys; seconds of the published 44.8 TB/min",
     ),
     Published(
         "Apache Spark, GraySort Daytona",
