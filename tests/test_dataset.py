@@ -241,6 +241,13 @@ def test_shards_beyond_the_memory_are_spilled_and_gone_afterwards(tmp_path, monk
     assert got["k"].to_pylist() == sorted(v for t in tables for v in t["k"].to_pylist())
 
 
+def is_worker(process):
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.Error:  # another test's, that has just ended
+        return False
+
+
 class KillOne(NoProgress):
     """Kills a worker process as soon as some rows have been partitioned."""
 
@@ -249,12 +256,8 @@ class KillOne(NoProgress):
 
     def rows(self, name: str, done: int) -> None:
         if self.killed is None:
-            workers = [
-                p
-                for p in psutil.Process().children(recursive=True)
-                if "spawn_main" in " ".join(p.cmdline())
-            ]
-            self.killed = workers[0].pid
+            children = psutil.Process().children(recursive=True)
+            self.killed = next(child.pid for child in children if is_worker(child))
             os.kill(self.killed, signal.SIGKILL)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dlsort.bench.engines import Outcome
 from dlsort.bench.figures import summary
 from dlsort.bench.rounds import Turn
 
@@ -17,8 +18,6 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 def verdicts(monkeypatch):
     """Return the sentences for (cold, then warm) seconds of each engine."""
     monkeypatch.syspath_prepend(BENCHMARKS.parent)
-    from benchmarks.engines import Outcome
-
     from benchmarks import page
     from benchmarks.inputs import Job
 

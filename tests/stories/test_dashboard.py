@@ -19,10 +19,6 @@ from dlsort.frames.methods import sort_values
 from dlsort_cluster.dashboard.board import Board
 from patience import PATIENCE_S
 
-pytestmark = pytest.mark.skipif(
-    find_browser() is None, reason="no chromium with its chromedriver is installed"
-)
-
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -34,6 +30,8 @@ def cluster():
 
 @pytest.fixture(scope="module")
 def reader():
+    if find_browser() is None:
+        pytest.skip("no chromium with its chromedriver is installed")
     with open_browser(1280, 800) as reader:
         yield reader
 
@@ -128,6 +126,26 @@ def test_a_late_word_changes_nothing_of_a_job_that_has_ended():
     for state in ("at work", "done", "at work"):
         board.log_event("dlsort", {"job": {"id": "1", "state": state, "phases": []}})
     assert [job.state for job in board.jobs.values()] == ["done"]
+
+
+def test_jobs_of_which_nobody_tells_any_more_are_few():
+    board = Board()
+    for number in range(300):
+        state = "at work" if number % 2 else "done"
+        board.log_event("dlsort", {"job": {"id": f"{number}", "state": state, "phases": []}})
+        shares = {
+            "sent_bytes": 1,
+            "received_bytes": 1,
+            "spilled_bytes": 0,
+            "parts": [],
+            "rows": [],
+        }
+        told = {"run": f"of nobody {number}", "run_id": 1, "worker": "a", **shares}
+        board.log_event("dlsort", {"closed": told})
+    assert len(board.jobs) <= 100
+    before = set(board.jobs)
+    board.log_event("dlsort", {"job": {"id": "1", "state": "at work", "phases": []}})
+    assert set(board.jobs) == before  # it was dropped, and stays so
 
 
 def test_a_client_that_goes_leaves_its_job_as_lost():

@@ -7,6 +7,7 @@ comparison for each change of a task.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +25,9 @@ logger = logging.getLogger(__name__)
 
 # As the engine names the task between the halves of an exchange.
 _BARRIER = "shuffle-barrier-"
-#: Jobs that are kept once they have ended.
-MOST_ENDED = 20
+#: Jobs that are kept once they have ended, and in all: of some nobody tells how they end.
+MOST_ENDED, MOST_JOBS = 20, 100
+_MOST_GONE = 1000  # whose names are remembered, as words of them may come late
 _PATH = "/dlsort"
 
 
@@ -44,6 +46,7 @@ class Board(SchedulerPlugin):
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
         self._id_of_run: dict[str, str] = {}
+        self._gone: deque[str] = deque(maxlen=_MOST_GONE)
 
     async def start(self, scheduler: Scheduler) -> None:
         """Hear what was told before, and put the page up where there is a dashboard."""
@@ -70,6 +73,8 @@ class Board(SchedulerPlugin):
         for kind, told in message.items():
             if kind == "job":
                 self._hear_of_job(told)
+            elif told["run"] not in self._id_of_run:
+                pass  # of a job that is no longer shown
             elif kind == "closed":
                 self._of_run(told["run"]).take_share(told)
             elif kind == "counted":
@@ -77,9 +82,9 @@ class Board(SchedulerPlugin):
 
     def _hear_of_job(self, told: dict[str, Any]) -> None:
         name, run = str(told["id"]), str(told.get("run", ""))
-        job = self.jobs.get(name)
-        if job is None:
-            job = self._add(name, Job())
+        if name in self._gone:
+            return
+        job = self.jobs.get(name) or self._add(name, Job())
         if run and self._id_of_run.get(run) != name:
             seen = self.jobs.pop(self._id_of_run.get(run, ""), None)
             self._id_of_run[run] = name
@@ -137,8 +142,11 @@ class Board(SchedulerPlugin):
     def _add(self, name: str, job: Job) -> Job:
         self.jobs[name] = job
         ended = [each for each, job in self.jobs.items() if job.state != AT_WORK]
-        for each in ended[: max(0, len(ended) - MOST_ENDED)]:
+        dropped = ended[: max(0, len(ended) - MOST_ENDED)]
+        left = [each for each in self.jobs if each not in dropped]
+        for each in (*dropped, *left[: max(0, len(left) - MOST_JOBS)]):
             del self.jobs[each]
+            self._gone.append(each)
             self._id_of_run = {r: n for r, n in self._id_of_run.items() if n != each}
         return job
 

@@ -164,7 +164,9 @@ class Page:
     def _show_speed(self, job: Job) -> None:
         seconds, rates = rates_of(list(job.samples))
         _set(self._speed, "data", {"second": seconds, "rate": rates})
-        mean = job.samples[-1][1] / max(job.samples[-1][0], 0.001) if job.samples else 0.0
+        last = job.samples[-1][1] if job.samples else 0.0
+        reached_s = next((seconds for seconds, done in job.samples if done == last), 0.0)
+        mean = last / max(reached_s, 0.001)  # what follows is another phase
         _set(self._speed_plot.title, "text", f"Rows partitioned and sorted: {mean:,.0f} rows/s")
 
 
