@@ -26,7 +26,6 @@ import pyarrow.parquet as pq
 from dlsort.io.find import UNREADABLE
 from dlsort.io.parquet.stored_schema import (
     FIXED,
-    INT96,
     TYPES,
     Leaf,
     chunks_of,
@@ -56,7 +55,6 @@ _PLAIN, _DELTA, _DELTA_LENGTH, _SPLIT = 0, 5, 6, 9
 _BY_DICTIONARY, _RUNS = (2, 8), 3  # of values, and of levels
 _CODECS = {0: "", 1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd", 7: "lz4_raw"}
 _WIDTHS = {"INT32": 4, "INT64": 8, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 0}
-_START, _STOP, _VALUES, _, _, _CODEC = range(6)  # of a chunk
 
 
 class _CantPickError(Exception):
@@ -109,12 +107,12 @@ def pick_rows(
     as_dictionary: Sequence[str],
     most_bytes: int,
 ) -> pa.Table | None:
-    """Read some rows of a row group, or of a slice of one.
+    """Read some rows of some row groups of a file, or of a slice of one.
 
     Parameters
     ----------
     file : FileGroups
-        One row group.
+        The row groups.
     rows : (n,) int64
         Which of its rows, ascending, at least one.
     columns : sequence of str
@@ -134,7 +132,7 @@ def pick_rows(
     -----
     Time O(bytes of the pages that hold a row), for reading and unpacking them.
     """
-    if len(file.row_groups) != 1 or file.keys is not None or is_store(file.path):
+    if not file.row_groups or file.keys is not None or is_store(file.path):
         return None
     try:
         return _pick(file, rows, columns, as_dictionary, most_bytes)
@@ -160,35 +158,62 @@ def _pick(
         return None
     schema, chunks = stored
     names = [leaf.path for leaf in schema.leaves]
-    rows = rows + (file.first_row or 0)
+    groups = _by_group(file, metadata, rows)
     picked: dict[int, tuple[Bytes, npt.NDArray[np.bool_]]] = {}
     for place, leaf in enumerate(schema.leaves):
-        may_be = leaf.is_top and leaf.levels[0] == 0 and leaf.levels[1] <= 1
-        if leaf.path not in columns or not may_be or names.count(leaf.path) > 1:
+        is_flat = leaf.is_top and leaf.levels[0] == 0 and leaf.levels[1] <= 1
+        if leaf.path not in columns or not is_flat or names.count(leaf.path) > 1:
             continue
-        if leaf.kind == INT96 or (leaf.kind not in _WIDTHS and leaf.kind != FIXED):
-            continue
-        chunk = chunks[file.row_groups[0], place].tolist()
-        codec = _CODECS.get(chunk[_CODEC])
-        if codec is None:
-            continue
-        data = read_range(file.path, chunk[_START], chunk[_STOP] - chunk[_START])
-        of = _Chunk(
-            np.frombuffer(data, np.uint8), leaf, pa.Codec(codec) if codec else None, most_bytes
-        )
-        try:
-            picked[place] = _pick_column(of, chunk[_VALUES], rows)
-        except _CantPickError:
-            continue
+        if leaf.kind in _WIDTHS or leaf.kind == FIXED:
+            try:
+                found = [
+                    _pick_chunk(file.path, leaf, chunks[group, place], here, most_bytes)
+                    for group, here in groups
+                ]
+            except _CantPickError:
+                continue
+            values, is_valid = zip(*found, strict=True)
+            picked[place] = np.concatenate(values), np.concatenate(is_valid)
     if not picked:
         return pa.table({})
     prefix = footer[: outline(np.frombuffer(footer, np.uint8)).schema_stop]
     whole = _file_of(prefix, metadata, schema.leaves, picked, len(rows))
-    found = [names[place] for place in picked]
-    own = [name for name in as_dictionary if name in found]
+    told = [names[place] for place in picked]
+    own = [name for name in as_dictionary if name in told]
     with open_file(pa.BufferReader(whole), len(whole), read_dictionary=own) as made:
-        table = made.read(found, use_threads=False)
-    return table.select(found)
+        table = made.read(told, use_threads=False)
+    return table.select(told)
+
+
+def _by_group(
+    file: FileGroups, metadata: pq.FileMetaData, rows: Numbers
+) -> list[tuple[int, Numbers]]:
+    """Return which rows of which row groups are wanted, if any are."""
+    if file.first_row is not None:
+        return [(file.row_groups[0], rows + file.first_row)]
+    sizes = [metadata.row_group(group).num_rows for group in file.row_groups]
+    edges = np.concatenate([[0], np.cumsum(sizes)])
+    places = np.searchsorted(rows, edges).tolist()
+    return [
+        (group, rows[begin:stop] - edges[n])
+        for n, (group, begin, stop) in enumerate(
+            zip(file.row_groups, places[:-1], places[1:], strict=True)
+        )
+        if begin < stop
+    ]
+
+
+def _pick_chunk(
+    path: str, leaf: Leaf, told: Numbers, rows: Numbers, most_bytes: int
+) -> tuple[Bytes, npt.NDArray[np.bool_]]:
+    """Return the values of some rows of a column chunk, as its footer tells it."""
+    start, stop, n_values, _, _, number = told.tolist()
+    codec = _CODECS.get(number)
+    if codec is None:
+        raise _CantPickError
+    data = np.frombuffer(read_range(path, start, stop - start), np.uint8)
+    chunk = _Chunk(data, leaf, pa.Codec(codec) if codec else None, most_bytes)
+    return _pick_column(chunk, n_values, rows)
 
 
 def _pick_column(

@@ -157,6 +157,15 @@ def test_rows_of_a_slice_and_of_a_later_row_group(tmp_path):
     assert picked["x"].to_pylist() == [2_405, 2_499]
 
 
+def test_rows_of_several_row_groups(tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"x": np.arange(N)}), path, row_group_size=1_000)
+    some = of_file(path, row_groups=(1, 2, 4), n_rows=3_000)
+    picked = pick_rows(some, np.array([0, 999, 2_000, 2_999]), ["x"], [], UNBOUNDED)
+    assert picked is not None
+    assert picked["x"].to_pylist() == [1_000, 1_999, 4_000, 4_999]
+
+
 def test_dictionaries_are_kept_as_such(tmp_path):
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"x": [f"k{i % 9}" for i in range(N)]}), path)
